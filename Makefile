@@ -1,0 +1,38 @@
+# make demo · make test · make lint · make fix. Everything is installed into .venv, at the versions of constraints.txt.
+#   TORCH=cpu   take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
+
+PYTHON ?= python3.11
+TORCH ?= default
+CORES ?= 1
+
+TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint fix clean
+
+demo: .venv/installed
+	.venv/bin/snakemake --cores $(CORES) --config experiment=demo
+
+test: .venv/installed
+	.venv/bin/python -m pytest
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/snakefmt --check Snakefile rules
+	.venv/bin/snakemake --lint
+
+fix: .venv/installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/snakefmt Snakefile rules
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install --no-deps --constraint constraints.txt $(TORCH_INDEX_$(TORCH)) torch
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .snakemake results

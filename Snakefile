@@ -1,0 +1,52 @@
+# Names the experiment, lists its combinations, includes three rule files.
+#   snakemake --cores 1 --config experiment=NAME 'set=["model.numerics=fast"]'
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+from darkroom.demo_folder import DEMO_FILES, DEMO_FOLDER
+from darkroom.plan.workflow import open_workflow
+
+min_version("9.0")
+
+# A conf/ in the working directory goes ahead of the built-in one.
+DARKROOM = open_workflow(config, [Path("conf"), Path(workflow.basedir) / "conf"])
+PYTHON = sys.executable
+# Workers that render jobs start belong to this process and end with it.
+os.environ["DARKROOM_OWNER"] = str(os.getpid())
+
+
+wildcard_constraints:
+    experiment="[^/]+",
+    model="[^/]+",
+    lora="[^/]+",
+    prompts="[^/]+",
+
+
+container: None
+
+
+localrules:
+    all,
+    demo,
+    plan,
+    manifest,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/{experiment}/manifest.parquet", experiment=DARKROOM.name),
+        expand("results/{experiment}/report.html", experiment=DARKROOM.name),
+
+
+onstart:
+    DARKROOM.write_drafts()
+
+
+include: "rules/plan.smk"
+include: "rules/render.smk"
+include: "rules/review.smk"

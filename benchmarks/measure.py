@@ -1,0 +1,163 @@
+"""Measures Darkroom as a user runs it. Knows commands and clocks; imports nothing of Darkroom.
+
+    python benchmarks/measure.py overhead [--images 200]     (a) Darkroom / bare diffusers, and (b) first denoising step
+    python benchmarks/measure.py plan [--combinations 2000]  (c) parse and dry run: seconds and memory
+
+Each prints one JSON object. Times are of one machine in one run: quote the ratios.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+
+REPOSITORY = Path(__file__).parents[1]
+SNAKEFILE = REPOSITORY / "Snakefile"
+PROMPTS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    overhead = commands.add_parser("overhead")
+    overhead.add_argument("--images", type=int, default=200)
+    overhead.add_argument("--runs", type=int, default=3)
+    overhead.set_defaults(command=lambda options: measure_overhead(options.images, options.runs))
+    plan = commands.add_parser("plan")
+    plan.add_argument("--combinations", type=int, default=2000)
+    plan.set_defaults(command=lambda options: measure_plan(options.combinations))
+    options = parser.parse_args()
+    print(json.dumps(options.command(options), indent=1))
+
+
+def measure_overhead(images: int, runs: int) -> dict[str, Any]:
+    """Whole processes, in turn: Snakemake with everything it starts, then the bare script on the same requests."""
+    pairs = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_demo_project(folder, images)
+            darkroom, started = run(snakemake(folder, "--config", "experiment=bench"), folder)
+            requests = sorted((folder / "results/bench/requests").rglob("*.json"))
+            bare, _ = run(bare_diffusers(folder, requests), folder)
+            pairs.append({"darkroom": darkroom, "bare": bare, **split(folder, started, darkroom)})
+    ratios = sorted(pair["darkroom"] / pair["bare"] for pair in pairs)
+    return {"images": images, "ratio_median": round(ratios[len(ratios) // 2], 3), "ratios": ratios, "runs": pairs}
+
+
+def measure_plan(combinations: int) -> dict[str, Any]:
+    """`snakemake -n` on an experiment of many LoRAs: 2 prompt sets, 10 images a combination."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_wide_project(folder, combinations // 2)
+        began = time.monotonic()
+        process = subprocess.Popen(
+            snakemake(folder, "-n", "--quiet", "all", "--config", "experiment=wide"), cwd=folder
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - began
+        python = time_of([sys.executable, "-c", "import snakemake.cli"], folder)
+    if status:
+        raise SystemExit(f"snakemake -n failed with status {status}")
+    return {
+        "combinations": combinations,
+        "images": combinations * 10,
+        "seconds": round(seconds, 2),
+        "ratio_to_importing_snakemake": round(seconds / python, 1),
+        "peak_memory_mb": usage.ru_maxrss // 1024,
+    }
+
+
+def split(folder: Path, started: float, seconds: float) -> dict[str, float]:
+    """Where Darkroom's time went, from its own manifest; the rest is Snakemake, processes and records."""
+    rows = pq.read_table(folder / "results/bench/manifest.parquet").to_pylist()
+    begins = [
+        datetime.fromisoformat(row["started_at"]).timestamp() + row["seconds_load"] + row["seconds_switch"]
+        for row in rows
+        if row["started_at"]
+    ]
+    spent = {part: sum(row[f"seconds_{part}"] or 0 for row in rows) for part in ("load", "switch", "denoise", "decode")}
+    return {"first_denoising_step": min(begins) - started, **spent, "rest": seconds - sum(spent.values())}
+
+
+def write_demo_project(folder: Path, images: int) -> None:
+    """`images` demo images: 5 adapter choices' worth of combinations, at the demo's own size and steps."""
+    seeds = images // (PROMPTS * 5)
+    if seeds * PROMPTS * 5 != images:
+        raise SystemExit(f"--images: expected a multiple of {PROMPTS * 5}, got {images}")
+    write(folder / "conf/prompts/bench.yaml", yaml_prompts(PROMPTS))
+    write(
+        folder / "conf/experiment/bench.yaml",
+        "# @package _global_\nmatrix:\n  model: [demo]\n  lora: [none, demo_lora, demo_lokr]\n  prompts: [bench]\n"
+        f"  network_multiplier: [0.5, 1.0]\n  seed: {list(range(seeds))}\n"
+        "exclude:\n  - {lora: none, network_multiplier: 0.5}\n",
+    )
+    demo = [sys.executable, "-m", "darkroom", "demo", "results/store/demo"]
+    subprocess.run(demo, cwd=folder, check=True, capture_output=True)
+
+
+def write_wide_project(folder: Path, loras: int) -> None:
+    (folder / "loras").mkdir(parents=True)
+    save_file({"diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight": torch.zeros(1, 1)}, folder / "loras/a")
+    names = [f"lora_{number:04d}" for number in range(loras)]
+    for name in names:
+        os.link(folder / "loras/a", folder / f"loras/{name}.safetensors")
+        write(folder / f"conf/lora/{name}.yaml", f"trigger_word: sks\nloras:\n  - {{path: loras/{name}.safetensors}}\n")
+    for prompts in ("one", "two"):
+        write(folder / f"conf/prompts/{prompts}.yaml", yaml_prompts(5))
+    write(
+        folder / "conf/experiment/wide.yaml",
+        f"# @package _global_\nmatrix:\n  model: [demo]\n  lora: [{', '.join(names)}]\n  prompts: [one, two]\n"
+        "  seed: [1, 2]\n",
+    )
+
+
+def yaml_prompts(count: int) -> str:
+    return "prompts:\n" + "".join(f'  - {{prompt: "[trigger], picture number {number}"}}\n' for number in range(count))
+
+
+def snakemake(folder: Path, *arguments: str) -> list[str]:
+    base = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--directory", str(folder), "--cores", "1"]
+    return [*base, *arguments]
+
+
+def bare_diffusers(folder: Path, requests: list[Path]) -> list[str]:
+    script = str(REPOSITORY / "benchmarks/bare_diffusers.py")
+    checkpoint = str(folder / "results/store/demo/klein")
+    files = [str(path) for path in requests]
+    return [sys.executable, script, "--checkpoint", checkpoint, "--output", str(folder / "bare"), "--requests", *files]
+
+
+def run(command: list[str], folder: Path) -> tuple[float, float]:
+    """(seconds, time it began) of a whole process, one thread for torch on either side."""
+    began, clock = time.time(), time.monotonic()
+    result = subprocess.run(
+        command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    seconds = time.monotonic() - clock
+    if result.returncode:
+        raise SystemExit(f"{command}: status {result.returncode}\n{result.stdout}\n{result.stderr}")
+    return seconds, began
+
+
+def time_of(command: list[str], folder: Path) -> float:
+    return run(command, folder)[0]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

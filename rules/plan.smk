@@ -1,0 +1,42 @@
+# plan: what to render. From conf/ to requests; no torch, but for the demo's checkpoint.
+
+
+rule demo:
+    output:
+        expand("{folder}/{file}", folder=DEMO_FOLDER, file=DEMO_FILES),
+    log:
+        "results/store/logs/demo.log",
+    shell:
+        "{PYTHON:q} -m darkroom demo {DEMO_FOLDER:q} 2> {log:q}"
+
+
+rule checkpoint:
+    input:
+        files=lambda wildcards: DARKROOM.checkpoint_files(wildcards.model),
+    output:
+        "results/{experiment}/checkpoints/{model}.json",
+    log:
+        "results/{experiment}/logs/checkpoint/{model}.log",
+    params:
+        source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
+    shell:
+        "{PYTHON:q} -m darkroom checkpoint results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
+        " {output:q} 2> {log:q}"
+
+
+rule plan:
+    input:
+        checkpoint="results/{experiment}/checkpoints/{model}.json",
+        loras=lambda wildcards: DARKROOM.experiment.loras[wildcards.lora],
+    output:
+        "results/{experiment}/requests/{model}/{lora}/{prompts}.json",
+    log:
+        "results/{experiment}/logs/plan/{model}/{lora}/{prompts}.log",
+    params:
+        trigger=lambda wildcards: DARKROOM.trigger(
+            wildcards.model, wildcards.lora, wildcards.prompts
+        ),
+    shell:
+        "{PYTHON:q} -m darkroom plan"
+        " results/{wildcards.experiment:q}/drafts/{wildcards.model:q}/{wildcards.lora:q}/{wildcards.prompts:q}.json"
+        " {input.checkpoint:q} {output:q} 2> {log:q}"

@@ -1,0 +1,37 @@
+# encode and render: how. Text encoding first and alone; then one job a combination, on a warm worker.
+
+
+rule encode:
+    input:
+        checkpoint="results/{experiment}/checkpoints/{model}.json",
+    output:
+        "results/{experiment}/embeddings/{model}.json",
+    log:
+        "results/{experiment}/logs/encode/{model}.log",
+    params:
+        texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
+    # All text encoders before the first render, so that none has to share the memory with a base model.
+    priority: 10
+    resources:
+        gpu=1,
+    shell:
+        "{PYTHON:q} -m darkroom encode results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
+        " {input.checkpoint:q} {output:q} --log {log:q}"
+        " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
+
+
+rule render:
+    input:
+        requests="results/{experiment}/requests/{model}/{lora}/{prompts}.json",
+        checkpoint="results/{experiment}/checkpoints/{model}.json",
+        # ancient: one new text encodes again, but renders only the combinations that use it.
+        embeddings=ancient("results/{experiment}/embeddings/{model}.json"),
+    output:
+        "results/{experiment}/records/{model}/{lora}/{prompts}.parquet",
+    log:
+        "results/{experiment}/logs/render/{model}/{lora}/{prompts}.log",
+    resources:
+        gpu=1,
+    shell:
+        "{PYTHON:q} -m darkroom render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
+        " --worker-log results/{wildcards.experiment:q}/logs/worker.log"

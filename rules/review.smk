@@ -1,0 +1,23 @@
+# review: what came out. From records to the manifest and the contact sheet; no torch.
+
+
+rule manifest:
+    input:
+        records=DARKROOM.records(),
+    output:
+        "results/{experiment}/manifest.parquet",
+    log:
+        "results/{experiment}/logs/manifest.log",
+    shell:
+        "{PYTHON:q} -m darkroom manifest results/{wildcards.experiment:q} {output:q} 2> {log:q}"
+
+
+rule report:
+    input:
+        "results/{experiment}/manifest.parquet",
+    output:
+        "results/{experiment}/report.html",
+    log:
+        "results/{experiment}/logs/report.log",
+    shell:
+        "{PYTHON:q} -m darkroom report {input:q} {output:q} 2> {log:q}"

@@ -1,0 +1,158 @@
+"""`darkroom`: one subcommand per rule, and `show`. Parses arguments, calls one function; imports a room per command."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from darkroom import __version__
+from darkroom.errors import DarkroomError
+
+RESULTS = Path("results")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except DarkroomError as error:
+        _report(f"darkroom: {error}", options)
+        return 1
+    except BrokenPipeError:  # `darkroom show … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        _report("darkroom: interrupted; finished images are kept", options)
+        return 130
+    return 0
+
+
+def _report(text: str, options: argparse.Namespace) -> None:
+    print(text, file=sys.stderr)
+    log: Path | None = getattr(options, "log", None)
+    if log is not None:
+        with log.open("a", encoding="utf-8") as file:
+            print(text, file=file)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from darkroom.render.demo import make_demo
+
+    make_demo(options.folder)
+
+
+def _checkpoint(options: argparse.Namespace) -> None:
+    from darkroom.plan.checkpoint_files import find_checkpoint
+    from darkroom.plan.schema import CheckpointSource
+    from darkroom.store import Store, read_json, write_json
+
+    choice = read_json(options.choice)
+    where = f"conf/model/{choice['request']['model']}.yaml"
+    checkpoint = find_checkpoint(CheckpointSource(**choice["checkpoint"]), where, Store(RESULTS / "store"))
+    write_json(options.output, checkpoint.to_json())
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from darkroom.plan.draft import write_requests
+    from darkroom.store import Store
+
+    write_requests(options.draft, options.checkpoint, options.output, Store(RESULTS / "store"))
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from darkroom.render.encode import encode_texts
+
+    encode_texts(options.choice, options.checkpoint, options.output, RESULTS, options.worker_log)
+
+
+def _render(options: argparse.Namespace) -> None:
+    from darkroom.render.client import Job, render
+
+    job = Job(str(Path.cwd()), str(options.requests), str(options.checkpoint), str(options.records), str(RESULTS))
+    render(job, options.worker_log)
+
+
+def _worker(options: argparse.Namespace) -> None:
+    from darkroom.render.worker import serve
+
+    serve(options.socket, options.owner)
+
+
+def _manifest(options: argparse.Namespace) -> None:
+    from darkroom.review.manifest import write_manifest
+    from darkroom.store import ExperimentFolder, read_json
+
+    folder = ExperimentFolder(options.experiment)
+    combinations = [entry[:3] for entry in read_json(folder.contents)["combinations"]]
+    write_manifest([folder.records(*names) for names in combinations], options.output)
+
+
+def _report_page(options: argparse.Namespace) -> None:
+    from darkroom.review.report import write_report
+
+    write_report(options.manifest, options.output)
+
+
+def _show(options: argparse.Namespace) -> None:
+    from darkroom.review.show import as_conf, show
+
+    print(as_conf(options.image) if options.as_conf else show(options.image), end="")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="darkroom", description="Commands that the Snakemake rules call, and `show`.")
+    parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], what: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=what, description=what)
+        sub.set_defaults(command=command)
+        return sub
+
+    show = add("show", _show, "Print the record embedded in a picture.")
+    show.add_argument("image", type=Path)
+    show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
+
+    demo = add("demo", _demo, "Make the demo's tiny checkpoint and adapters.")
+    demo.add_argument("folder", type=Path)
+
+    checkpoint = add("checkpoint", _checkpoint, "Find a model's files and take their digests.")
+    checkpoint.add_argument("choice", type=Path)
+    checkpoint.add_argument("output", type=Path)
+
+    plan = add("plan", _plan, "Complete one combination's requests with the digests of its files.")
+    plan.add_argument("draft", type=Path)
+    plan.add_argument("checkpoint", type=Path)
+    plan.add_argument("output", type=Path)
+
+    encode = add("encode", _encode, "Encode one model's texts into the store.")
+    encode.add_argument("choice", type=Path)
+    encode.add_argument("checkpoint", type=Path)
+    encode.add_argument("output", type=Path)
+
+    render = add("render", _render, "Render one combination, on the warm worker if Snakemake runs.")
+    render.add_argument("requests", type=Path)
+    render.add_argument("checkpoint", type=Path)
+    render.add_argument("records", type=Path)
+    for sub in (encode, render):
+        sub.add_argument("--log", type=Path, help="where errors go besides the terminal")
+        sub.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
+
+    worker = add("worker", _worker, "Serve render jobs until the owner ends (started by render itself).")
+    worker.add_argument("socket", type=Path)
+    worker.add_argument("--owner", type=int, required=True, help="process id to live and die with")
+
+    manifest = add("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
+    manifest.add_argument("experiment", type=Path, help="results/NAME")
+    manifest.add_argument("output", type=Path)
+
+    report = add("report", _report_page, "Write the contact sheet of a manifest.")
+    report.add_argument("manifest", type=Path)
+    report.add_argument("output", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

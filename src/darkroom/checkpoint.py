@@ -1,0 +1,58 @@
+"""A base model's files as found: where each component lies, in which layout, and its digest. Loads nothing.
+
+Written by `darkroom checkpoint` (plan), read by `darkroom encode` and `darkroom render`.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+DIFFUSERS = "diffusers"  # a folder: config.json and .safetensors files, diffusers or transformers naming
+SINGLE_FILE = "single_file"  # one .safetensors file in BFL / ai-toolkit naming, sizes read from its tensors
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of a base model: a folder or a single file, and a digest over the contents of all its files."""
+
+    path: str
+    layout: str  # DIFFUSERS | SINGLE_FILE
+    digest: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole base model. The tokenizer counts as part of the text encoder's digest when ids are made."""
+
+    name: str  # as configured: hub id or folder
+    revision: str | None  # commit of a hub repository, None for local files
+    transformer: Component
+    vae: Component
+    text_encoder: Component
+    tokenizer: Component
+
+    @property
+    def digest(self) -> str:
+        """What pixels depend on once the text is encoded."""
+        return f"{self.transformer.digest}+{self.vae.digest}"
+
+    @property
+    def text_encoder_digest(self) -> str:
+        return f"{self.text_encoder.digest}+{self.tokenizer.digest}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        parts = ("transformer", "vae", "text_encoder", "tokenizer")
+        return cls(**{**values, **{part: Component(**values[part]) for part in parts}})
+
+    def render_files(self) -> list[Path]:
+        """The weight files that rendering holds in memory: transformer and VAE, not the text encoder."""
+        return [file for part in (self.transformer, self.vae) for file in weight_files(Path(part.path))]
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The .safetensors files of a component: itself, or those in its folder."""
+    return [path] if path.is_file() else sorted(path.glob("*.safetensors"))

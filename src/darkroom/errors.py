@@ -1,0 +1,64 @@
+"""Every error that a user can cause, as a tree. Knows nothing of where they are raised.
+
+DarkroomError                one sentence: expected, got, where (file and key), what to do
+├── ConfigError              conf/, overrides: anything that can be said without opening weights
+├── CheckpointError          a base model's files: missing, truncated, not what they should be
+├── AdapterError             a LoRA or LoKr file that cannot be applied whole
+├── ImageError               a picture that cannot be read as one of ours
+├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
+├── WorkerError              the warm worker died or could not be started
+└── Problems                 several independent errors, reported together
+"""
+
+from collections.abc import Iterable
+
+
+class DarkroomError(Exception):
+    """Base of all: its text is shown to the user without a traceback, and the exit status is 1."""
+
+
+class ConfigError(DarkroomError):
+    """conf/ or an override asks for something impossible."""
+
+
+class CheckpointError(DarkroomError):
+    """A base model cannot be loaded."""
+
+
+class AdapterError(DarkroomError):
+    """A LoRA or LoKr file cannot be applied completely."""
+
+
+class ImageError(DarkroomError):
+    """A file is not a picture with a Darkroom record."""
+
+
+class StoreError(DarkroomError):
+    """results/ cannot be written, or lacks something that an earlier stage should have left."""
+
+
+class WorkerError(DarkroomError):
+    """The warm worker ended before it had answered."""
+
+
+class Problems(DarkroomError):
+    """Several independent errors in one message."""
+
+    def __init__(self, errors: Iterable[DarkroomError]) -> None:
+        self.errors = tuple(errors)
+        count = len(self.errors)
+        heading = f"{count} problems" if count > 1 else "1 problem"
+        super().__init__("\n".join([f"{heading}:", *(f"  - {_indented(str(e))}" for e in self.errors)]))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
+
+
+def raise_together(errors: Iterable[DarkroomError]) -> None:
+    """Raise nothing for none, the error itself for one, Problems for several (each sentence once)."""
+    distinct = list({str(error): error for error in errors}.values())
+    if len(distinct) == 1:
+        raise distinct[0]
+    if distinct:
+        raise Problems(distinct)

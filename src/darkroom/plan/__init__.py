@@ -1,0 +1,1 @@
+"""WHAT to render: conf/ in, requests out. Never imports torch."""

@@ -1,0 +1,125 @@
+"""Finds a base model's files, locally or on the hub, and takes their digests. Loads no tensor.
+
+A component is a folder in diffusers (or transformers) layout, or one .safetensors file in BFL / ai-toolkit naming
+that replaces it. Hub repositories are fetched into the hub's own cache, at the commit that `revision` names.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component, weight_files
+from darkroom.errors import CheckpointError, DarkroomError, raise_together
+from darkroom.plan.schema import CheckpointSource
+from darkroom.request import digest_of
+from darkroom.store import Store
+from darkroom.weight_file import read_header
+
+COMPONENTS = ("transformer", "vae", "text_encoder", "tokenizer")
+_READ = (".json", ".safetensors", ".jinja", ".txt")  # endings of what loading reads; a README changes no pixel
+
+
+def find_checkpoint(source: CheckpointSource, where: str, store: Store) -> Checkpoint:
+    """Resolve conf's `checkpoint:` section to files with digests; CheckpointError, all problems together.
+
+    `where` names the conf file for messages.
+    """
+    root, revision = _root(source, where)
+    encoder = None
+    if source.text_encoder:
+        encoder = _local_or_hub(
+            source.text_encoder, None, f"{where}: checkpoint.text_encoder", [f"*{e}" for e in _READ]
+        )
+    problems: list[DarkroomError] = []
+    parts: dict[str, Component] = {}
+    for part, path in _component_paths(source, root, encoder).items():
+        try:
+            parts[part] = _component(path, store, needs_weights=part != "tokenizer")
+        except CheckpointError as error:
+            problems.append(CheckpointError(f"{where}: checkpoint, {part}: {error}"))
+    raise_together(problems)
+    return Checkpoint(name=source.repo, revision=revision, **parts)
+
+
+def local_files(source: CheckpointSource) -> list[Path]:
+    """The files here that the model is read from, in a stable order; none of what lies on the hub."""
+    encoder = Path(source.text_encoder) if source.text_encoder else None
+    paths = _component_paths(source, Path(source.repo), encoder).values()
+    return [file for path in paths for file in (_files_read(path) if path.is_dir() else [path]) if file.is_file()]
+
+
+def _component_paths(source: CheckpointSource, root: Path, encoder: Path | None) -> dict[str, Path]:
+    """Where each component lies: below the root, unless conf/ names another place for it."""
+    encoder = encoder or root / "text_encoder"
+    inside = (encoder / "tokenizer.json").is_file()
+    return {
+        "transformer": Path(source.transformer or root / "transformer"),
+        "vae": Path(source.vae or root / "vae"),
+        "text_encoder": encoder,
+        "tokenizer": encoder if inside else encoder.parent / "tokenizer",
+    }
+
+
+def _root(source: CheckpointSource, where: str) -> tuple[Path, str | None]:
+    patterns = ["model_index.json", *(f"{folder}/*" for folder in COMPONENTS)]
+    folder = _local_or_hub(source.repo, source.revision, f"{where}: checkpoint.repo", patterns)
+    # The hub's cache names a snapshot's folder by its commit.
+    return folder, None if folder == Path(source.repo) else folder.name
+
+
+def _local_or_hub(name: str, revision: str | None, where: str, patterns: list[str]) -> Path:
+    return Path(name) if Path(name).is_dir() else _download(name, revision, where, patterns)
+
+
+def _download(name: str, revision: str | None, where: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download  # 0.15 s, and most checkpoints are local by now
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"{where}: {name} is gated: accept its licence on the hub with your account, then set HF_TOKEN"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"{where}: {name} is neither a folder here nor a repository that the hub shows you"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:  # LocalEntryNotFoundError is an OSError
+        raise CheckpointError(
+            f"{where}: {name} is no folder here, and the hub cannot be reached ({type(error).__name__}); "
+            "name a local folder or download it while online"
+        ) from error
+
+
+def _component(path: Path, store: Store, *, needs_weights: bool) -> Component:
+    if path.suffix == ".safetensors":
+        read_header(path)
+        return Component(str(path), SINGLE_FILE, store.sha256(path))
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such folder")
+    weights = weight_files(path)
+    if needs_weights and not (weights and (path / "config.json").is_file()):
+        raise CheckpointError(f"{path}: expected config.json and .safetensors files in it, got {_listing(path)}")
+    _check_each(weights, read_header)
+    files = _files_read(path)
+    if not files:
+        raise CheckpointError(f"{path}: empty")
+    return Component(str(path), DIFFUSERS, digest_of([[file.name, store.sha256(file)] for file in files]))
+
+
+def _files_read(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in _READ)
+
+
+def _check_each(files: list[Path], check: Callable[[Path], object]) -> None:
+    problems: list[DarkroomError] = []
+    for file in files:
+        try:
+            check(file)
+        except CheckpointError as error:
+            problems.append(error)
+    raise_together(problems)
+
+
+def _listing(folder: Path) -> str:
+    return ", ".join(sorted(file.name for file in folder.iterdir())[:5]) or "nothing"

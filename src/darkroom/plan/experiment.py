@@ -1,0 +1,174 @@
+"""One experiment, composed, checked and resolved: what the Snakefile asks. Knows not how images are made.
+
+Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError, raise_together
+from darkroom.plan.compose import Conf
+from darkroom.plan.matrix import Matrix, read_matrix
+from darkroom.plan.options import Options, mentions_trigger_word
+from darkroom.plan.presence import missing_loras, missing_weights
+from darkroom.plan.prompts import Picture, entries, pictures
+from darkroom.plan.reader import read
+from darkroom.plan.resolve import resolve
+from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, Output
+from darkroom.request import Request
+
+Names = tuple[str, str, str]  # model, lora, prompts
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One choice of model, LoRA and prompt set: one render job."""
+
+    model: str
+    lora: str
+    prompts: str
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that conf/ says, resolved. Digests (16 hex digits) change with what is asked, not with files."""
+
+    name: str
+    output: Output
+    combinations: tuple[Combination, ...]
+    models: Mapping[str, Model]
+    loras: Mapping[str, tuple[str, ...]]  # paths of the files of each stack
+
+    @property
+    def images(self) -> int:
+        return sum(len(combination.requests) for combination in self.combinations)
+
+    def combination(self, model: str, lora: str, prompts: str) -> Combination:
+        """KeyError if the experiment has no such combination."""
+        return self._by_names[model, lora, prompts]
+
+    def digest(self, model: str, lora: str, prompts: str) -> str:
+        """Over a combination's requests, where its base model comes from, and how images are written."""
+        return self._digests[model, lora, prompts]
+
+    @property
+    def digest_all(self) -> str:
+        """Over every combination, in order."""
+        return _digest([[*names, digest] for names, digest in self._digests.items()])
+
+    def texts(self, model: str) -> tuple[str, ...]:
+        """The distinct texts that a model's text encoder has to encode, sorted."""
+        requests = (request for c in self.combinations if c.model == model for request in c.requests)
+        return tuple(sorted({text for request in requests for text in request.texts}))
+
+    def text_digest(self, model: str) -> str:
+        """Over `texts` and everything in conf/ that can change their embeddings."""
+        choice = self.models[model]
+        source = asdict(choice.checkpoint)
+        encoder = {key: source[key] for key in ("repo", "revision", "text_encoder")}
+        computing = [choice.family, choice.dtype, choice.text_encoder_cast, choice.max_sequence_length]
+        return _digest([encoder, computing, choice.quantize.text_encoder, self.texts(model)])
+
+    @cached_property
+    def _by_names(self) -> dict[Names, Combination]:
+        return {(c.model, c.lora, c.prompts): c for c in self.combinations}
+
+    @cached_property
+    def _digests(self) -> dict[Names, str]:
+        sources = {name: asdict(model.checkpoint) for name, model in self.models.items()}
+        output = asdict(self.output)
+        return {
+            names: _digest([output, sources[names[0]], combination.requests])
+            for names, combination in self._by_names.items()
+        }
+
+
+def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[str]) -> Experiment:
+    """Compose, check and resolve conf/experiment/NAME.yaml; an earlier folder of `conf_dirs` goes ahead of a later one.
+
+    `overrides` are Hydra's, such as "model.numerics=fast". Raises ConfigError, or Problems with everything that can be
+    said without opening weights.
+    """
+    conf = Conf(name, conf_dirs, overrides)
+    problems: list[ConfigError] = []
+    output = read(Output, conf.root["output"], conf.output_origin, problems)
+    choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
+    matrix = read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""), problems)
+    plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems) if matrix else None
+    combinations = plan.combinations() if plan else ()
+    raise_together(problems)
+    assert output  # otherwise there was a problem
+    assert plan
+    return Experiment(name, output, combinations, plan.models, plan.loras)
+
+
+class _Plan:
+    """Walks the combinations and keeps what they share: checked models and stacks, pictures of a set."""
+
+    def __init__(self, experiment: str, matrix: Matrix, options: Options, problems: list[ConfigError]) -> None:
+        self._experiment, self._matrix, self._options, self._problems = experiment, matrix, options, problems
+        self._pictures: dict[tuple[str, ...], list[Picture]] = {}
+        self.models: dict[str, Model] = {}
+        self.loras: dict[str, tuple[str, ...]] = {}
+
+    def combinations(self) -> tuple[Combination, ...]:
+        """Those without a problem; each problem once."""
+        made = []
+        for names, points in self._matrix.combinations():
+            model, stack = self._model(names[0]), self._stack(names[0], names[1])
+            shown = self._set_pictures(names)
+            if model is None or stack is None:
+                continue
+            if points is not self._matrix.points:
+                kept = set(map(id, points))
+                shown = [picture for picture in shown if id(picture.point) in kept]
+            requests = resolve(self._experiment, names, model, stack, shown, self._warnings(names, stack))
+            made.append(Combination(*names, requests))
+        return tuple(made)
+
+    def _model(self, name: str) -> Model | None:
+        model = self._options.model(name)
+        if model and name not in self.models:
+            self.models[name] = model
+            self._problems += missing_weights(model.checkpoint, self._options.option("model", name).origin)
+        return model
+
+    def _stack(self, model: str, name: str) -> LoraStack | None:
+        stack = self._options.lora(model, name)
+        if stack:
+            known = self.loras.get(name, ())
+            new = [path for path in (lora.path for lora in stack.loras) if path not in known]
+            if new or name not in self.loras:
+                self.loras[name] = (*known, *new)
+                self._problems += missing_loras(stack, self._options.option("lora", name).origin)
+        return stack
+
+    def _set_pictures(self, names: Names) -> list[Picture]:
+        prompt_set = self._options.prompts(*names)
+        model = self._options.model(names[0])
+        if prompt_set is None or model is None:
+            return []
+        key = (names[0], *self._options.key("prompts", names))
+        if key not in self._pictures:
+            origin = self._options.option("prompts", names[2]).origin
+            found = entries(prompt_set, origin, self._problems)
+            lot = (self._experiment, names[2])
+            self._pictures[key] = pictures(found, prompt_set, model, self._matrix.points, lot, self._problems)
+        return self._pictures[key]
+
+    def _warnings(self, names: Names, stack: LoraStack) -> tuple[str, ...]:
+        if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names[2])):
+            return ()
+        return (f"${{lora.trigger_word}} is empty: LoRA {names[1]} has no trigger_word",)
+
+
+def _digest(value: Any) -> str:
+    """16 hex digits over canonical JSON; requests and their LoRAs count as their fields."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=vars)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

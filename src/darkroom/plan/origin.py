@@ -1,0 +1,38 @@
+"""Where a value of conf/ was written, for messages. Knows keys and file names only; opens nothing."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The file of an option, and the keys of it that an override or the experiment's file sets instead."""
+
+    file: str
+    elsewhere: tuple[tuple[str, str], ...] = ()  # (key, place), first match wins
+
+    def at(self, key: str) -> str:
+        """`conf/model/demo.yaml: defaults.width`, or the place that set this key in its stead."""
+        for changed, place in self.elsewhere:
+            if key == changed or key.startswith((f"{changed}.", f"{changed}[")):
+                return place + key[len(changed) :]
+        return f"{self.file}: {key}" if key else self.file
+
+
+def leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of everything but mappings: {"a": {"b": 1}, "c": []} gives a.b, c."""
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'seed'? known: neg, seed`, the first half only where something is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    listing = f"known: {', '.join(known)}" if known else "there are none"
+    return f"did you mean {close[0]!r}? {listing}" if close else listing

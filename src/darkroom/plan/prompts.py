@@ -1,0 +1,171 @@
+"""A prompt set on one model: what each picture asks for before a LoRA is known. Knows not of LoRAs, Hydra or YAML.
+
+Of several levels the first that sets a value counts: axis of the matrix, prompt, defaults of the set, model.defaults.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError
+from darkroom.plan import sizes
+from darkroom.plan.matrix import Point
+from darkroom.plan.origin import Origin
+from darkroom.plan.schema import Model, Prompt, PromptSet, Settings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One prompt of a set and where it was written."""
+
+    prompt: Prompt
+    place: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of a set, whatever the LoRA. `strength` multiplies the strength of each file of the LoRA's stack."""
+
+    index: int
+    point: Point
+    image_name: str
+    template: str
+    own_trigger_word: str | None  # comes before the LoRA's
+    set_trigger_word: str | None  # comes after the LoRA's
+    neg: str
+    size_requested: tuple[int, int]
+    size: tuple[int, int]
+    seed: int
+    sample_steps: int
+    guidance_scale: float
+    strength: float
+    warnings: tuple[str, ...]
+
+
+def entries(prompt_set: PromptSet, origin: Origin, problems: list[ConfigError]) -> list[Entry]:
+    """The prompts of the list, then those of the text file; none after a problem."""
+    before = len(problems)
+    found = [Entry(prompt, origin.at(f"prompts[{number}]")) for number, prompt in enumerate(prompt_set.prompts)]
+    if prompt_set.file is not None:
+        found += _lines(prompt_set.file, origin.at("file"), problems)
+    if not found and len(problems) == before:
+        problems.append(ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts or a text file"))
+    if prompt_set.trigger_word is not None and prompt_set.defaults.trigger_word is not None:
+        problems.append(ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already"))
+    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in found)]
+    for level, place in levels:
+        if level.aspect_ratio and (level.width or level.height):
+            problems.append(
+                ConfigError(f"{place}.aspect_ratio: takes the place of width and height; give one or the other")
+            )
+    return found if len(problems) == before else []
+
+
+def pictures(
+    found: Sequence[Entry],
+    prompt_set: PromptSet,
+    model: Model,
+    points: Sequence[Point],
+    lot: Sequence[str],
+    problems: list[ConfigError],
+) -> list[Picture]:
+    """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
+    made = []
+    for index, entry in enumerate(found):
+        for point in points:
+            try:
+                made.append(_picture(index, entry, prompt_set, model, point, lot))
+            except ConfigError as error:
+                problems.append(error)
+    return made
+
+
+def _picture(
+    index: int, entry: Entry, prompt_set: PromptSet, model: Model, point: Point, lot: Sequence[str]
+) -> Picture:
+    defaults = model.defaults
+    levels = (point.settings, entry.prompt, prompt_set.defaults)
+    size_requested, size = _size(levels, model, entry.place)
+    seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
+    neg = _first("neg", levels, defaults.neg)
+    guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
+    return Picture(
+        index=index,
+        point=point,
+        image_name=f"{index:03d}_{seed}{point.label}",
+        template=entry.prompt.prompt,
+        own_trigger_word=_first("trigger_word", levels[:2]),
+        set_trigger_word=_first("trigger_word", (prompt_set.defaults, prompt_set)),
+        neg=neg,
+        size_requested=size_requested,
+        size=size,
+        seed=seed,
+        sample_steps=_first("sample_steps", levels, defaults.sample_steps),
+        guidance_scale=guidance_scale,
+        strength=_first("network_multiplier", levels, 1.0),
+        warnings=tuple(_warnings(model, size_requested, size, neg, guidance_scale)),
+    )
+
+
+def _first(key: str, levels: Sequence[Settings | PromptSet], otherwise: Any = None) -> Any:
+    return next((value for level in levels if (value := getattr(level, key)) is not None), otherwise)
+
+
+def _size(levels: Sequence[Settings], model: Model, place: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Requested and effective size. A ratio counts unless a stronger level gives width or height."""
+    width, height = _first("width", levels, model.defaults.width), _first("height", levels, model.defaults.height)
+    divisor = model.resolution_divisor
+    deciding = next((level for level in levels if level.aspect_ratio or level.width or level.height), None)
+    if deciding is None or deciding.aspect_ratio is None:
+        return (width, height), sizes.floored(width, height, divisor)
+    size = sizes.of_aspect_ratio(deciding.aspect_ratio, width * height, divisor)
+    if min(size) < 64 or max(size) > 4096:
+        raise ConfigError(
+            f"{place}: aspect_ratio {deciding.aspect_ratio} with the pixels of {width}x{height} "
+            f"makes {size[0]}x{size[1]}, out of range: 64 to 4096"
+        )
+    return size, size
+
+
+def _seed(chosen: int | None, base: int, index: int, position: int | None, lot: Sequence[str]) -> int:
+    """The seed chosen, else base + index; for -1 31 bits that depend on nothing but names and positions."""
+    seed = chosen if chosen is not None else base
+    if seed == -1:
+        ticket = "\n".join([*lot, str(index), "-" if position is None else str(position)])
+        return int.from_bytes(hashlib.sha256(ticket.encode()).digest()[:4], "big") >> 1
+    return seed if chosen is not None else base + index
+
+
+def _warnings(
+    model: Model, requested: tuple[int, int], size: tuple[int, int], neg: str, guidance_scale: float
+) -> Iterator[str]:
+    if requested != size:
+        yield (
+            f"size {requested[0]}x{requested[1]} rendered as {size[0]}x{size[1]}: "
+            f"sides are floored to a multiple of {model.resolution_divisor}"
+        )
+    if neg and guidance_scale <= 1:
+        yield f"neg is not used: it needs a guidance_scale above 1, got {guidance_scale}"
+    if neg and guidance_scale > 1 and "[trigger]" in neg:
+        yield "[trigger] in neg stays as it is: it is replaced in prompts only"
+    if model.distilled and guidance_scale > 1:
+        yield f"guidance_scale {guidance_scale} on a distilled model: it is made for 1.0"
+
+
+def _lines(name: str, place: str, problems: list[ConfigError]) -> list[Entry]:
+    """One prompt a line, blank lines skipped."""
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problems.append(ConfigError(f"{place}: {name}: {error.strerror} (paths start at the working directory)"))
+        return []
+    except UnicodeDecodeError as error:
+        problems.append(ConfigError(f"{place}: {name}: not UTF-8 text: {error.reason} at byte {error.start}"))
+        return []
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    found = [Entry(Prompt(prompt=line), f"{name}, line {number}") for number, line in lines if line]
+    if not found:
+        problems.append(ConfigError(f"{place}: {name}: no prompt in the file"))
+    return found

@@ -1,0 +1,166 @@
+"""The dataclasses that conf/ must satisfy: keys, types, what is allowed, defaults. Knows not where values come from.
+
+Names are those of the ai-toolkit-inference request schema. A key's metadata says what is allowed:
+`range` (lowest, highest), `one_of` (values), `not_yet` (values that a later version will take; True for any but null),
+`aliases` (what YAML makes of an unquoted value).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+FAMILIES = ("flux2",)
+AXIS_GROUPS = ("model", "lora", "prompts")
+ASPECT_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
+
+
+def _sexagesimal(ratio: str) -> int:
+    major, minor = ratio.split(":")
+    return int(major) * 60 + int(minor)
+
+
+# YAML 1.1 reads an unquoted 16:9 as the base-60 number 969.
+_UNQUOTED_RATIOS = {_sexagesimal(ratio): ratio for ratio in ASPECT_RATIOS}
+
+_SIDE = {"range": (64, 4096)}
+_SEED = {"range": (-1, 2**63 - 1)}
+_STEPS = {"range": (1, 150)}
+_GUIDANCE = {"range": (0, 20)}
+_MULTIPLIER = {"range": (-2, 2)}
+_LATER: dict[str, Any] = {"not_yet": True}
+
+
+@dataclass
+class Config:
+    """The root of conf/, as Hydra fills it. Under model, lora and prompts stands what applies to every option."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    lora: dict[str, Any] = field(default_factory=dict)
+    prompts: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+    matrix: dict[str, Any] = field(default_factory=dict)
+    exclude: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSource:
+    """Where a base model comes from. `repo` and `text_encoder`: hub id or local folder; the others: local files."""
+
+    repo: str
+    revision: str | None = None
+    transformer: str | None = None
+    vae: str | None = None
+    text_encoder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """Storage types of linear weights, None for the model's dtype."""
+
+    transformer: str | None = field(default=None, metadata={"one_of": ("qfloat8", "qint8", "qint4"), **_LATER})
+    text_encoder: str | None = field(default=None, metadata={"one_of": ("qfloat8", "qint8", "qint4"), **_LATER})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDefaults:
+    """What a prompt has that names no other value. Sizes in pixels; the seed is that of the first prompt of a set."""
+
+    width: int = field(default=1024, metadata=_SIDE)
+    height: int = field(default=1024, metadata=_SIDE)
+    sample_steps: int = field(default=25, metadata=_STEPS)
+    guidance_scale: float = field(default=4.0, metadata=_GUIDANCE)
+    seed: int = field(default=42, metadata={"range": (-1, 2**62)})  # leaves room for + index
+    neg: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """conf/model/*.yaml: one base model and how it computes."""
+
+    family: str = field(metadata={"one_of": FAMILIES})
+    checkpoint: CheckpointSource
+    distilled: bool = False
+    guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded"), "not_yet": ("embedded",)})
+    schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
+    resolution_divisor: int = field(default=16, metadata={"range": (1, 64)})
+    max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
+    dtype: str = field(default="bfloat16", metadata={"one_of": ("bfloat16", "float32")})
+    quantize: Quantize = Quantize()
+    text_encoder_cast: bool = False
+    lora_merge: str = field(
+        default="auto", metadata={"one_of": ("auto", "merged", "merged_in_dtype", "live"), "not_yet": ("live",)}
+    )
+    numerics: str = field(default="exact", metadata={"one_of": ("exact", "fast")})
+    defaults: ModelDefaults = ModelDefaults()
+
+    @property
+    def lora_merge_in_effect(self) -> str:
+        """`auto` is what the trainer does: merged into a base of full precision, live beside a quantised one."""
+        if self.lora_merge != "auto":
+            return self.lora_merge
+        return "merged" if self.quantize.transformer is None else "live"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraFile:
+    """One LoRA or LoKr file of a stack, and its own strength."""
+
+    bare: ClassVar[str] = "path"
+
+    path: str
+    network_multiplier: float = field(default=1.0, metadata=_MULTIPLIER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraStack:
+    """conf/lora/*.yaml: the files applied together, in order; none is the base model."""
+
+    trigger_word: str | None = None
+    loras: tuple[LoraFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a prompt, the defaults of a set and a further axis of the matrix may set. None: left to the next level."""
+
+    trigger_word: str | None = None
+    neg: str | None = None
+    width: int | None = field(default=None, metadata=_SIDE)
+    height: int | None = field(default=None, metadata=_SIDE)
+    aspect_ratio: str | None = field(default=None, metadata={"one_of": ASPECT_RATIOS, "aliases": _UNQUOTED_RATIOS})
+    seed: int | None = field(default=None, metadata=_SEED)
+    sample_steps: int | None = field(default=None, metadata=_STEPS)
+    guidance_scale: float | None = field(default=None, metadata=_GUIDANCE)
+    network_multiplier: float | None = field(default=None, metadata=_MULTIPLIER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Settings):
+    """One prompt of a set; a bare string is the prompt alone."""
+
+    bare: ClassVar[str] = "prompt"
+
+    prompt: str
+    prompt_embeds: str | None = field(default=None, metadata=_LATER)
+    ctrl_img: str | None = field(default=None, metadata=_LATER)
+    ctrl_img_1: str | None = field(default=None, metadata=_LATER)
+    ctrl_img_2: str | None = field(default=None, metadata=_LATER)
+    ctrl_img_3: str | None = field(default=None, metadata=_LATER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSet:
+    """conf/prompts/*.yaml: prompts, then those of a text file (one a line), with what they have in common."""
+
+    trigger_word: str | None = None
+    defaults: Settings = Settings()
+    prompts: tuple[Prompt, ...] = ()
+    file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """conf/output/*.yaml: how images are written."""
+
+    format: str = field(default="png", metadata={"one_of": ("png", "jpeg", "webp")})
+    quality: int = field(default=95, metadata={"range": (1, 100)})
+    save_latents: bool = False

@@ -1,0 +1,103 @@
+"""Stacks of adapters merged into a base's weights, and undone exactly. Knows no files but the base's own.
+
+Only weights whose stack changes are rewritten, each from the base's file: nothing drifts, and there is no second copy
+of the weights in memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from darkroom.errors import ConfigError
+from darkroom.render.adapter_file import Adapter, Delta
+from darkroom.render.base_model import Base
+
+_REGIMES = ("merged", "merged_in_dtype")
+_Recipe = tuple[str, tuple[tuple[Adapter, float], ...]]  # regime, adapters in order
+_BASE: _Recipe = ("", ())
+_TORN: _Recipe = ("torn", ())  # equal to nothing that is asked for, so that the next stack rewrites the layer
+
+
+class MergedStack:
+    """The adapters merged into one base at present: none at first."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._recipes: dict[str, _Recipe] = dict.fromkeys(base.adapter_modules, _BASE)
+
+    @torch.no_grad()
+    def apply(self, stack: Sequence[tuple[Adapter, float]], regime: str) -> int:
+        """Make the weights those of base + stack; the number of weights (parameters) rewritten for it.
+
+        `stack`: adapters read for this base, with their multipliers, in order; a multiplier of 0 is the base.
+        `merged` adds all deltas in float32 and rounds once, as the trainer's previews on an unquantised base;
+        `merged_in_dtype` adds one after the other in the weights' dtype, as ai-toolkit-inference.
+        """
+        if regime not in _REGIMES:
+            raise ConfigError(f"lora_merge: expected {' or '.join(_REGIMES)}, got {regime}, which is not available yet")
+        active = [(adapter, multiplier) for adapter, multiplier in stack if multiplier != 0]
+        rewritten = 0
+        for layer, current in self._recipes.items():
+            parts = tuple((adapter, multiplier) for adapter, multiplier in active if layer in adapter.deltas)
+            recipe = (regime, parts) if parts else _BASE
+            if recipe != current:
+                self._recipes[layer] = _TORN
+                rewritten += self._rewrite(layer, recipe)
+                self._recipes[layer] = recipe
+        return rewritten
+
+    def _rewrite(self, layer: str, recipe: _Recipe) -> int:
+        base, (regime, adapters) = self._base, recipe
+        parts = base.adapter_modules[layer]
+        weights = [base.weights.read(part.parameter, base.dtype, base.device) for part in parts]
+        if regime == "merged":
+            weights = [weight.float() for weight in weights]
+        for adapter, multiplier in adapters:
+            factors = _factors(adapter.deltas[layer], weights[0])
+            for i, part in enumerate(parts):
+                weights[i] = _add(weights[i], part.cut(factors.left), factors, multiplier, rounded=regime != "merged")
+        for part, weight in zip(parts, weights, strict=True):
+            base.transformer.get_parameter(part.parameter).copy_(weight)
+        return len(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Factors:
+    """A delta of (left @ right) · scale, or of left · scale; `left` has the layer's rows."""
+
+    left: torch.Tensor
+    right: torch.Tensor | None
+    scale: float
+
+
+def _factors(delta: Delta, like: torch.Tensor) -> _Factors:
+    """The delta's factors in the dtype and on the device of `like`."""
+    stored = {suffix: tensor.to(like.device, like.dtype) for suffix, tensor in delta.tensors.items()}
+    alpha = stored.pop("alpha", None)
+    if "diff" in stored:
+        return _Factors(stored["diff"], None, 1.0)
+    if "lora_A.weight" in stored:
+        left, right = stored["lora_B.weight"], stored["lora_A.weight"]
+        return _Factors(left, right, 1.0 if alpha is None else alpha.item() / right.shape[0])
+    first, second = _lokr_factor(stored, "lokr_w1"), _lokr_factor(stored, "lokr_w2")
+    ranks = [stored[name].shape[0] for name in ("lokr_w1_b", "lokr_w2_b") if name in stored]
+    # Two full factors have no rank, and an alpha that means nothing.
+    scale = alpha.item() / ranks[0] if ranks and alpha is not None else 1.0
+    return _Factors(torch.kron(first, second), None, scale)
+
+
+def _lokr_factor(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+    return stored[name] if name in stored else stored[f"{name}_a"] @ stored[f"{name}_b"]
+
+
+def _add(
+    weight: torch.Tensor, left: torch.Tensor, factors: _Factors, multiplier: float, *, rounded: bool
+) -> torch.Tensor:
+    """weight + delta, in ai-toolkit-inference's order of operations if `rounded`, else in the trainer's."""
+    right, scale = factors.right, factors.scale
+    if rounded and right is not None:
+        return weight.addmm_(left, right, beta=1.0, alpha=scale * multiplier)
+    if rounded:
+        return weight.add_(left, alpha=scale * multiplier)
+    return weight + (left * scale * multiplier if right is None else multiplier * (left @ right) * scale)

@@ -1,0 +1,65 @@
+"""Encodes one model's distinct texts into the store. Only the text encoder is ever in memory here.
+
+A process of its own, and no import of torch where the store has every embedding already.
+"""
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from darkroom.checkpoint import Checkpoint
+from darkroom.render import client, slot
+from darkroom.request import Request
+from darkroom.store import Store, atomic, read_json, write_json
+
+
+def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path) -> None:
+    """Encode what the store lacks, then write `output`: the embedding id of each text of the model."""
+    choice = read_json(choice_file)
+    checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
+    request = replace(Request.from_json(choice["request"]), text_encoder_digest=checkpoint.text_encoder_digest)
+    store = Store(results / "store")
+    ids = {text: request.embedding_id(text) for text in choice["texts"]}
+    missing = {text: name for text, name in ids.items() if not store.embedding(name).is_file()}
+    if missing:
+        with ExitStack() as held:
+            owner = slot.owner()
+            if owner is not None:
+                client.prewarm(held.enter_context(slot.hold(owner)), worker_log)
+            _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()})
+    write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
+
+
+def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str]) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from darkroom.render.families import family
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    started = time.monotonic()
+    text_encoder = family(request.family).load_text_encoder(checkpoint, request, device)
+    _say(f"{request.model}: text encoder {checkpoint.text_encoder.path} loaded in {time.monotonic() - started:.1f} s")
+    for path, text in texts.items():
+        embeds = family(request.family).encode(text_encoder, text)
+        with atomic(path) as temporary:
+            save_file({"prompt_embeds": embeds.cpu().contiguous()}, temporary, _metadata(request, checkpoint, text))
+    _say(f"{request.model}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
+
+
+def _metadata(request: Request, checkpoint: Checkpoint, text: str) -> dict[str, Any]:
+    return {
+        "text": text,
+        "family": request.family,
+        "text_encoder": checkpoint.text_encoder.path,
+        "text_encoder_digest": checkpoint.text_encoder_digest,
+        "dtype": request.dtype,
+        "max_sequence_length": str(request.max_sequence_length),
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

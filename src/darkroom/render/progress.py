@@ -1,0 +1,118 @@
+"""How far an experiment is, and the line that says so. Knows counts and seconds, nothing of rendering."""
+
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from darkroom.store import ENDINGS, ExperimentFolder, read_json
+
+_BAR = 24  # characters
+_PLAIN_INTERVAL = 10.0  # seconds between lines where there is no terminal
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Images done of an experiment's total; seconds_per_image is None until one was rendered in this run."""
+
+    experiment: str
+    combination: str
+    done: int
+    total: int
+    seconds_per_image: float | None
+
+    @property
+    def eta_seconds(self) -> float | None:
+        return None if self.seconds_per_image is None else self.seconds_per_image * (self.total - self.done)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def line(self) -> str:
+        """demo  12/40 images · 0.31 s/image · ETA 0:00:09 · demo / demo_lora / portraits"""
+        pace = "" if self.seconds_per_image is None else f" · {self.seconds_per_image:.2f} s/image"
+        eta = "" if self.eta_seconds is None else f" · ETA {_clock(self.eta_seconds)}"
+        return f"{self.experiment}  {self.done}/{self.total} images{pace}{eta} · {self.combination}"
+
+    def bar(self) -> str:
+        filled = round(_BAR * self.done / self.total) if self.total else _BAR
+        return f"[{'#' * filled}{'.' * (_BAR - filled)}] {self.line()}"
+
+
+class Pace:
+    """Counts rendered images over the life of a worker, from the first denoising step on."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._rendered = 0
+
+    def begin(self) -> None:
+        if self._started is None:
+            self._started = time.monotonic()
+
+    def count(self) -> None:
+        self._rendered += 1
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        if self._started is None or not self._rendered:
+            return None
+        return (time.monotonic() - self._started) / self._rendered
+
+
+def images_done(folder: ExperimentFolder) -> tuple[int, int]:
+    """(images in place, images in all) of an experiment, by its table of contents and its image folders."""
+    contents = read_json(folder.contents)["combinations"]
+    endings = tuple(f".{ending}" for ending in ENDINGS.values())
+    done = 0
+    for model, lora, prompts, images in contents:
+        done += min(images, _count(folder.images(model, lora, prompts), endings))
+    return done, sum(entry[3] for entry in contents)
+
+
+class ProgressLine:
+    """Shows progress on a stream: one line rewritten in a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._shown_at = float("-inf")
+        self._latest: Progress | None = None
+
+    def show(self, progress: Progress) -> None:
+        self._latest = progress
+        if self._terminal:
+            self._write(f"\r\x1b[2K{progress.bar()}")
+        elif time.monotonic() - self._shown_at >= _PLAIN_INTERVAL:
+            self._plain()
+
+    def close(self) -> None:
+        """Leave the last state standing on a line of its own."""
+        if self._latest is None:
+            return
+        if self._terminal:
+            self._write("\n")
+        elif self._latest is not None:
+            self._plain()
+
+    def _plain(self) -> None:
+        if self._latest is not None:
+            self._shown_at = time.monotonic()
+            self._write(f"{self._latest.line()}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _count(folder: Path, endings: tuple[str, ...]) -> int:
+    if not folder.is_dir():
+        return 0
+    return sum(1 for file in folder.iterdir() if file.name.endswith(endings) and not file.name.startswith("."))
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}"

@@ -1,0 +1,84 @@
+"""The right to use one GPU: a private folder per Snakemake run, a lock and a worker socket per device.
+
+Knows nothing of what is rendered, and must stay free of torch: every thin client imports it.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.errors import WorkerError
+
+OWNER_VARIABLE = "DARKROOM_OWNER"  # process id of the Snakemake run that a worker belongs to
+_POLL = 0.02  # seconds between looks at locks that others hold
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One device of one owner, held until the `with` block of `hold` ends."""
+
+    owner: int
+    number: int
+    device: str | None  # a value for CUDA_VISIBLE_DEVICES; None where there is no GPU
+    folder: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / f"{self.number}.sock"
+
+
+def owner() -> int | None:
+    """The process that workers live and die with, or None when a command was started by hand."""
+    value = os.environ.get(OWNER_VARIABLE)
+    return int(value) if value else None
+
+
+@contextlib.contextmanager
+def hold(owner: int) -> Iterator[Slot]:
+    """Take the first free device of this owner, waiting while all are busy."""
+    folder = private_folder(owner)
+    devices = visible_devices()
+    files = [(folder / f"{number}.lock").open("w") for number in range(len(devices))]
+    try:
+        number = _first_free([file.fileno() for file in files])
+        yield Slot(owner, number, devices[number], folder)
+    finally:
+        for file in files:
+            file.close()
+
+
+def visible_devices() -> list[str | None]:
+    """GPUs this process may use, as CUDA_VISIBLE_DEVICES values; [None] where there is none."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        names: list[str | None] = [name.strip() for name in listed.split(",") if name.strip()]
+    else:
+        names = [str(number) for number in range(len(list(Path("/proc/driver/nvidia/gpus").glob("*"))))]
+    return names or [None]
+
+
+def private_folder(owner: int) -> Path:
+    """A folder that only this user can enter, short enough for a socket's name (108 bytes)."""
+    parent = Path(tempfile.gettempdir()) / f"darkroom-{os.getuid()}"
+    parent.mkdir(mode=0o700, exist_ok=True)
+    found = parent.stat(follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise WorkerError(f"{parent}: expected a folder that only you can enter; remove it or set TMPDIR")
+    folder = parent / str(owner)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _first_free(locks: list[int]) -> int:
+    while True:
+        for number, lock in enumerate(locks):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return number
+        time.sleep(_POLL)

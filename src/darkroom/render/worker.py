@@ -1,0 +1,115 @@
+"""The warm worker: one process per GPU that keeps pipelines loaded and serves one combination at a time.
+
+It belongs to the Snakemake process that its first client was started by, and ends when that ends, however that ends.
+Knows sockets and processes; what a combination is, `job.py` knows.
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from darkroom.errors import DarkroomError
+from darkroom.render.client import Job
+from darkroom.render.progress import Progress
+
+if TYPE_CHECKING:
+    from darkroom.render.pipelines import Pipelines
+
+
+class Abandoned(Exception):
+    """The client is gone: nobody waits for this combination any more."""
+
+
+def serve(path: Path, owner: int) -> None:
+    """Serve combinations on the AF_UNIX socket at `path` until the owner ends."""
+    # 1. Open the door first: clients connect at once and wait through the imports.
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen()
+    # 2. Live no longer than the owner, even in the middle of an image.
+    threading.Thread(target=_end_with, args=(owner, path.parent), daemon=True).start()
+    # 3. The heavy imports, once.
+    from darkroom.render.pipelines import Pipelines
+
+    pipelines = Pipelines()
+    _say(f"worker {os.getpid()} ready, owner {owner}")
+    # 4. One combination at a time; a client that is gone is noticed between denoising steps.
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            _serve_one(connection, pipelines)
+
+
+def _serve_one(connection: socket.socket, pipelines: "Pipelines") -> None:
+    from darkroom.render.job import render_combination
+
+    def check() -> None:
+        readable, _, _ = select.select([connection], [], [], 0)
+        if readable and not connection.recv(1, socket.MSG_PEEK):
+            raise Abandoned
+
+    try:
+        text = _first_line(connection)
+        if text is None:
+            return  # a client that only wanted the worker started
+        job = Job(**json.loads(text))
+        os.chdir(job.directory)
+        render_combination(job, pipelines, lambda progress: _send_progress(connection, progress), check)
+        _send(connection, {"done": True})
+    except (Abandoned, BrokenPipeError, ConnectionResetError):
+        _say("the client is gone; its combination is abandoned, finished images are kept")
+    except DarkroomError as error:
+        _answer_error(connection, str(error))
+    except Exception as error:  # a bug of ours or of a library: this job fails, the worker goes on
+        traceback.print_exc()
+        _answer_error(connection, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)")
+
+
+def _send_progress(connection: socket.socket, progress: Progress) -> None:
+    _send(connection, {"progress": progress.to_json()})
+
+
+def _answer_error(connection: socket.socket, text: str) -> None:
+    _say(text)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        _send(connection, {"error": text})
+
+
+def _send(connection: socket.socket, event: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(event).encode() + b"\n")
+
+
+def _first_line(connection: socket.socket) -> str | None:
+    received = b""
+    while not received.endswith(b"\n"):
+        part = connection.recv(65536)
+        if not part:
+            return None
+        received += part
+    return received.decode()
+
+
+def _end_with(owner: int, folder: Path) -> None:
+    """Wait for the owner's end, clean up, and end this process at once."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(owner).wait()
+    for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another device's worker is doing the same
+        folder.rmdir()
+    _say(f"owner {owner} has ended, so has worker {os.getpid()}")
+    os._exit(0)
+
+
+def _say(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)

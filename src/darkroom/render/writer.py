@@ -1,0 +1,81 @@
+"""Saves finished pictures off the render thread, so that the next image is already being denoised.
+
+Knows the store and the experiment's folder; what is in a picture or a record, others know.
+"""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_file
+
+from darkroom.image_file import write_image
+from darkroom.store import atomic, link
+
+_WAITING = 4  # pictures held in memory at most; a disk slower than the model then slows it down
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where one picture goes: content in the store, and the links that a person opens."""
+
+    stored: Path
+    shown: Path
+    image_format: str
+    quality: int
+    stored_latents: Path | None  # None where latents are not asked for
+    shown_latents: Path | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    image_sha256: str
+    seconds: float
+
+
+class Writer:
+    """One thread that writes in order; leaving its `with` block waits for the last file."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._pending: list[Future[Saved]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.shutdown(wait=True)
+
+    def save(
+        self, to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: dict[str, Any]
+    ) -> Future[Saved]:
+        """Queue one picture. An earlier picture that could not be written raises here."""
+        self._pending = [future for future in self._pending if not future.done() or future.result() is None]
+        if len(self._pending) >= _WAITING:
+            self._pending.pop(0).result()
+        future = self._pool.submit(_save, to, pixels, latents, record)
+        self._pending.append(future)
+        return future
+
+
+def show(to: Destination) -> None:
+    """Put a picture of the store, and its latents if asked for, where a person opens them."""
+    if to.stored_latents and to.shown_latents:
+        link(to.stored_latents, to.shown_latents)
+    link(to.stored, to.shown)
+
+
+def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: dict[str, Any]) -> Saved:
+    started = time.monotonic()
+    if to.stored_latents:
+        with atomic(to.stored_latents) as temporary:
+            save_file({"latents": latents}, temporary)
+    sha256 = write_image(to.stored, pixels, record, to.image_format, to.quality)
+    show(to)
+    return Saved(sha256, time.monotonic() - started)

@@ -1,0 +1,144 @@
+"""One image to render: its effective parameters, frozen, with ids that are content hashes.
+
+Knows nothing of files, Hydra, Snakemake or torch. A request_id covers everything that can change a pixel
+(weights by digest) and nothing that cannot (names, paths, device, worker, file format).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+# Raised by hand when pixels change on purpose: a new revision makes every stored image and embedding stale.
+NUMERICS_REVISION = 1
+
+
+@dataclass(frozen=True)
+class Lora:
+    """One LoRA or LoKr file of a stack, at the strength in effect."""
+
+    path: str
+    network_multiplier: float
+    sha256: str = ""  # of the file; "" until the plan job has read it
+
+
+@dataclass(frozen=True)
+class Request:
+    """The effective parameters of one image. Sizes in pixels; `index` counts prompts of the set from 0."""
+
+    # names
+    experiment: str
+    model: str
+    lora: str
+    prompts: str
+    index: int
+    image_name: str  # file name without ending, unique within the combination
+    axes: tuple[tuple[str, Any], ...]  # further axes of the matrix, in its order: (("seed", 1), …)
+    # text
+    prompt_template: str
+    prompt: str
+    neg: str
+    trigger_word: str | None
+    # picture
+    width_requested: int
+    height_requested: int
+    width: int
+    height: int
+    seed: int
+    sample_steps: int
+    guidance_scale: float
+    # model
+    family: str
+    checkpoint: str
+    text_encoder: str
+    dtype: str
+    quantize_transformer: str | None
+    quantize_text_encoder: str | None
+    text_encoder_cast: bool
+    guidance: str  # cfg | embedded
+    schedule: str  # aitk | diffusers
+    numerics: str  # exact | fast
+    max_sequence_length: int
+    lora_merge: str | None  # merged | merged_in_dtype | live; None where no adapter is in effect
+    loras: tuple[Lora, ...] = ()
+    ctrl_images: tuple[str, ...] = ()
+    # digests, known once the plan job has seen the files
+    checkpoint_revision: str | None = None
+    checkpoint_digest: str = ""
+    text_encoder_digest: str = ""
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def uses_neg(self) -> bool:
+        """True when classifier-free guidance runs, so that the negative prompt changes the picture."""
+        return self.guidance == "cfg" and self.guidance_scale > 1
+
+    @property
+    def active_loras(self) -> tuple[Lora, ...]:
+        """The adapters that change a weight: a multiplier of 0 is the base model."""
+        return tuple(lora for lora in self.loras if lora.network_multiplier != 0)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the text encoder has to encode for this image: the prompt, then the negative prompt if used."""
+        return (self.prompt, self.neg) if self.uses_neg else (self.prompt,)
+
+    @property
+    def request_id(self) -> str:
+        """64 hex digits over everything that can change a pixel."""
+        return digest_of(
+            {
+                "revision": NUMERICS_REVISION,
+                "family": self.family,
+                "checkpoint": self.checkpoint_digest,
+                "embeddings": [self.embedding_id(text) for text in self.texts],
+                "dtype": self.dtype,
+                "quantize_transformer": self.quantize_transformer,
+                "guidance": self.guidance,
+                "schedule": self.schedule,
+                "numerics": self.numerics,
+                "lora_merge": self.lora_merge if self.active_loras else None,
+                "loras": [[lora.sha256, lora.network_multiplier] for lora in self.active_loras],
+                "ctrl_images": list(self.ctrl_images),
+                "size": [self.width, self.height],
+                "seed": self.seed,
+                "sample_steps": self.sample_steps,
+                "guidance_scale": self.guidance_scale,
+            }
+        )
+
+    def embedding_id(self, text: str) -> str:
+        """64 hex digits over everything that can change the embedding of `text`."""
+        return digest_of(
+            {
+                "revision": NUMERICS_REVISION,
+                "family": self.family,
+                "text_encoder": self.text_encoder_digest,
+                "dtype": self.dtype,
+                "quantize": self.quantize_text_encoder,
+                "cast": self.text_encoder_cast,
+                "max_sequence_length": self.max_sequence_length,
+                "text": text,
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives back an equal Request."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`, after a trip through JSON."""
+        known = {f.name: values[f.name] for f in fields(cls)}
+        known["loras"] = tuple(Lora(**lora) for lora in known["loras"])
+        known["axes"] = tuple((name, value) for name, value in known["axes"])
+        for name in ("ctrl_images", "warnings"):
+            known[name] = tuple(known[name])
+        return cls(**known)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (64 hex digits) of a value's canonical JSON: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

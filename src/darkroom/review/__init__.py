@@ -1,0 +1,1 @@
+"""WHAT CAME OUT: records in, manifest and pages out. Never imports torch."""

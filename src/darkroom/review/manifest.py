@@ -1,0 +1,45 @@
+"""The records of an experiment's combinations as one table. Knows nothing of what a record means."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from darkroom import __version__
+from darkroom.errors import DarkroomError, StoreError, raise_together
+from darkroom.record import read_table, write_table
+
+SORTED_BY = ("model", "lora", "prompts", "index", "image_name")
+
+
+def write_manifest(record_files: Sequence[Path], output: Path) -> int:
+    """Join files of records into one manifest, sorted by SORTED_BY; returns the number of rows.
+
+    StoreError naming every file that is missing, damaged, of another version, or of another experiment.
+    """
+    import pyarrow as pa
+
+    with ThreadPoolExecutor() as threads:
+        read = list(threads.map(_read, record_files))
+    raise_together(found for found in read if isinstance(found, DarkroomError))
+    tables = [found for found in read if not isinstance(found, DarkroomError)]
+    if not tables:
+        raise StoreError(f"{output}: no files of records were given; the experiment has no combinations")
+    table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in SORTED_BY])
+    write_table(output, table, {"darkroom_version": __version__, "experiment": _experiment(table, output)})
+    return int(table.num_rows)
+
+
+def _read(path: Path) -> Any:
+    """A table, or the error instead of it, so that all errors can be told together."""
+    try:
+        return read_table(path)
+    except StoreError as error:
+        return error
+
+
+def _experiment(table: Any, output: Path) -> str:
+    names: list[str] = table.column("experiment").unique().to_pylist()
+    if len(names) != 1:
+        raise StoreError(f"{output}: expected records of one experiment, got {len(names)}: {', '.join(sorted(names))}")
+    return names[0]

@@ -1,0 +1,177 @@
+"""A picture's record as text for people, and as a prompts file that renders it again. Knows nothing of Hydra."""
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom.image_file import read_record
+
+# Columns of a record under the headings that people look for; the report's dialog uses the same.
+GROUPS = {
+    "text": ["prompt", "neg", "prompt_template", "trigger_word"],
+    "picture": [
+        "width",
+        "height",
+        "width_requested",
+        "height_requested",
+        "seed",
+        "sample_steps",
+        "guidance_scale",
+        "ctrl_images",
+    ],
+    "lora": ["lora", "loras", "lora_merge"],
+    "model": [
+        "model",
+        "family",
+        "checkpoint",
+        "checkpoint_revision",
+        "checkpoint_digest",
+        "text_encoder",
+        "text_encoder_digest",
+        "dtype",
+        "quantize_transformer",
+        "quantize_text_encoder",
+    ],
+    "numerics": ["numerics", "guidance", "schedule", "sigmas", "max_sequence_length", "text_encoder_cast"],
+    "place": ["experiment", "prompts", "index", "axes", "image_name", "request_id"],
+    "environment": [
+        "device",
+        "gpu_name",
+        "attention_backend",
+        "threads",
+        "torch_version",
+        "diffusers_version",
+        "transformers_version",
+        "darkroom_version",
+    ],
+    "file": ["status", "image_path", "image_format", "image_sha256", "latents_path", "reused"],
+    "cost": [
+        "seconds_load",
+        "seconds_switch",
+        "seconds_denoise",
+        "seconds_decode",
+        "seconds_save",
+        "peak_memory_bytes",
+        "started_at",
+        "worker_pid",
+        "base_load_id",
+    ],
+    "warnings": ["warnings"],
+}
+
+_NAME = 24  # characters of the column of names; the longest is text_encoder_digest
+_WIDTH = 110  # characters of a line
+_AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
+
+
+def show(path: Path) -> str:
+    """The record in a picture, grouped and aligned, one value a line; ImageError as for `read_record`."""
+    record = read_record(path)
+    grouped = {name for names in GROUPS.values() for name in names}
+    groups = {**GROUPS, "other": [name for name in record if name not in grouped]}
+    lines = [_printable(str(path))]
+    for heading, names in groups.items():
+        present = [name for name in names if name in record]
+        if present:
+            lines += ["", f"{heading}:", *(line for name in present for line in _entry(name, record[name]))]
+    return "\n".join(lines) + "\n"
+
+
+def as_conf(path: Path) -> str:
+    """A file for conf/prompts/ that renders the picture again, with comments that say on which model and how.
+
+    The prompt is the effective one, its trigger word already in place. ImageError as for `read_record`.
+    """
+    record = read_record(path)
+    entry: str = yaml.safe_dump({"prompts": [_prompt_entry(record)]}, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return "".join(f"# {_printable(line)}".rstrip() + "\n" for line in _comments(path, record)) + entry
+
+
+def _entry(name: str, value: Any) -> list[str]:
+    """`  name:   value`, long values wrapped under their beginning."""
+    lines = [line for part in _readable(name, value) for line in _wrapped(part)]
+    return [f"  {f'{name}:' if number == 0 else '':{_NAME}}{line}".rstrip() for number, line in enumerate(lines)]
+
+
+def _readable(name: str, value: Any) -> list[str]:
+    if value is None or value == [] or value == "":
+        return ["none" if value != "" else '""']
+    if name == "loras":
+        return [line for lora in value for line in _lora_lines(lora)]
+    if name == "axes":
+        return [f"{axis['name']} = {axis['value']}" for axis in value]
+    if name == "sigmas":
+        return [" ".join(f"{sigma:.6g}" for sigma in value)]
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return [str(value).lower() if isinstance(value, bool) else str(value)]
+
+
+def _lora_lines(lora: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{lora['path']} at {lora['network_multiplier']}",
+        f"({lora['format']}, {lora['matched_keys']} keys, sha256 {lora['sha256']})",
+    ]
+
+
+def _wrapped(text: str) -> list[str]:
+    pieces = [
+        textwrap.wrap(line, _WIDTH - _NAME, break_long_words=False, break_on_hyphens=False) or [""]
+        for line in text.splitlines()
+    ]
+    return [_printable(piece) for lines in pieces for piece in lines] or [""]
+
+
+def _printable(text: str) -> str:
+    """Without the characters that would command a terminal or break a YAML comment: each as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale")
+    entry = {name: record[name] for name in names}
+    axes = {axis["name"]: json.loads(axis["value"]) for axis in record["axes"]}
+    if "network_multiplier" in axes:
+        entry["network_multiplier"] = axes["network_multiplier"]
+    images = record["ctrl_images"]
+    keys = ["ctrl_img"] if len(images) == 1 else [f"ctrl_img_{number}" for number in range(1, len(images) + 1)]
+    entry |= dict(zip(keys, images, strict=True))
+    return {key: _literal(value) if isinstance(value, str) else value for key, value in entry.items()}
+
+
+def _literal(text: str) -> str:
+    """Text that OmegaConf reads back as it is: `${` would be an interpolation, a backslash before it an escape."""
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
+    """The comment lines above the prompts: how to use the file, then what it needs to give the same pixels."""
+    matrix = {"model": [record["model"]], "lora": [record["lora"]], "prompts": [_AGAIN]}
+    flow = yaml.safe_dump(matrix, default_flow_style=True, sort_keys=False, width=10**6).strip()
+    return [
+        f"Renders {path.name} again:",
+        f"  1. save this file as conf/prompts/{_AGAIN}.yaml",
+        f"  2. save these two lines as conf/experiment/{_AGAIN}.yaml:",
+        "       # @package _global_",
+        f"       matrix: {flow}",
+        f"  3. snakemake --cores 1 --config experiment={_AGAIN}",
+        "",
+        f"It was rendered in experiment {record['experiment']} from prompt {record['index']} of {record['prompts']},",
+        f"numerics {record['numerics']}, with darkroom {record['darkroom_version']} on {record['device']}, and needs",
+        f"  model {record['model']}: {record['checkpoint']}, revision {record['checkpoint_revision'] or 'none'},",
+        f"    {record['dtype']}, digest {record['checkpoint_digest']}",
+        *_lora_comments(record),
+        "",
+    ]
+
+
+def _lora_comments(record: Mapping[str, Any]) -> list[str]:
+    lines = [f"  lora {record['lora']}:{'' if record['loras'] else ' no files'}"]
+    return lines + [
+        f"    {lora['path']} at {lora['network_multiplier']}, sha256 {lora['sha256']}" for lora in record["loras"]
+    ]

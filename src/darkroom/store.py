@@ -1,0 +1,124 @@
+"""Every path under results/, atomic writes, and "have we got it?". Does not know what is in the files.
+
+results/store/images/ab/<request_id>.png        pictures, latents and embeddings by content id:
+results/store/embeddings/ab/<id>.safetensors    what is there is never computed again
+results/store/digests/<id>.json                 SHA-256 of weight files by path, size and modification time
+results/<experiment>/drafts, requests, records, images / <model> / <lora> / <prompts>
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import StoreError
+from darkroom.request import digest_of
+from darkroom.weight_file import identity, sha256_of
+
+ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """Content by id, shared by all experiments under one results folder."""
+
+    root: Path  # results/store
+
+    def image(self, request_id: str, image_format: str, quality: int) -> Path:
+        """Where a picture lies; quality counts for lossy formats only, since PNG bytes do not depend on it."""
+        suffix = "" if image_format == "png" else f".q{quality}"
+        return self._place("images", f"{request_id}{suffix}.{ENDINGS[image_format]}")
+
+    def latents(self, request_id: str) -> Path:
+        return self._place("images", f"{request_id}.safetensors")
+
+    def embedding(self, embedding_id: str) -> Path:
+        return self._place("embeddings", f"{embedding_id}.safetensors")
+
+    def sha256(self, path: Path) -> str:
+        """SHA-256 of a weight file, read once for each (path, size, modification time)."""
+        seen = identity(path)
+        note = self.root / "digests" / f"{digest_of(seen)[:32]}.json"
+        if note.is_file():
+            return str(read_json(note)["sha256"])
+        sha256 = sha256_of(path)
+        write_json(note, {"file": seen, "sha256": sha256})
+        return sha256
+
+    def _place(self, kind: str, name: str) -> Path:
+        return self.root / kind / name[:2] / name
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """results/<experiment>: what one experiment asked for and got. The Snakefile's rules name the same paths."""
+
+    root: Path
+
+    def draft(self, model: str, lora: str, prompts: str) -> Path:
+        """The combination as conf/ gives it, before any weight file was read."""
+        return self.root / "drafts" / model / lora / f"{prompts}.json"
+
+    def requests(self, model: str, lora: str, prompts: str) -> Path:
+        return self.root / "requests" / model / lora / f"{prompts}.json"
+
+    def records(self, model: str, lora: str, prompts: str) -> Path:
+        return self.root / "records" / model / lora / f"{prompts}.parquet"
+
+    def images(self, model: str, lora: str, prompts: str) -> Path:
+        return self.root / "images" / model / lora / prompts
+
+    @property
+    def contents(self) -> Path:
+        """The experiment's table of contents: its combinations and how many images each has."""
+        return self.root / "drafts" / "contents.json"
+
+    def choice(self, model: str) -> Path:
+        """One model as conf/ gives it, with the texts that it must encode."""
+        return self.root / "drafts" / f"{model}.json"
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else it goes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            temporary.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote; StoreError when it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: missing; `snakemake --forcerun plan` writes it again") from error
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{path}: unreadable: {error}; delete it and run Snakemake again") from error
+
+
+def link(source: Path, destination: Path) -> None:
+    """Make `destination` the same file as `source`: a hard link, or a copy where the file system has none."""
+    if destination.exists() and destination.samefile(source):
+        return
+    with atomic(destination) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:  # another file system, or one without hard links
+            shutil.copy2(source, temporary)

@@ -1,0 +1,68 @@
+"""A .safetensors file seen from outside: its header, whether it is whole, its digest. Never loads a tensor.
+
+Format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes.
+"""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import CheckpointError
+
+_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+
+
+@dataclass(frozen=True)
+class Header:
+    """Shapes and dtypes by tensor name, and the free metadata (all strings)."""
+
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, str]
+    metadata: dict[str, str]
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of a whole .safetensors file; CheckpointError if it is missing, truncated or something else."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        prefix = file.read(8)
+        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else _LONGEST_HEADER + 1
+        if not 2 <= length <= _LONGEST_HEADER:
+            raise CheckpointError(f"{path}: not a .safetensors file ({size} bytes, no valid header)")
+        text = file.read(length)
+    if len(text) < length:
+        raise CheckpointError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
+    try:
+        entries = json.loads(text)
+        metadata = entries.pop("__metadata__", {})
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
+        header = Header(
+            shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
+            dtypes={name: str(entry["dtype"]) for name, entry in entries.items()},
+            metadata=metadata,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        state = "truncated" if size < expected else "too long"
+        raise CheckpointError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
+    return header
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of the file's bytes, 64 hex digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def identity(path: str | Path) -> list[Any]:
+    """What changes when a file is replaced: absolute path, size in bytes, modification time in ns."""
+    stat = Path(path).stat()
+    return [str(Path(path).absolute()), stat.st_size, stat.st_mtime_ns]

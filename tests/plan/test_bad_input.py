@@ -1,0 +1,281 @@
+"""What bad configuration gets: a sentence with file and key, all problems at once."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "conf/model/m.yaml",
+            "family: flux2\ncheckpoint: {repo: a/b}\nstepz: 4\n",
+            "conf/model/m.yaml: stepz: unknown key; known: checkpoint, defaults, distilled, dtype, family, guidance, "
+            "lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast",
+        ),
+        (
+            "conf/model/m.yaml",
+            "family: flux2\ncheckpoint: {repo: a/b}\ndefaults: {sample_step: 4}\n",
+            "conf/model/m.yaml: defaults.sample_step: unknown key; did you mean 'sample_steps'? "
+            "known: guidance_scale, height, neg, sample_steps, seed, width",
+        ),
+        ("conf/model/m.yaml", "family: flux2\n", "conf/model/m.yaml: checkpoint is missing"),
+        (
+            "conf/model/m.yaml",
+            "family: flux\ncheckpoint: {repo: a/b}\n",
+            "conf/model/m.yaml: family: 'flux' is not one of: flux2",
+        ),
+        (
+            "conf/model/m.yaml",
+            "family: flux2\ncheckpoint: {repo: ???}\n",
+            "conf/model/m.yaml: checkpoint.repo: a value is needed in place of ???",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts:\n  - a\n  - {prompt: b, width: 8000}\n",
+            "conf/prompts/p.yaml: prompts[1].width: 8000 is out of range: 64 to 4096",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: b, sample_steps: many}]\n",
+            "conf/prompts/p.yaml: prompts[0].sample_steps: expected a whole number, got 'many'",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: 7}]\n",
+            "conf/prompts/p.yaml: prompts[0].prompt: expected text, got 7; put it in quotes",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: b, guidance_scale: .nan}]\n",
+            "conf/prompts/p.yaml: prompts[0].guidance_scale: nan is out of range: 0 to 20",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: b, aspect_ratio: '2:1'}]\n",
+            "conf/prompts/p.yaml: prompts[0].aspect_ratio: '2:1' is not one of: "
+            "1:1, 16:9, 21:9, 3:2, 2:3, 4:5, 5:4, 3:4, 4:3, 9:16, 9:21",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: b, aspect_ratio: '1:1', width: 64}]\n",
+            "conf/prompts/p.yaml: prompts[0].aspect_ratio: takes the place of width and height; give one or the other",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: b, aspect_ratio: '21:9'}]\ndefaults: {width: 4096, height: 4096}\n",
+            "conf/prompts/p.yaml: prompts[0]: aspect_ratio 21:9 with the pixels of 4096x4096 makes 6256x2672, "
+            "out of range: 64 to 4096",
+        ),
+        ("conf/prompts/p.yaml", "prompts: a cat\n", "conf/prompts/p.yaml: prompts: expected a list, got 'a cat'"),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: []\n",
+            "conf/prompts/p.yaml: prompts: the set is empty; it needs prompts or a text file",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "file: gone.txt\n",
+            "conf/prompts/p.yaml: file: gone.txt: No such file or directory (paths start at the working directory)",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [a]\ntrigger_word: x\ndefaults: {trigger_word: y}\n",
+            "conf/prompts/p.yaml: defaults.trigger_word: the set itself has a trigger_word already",
+        ),
+        ("conf/prompts/p.yaml", "- a\n", "conf/prompts/p.yaml: expected keys and values, got a list"),
+        ("conf/prompts/p.yaml", "prompts: [a\n", "conf/prompts/p.yaml: line 2, column 1: expected ',' or ']'"),
+        ("conf/prompts/p.yaml", "prompts: [a]\nprompts: [b]\n", "conf/prompts/p.yaml: line 2, column 1: found duplicate key"),
+        ("conf/prompts/p.yaml", "prompts: ['${lora.x']\n", "conf/prompts/p.yaml: "),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: ['${lora.triger}']\n",
+            "conf/prompts/p.yaml: prompts[0]: Interpolation key 'lora.triger' not found",
+        ),
+        ("conf/lora/l.yaml", "trigger_word: sks\n", "conf/lora/l.yaml: loras is missing"),
+        (
+            "conf/lora/l.yaml",
+            "loras: [{path: sks.safetensors, network_multiplier: 3}]\n",
+            "conf/lora/l.yaml: loras[0].network_multiplier: 3 is out of range: -2 to 2",
+        ),
+        ("conf/lora/l.yaml", "loras: [gone.safetensors]\n", "conf/lora/l.yaml: loras[0].path: gone.safetensors: no such file"),
+        (
+            "conf/model/m.yaml",
+            "family: flux2\ncheckpoint: {repo: ./models/klein}\n",
+            "conf/model/m.yaml: checkpoint.repo: ./models/klein: neither a folder nor a hub id such as organisation/name",
+        ),
+        (
+            "conf/model/m.yaml",
+            "family: flux2\ncheckpoint: {repo: a/b, transformer: gone.safetensors}\n",
+            "conf/model/m.yaml: checkpoint.transformer: gone.safetensors: no such file",
+        ),
+        (
+            "conf/experiment/e.yaml",
+            "matrx: {}\n",
+            "conf/experiment/e.yaml: matrx: unknown key; did you mean 'matrix'? "
+            "known: exclude, lora, matrix, model, output, prompts",
+        ),
+        (
+            "conf/experiment/e.yaml",
+            "defaults: [override /output: jpg]\n",
+            "conf/experiment/e.yaml: there is no conf/output/jpg.yaml; known: default",
+        ),
+        (
+            "conf/experiment/e.yaml",
+            MATRIX + "output: {format: gif, quality: 0}\n",
+            "2 problems:\n"
+            "  - conf/experiment/e.yaml: output.format: 'gif' is not one of: png, jpeg, webp\n"
+            "  - conf/experiment/e.yaml: output.quality: 0 is out of range: 1 to 100",
+        ),
+        (
+            "conf/experiment/e.yaml",
+            MATRIX + "model: {defaults: {width: 8000}}\n",
+            "conf/experiment/e.yaml: model.defaults.width: 8000 is out of range: 64 to 4096",
+        ),
+    ],
+)
+def test_the_message_names_file_key_and_what_is_allowed(project, file, text, message):
+    project.write(file, text)
+    assert project.error().startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ("model: [m, m], lora: [l], prompts: [p]", "matrix.model[1]: 'm' is on the axis twice"),
+        ("model: [m], lora: [l], prompts: [p], seed: [1, 1]", "matrix.seed[1]: 1 is on the axis twice"),
+        ("model: [m], lora: [], prompts: [p]", "matrix.lora: expected a list of values, got []"),
+        ("model: m, lora: [l], prompts: [p]", "matrix.model: expected a list of values, got 'm'"),
+        ("model: [m], lora: [l], prompts: [p], sed: [1]", "matrix.sed: unknown axis; did you mean 'seed'? known: "),
+        ("model: [m], lora: [l], prompts: [p], prompt: [a]", "matrix.prompt: unknown axis; did you mean 'prompts'?"),
+        ("model: [m], lora: ['../l'], prompts: [p]", "matrix.lora[0]: '../l' is not a usable name: "),
+        ("model: [m], lora: [a..b], prompts: [p]", "matrix.lora[0]: 'a..b' is not a usable name: "),
+        ("model: [m], lora: [on], prompts: [p]", "matrix.lora[0]: expected a name, got True; put it in quotes"),
+        ("model: [m], lora: [l], prompts: [p], width: [10]", "matrix.width[0]: 10 is out of range: 64 to 4096"),
+        (
+            "model: [m], lora: [l], prompts: [p], width: [64], aspect_ratio: ['1:1']",
+            "matrix.aspect_ratio: cannot be an axis beside width or height",
+        ),
+    ],
+)
+def test_a_bad_axis(project, matrix, message):
+    project.write("conf/experiment/e.yaml", f"matrix: {{{matrix}}}\n")
+    assert project.error().startswith(f"conf/experiment/e.yaml: {message}")
+
+
+@pytest.mark.parametrize(
+    ("exclude", "message"),
+    [
+        ("[{lora: l}]", "exclude: leaves out everything"),
+        ("[{seed: 1}]", "exclude[0].seed: not an axis of the matrix; known: lora, model, prompts"),
+        ("[{lora: k}]", "exclude[0].lora: 'k' is not on that axis: l"),
+        ("[{}]", "exclude[0]: expected axes and values, got {}"),
+        ("[l]", "exclude[0]: expected axes and values, got 'l'"),
+    ],
+)
+def test_a_bad_exclude(project, exclude, message):
+    project.write("conf/experiment/e.yaml", f"{MATRIX}exclude: {exclude}\n")
+    assert project.error() == f"conf/experiment/e.yaml: {message}"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.numerics=exakt", "override model.numerics: 'exakt' is not one of: exact, fast"),
+        ("model.numeric=fast", "override model.numeric: unknown key; did you mean 'numerics'?"),
+        ("output.quality=0", "override output.quality: 0 is out of range: 1 to 100"),
+        ("output.qualty=1", "conf/experiment/e.yaml: Could not override 'output.qualty'."),
+        ("model=other", "override model=other: has no effect: conf/experiment/e.yaml lists matrix.model; "),
+        ("experiment=f", "override experiment=f: choose the experiment with --config experiment=NAME"),
+        ("~lora.trigger_word", "override ~lora.trigger_word: a key cannot be taken away; give it another value"),
+        ("model.numerics=exact,fast", "override model.numerics=exact,fast: one value or a [list] is needed, not a sweep"),
+        ("model.numerics=[", "override model.numerics=[: "),
+        ("hydra.searchpath=[file:///nowhere]", "override hydra.searchpath: file:///nowhere: expected file:// and an"),
+        ("hydra.searchpath=[pkg://os]", "override hydra.searchpath: pkg://os: expected file:// and an existing folder"),
+    ],
+)
+def test_a_bad_override(project, override, message):
+    assert project.error(override).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "key"),
+    [
+        ("conf/model/m.yaml", "quantize: {transformer: qfloat8}", "quantize.transformer: 'qfloat8'"),
+        ("conf/model/m.yaml", "quantize: {text_encoder: qint4}", "quantize.text_encoder: 'qint4'"),
+        ("conf/model/m.yaml", "lora_merge: live", "lora_merge: 'live'"),
+        ("conf/model/m.yaml", "guidance: embedded", "guidance: 'embedded'"),
+        ("conf/prompts/p.yaml", "  - {prompt: a, prompt_embeds: e.safetensors}", "prompts[2].prompt_embeds: 'e.safetensors'"),
+        ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img: a.png}", "prompts[2].ctrl_img: 'a.png'"),
+        ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img_3: a.png}", "prompts[2].ctrl_img_3: 'a.png'"),
+    ],
+)
+def test_what_a_later_version_will_do_is_refused_by_name(project, file, line, key):
+    project.write(file, f"{Path(file).read_text()}{line}\n")
+    assert project.error() == f"{file}: {key} is not supported yet"
+
+
+def test_independent_problems_are_reported_together(project):
+    project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: a/b}\nnumerics: 1\nstepz: 4\n")
+    project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, seed: -2}\n  - {prompt: b, widht: 64}\n")
+    project.write("conf/lora/l.yaml", "loras: [gone.safetensors]\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l, lo], prompts: [p, q]}\noutput: {quality: 0}\n")
+    message = project.error().splitlines()
+    assert message[0] == "7 problems:"
+    assert {line.split(": ")[1] + ": " + line.split(": ")[0] for line in message[1:]} == {
+        "output.quality:   - conf/experiment/e.yaml",
+        "matrix.lora:   - conf/experiment/e.yaml",
+        "matrix.prompts:   - conf/experiment/e.yaml",
+        "numerics:   - conf/model/m.yaml",
+        "stepz:   - conf/model/m.yaml",
+        "prompts[0].seed:   - conf/prompts/p.yaml",
+        "prompts[1].widht:   - conf/prompts/p.yaml",
+    }
+
+
+def test_a_misspelt_option_gets_the_closest_name_and_the_list(project):
+    project.write("conf/lora/portrait.yaml", "loras: []\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [potrait], prompts: [p]}\n")
+    assert project.error() == (
+        "conf/experiment/e.yaml: matrix.lora: there is no conf/lora/potrait.yaml; "
+        "did you mean 'portrait'? known: demo_lokr, demo_lora, l, none, portrait"
+    )
+
+
+def test_a_truncated_lora_is_found_without_loading_it(project):
+    whole = Path("sks.safetensors").read_bytes()
+    Path("sks.safetensors").write_bytes(whole[:-1])
+    assert project.error() == (
+        f"conf/lora/l.yaml: loras[0].path: sks.safetensors: truncated: "
+        f"expected {len(whole)} bytes by its header, got {len(whole) - 1}; copy it again"
+    )
+
+
+def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
+    project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: models/klein}\n")
+    project.write_weights("models/klein/transformer/model.safetensors")
+    project.write_weights("models/klein/vae/model.safetensors")
+    place = "conf/model/m.yaml: checkpoint.repo: models/klein"
+    assert project.error() == f"{place}/text_encoder: expected .safetensors files there (diffusers layout)"
+    Path("models/klein/text_encoder").mkdir()
+    Path("models/klein/text_encoder/model.safetensors").write_bytes(struct.pack("<Q", 9999))
+    assert "text_encoder/model.safetensors: truncated" in project.error()
+    project.write_weights("models/klein/text_encoder/model.safetensors")
+    assert project.load().models["m"].checkpoint.repo == "models/klein"
+
+
+def test_files_that_the_demo_makes_need_not_be_there(project):
+    project.write("conf/lora/l.yaml", "loras: [results/store/demo/a.safetensors]\n")
+    project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: results/store/demo/klein}\n")
+    assert project.load().images == 2
+    project.write("conf/lora/l.yaml", "loras: [results/store/demo/../a.safetensors]\n")
+    assert "results/store/demo/../a.safetensors: no such file" in project.error()
+
+
+def test_a_file_that_is_not_utf8(project):
+    Path("conf/prompts/p.yaml").write_bytes(b"prompts: [\xff]\n")
+    assert project.error() == "conf/prompts/p.yaml: not UTF-8 text: invalid start byte at byte 10"

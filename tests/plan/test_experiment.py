@@ -1,0 +1,154 @@
+"""What the Snakefile asks: names, digests, counts, and which folder of conf/ counts."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import ConfigError
+from darkroom.plan.experiment import load_experiment
+
+BUILT_IN = Path(__file__).parents[2] / "conf"
+
+TWO_SETS = "matrix: {model: [m], lora: [l], prompts: [p, q]}\n"
+
+
+@pytest.fixture
+def two_sets(project):
+    project.write("conf/experiment/e.yaml", TWO_SETS)
+    project.write("conf/prompts/q.yaml", "prompts: [a dog]\n")
+    return project
+
+
+def test_an_experiment_lists_its_combinations(two_sets):
+    experiment = two_sets.load()
+    assert experiment.name == "e"
+    assert [(c.model, c.lora, c.prompts, len(c.requests)) for c in experiment.combinations] == [
+        ("m", "l", "p", 2),
+        ("m", "l", "q", 1),
+    ]
+    assert experiment.images == 3
+    assert (experiment.output.format, experiment.output.quality, experiment.output.save_latents) == ("png", 95, False)
+    assert experiment.models["m"].checkpoint.repo == "someone/klein"
+    assert experiment.loras == {"l": ("sks.safetensors",)}
+    assert experiment.texts("m") == ("", "a cat", "a dog", "sks a photo of a person")
+
+
+def test_comments_layout_and_the_order_of_keys_do_not_change_a_digest(two_sets):
+    before = two_sets.load()
+    two_sets.write("conf/prompts/p.yaml", '# other words\nprompts: ["[trigger] a photo of a person", {prompt: a cat}]\n')
+    lines = Path("conf/model/m.yaml").read_text(encoding="utf-8").splitlines()
+    two_sets.write("conf/model/m.yaml", "# another\n" + "\n".join(reversed(lines)) + "\n")
+    after = two_sets.load()
+    assert len(before.digest("m", "l", "p")) == 16
+    assert before.digest("m", "l", "p") == after.digest("m", "l", "p")
+    assert before.text_digest("m") == after.text_digest("m")
+    assert before.digest_all == after.digest_all
+
+
+def test_editing_a_prompt_changes_only_its_sets_digest(two_sets):
+    before = two_sets.load()
+    two_sets.write("conf/prompts/p.yaml", 'prompts: ["[trigger] a photo of a person", a lynx]\n')
+    after = two_sets.load()
+    assert before.digest("m", "l", "p") != after.digest("m", "l", "p")
+    assert before.digest("m", "l", "q") == after.digest("m", "l", "q")
+    assert before.text_digest("m") != after.text_digest("m")
+    assert before.digest_all != after.digest_all
+
+
+def test_what_changes_no_text_changes_no_text_digest(two_sets):
+    before = two_sets.load()
+    after = two_sets.load("model.numerics=fast", "output.format=webp")
+    assert before.digest("m", "l", "q") != after.digest("m", "l", "q")
+    assert before.text_digest("m") == after.text_digest("m")
+    assert before.text_digest("m") != two_sets.load("model.max_sequence_length=256").text_digest("m")
+
+
+def test_another_source_of_the_base_model_changes_digests(two_sets):
+    before = two_sets.load()
+    two_sets.write_weights("ae.safetensors")
+    after = two_sets.load("model.checkpoint.vae=ae.safetensors")
+    assert before.digest("m", "l", "p") != after.digest("m", "l", "p")
+    assert before.text_digest("m") == after.text_digest("m")
+
+
+def test_overrides_reach_every_option_of_a_group(two_sets):
+    experiment = two_sets.load("model.numerics=fast", "prompts.defaults.seed=9", "output.quality=80", "matrix.lora=[none]")
+    requests = [r for c in experiment.combinations for r in c.requests]
+    assert {(r.numerics, r.seed, r.lora) for r in requests} == {("fast", 9, "none")}
+    assert experiment.output.quality == 80
+
+
+def test_an_override_may_add_an_axis_and_reach_into_a_list(two_sets):
+    experiment = two_sets.load("+matrix.seed=[5, 6]", "lora.loras.0.network_multiplier=0.1")
+    first = experiment.combination("m", "l", "q").requests[0]
+    assert (first.image_name, first.loras[0].network_multiplier) == ("000_5", 0.1)
+
+
+def test_what_the_experiment_says_of_a_group_goes_for_each_option(two_sets):
+    two_sets.write("conf/experiment/e.yaml", TWO_SETS + "model: {defaults: {width: 256}}\nprompts: {trigger_word: x}\n")
+    two_sets.write("conf/lora/l.yaml", "loras: []\n")
+    experiment = two_sets.load()
+    assert {r.width for c in experiment.combinations for r in c.requests} == {256}
+    assert experiment.combination("m", "l", "p").requests[0].prompt == "x a photo of a person"
+
+
+def test_groups_that_the_matrix_does_not_list_take_the_choice_of_the_defaults_list(two_sets):
+    two_sets.write("conf/experiment/e.yaml", "defaults: [override /model: m]\nmatrix: {prompts: [q]}\n")
+    (combination,) = two_sets.load().combinations
+    assert (combination.model, combination.lora, combination.prompts) == ("m", "none", "q")
+    (combination,) = two_sets.load("lora=l").combinations
+    assert combination.lora == "l"
+
+
+def test_an_experiment_may_build_on_another_and_name_its_package(two_sets):
+    two_sets.write("conf/experiment/base.yaml", "# @package _global_\nmatrix: {model: [m], lora: [l], prompts: [p, q]}\n")
+    two_sets.write("conf/experiment/e.yaml", "# @package _global_\ndefaults: [base]\nmatrix: {prompts: [q]}\n")
+    (combination,) = two_sets.load().combinations
+    assert (combination.model, combination.lora, combination.prompts) == ("m", "l", "q")
+
+
+def test_the_projects_own_conf_goes_ahead_of_the_built_in(project):
+    project.write("conf/output/default.yaml", "format: webp\nquality: 50\nsave_latents: true\n")
+    project.write("conf/model/demo.yaml", "family: flux2\ncheckpoint: {repo: mine/own}\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [demo], lora: [none], prompts: [demo_people]}\n")
+    experiment = project.load()
+    assert experiment.output.format == "webp"
+    assert experiment.models["demo"].checkpoint.repo == "mine/own"
+
+
+def test_a_searchpath_lies_between_them(project):
+    project.write("more/conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: more/m}\n")
+    project.write("more/conf/model/demo.yaml", "family: flux2\ncheckpoint: {repo: more/demo}\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m, demo], lora: [none], prompts: [p]}\n")
+    experiment = project.load(f"hydra.searchpath=[file://{Path('more/conf').absolute()}]")
+    assert {name: model.checkpoint.repo for name, model in experiment.models.items()} == {
+        "m": "someone/klein",
+        "demo": "more/demo",
+    }
+
+
+def test_without_a_conf_of_its_own_the_built_in_is_enough(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_experiment("demo", [Path("conf"), BUILT_IN], []).images == 40
+    with pytest.raises(ConfigError, match="there is no conf/experiment/dmo.yaml; did you mean 'demo'"):
+        load_experiment("dmo", [Path("conf"), BUILT_IN], [])
+    with pytest.raises(ConfigError, match=r"experiment: '\.\./x' is not a usable name"):
+        load_experiment("../x", [BUILT_IN], [])
+
+
+@pytest.mark.parametrize("file", sorted((BUILT_IN / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_built_in_experiment_composes(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = file.stem
+    assert file.read_text(encoding="utf-8").splitlines()[0] == f"# snakemake --cores 1 --config experiment={name}"
+    assert load_experiment(name, [BUILT_IN], []).images > 0
+
+
+@pytest.mark.parametrize("group", ["model", "lora", "prompts", "output"])
+def test_every_built_in_option_is_valid_and_says_what_it_is(group, project):
+    for file in sorted((BUILT_IN / group).glob("*.yaml")):
+        assert file.read_text(encoding="utf-8").startswith("# "), file
+        listed = {"model": "m", "lora": "l", "prompts": "p"} | ({group: file.stem} if group != "output" else {})
+        matrix = "".join(f"  {key}: [{name}]\n" for key, name in listed.items())
+        project.write("conf/experiment/e.yaml", f"matrix:\n{matrix}")
+        assert project.load().images > 0

@@ -1,0 +1,61 @@
+"""OmegaConf interpolation: inside a set, across groups, and what it may not see."""
+
+
+def prompts_of(experiment, lora="l"):
+    return [request.prompt for request in experiment.combination("m", lora, "p").requests]
+
+
+def test_inside_a_set(project):
+    project.write(
+        "conf/prompts/p.yaml",
+        "trigger_word: a fox\n"
+        "defaults: {width: 256, height: '${.width}'}\n"
+        "prompts: ['${prompts.trigger_word} at ${prompts.defaults.width}', 'the same: ${..trigger_word}']\n",
+    )
+    experiment = project.load()
+    assert prompts_of(experiment) == ["a fox at 256", "the same: a fox"]
+    assert {r.height for r in experiment.combination("m", "l", "p").requests} == {256}
+
+
+def test_across_groups_it_depends_on_the_combination(project):
+    project.write("conf/prompts/p.yaml", "prompts: ['${lora.trigger_word} in ${model.defaults.width} pixels']\n")
+    project.write("conf/lora/other.yaml", "trigger_word: xyz\nloras: []\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l, other], prompts: [p]}\n")
+    experiment = project.load()
+    assert prompts_of(experiment) == ["sks in 512 pixels"]
+    assert prompts_of(experiment, "other") == ["xyz in 512 pixels"]
+
+
+def test_a_lora_may_refer_to_the_model(project):
+    project.write_weights("flux2/sks.safetensors")
+    project.write("conf/lora/l.yaml", "loras: ['${model.family}/sks.safetensors']\n")
+    assert project.load().loras == {"l": ("flux2/sks.safetensors",)}
+
+
+def test_a_lora_without_a_trigger_word_gives_an_empty_one_and_a_warning(project):
+    project.write("conf/prompts/p.yaml", "prompts: ['${lora.trigger_word} a cat']\n")
+    project.write("conf/lora/l.yaml", "loras: []\n")
+    experiment = project.load()
+    assert prompts_of(experiment) == [" a cat"]
+    assert experiment.combination("m", "l", "p").requests[0].warnings == (
+        "${lora.trigger_word} is empty: LoRA l has no trigger_word",
+    )
+
+
+def test_the_environment(project, monkeypatch):
+    monkeypatch.setenv("SUBJECT", "a heron")
+    project.write("conf/prompts/p.yaml", "prompts: ['${oc.env:SUBJECT}']\n")
+    assert prompts_of(project.load()) == ["a heron"]
+
+
+def test_in_the_experiment_and_in_an_override(project):
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p], seed: [3], width: ['${matrix.seed.0}']}\n")
+    assert "matrix.width[0]: 3 is out of range" in project.error()
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p]}\n")
+    assert prompts_of(project.load("prompts.prompts=['${lora.trigger_word}!']")) == ["sks!"]
+
+
+def test_a_model_sees_no_lora(project):
+    assert project.error("model.defaults.neg='${lora.trigger_word}'") == (
+        "override model.defaults.neg: Interpolation key 'lora.trigger_word' not found"
+    )

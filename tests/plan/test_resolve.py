@@ -1,0 +1,204 @@
+"""conf/ in, requests out: names, defaults, precedence, trigger words, sizes, seeds."""
+
+import pytest
+
+from darkroom.request import Lora
+
+
+def requests(experiment, model="m", lora="l", prompts="p"):
+    return experiment.combination(model, lora, prompts).requests
+
+
+def prompts_of(experiment, **names):
+    return [request.prompt for request in requests(experiment, **names)]
+
+
+def test_a_request_holds_everything_in_effect(project):
+    first, second = requests(project.load())
+    assert (first.experiment, first.model, first.lora, first.prompts) == ("e", "m", "l", "p")
+    assert (first.index, first.image_name, first.axes) == (0, "000_42", ())
+    assert (first.prompt_template, first.prompt) == ("[trigger] a photo of a person", "sks a photo of a person")
+    assert (first.trigger_word, first.neg) == ("sks", "")
+    assert (first.width, first.height, first.sample_steps, first.guidance_scale) == (512, 512, 4, 4.0)
+    assert (first.family, first.checkpoint, first.text_encoder) == ("flux2", "someone/klein", "someone/klein")
+    assert (first.dtype, first.schedule, first.numerics, first.lora_merge) == ("bfloat16", "aitk", "exact", "merged")
+    assert first.loras == (Lora("sks.safetensors", 0.8),)
+    assert first.warnings == ()
+    assert (second.index, second.seed, second.prompt) == (1, 43, "a cat")
+
+
+def test_an_axis_goes_before_the_prompt_before_the_set_before_the_model(project):
+    project.write(
+        "conf/prompts/p.yaml",
+        "defaults: {sample_steps: 5, guidance_scale: 2, height: 256, seed: 7}\n"
+        "prompts:\n  - a\n  - {prompt: b, sample_steps: 6, guidance_scale: 3, seed: 8}\n",
+    )
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p], sample_steps: [9]}\n")
+    a, b = requests(project.load())
+    assert (a.sample_steps, a.guidance_scale, a.width, a.height, a.seed) == (9, 2.0, 512, 256, 7)
+    assert (b.sample_steps, b.guidance_scale, b.width, b.height, b.seed) == (9, 3.0, 512, 256, 8)
+
+
+def test_trigger_word_of_the_prompt_then_the_lora_then_the_set(project):
+    project.write("conf/prompts/p.yaml", "trigger_word: set\nprompts:\n  - {prompt: '[trigger]', trigger_word: own}\n")
+    assert prompts_of(project.load()) == ["own"]
+    project.write("conf/prompts/p.yaml", "trigger_word: set\nprompts: ['[trigger], [name], trigger']\n")
+    assert prompts_of(project.load()) == ["sks, [name], trigger"]
+    project.write("conf/lora/l.yaml", "loras: []\n")
+    assert prompts_of(project.load()) == ["set, [name], trigger"]
+
+
+def test_without_a_trigger_word_the_placeholder_stays_and_a_warning_says_so(project):
+    project.write("conf/lora/l.yaml", "loras: []\n")
+    first, second = requests(project.load())
+    assert first.prompt == "[trigger] a photo of a person"
+    assert first.warnings == ("[trigger] stays as it is: neither prompt, LoRA nor set has a trigger_word",)
+    assert second.warnings == ()
+    assert (first.trigger_word, first.loras, first.lora_merge) == (None, (), None)
+
+
+def test_neg_is_never_substituted_and_warned_of_when_unused(project):
+    project.write(
+        "conf/prompts/p.yaml",
+        "prompts:\n  - {prompt: a, neg: 'no [trigger]'}\n  - {prompt: b, neg: blurry, guidance_scale: 1}\n",
+    )
+    used, unused = requests(project.load())
+    assert used.neg == "no [trigger]"
+    assert used.warnings == ("[trigger] in neg stays as it is: it is replaced in prompts only",)
+    assert unused.neg == "blurry"
+    assert unused.warnings == ("neg is not used: it needs a guidance_scale above 1, got 1.0",)
+
+
+def test_sizes_are_floored_to_the_divisor_and_recorded_both_ways(project):
+    project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, width: 1000, height: 700}\n")
+    (request,) = requests(project.load())
+    assert (request.width_requested, request.height_requested, request.width, request.height) == (1000, 700, 992, 688)
+    assert request.warnings == ("size 1000x700 rendered as 992x688: sides are floored to a multiple of 16",)
+
+
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        ("aspect_ratio: '1:1'", (512, 512)),
+        ("aspect_ratio: '16:9'", (672, 384)),  # 682.6 x 384
+        ("aspect_ratio: 16:9", (672, 384)),  # which YAML 1.1 reads as 969
+        ("aspect_ratio: '2:3'", (416, 624)),  # 418.0 x 627.06
+        ("width: 256", (256, 512)),
+    ],
+)
+def test_aspect_ratio_keeps_the_area(project, item, size):
+    project.write("conf/prompts/p.yaml", f"prompts:\n  - {{prompt: a, {item}}}\n")
+    (request,) = requests(project.load())
+    assert (request.width, request.height) == size
+    assert (request.width_requested, request.height_requested) == size
+    assert request.warnings == ()
+
+
+def test_a_stronger_size_overrides_a_weaker_ratio_and_a_stronger_ratio_takes_the_weaker_area(project):
+    project.write(
+        "conf/prompts/p.yaml",
+        "defaults: {aspect_ratio: '16:9'}\nprompts:\n  - {prompt: a, width: 256, height: 256}\n  - b\n",
+    )
+    assert [(r.width, r.height) for r in requests(project.load())] == [(256, 256), (672, 384)]
+    project.write(
+        "conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p], aspect_ratio: ['3:2', '1:1']}\n"
+    )
+    made = requests(project.load())
+    assert [(r.image_name, r.width, r.height) for r in made] == [
+        ("000_42_3-2", 304, 208),
+        ("000_42_1-1", 256, 256),
+        ("001_43_3-2", 624, 416),
+        ("001_43_1-1", 512, 512),
+    ]
+
+
+def test_network_multiplier_is_the_strength_of_the_whole_stack(project):
+    project.write_weights("two.safetensors")
+    project.write("conf/lora/l.yaml", "loras: [{path: sks.safetensors, network_multiplier: 0.5}, two.safetensors]\n")
+    project.write(
+        "conf/experiment/e.yaml",
+        "matrix: {model: [m], lora: [l], prompts: [p], network_multiplier: [0, 0.5], seed: [1, 2]}\n",
+    )
+    made = requests(project.load())[:4]
+    assert [r.image_name for r in made] == ["000_1_0.0", "000_2_0.0", "000_1_0.5", "000_2_0.5"]
+    assert made[0].lora_merge is None
+    assert made[3].loras == (Lora("sks.safetensors", 0.25), Lora("two.safetensors", 0.5))
+    assert made[3].axes == (("network_multiplier", 0.5), ("seed", 2))
+
+
+def test_seed_minus_one_is_drawn_once_for_all_models_loras_and_strengths(project):
+    project.write("conf/lora/other.yaml", "loras: []\n")
+    matrix = "model: [m], lora: [l, other], prompts: [p], network_multiplier: [0.5, 1.0]"
+    project.write("conf/experiment/e.yaml", f"matrix: {{{matrix}, seed: [-1, 7, -1]}}\n")
+    experiment = project.load()
+    seeds = [r.seed for r in requests(experiment) if r.index == 0]
+    assert seeds == [seeds[0], 7, seeds[2], seeds[0], 7, seeds[2]]
+    assert seeds[0] != seeds[2]
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert seeds == [r.seed for r in requests(experiment, lora="other") if r.index == 0]
+    assert seeds == [r.seed for r in requests(project.load()) if r.index == 0]
+    assert seeds != [r.seed for r in requests(experiment) if r.index == 1]
+
+
+def test_seed_minus_one_has_a_fixed_value(project):
+    project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, seed: -1}\n")
+    assert [r.seed for r in requests(project.load())] == [1504194589]  # 31 bits of sha256('e\np\n0\n-')
+
+
+def test_excluded_points_and_combinations_are_left_out(project):
+    project.write("conf/lora/other.yaml", "loras: []\n")
+    project.write(
+        "conf/experiment/e.yaml",
+        "matrix: {model: [m], lora: [other, l], prompts: [p], network_multiplier: [0.5, 1.0], seed: [1, 2]}\n"
+        "exclude:\n  - {lora: other, network_multiplier: 0.5}\n  - {lora: l, seed: 2}\n",
+    )
+    experiment = project.load()
+    assert [r.image_name for r in requests(experiment, lora="other")] == [
+        "000_1_1.0",
+        "000_2_1.0",
+        "001_1_1.0",
+        "001_2_1.0",
+    ]
+    assert [r.image_name for r in requests(experiment)] == ["000_1_0.5", "000_1_1.0", "001_1_0.5", "001_1_1.0"]
+    assert experiment.images == 8
+
+
+def test_a_combination_without_a_point_is_no_combination(project):
+    project.write("conf/lora/other.yaml", "loras: [missing.safetensors]\n")
+    project.write(
+        "conf/experiment/e.yaml",
+        "matrix: {model: [m], lora: [other, l], prompts: [p]}\nexclude: [{lora: other, model: m}]\n",
+    )
+    experiment = project.load()
+    assert [c.lora for c in experiment.combinations] == ["l"]
+    assert experiment.loras == {"l": ("sks.safetensors",)}
+
+
+def test_values_that_read_alike_in_a_file_name_are_numbered(project):
+    project.write(
+        "conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p], neg: ['a b', 'a/b'], width: [64, 96]}\n"
+    )
+    assert [r.image_name for r in requests(project.load())[:4]] == [
+        "000_42_neg0_64",
+        "000_42_neg0_96",
+        "000_42_neg1_64",
+        "000_42_neg1_96",
+    ]
+
+
+def test_a_text_file_gives_a_prompt_a_line(project):
+    project.write("some.txt", "\ufeffa dog\n\n  a [trigger] bird  \n")
+    project.write("conf/prompts/p.yaml", "file: some.txt\n")
+    assert prompts_of(project.load()) == ["a dog", "a sks bird"]
+    project.write("conf/prompts/p.yaml", "prompts: [first]\nfile: some.txt\ndefaults: {seed: 5}\n")
+    assert prompts_of(project.load()) == ["first", "a dog", "a sks bird"]
+    assert [r.seed for r in requests(project.load())] == [5, 5, 5]
+
+
+def test_a_distilled_model_warns_of_guidance(project):
+    project.write("conf/model/m.yaml", "family: flux2\ndistilled: true\ncheckpoint: {repo: someone/klein}\n")
+    project.write("conf/prompts/p.yaml", "prompts: [a, {prompt: b, guidance_scale: 1.0}]\n")
+    assert [r.warnings for r in requests(project.load())] == [
+        ("guidance_scale 4.0 on a distilled model: it is made for 1.0",),
+        (),
+    ]

@@ -1,0 +1,186 @@
+"""A tiny klein in both layouts, requests, adapters, and what this machine's arithmetic can be compared with."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
+from diffusers.loaders.single_file_utils import (
+    convert_flux2_transformer_checkpoint_to_diffusers,
+    convert_ldm_vae_checkpoint,
+)
+from safetensors.torch import load_file
+from torch.nn.functional import conv2d, group_norm, linear, scaled_dot_product_attention
+
+from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
+from darkroom.render.base_model import Base
+from darkroom.render.families import flux2
+from darkroom.request import Request
+
+PARITY = Path(__file__).parents[1] / "data" / "parity"
+GOLDEN = PARITY / "golden"
+TRAINER_CANARY = json.loads((GOLDEN / "cases.json").read_text())["trainer_canary"]
+CPU = torch.device("cpu")
+
+
+def canary() -> str:
+    """16 hex digits over operations whose rounding differs between processors; equal means goldens are met exactly."""
+    digest = hashlib.sha256()
+    for dtype in (torch.float32, torch.bfloat16):
+        generator = torch.Generator().manual_seed(0)
+
+        def draw(*shape: int, generator: torch.Generator = generator, dtype: torch.dtype = dtype) -> torch.Tensor:
+            return torch.randn(*shape, generator=generator).to(dtype)
+
+        results = (
+            linear(draw(528, 96), draw(864, 96)),
+            linear(draw(1, 256), draw(96, 256), draw(96)),
+            conv2d(draw(1, 32, 48, 40), draw(64, 32, 3, 3), draw(64), padding=1),
+            scaled_dot_product_attention(draw(1, 3, 528, 32), draw(1, 3, 528, 32), draw(1, 3, 528, 32)),
+            group_norm(draw(1, 64, 24, 24), 32),
+            torch.softmax(draw(64, 512), -1),
+        )
+        for result in results:
+            digest.update(result.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The goldens were made with one thread; more would add in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def our_canary(one_thread: None, pytestconfig: pytest.Config) -> str:
+    pytestconfig.stash[_CANARY] = canary()
+    return pytestconfig.stash[_CANARY]
+
+
+_CANARY = pytest.StashKey[str]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how strictly pixels were compared."""
+    ours = config.stash.get(_CANARY, None)
+    if ours is None:
+        return
+    if ours == TRAINER_CANARY:
+        said = "bit for bit with the trainer's goldens"
+    elif (GOLDEN / ours).is_dir():
+        said = "bit for bit with this processor's goldens, and with the trainer's within rel 1e-5 (fp32), 2e-2 (bf16)"
+    else:
+        said = "with the trainer's goldens within rel 1e-5 (fp32), 2e-2 (bf16): this processor rounds differently"
+    terminalreporter.write_line(f"parity: compared {said} (canary {ours}, the trainer's {TRAINER_CANARY})")
+
+
+@pytest.fixture
+def make_request() -> Callable[..., Request]:
+    """A request of the tiny klein, 64x64, 4 steps, float32, with changes."""
+
+    def make(**changes: Any) -> Request:
+        return Request(**{**_REQUEST, **changes})
+
+    return make
+
+
+_REQUEST: dict[str, Any] = {
+    "experiment": "test",
+    "model": "tiny_klein",
+    "lora": "none",
+    "prompts": "test",
+    "index": 0,
+    "image_name": "0",
+    "axes": (),
+    "prompt_template": "a cat",
+    "prompt": "a cat",
+    "neg": "",
+    "trigger_word": None,
+    "width_requested": 64,
+    "height_requested": 64,
+    "width": 64,
+    "height": 64,
+    "seed": 42,
+    "sample_steps": 4,
+    "guidance_scale": 4.0,
+    "family": "flux2",
+    "checkpoint": "tiny_klein",
+    "text_encoder": "tiny_qwen3",
+    "dtype": "float32",
+    "quantize_transformer": None,
+    "quantize_text_encoder": None,
+    "text_encoder_cast": False,
+    "guidance": "cfg",
+    "schedule": "aitk",
+    "numerics": "exact",
+    "max_sequence_length": 512,
+    "lora_merge": None,
+}
+
+
+@pytest.fixture(scope="session")
+def klein() -> Checkpoint:
+    """The tiny klein as single files in ai-toolkit's naming."""
+    return Checkpoint(
+        name="tiny_klein",
+        revision=None,
+        transformer=_component("flux-2-klein-base-4b.safetensors", SINGLE_FILE),
+        vae=_component("ae.safetensors", SINGLE_FILE),
+        text_encoder=_component("qwen3", DIFFUSERS),
+        tokenizer=_component("qwen3", DIFFUSERS),
+    )
+
+
+def _component(name: str, layout: str) -> Component:
+    return Component(str(PARITY / "klein" / name), layout, digest="")
+
+
+@pytest.fixture(scope="session")
+def klein_folder(klein: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The same weights as diffusers folders, converted and saved by diffusers itself."""
+    root = tmp_path_factory.mktemp("klein")
+    transformer = Flux2Transformer2DModel(
+        num_layers=2,
+        num_single_layers=3,
+        attention_head_dim=32,
+        num_attention_heads=3,
+        joint_attention_dim=96,
+        axes_dims_rope=(8, 8, 8, 8),
+        guidance_embeds=False,
+    ).to(torch.bfloat16)
+    stored = load_file(klein.transformer.path)
+    transformer.load_state_dict(convert_flux2_transformer_checkpoint_to_diffusers(stored), strict=True)
+    transformer.save_pretrained(root / "transformer")
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(32, 32, 64, 64),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+    )
+    stored = load_file(klein.vae.path)
+    moved = {key.replace("encoder.quant", "quant").replace("decoder.post", "post"): stored[key] for key in stored}
+    converted = convert_ldm_vae_checkpoint(moved, vae.config)
+    converted |= {key: tensor for key, tensor in moved.items() if key.startswith("bn.")}
+    vae.load_state_dict(converted, strict=True)
+    vae.save_pretrained(root / "vae")
+    parts = {part: Component(str(root / part), DIFFUSERS, "") for part in ("transformer", "vae")}
+    return Checkpoint("tiny_klein", None, parts["transformer"], parts["vae"], klein.text_encoder, klein.tokenizer)
+
+
+@pytest.fixture
+def base(klein: Checkpoint, make_request: Callable[..., Request]) -> Base:
+    """The tiny klein in bfloat16, loaded for this test alone."""
+    return flux2.load(klein, make_request(dtype="bfloat16"), CPU)
+
+
+@pytest.fixture(scope="session")
+def adapters() -> Path:
+    """The folder of ai-toolkit's LoRA and LoKr files for the tiny klein."""
+    return PARITY / "adapters"

@@ -1,0 +1,60 @@
+"""Rows to axes, and columns to codes."""
+
+from darkroom.review.contact_sheet import axes_of, coded
+
+
+def row(lora="none", prompts="p", index=0, model="demo", **axes):
+    return {
+        "model": model,
+        "lora": lora,
+        "loras": [] if lora == "none" else [{"path": "x"}],
+        "prompts": prompts,
+        "index": index,
+        "prompt_template": f"{prompts} {index}",
+        "axes": [{"name": name, "value": value} for name, value in axes.items()],
+    }
+
+
+def layout(rows):
+    return {axis.name: axis.placement for axis in axes_of(rows)}
+
+
+def test_only_what_varies_is_an_axis():
+    assert axes_of([row()]) == ()
+    assert layout([row(), row(index=1)]) == {"index": "rows"}
+
+
+def test_the_base_model_comes_before_the_loras_and_numbers_by_size():
+    lora, strength = axes_of(
+        [row("anna", network_multiplier="10.0"), row("none"), row("anna", network_multiplier="2.5")]
+    )
+    assert (lora.values, lora.codes) == (("none", "anna"), (1, 0, 1))
+    assert (strength.values, strength.codes) == (("", "2.5", "10.0"), (2, 0, 1))
+
+
+def test_prompts_of_equal_text_in_different_sets_stay_apart():
+    rows = [{**row(prompts="b"), "prompt_template": "a cat"}, {**row(prompts="a"), "prompt_template": "a cat"}]
+    assert axes_of(rows)[1].values == ("a cat", "a cat")
+    assert axes_of(rows)[1].codes == (1, 0)
+
+
+def test_the_first_layout():
+    rows = [row("none", "a", 0, seed="1", network_multiplier="1", neg='"x"'), row("anna", "b", 1, "big", seed="2")]
+    assert layout(rows) == {
+        "model": "sections",
+        "lora": "columns",
+        "prompts": "sections",
+        "index": "rows",
+        "seed": "rows",
+        "network_multiplier": "columns",
+        "neg": "sections",
+    }
+    assert layout([row(seed="1", sample_steps="4"), row(seed="2", sample_steps="8")])["sample_steps"] == "columns"
+    assert layout([row(seed="1"), row(seed="2")]) == {"seed": "columns"}
+
+
+def test_columns_by_code():
+    assert coded(["a", "b", "a"]) == {"values": ["a", "b"], "codes": [0, 1, 0]}
+    assert coded(["a", "a"]) == {"values": ["a"]}
+    assert coded([1, 2]) == {"values": [1, 2]}
+    assert coded([[], [1], []])["values"][coded([[], [1], []])["codes"][2]] == []

@@ -1,0 +1,100 @@
+"""One run, the next run, and what a change makes Snakemake do: read from real runs."""
+
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from darkroom.image_file import read_record
+from tests.workflow.conftest import CATS, Project
+
+
+@pytest.fixture
+def finished(project: Project) -> Project:
+    result = project.snakemake()
+    assert result.returncode == 0, result.stderr
+    return project
+
+
+def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) -> None:
+    rows = finished.rows()
+    assert len(rows) == 12  # 2 loras × (2 + 1 prompts) × 2 seeds
+    assert {row["reused"] for row in rows} == {False}
+    assert len({row["base_load_id"] for row in rows}) == 1, "one base model is loaded once"
+    assert len({row["worker_pid"] for row in rows}) == 1
+    assert [row["image_path"] for row in rows][:2] == [
+        "results/small/images/demo/demo_lora/cats/000_1.png",
+        "results/small/images/demo/demo_lora/cats/000_2.png",
+    ]
+    assert (finished.folder / "results/small/report.html").stat().st_size > 10_000
+
+    again = finished.snakemake()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stderr + again.stdout
+
+
+def test_each_picture_carries_the_record_of_its_row(finished: Project) -> None:
+    for row in finished.rows():
+        record = read_record(finished.folder / row["image_path"])
+        assert record == {key: row[key] for key in record}
+        assert record["request_id"] == row["request_id"]
+
+
+def test_editing_one_prompt_renders_that_prompt_only(finished: Project) -> None:
+    before = finished.pictures()
+    finished.write("conf/prompts/cats.yaml", CATS.replace("two cats", "three cats"))
+
+    result = finished.snakemake()
+
+    assert result.returncode == 0, result.stderr
+    rendered = [row for row in finished.rows() if not row["reused"] and row["started_at"] is not None]
+    assert {row["prompt"] for row in rendered if row["prompts"] == "cats"} == {"three cats"}
+    assert "dogs" not in result.stderr.replace("conf/prompts/dogs", ""), "the other prompt set has no job"
+    changed = {name for name, data in finished.pictures().items() if data != before[name]}
+    assert changed == {f"demo/{lora}/cats/001_{seed}.png" for lora in ("none", "demo_lora") for seed in (1, 2)}
+
+
+def test_editing_a_comment_renders_nothing(finished: Project) -> None:
+    finished.write("conf/prompts/cats.yaml", "# only a comment\n" + CATS)
+    result = finished.snakemake()
+    assert "Nothing to be done" in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "results/small/images/demo/none/cats/000_1.png",
+        "results/small/records/demo/none/cats.parquet",
+    ],
+)
+def test_a_deleted_file_comes_back(finished: Project, victim: str) -> None:
+    path = finished.folder / victim
+    before = finished.pictures()
+    path.unlink()
+
+    assert finished.snakemake().returncode == 0
+    assert path.is_file()
+    assert finished.pictures() == before
+    settled = finished.snakemake()
+    assert "Nothing to be done" in settled.stderr + settled.stdout
+
+
+def test_latents_beside_each_picture(project: Project) -> None:
+    project.write("conf/experiment/latents.yaml", "# @package _global_\nmatrix: {model: [demo], prompts: [dogs]}\n")
+    override = 'set=["output.save_latents=true","output.format=webp"]'
+    result = project.snakemake("--config", "experiment=latents", override)
+    assert result.returncode == 0, result.stderr
+    (row,) = project.rows("latents")
+    assert row["image_path"].endswith("000_42.webp")
+    with safe_open(project.folder / row["latents_path"], "pt") as file:
+        latents = file.get_tensor("latents")
+    assert (latents.dtype.__str__(), tuple(latents.shape)) == ("torch.float32", (1, 128, 4, 4))
+
+
+def test_every_file_of_a_rule_is_where_the_store_says(finished: Project) -> None:
+    results = finished.folder / "results"
+    for kind in ("drafts", "requests"):
+        assert (results / "small" / kind / "demo/none/cats.json").is_file()
+    leftovers = [path for path in results.rglob(".*") if path.suffix == ".tmp"]
+    assert leftovers == []
+    assert Path(finished.rows()[0]["image_path"]).parts[:2] == ("results", "small")
