@@ -39,8 +39,10 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand("results/{experiment}/manifest.parquet", experiment=DARKROOM.name),
-        expand("results/{experiment}/report.html", experiment=DARKROOM.name),
+        # The records by name: Snakemake would not miss one that only an up-to-date manifest needs.
+        records=DARKROOM.records(),
+        manifest=expand("results/{name}/manifest.parquet", name=DARKROOM.name),
+        report=expand("results/{name}/report.html", name=DARKROOM.name),
 
 
 onstart:

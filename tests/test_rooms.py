@@ -33,7 +33,12 @@ def modules(room: str) -> list[str]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_do_not_import_each_other(room):
     others = tuple(f"darkroom.{other}" for other in ROOMS if other != room)
-    strays = {f"{file.name}: {name}" for file in (PACKAGE / room).rglob("*.py") for name in imported(file) if name.startswith(others)}
+    strays = {
+        f"{file.name}: {name}"
+        for file in (PACKAGE / room).rglob("*.py")
+        for name in imported(file)
+        if name.startswith(others)
+    }
     assert strays == set()
 
 

@@ -31,7 +31,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ),
         (
             "conf/model/m.yaml",
-            "family: flux2\ncheckpoint: {repo: ???}\n",
+            "family: flux2\ncheckpoint:\n  repo: ???\n",
             "conf/model/m.yaml: checkpoint.repo: a value is needed in place of ???",
         ),
         (
@@ -89,7 +89,11 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ),
         ("conf/prompts/p.yaml", "- a\n", "conf/prompts/p.yaml: expected keys and values, got a list"),
         ("conf/prompts/p.yaml", "prompts: [a\n", "conf/prompts/p.yaml: line 2, column 1: expected ',' or ']'"),
-        ("conf/prompts/p.yaml", "prompts: [a]\nprompts: [b]\n", "conf/prompts/p.yaml: line 2, column 1: found duplicate key"),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [a]\nprompts: [b]\n",
+            "conf/prompts/p.yaml: line 2, column 1: found duplicate key",
+        ),
         ("conf/prompts/p.yaml", "prompts: ['${lora.x']\n", "conf/prompts/p.yaml: "),
         (
             "conf/prompts/p.yaml",
@@ -102,11 +106,15 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "loras: [{path: sks.safetensors, network_multiplier: 3}]\n",
             "conf/lora/l.yaml: loras[0].network_multiplier: 3 is out of range: -2 to 2",
         ),
-        ("conf/lora/l.yaml", "loras: [gone.safetensors]\n", "conf/lora/l.yaml: loras[0].path: gone.safetensors: no such file"),
+        (
+            "conf/lora/l.yaml",
+            "loras: [gone.safetensors]\n",
+            "conf/lora/l.yaml: loras[0].path: gone.safetensors: no such file",
+        ),
         (
             "conf/model/m.yaml",
             "family: flux2\ncheckpoint: {repo: ./models/klein}\n",
-            "conf/model/m.yaml: checkpoint.repo: ./models/klein: neither a folder nor a hub id such as organisation/name",
+            "conf/model/m.yaml: checkpoint.repo: ./models/klein: neither a folder nor a hub id such as",
         ),
         (
             "conf/model/m.yaml",
@@ -192,7 +200,10 @@ def test_a_bad_exclude(project, exclude, message):
         ("model=other", "override model=other: has no effect: conf/experiment/e.yaml lists matrix.model; "),
         ("experiment=f", "override experiment=f: choose the experiment with --config experiment=NAME"),
         ("~lora.trigger_word", "override ~lora.trigger_word: a key cannot be taken away; give it another value"),
-        ("model.numerics=exact,fast", "override model.numerics=exact,fast: one value or a [list] is needed, not a sweep"),
+        (
+            "model.numerics=exact,fast",
+            "override model.numerics=exact,fast: one value or a [list] is needed, not a sweep",
+        ),
         ("model.numerics=[", "override model.numerics=[: "),
         ("hydra.searchpath=[file:///nowhere]", "override hydra.searchpath: file:///nowhere: expected file:// and an"),
         ("hydra.searchpath=[pkg://os]", "override hydra.searchpath: pkg://os: expected file:// and an existing folder"),
@@ -209,7 +220,11 @@ def test_a_bad_override(project, override, message):
         ("conf/model/m.yaml", "quantize: {text_encoder: qint4}", "quantize.text_encoder: 'qint4'"),
         ("conf/model/m.yaml", "lora_merge: live", "lora_merge: 'live'"),
         ("conf/model/m.yaml", "guidance: embedded", "guidance: 'embedded'"),
-        ("conf/prompts/p.yaml", "  - {prompt: a, prompt_embeds: e.safetensors}", "prompts[2].prompt_embeds: 'e.safetensors'"),
+        (
+            "conf/prompts/p.yaml",
+            "  - {prompt: a, prompt_embeds: e.safetensors}",
+            "prompts[2].prompt_embeds: 'e.safetensors'",
+        ),
         ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img: a.png}", "prompts[2].ctrl_img: 'a.png'"),
         ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img_3: a.png}", "prompts[2].ctrl_img_3: 'a.png'"),
     ],
@@ -223,18 +238,34 @@ def test_independent_problems_are_reported_together(project):
     project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: a/b}\nnumerics: 1\nstepz: 4\n")
     project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, seed: -2}\n  - {prompt: b, widht: 64}\n")
     project.write("conf/lora/l.yaml", "loras: [gone.safetensors]\n")
-    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l, lo], prompts: [p, q]}\noutput: {quality: 0}\n")
-    message = project.error().splitlines()
-    assert message[0] == "7 problems:"
-    assert {line.split(": ")[1] + ": " + line.split(": ")[0] for line in message[1:]} == {
-        "output.quality:   - conf/experiment/e.yaml",
-        "matrix.lora:   - conf/experiment/e.yaml",
-        "matrix.prompts:   - conf/experiment/e.yaml",
-        "numerics:   - conf/model/m.yaml",
-        "stepz:   - conf/model/m.yaml",
-        "prompts[0].seed:   - conf/prompts/p.yaml",
-        "prompts[1].widht:   - conf/prompts/p.yaml",
-    }
+    project.write(
+        "conf/experiment/e.yaml", "matrix: {model: [m], lora: [l, tiny], prompts: [p]}\noutput: {quality: 0}\n"
+    )
+    assert (
+        project.error()
+        == """7 problems:
+  - conf/experiment/e.yaml: output.quality: 0 is out of range: 1 to 100
+  - conf/model/m.yaml: numerics: expected text, got 1; put it in quotes
+  - conf/model/m.yaml: stepz: unknown key; known: checkpoint, defaults, distilled, dtype, family, guidance, \
+lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast
+  - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, l, none
+  - conf/prompts/p.yaml: prompts[0].seed: -2 is out of range: -1 to 9223372036854775807
+  - conf/prompts/p.yaml: prompts[1].widht: unknown key; did you mean 'width'? known: aspect_ratio, ctrl_img, \
+ctrl_img_1, ctrl_img_2, ctrl_img_3, guidance_scale, height, neg, network_multiplier, prompt, prompt_embeds, \
+sample_steps, seed, trigger_word, width
+  - conf/lora/l.yaml: loras[0].path: gone.safetensors: no such file"""
+    )
+
+
+def test_a_bad_axis_hides_no_bad_option(project):
+    project.write("conf/prompts/p.yaml", "prompts: []\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: l, prompts: [p]}\n")
+    assert (
+        project.error()
+        == """2 problems:
+  - conf/experiment/e.yaml: matrix.lora: expected a list of values, got 'l'
+  - conf/prompts/p.yaml: prompts: the set is empty; it needs prompts or a text file"""
+    )
 
 
 def test_a_misspelt_option_gets_the_closest_name_and_the_list(project):

@@ -35,7 +35,9 @@ def test_an_experiment_lists_its_combinations(two_sets):
 
 def test_comments_layout_and_the_order_of_keys_do_not_change_a_digest(two_sets):
     before = two_sets.load()
-    two_sets.write("conf/prompts/p.yaml", '# other words\nprompts: ["[trigger] a photo of a person", {prompt: a cat}]\n')
+    two_sets.write(
+        "conf/prompts/p.yaml", '# other words\nprompts: ["[trigger] a photo of a person", {prompt: a cat}]\n'
+    )
     lines = Path("conf/model/m.yaml").read_text(encoding="utf-8").splitlines()
     two_sets.write("conf/model/m.yaml", "# another\n" + "\n".join(reversed(lines)) + "\n")
     after = two_sets.load()
@@ -72,7 +74,9 @@ def test_another_source_of_the_base_model_changes_digests(two_sets):
 
 
 def test_overrides_reach_every_option_of_a_group(two_sets):
-    experiment = two_sets.load("model.numerics=fast", "prompts.defaults.seed=9", "output.quality=80", "matrix.lora=[none]")
+    experiment = two_sets.load(
+        "model.numerics=fast", "prompts.defaults.seed=9", "output.quality=80", "matrix.lora=[none]"
+    )
     requests = [r for c in experiment.combinations for r in c.requests]
     assert {(r.numerics, r.seed, r.lora) for r in requests} == {("fast", 9, "none")}
     assert experiment.output.quality == 80
@@ -101,7 +105,9 @@ def test_groups_that_the_matrix_does_not_list_take_the_choice_of_the_defaults_li
 
 
 def test_an_experiment_may_build_on_another_and_name_its_package(two_sets):
-    two_sets.write("conf/experiment/base.yaml", "# @package _global_\nmatrix: {model: [m], lora: [l], prompts: [p, q]}\n")
+    two_sets.write(
+        "conf/experiment/base.yaml", "# @package _global_\nmatrix: {model: [m], lora: [l], prompts: [p, q]}\n"
+    )
     two_sets.write("conf/experiment/e.yaml", "# @package _global_\ndefaults: [base]\nmatrix: {prompts: [q]}\n")
     (combination,) = two_sets.load().combinations
     assert (combination.model, combination.lora, combination.prompts) == ("m", "l", "q")
@@ -130,7 +136,7 @@ def test_a_searchpath_lies_between_them(project):
 def test_without_a_conf_of_its_own_the_built_in_is_enough(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert load_experiment("demo", [Path("conf"), BUILT_IN], []).images == 40
-    with pytest.raises(ConfigError, match="there is no conf/experiment/dmo.yaml; did you mean 'demo'"):
+    with pytest.raises(ConfigError, match=r"there is no conf/experiment/dmo\.yaml; did you mean 'demo'"):
         load_experiment("dmo", [Path("conf"), BUILT_IN], [])
     with pytest.raises(ConfigError, match=r"experiment: '\.\./x' is not a usable name"):
         load_experiment("../x", [BUILT_IN], [])

@@ -49,7 +49,10 @@ def test_the_environment(project, monkeypatch):
 
 
 def test_in_the_experiment_and_in_an_override(project):
-    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p], seed: [3], width: ['${matrix.seed.0}']}\n")
+    project.write(
+        "conf/experiment/e.yaml",
+        "matrix: {model: [m], lora: [l], prompts: [p], seed: [3], width: ['${matrix.seed.0}']}\n",
+    )
     assert "matrix.width[0]: 3 is out of range" in project.error()
     project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p]}\n")
     assert prompts_of(project.load("prompts.prompts=['${lora.trigger_word}!']")) == ["sks!"]

@@ -176,7 +176,8 @@ def test_a_combination_without_a_point_is_no_combination(project):
 
 def test_values_that_read_alike_in_a_file_name_are_numbered(project):
     project.write(
-        "conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p], neg: ['a b', 'a/b'], width: [64, 96]}\n"
+        "conf/experiment/e.yaml",
+        "matrix: {model: [m], lora: [l], prompts: [p], neg: ['a b', 'a/b'], width: [64, 96]}\n",
     )
     assert [r.image_name for r in requests(project.load())[:4]] == [
         "000_42_neg0_64",

@@ -16,7 +16,7 @@ from darkroom.plan.compose import Conf
 from darkroom.plan.matrix import Matrix, read_matrix
 from darkroom.plan.options import Options, mentions_trigger_word
 from darkroom.plan.presence import missing_loras, missing_weights
-from darkroom.plan.prompts import Picture, entries, pictures
+from darkroom.plan.prompts import Picture, pictures
 from darkroom.plan.reader import read
 from darkroom.plan.resolve import resolve
 from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, Output
@@ -100,11 +100,10 @@ def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[st
     output = read(Output, conf.root["output"], conf.output_origin, problems)
     choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
     matrix = read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""), problems)
-    plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems) if matrix else None
-    combinations = plan.combinations() if plan else ()
+    plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems)
+    combinations = plan.combinations()
     raise_together(problems)
     assert output  # otherwise there was a problem
-    assert plan
     return Experiment(name, output, combinations, plan.models, plan.loras)
 
 
@@ -150,16 +149,13 @@ class _Plan:
         return stack
 
     def _set_pictures(self, names: Names) -> list[Picture]:
-        prompt_set = self._options.prompts(*names)
-        model = self._options.model(names[0])
-        if prompt_set is None or model is None:
+        sheet, model = self._options.prompts(*names), self._options.model(names[0])
+        if sheet is None or model is None:
             return []
         key = (names[0], *self._options.key("prompts", names))
         if key not in self._pictures:
-            origin = self._options.option("prompts", names[2]).origin
-            found = entries(prompt_set, origin, self._problems)
             lot = (self._experiment, names[2])
-            self._pictures[key] = pictures(found, prompt_set, model, self._matrix.points, lot, self._problems)
+            self._pictures[key] = pictures(sheet, model, self._matrix.points, lot, self._problems)
         return self._pictures[key]
 
     def _warnings(self, names: Names, stack: LoraStack) -> tuple[str, ...]:

@@ -54,8 +54,11 @@ class Matrix:
 
 def read_matrix(
     content: Mapping[str, Any], exclude: Any, choices: Mapping[str, str], origin: Origin, problems: list[ConfigError]
-) -> Matrix | None:
-    """The matrix of an experiment; `choices` are the options of the groups it does not list. None after a problem."""
+) -> Matrix:
+    """The matrix of an experiment; `choices` are the options of the groups it does not list.
+
+    After a problem it has no points, but still the options, so that what is wrong with those can be said too.
+    """
     before = len(problems)
     axes = {}
     for axis, values in content.items():
@@ -69,14 +72,14 @@ def read_matrix(
     if "aspect_ratio" in axes and _SAME_SETTING & axes.keys():
         problems.append(ConfigError(f"{origin.at('matrix.aspect_ratio')}: cannot be an axis beside width or height"))
     axes = {**{group: (name,) for group, name in choices.items()}, **axes}
+    options = {group: tuple(name for name in axes.get(group, ()) if not name_fault(name)) for group in AXIS_GROUPS}
     rules = _rules(exclude, axes, origin, problems) if len(problems) == before else ()
     if len(problems) > before:
-        return None
+        return Matrix(options, (), ())
     further = {axis: values for axis, values in axes.items() if axis not in AXIS_GROUPS}
-    matrix = Matrix({group: axes[group] for group in AXIS_GROUPS}, tuple(_product(further)), rules)
+    matrix = Matrix(options, tuple(_product(further)), rules)
     if next(matrix.combinations(), None) is None:
         problems.append(ConfigError(f"{origin.at('exclude')}: leaves out everything"))
-        return None
     return matrix
 
 

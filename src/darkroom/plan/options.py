@@ -4,17 +4,24 @@ An option with interpolations depends on what it may see: a LoRA the model, a pr
 read once for each of those; every other option once in all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from darkroom.errors import ConfigError
 from darkroom.plan.compose import Conf, Option, Visible
+from darkroom.plan.origin import Origin
+from darkroom.plan.prompts import Sheet, read_sheet
 from darkroom.plan.reader import read
-from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, PromptSet
+from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model
 
-T = TypeVar("T")
-_Seen = tuple[str, tuple[str, ...], Any]  # group, names that its option depends on, its values
+_READERS: dict[str, Callable[[Any, Origin, list[ConfigError]], Any]] = {
+    "model": partial(read, Model),
+    "lora": partial(read, LoraStack),
+    "prompts": read_sheet,
+}
+_Seen = tuple[str, tuple[str, ...], Any]  # group, names that its option depends on, its values or None
 
 
 class Options:
@@ -28,26 +35,21 @@ class Options:
         self._options: dict[tuple[str, str], Option] = {}
         for group in AXIS_GROUPS:
             for name in names[group]:
-                try:
-                    self._options[group, name] = conf.option(group, name)
-                except ConfigError as error:
-                    problems.append(error)
+                self._open(conf, group, name)
 
     def model(self, model: str) -> Model | None:
-        return self._reading(Model, "model", (model,), [])
+        chosen: Model | None = self._reading("model", (model,), [])
+        return chosen
 
     def lora(self, model: str, lora: str) -> LoraStack | None:
-        chosen = self.model(model)
-        if chosen is None:
-            return None
-        return self._reading(LoraStack, "lora", (model, lora), [("model", (model,), chosen)])
+        seen = [("model", (model,), self.model(model))]
+        stack: LoraStack | None = self._reading("lora", (model, lora), seen)
+        return stack
 
-    def prompts(self, model: str, lora: str, prompts: str) -> PromptSet | None:
-        chosen, stack = self.model(model), self.lora(model, lora)
-        if chosen is None or stack is None:
-            return None
-        seen = [("model", (model,), chosen), ("lora", (model, lora), stack)]
-        return self._reading(PromptSet, "prompts", (model, lora, prompts), seen)
+    def prompts(self, model: str, lora: str, prompts: str) -> Sheet | None:
+        seen = [("model", (model,), self.model(model)), ("lora", (model, lora), self.lora(model, lora))]
+        sheet: Sheet | None = self._reading("prompts", (model, lora, prompts), seen)
+        return sheet
 
     def option(self, group: str, name: str) -> Option:
         return self._options[group, name]
@@ -56,22 +58,31 @@ class Options:
         """The names that a reading depends on: its own, and those that it may see if it is interpolated."""
         return names if self._options[group, names[-1]].is_interpolated else names[-1:]
 
-    def _reading(self, cls: type[T], group: str, names: tuple[str, ...], seen: Sequence[_Seen]) -> T | None:
-        if (group, names[-1]) not in self._options:
+    def _open(self, conf: Conf, group: str, name: str) -> None:
+        try:
+            option = self._options[group, name] = conf.option(group, name)
+        except ConfigError as error:
+            self._problems.append(error)
+            return
+        if not option.is_interpolated:
+            self._reading(group, (name,), [])
+
+    def _reading(self, group: str, names: tuple[str, ...], seen: Sequence[_Seen]) -> Any:
+        option = self._options.get((group, names[-1]))
+        if option is None or (option.is_interpolated and any(value is None for _, _, value in seen)):
             return None
         key = (group, *self.key(group, names))
         if key not in self._read:
-            self._read[key] = self._resolved(cls, self._options[group, names[-1]], seen)
-        reading: T | None = self._read[key]
-        return reading
+            self._read[key] = self._resolved(option, seen if option.is_interpolated else [])
+        return self._read[key]
 
-    def _resolved(self, cls: type[T], option: Option, seen: Sequence[_Seen]) -> T | None:
+    def _resolved(self, option: Option, seen: Sequence[_Seen]) -> Any:
         try:
             content = option.resolved([self._output, *(self._view(*view) for view in seen)])
         except ConfigError as error:
             self._problems.append(error)
             return None
-        return read(cls, content, option.origin, self._problems)
+        return _READERS[option.group](content, option.origin, self._problems)
 
     def _view(self, group: str, names: tuple[str, ...], value: Any) -> Visible:
         key = (group, *self.key(group, names))

@@ -13,6 +13,7 @@ from darkroom.errors import ConfigError
 from darkroom.plan import sizes
 from darkroom.plan.matrix import Point
 from darkroom.plan.origin import Origin
+from darkroom.plan.reader import read
 from darkroom.plan.schema import Model, Prompt, PromptSet, Settings
 
 
@@ -44,9 +45,20 @@ class Picture:
     warnings: tuple[str, ...]
 
 
-def entries(prompt_set: PromptSet, origin: Origin, problems: list[ConfigError]) -> list[Entry]:
-    """The prompts of the list, then those of the text file; none after a problem."""
+@dataclass(frozen=True)
+class Sheet:
+    """A prompt set with the prompts of its text file."""
+
+    entries: tuple[Entry, ...]
+    common: PromptSet
+
+
+def read_sheet(content: Any, origin: Origin, problems: list[ConfigError]) -> Sheet | None:
+    """The prompts of the list, then those of the text file; None after a problem."""
     before = len(problems)
+    prompt_set = read(PromptSet, content, origin, problems)
+    if prompt_set is None:
+        return None
     found = [Entry(prompt, origin.at(f"prompts[{number}]")) for number, prompt in enumerate(prompt_set.prompts)]
     if prompt_set.file is not None:
         found += _lines(prompt_set.file, origin.at("file"), problems)
@@ -60,33 +72,26 @@ def entries(prompt_set: PromptSet, origin: Origin, problems: list[ConfigError]) 
             problems.append(
                 ConfigError(f"{place}.aspect_ratio: takes the place of width and height; give one or the other")
             )
-    return found if len(problems) == before else []
+    return Sheet(tuple(found), prompt_set) if len(problems) == before else None
 
 
 def pictures(
-    found: Sequence[Entry],
-    prompt_set: PromptSet,
-    model: Model,
-    points: Sequence[Point],
-    lot: Sequence[str],
-    problems: list[ConfigError],
+    sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str], problems: list[ConfigError]
 ) -> list[Picture]:
     """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
     made = []
-    for index, entry in enumerate(found):
+    for index, entry in enumerate(sheet.entries):
         for point in points:
             try:
-                made.append(_picture(index, entry, prompt_set, model, point, lot))
+                made.append(_picture(index, entry, sheet.common, model, point, lot))
             except ConfigError as error:
                 problems.append(error)
     return made
 
 
-def _picture(
-    index: int, entry: Entry, prompt_set: PromptSet, model: Model, point: Point, lot: Sequence[str]
-) -> Picture:
+def _picture(index: int, entry: Entry, common: PromptSet, model: Model, point: Point, lot: Sequence[str]) -> Picture:
     defaults = model.defaults
-    levels = (point.settings, entry.prompt, prompt_set.defaults)
+    levels = (point.settings, entry.prompt, common.defaults)
     size_requested, size = _size(levels, model, entry.place)
     seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
     neg = _first("neg", levels, defaults.neg)
@@ -97,7 +102,7 @@ def _picture(
         image_name=f"{index:03d}_{seed}{point.label}",
         template=entry.prompt.prompt,
         own_trigger_word=_first("trigger_word", levels[:2]),
-        set_trigger_word=_first("trigger_word", (prompt_set.defaults, prompt_set)),
+        set_trigger_word=_first("trigger_word", (common.defaults, common)),
         neg=neg,
         size_requested=size_requested,
         size=size,

@@ -24,7 +24,7 @@ from darkroom.render.client import Job
 from darkroom.render.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.families import family
 from darkroom.render.pipelines import Loaded, Pipelines, same_checkpoint
-from darkroom.render.progress import Progress, images_done
+from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Destination, Saved, Writer, show
 from darkroom.request import Request
 from darkroom.store import ENDINGS, ExperimentFolder, Store, read_json
@@ -85,7 +85,7 @@ def render_combination(
     for request in combination.requests:
         if request.request_id in kept:
             show(combination.destination(request))
-    progress = _Counter(combination, pipelines, report)
+    progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
     # 3. The rest, in the order in which weights change least.
     rendered: dict[str, Rendered] = {}
     with Writer() as writer:
@@ -239,10 +239,13 @@ def _remove_stale(combination: Combination) -> None:
 
 
 class _Counter:
-    """Counts one job's images on top of what the experiment had when the job began."""
+    """Counts one job's images: `here`, those it need not render, on top of what the other combinations have."""
 
-    def __init__(self, combination: Combination, pipelines: Pipelines, report: Callable[[Progress], None]) -> None:
-        self._done, self._total = images_done(combination.folder)
+    def __init__(
+        self, combination: Combination, here: int, pipelines: Pipelines, report: Callable[[Progress], None]
+    ) -> None:
+        elsewhere, self._total = images_elsewhere(combination.folder, combination.names)
+        self._done = elsewhere + here
         self._experiment, self._combination = combination.folder.root.name, " / ".join(combination.names)
         self._pipelines, self._report = pipelines, report
         self._tell()

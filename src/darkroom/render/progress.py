@@ -61,13 +61,12 @@ class Pace:
         return (time.monotonic() - self._started) / self._rendered
 
 
-def images_done(folder: ExperimentFolder) -> tuple[int, int]:
-    """(images in place, images in all) of an experiment, by its table of contents and its image folders."""
+def images_elsewhere(folder: ExperimentFolder, names: tuple[str, str, str]) -> tuple[int, int]:
+    """(images in place in all other combinations, images of the whole experiment), by folders and contents."""
     contents = read_json(folder.contents)["combinations"]
     endings = tuple(f".{ending}" for ending in ENDINGS.values())
-    done = 0
-    for model, lora, prompts, images in contents:
-        done += min(images, _count(folder.images(model, lora, prompts), endings))
+    others = [(combination, images) for *combination, images in contents if tuple(combination) != names]
+    done = sum(min(images, _count(folder.images(*combination), endings)) for combination, images in others)
     return done, sum(entry[3] for entry in contents)
 
 
@@ -79,27 +78,25 @@ class ProgressLine:
         self._terminal = stream.isatty()
         self._shown_at = float("-inf")
         self._latest: Progress | None = None
+        self._written: Progress | None = None
 
     def show(self, progress: Progress) -> None:
         self._latest = progress
         if self._terminal:
             self._write(f"\r\x1b[2K{progress.bar()}")
         elif time.monotonic() - self._shown_at >= _PLAIN_INTERVAL:
-            self._plain()
+            self._plain(progress)
 
     def close(self) -> None:
         """Leave the last state standing on a line of its own."""
-        if self._latest is None:
-            return
-        if self._terminal:
+        if self._latest is not None and self._terminal:
             self._write("\n")
-        elif self._latest is not None:
-            self._plain()
+        elif self._latest is not None and self._latest != self._written:
+            self._plain(self._latest)
 
-    def _plain(self) -> None:
-        if self._latest is not None:
-            self._shown_at = time.monotonic()
-            self._write(f"{self._latest.line()}\n")
+    def _plain(self, progress: Progress) -> None:
+        self._shown_at, self._written = time.monotonic(), progress
+        self._write(f"{progress.line()}\n")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
