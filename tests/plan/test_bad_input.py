@@ -130,8 +130,35 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/experiment/e.yaml",
             "defaults: [override /output: jpg]\n",
-            "conf/experiment/e.yaml: there is no conf/output/jpg.yaml; known: default",
+            "conf/experiment/e.yaml: output: there is no conf/output/jpg.yaml; known: default",
         ),
+        (
+            "conf/experiment/e.yaml",
+            "defaults: [bsae]\nmatrix: {}\n",
+            "conf/experiment/e.yaml: defaults: there is no conf/experiment/bsae.yaml; known: demo, e",
+        ),
+        ("conf/experiment/e.yaml", "defaults: [e]\n", "conf/experiment/e.yaml: defaults: includes itself"),
+        (
+            "conf/experiment/e.yaml",
+            "lora: [l]\n",
+            "conf/experiment/e.yaml: lora: expected keys and values, got ['l']; choices go to matrix.lora",
+        ),
+        (
+            "conf/config.yaml",
+            "defaults: [schema]\n",
+            "conf/config.yaml: defaults: needs an entry experiment@_global_: NAME",
+        ),
+        (
+            "conf/output/default.yaml",
+            "format: [png\n",
+            "conf/output/default.yaml: line 2, column 1: expected ',' or ']'",
+        ),
+        (
+            "conf/output/default.yaml",
+            "format: ${x}\n",
+            "conf/output/default.yaml: format: Interpolation key 'x' not found",
+        ),
+        ("conf/lora/l.yaml", "loras: &x [*x]\n", "conf/lora/l.yaml: something in it refers to itself"),
         (
             "conf/experiment/e.yaml",
             MATRIX + "output: {format: gif, quality: 0}\n",

@@ -10,7 +10,6 @@ from safetensors import safe_open
 from transformers import AutoTokenizer
 
 from darkroom.demo_folder import DEMO_FILES
-from darkroom.demo_folder import DEMO_FILES
 from darkroom.errors import StoreError
 from darkroom.render.demo import make_demo
 from darkroom.render.demo_adapters import factors

@@ -5,8 +5,7 @@ import signal
 
 import psutil
 from PIL import Image
-
-from tests.workflow.conftest import Project, wait_for
+from tests.workflow.project import Project, wait_for
 
 
 def _worker(project: Project) -> psutil.Process:

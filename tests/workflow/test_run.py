@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from safetensors import safe_open
+from tests.workflow.project import CATS, Project
 
 from darkroom.image_file import read_record
-from tests.workflow.conftest import CATS, Project
 
 
 @pytest.fixture

@@ -88,10 +88,15 @@ class Conf:
         if main is None:
             raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
         self._written = [*self._experiment_files(experiment), (main, _load_with_defaults_list(main))]
-        raise_together(self._unknown_roots())
+        raise_together(self._root_faults(main))
+        self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
+        _load_with_defaults_list(self._output_file)  # for errors that name the file
         self._root = self._compose()
-        raw = {key: self._root[key] for key in ("output", "matrix", "exclude")}
-        self.root: dict[str, Any] = _resolved(OmegaConf.create(raw), "", self.origin(""))
+        plan = OmegaConf.create({key: self._root[key] for key in ("output", "matrix", "exclude")})
+        self.root: dict[str, Any] = {
+            **_resolved(plan, "", self.origin("")),
+            "output": _resolved(plan.output, "output", self.output_origin),
+        }
         raise_together(self._idle_choices())
 
     def origin(self, group: str, file: Path | None = None) -> Origin:
@@ -106,7 +111,7 @@ class Conf:
 
     @property
     def output_origin(self) -> Origin:
-        return self.origin("output", self._folders.find(f"output/{self._root['choices']['output']}"))
+        return self.origin("output", self._output_file)
 
     def choice(self, group: str) -> str:
         """The option of a group that the matrix does not list: an override's, else the defaults lists'."""
@@ -136,17 +141,25 @@ class Conf:
             raise ConfigError(f"{file}: defaults: includes itself")
         content = _load_with_defaults_list(file)
         yield file, content
-        included = [
-            entry for entry in reversed(content.get("defaults", [])) if entry in self._folders.names("experiment")
-        ]
-        for entry in included:
-            yield from self._experiment_files(entry, seen | {name})
+        for entry in reversed(content.get("defaults", [])):
+            if isinstance(entry, str) and entry != "_self_":
+                self._folders.option("experiment", entry, f"{file}: defaults")
+                yield from self._experiment_files(entry, seen | {name})
 
-    def _unknown_roots(self) -> Iterator[ConfigError]:
-        known = {field.name for field in fields(Config)}
+    def _root_faults(self, main: Path) -> Iterator[ConfigError]:
+        expected = {field.name: list if field.name == "exclude" else dict for field in fields(Config)}
         for file, content in self._written:
-            for key in content.keys() - known - {"defaults", "hydra"}:
-                yield ConfigError(f"{file}: {key}: unknown key; {suggestion(str(key), known)}")
+            for key, value in content.items():
+                if key in ("defaults", "hydra"):
+                    continue
+                if key not in expected:
+                    yield ConfigError(f"{file}: {key}: unknown key; {suggestion(key, expected)}")
+                elif not isinstance(value, expected[key]):
+                    wanted = "a list" if key == "exclude" else "keys and values"
+                    hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""
+                    yield ConfigError(f"{file}: {key}: expected {wanted}, got {value!r}{hint}")
+        if not any("experiment@_global_" in entry for entry in self._written[-1][1].get("defaults", [])):
+            yield ConfigError(f"{main}: defaults: needs an entry experiment@_global_: NAME")
 
     def _idle_choices(self) -> Iterator[ConfigError]:
         for group, name in self._changes.choices.items():
@@ -155,16 +168,16 @@ class Conf:
                 yield ConfigError(f"override {group}={name}: has no effect: {advice}")
 
     def _compose(self) -> dict[str, Any]:
-        """Hydra's composition, and its `choices`; under an axis group stands what applies to every option."""
+        """Hydra's composition; under an axis group stands what applies to every option."""
         unchosen = [f"{group}={_UNCHOSEN}" for group in AXIS_GROUPS]
         first, *others = (str(path.absolute()) for path in self._folders.paths)
         search = f"hydra.searchpath={json.dumps([f'file://{path}' for path in others])}"
         _register_schema()
         with _as_config_errors(self.file), initialize_config_dir(first, version_base="1.3"):
-            composed = compose(_PRIMARY, [search, *self._hydra_overrides, *unchosen], return_hydra_config=True)
+            composed = compose(_PRIMARY, [search, *self._hydra_overrides, *unchosen])
             content = OmegaConf.to_container(composed)
         assert isinstance(content, dict)
-        return {**content, "choices": content["hydra"]["runtime"]["choices"]}
+        return {str(key): value for key, value in content.items()}
 
 
 class _Changes:
@@ -202,10 +215,12 @@ class _Changes:
             raise ConfigError(f"override {line}: choose the experiment with --config experiment=NAME")
         elif override.package is not None:
             raise ConfigError(f"override {line}: a group cannot be put elsewhere with @")
-        elif key in AXIS_GROUPS:
+        elif key in (*AXIS_GROUPS, "output"):
             if fault := name_fault(value):
                 raise ConfigError(f"override {line}: {fault}")
             self.choices[key] = str(value)
+            if key == "output":
+                self.of_hydra.append(str(line))
         elif key.split(".")[0] in AXIS_GROUPS:
             if override.is_delete():
                 raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
@@ -283,17 +298,16 @@ def _as_config_errors(file: Path) -> Iterator[None]:
         problem = getattr(error, "problem", "not YAML")
         raise ConfigError(f"{name}: line {mark.line + 1}, column {mark.column + 1}: {problem}") from error
     except MissingConfigException as error:
-        group, _, name = str(error.missing_cfg_file).partition("/")
-        raise ConfigError(
-            f"{file}: there is no conf/{group}/{name}.yaml; {suggestion(name, error.options or ())}"
-        ) from error
+        raise ConfigError(f"{file}: there is no conf/{error.missing_cfg_file}.yaml") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: something in it refers to itself") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra's for a defaults list
         raise ConfigError(f"{file}: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__
