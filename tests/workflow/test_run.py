@@ -9,13 +9,6 @@ from tests.workflow.project import CATS, Project
 from darkroom.image_file import read_record
 
 
-@pytest.fixture
-def finished(project: Project) -> Project:
-    result = project.snakemake()
-    assert result.returncode == 0, result.stderr
-    return project
-
-
 def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) -> None:
     rows = finished.rows()
     assert len(rows) == 12  # 2 loras × (2 + 1 prompts) × 2 seeds

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from darkroom.errors import ConfigError, raise_together
 from darkroom.plan.folders import existing_folders, name_fault
-from darkroom.plan.origin import Origin, leaves, suggestion
+from darkroom.plan.origin import Origin
 from darkroom.plan.schema import AXIS_GROUPS, Config
+from darkroom.plan.written import Written
 
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
 _PRIMARY = "_primary_"  # includes config.yaml: Hydra looks for a primary config in the first folder only
-
-
-_Written = tuple[Path, dict[str, Any]]  # a file of the root and its content
 
 
 class Visible:
@@ -87,27 +85,19 @@ class Conf:
         main = self._folders.find("config")
         if main is None:
             raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
-        self._written = [*self._experiment_files(experiment), (main, _load_with_defaults_list(main))]
-        raise_together(self._root_faults(main))
+        self._written = Written((*self._experiment_files(experiment), (main, _load_with_defaults_list(main))))
+        raise_together(self._written.faults())
         self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
         _load_with_defaults_list(self._output_file)  # for errors that name the file
         self._root = self._compose()
         plan = OmegaConf.create({key: self._root[key] for key in ("output", "matrix", "exclude")})
-        self.root: dict[str, Any] = {
-            **_resolved(plan, "", self.origin("")),
-            "output": _resolved(plan.output, "output", self.output_origin),
-        }
+        output = _resolved(plan.output, "output", self.output_origin)
+        self.root: dict[str, Any] = {**_resolved(plan, "", self.origin("")), "output": output}
         raise_together(self._idle_choices())
 
     def origin(self, group: str, file: Path | None = None) -> Origin:
         """Where the values of an option, of `output`, or of the root (group "") were written."""
-        prefix = f"{group}." if group else ""
-        elsewhere = [(key[len(prefix) :], f"override {key}") for key in self._changes.keys if key.startswith(prefix)]
-        for written_in, content in self._written:
-            part = content.get(group) if group else content
-            if isinstance(part, Mapping):
-                elsewhere += [(key, f"{written_in}: {prefix}{key}") for key in leaves(part)]
-        return Origin(str(file or self.file), tuple(elsewhere))
+        return self._written.origin(group, file or self.file, self._changes.keys)
 
     @property
     def output_origin(self) -> Origin:
@@ -115,14 +105,7 @@ class Conf:
 
     def choice(self, group: str) -> str:
         """The option of a group that the matrix does not list: an override's, else the defaults lists'."""
-        chosen = self._changes.choices.get(group)
-        for _, content in self._written:
-            for entry in content.get("defaults", []):
-                if chosen is None and isinstance(entry, dict):
-                    chosen = entry.get(f"override /{group}", entry.get(group))
-        if fault := name_fault(chosen):
-            raise ConfigError(f"{self.file}: matrix.{group} is missing, and the defaults list has no {group}: {fault}")
-        return str(chosen)
+        return self._changes.choices.get(group) or self._written.choice(group)
 
     def option(self, group: str, name: str) -> Option:
         """One option with what the experiment and the overrides change in its group."""
@@ -134,7 +117,7 @@ class Conf:
             content = _merged(content, changes, updates, origin)
         return Option(group, name, content, origin)
 
-    def _experiment_files(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[_Written]:
+    def _experiment_files(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The experiment's file and those that its defaults list includes, the strongest first."""
         file = self._folders.option("experiment", name, "experiment")
         if name in seen:
@@ -145,21 +128,6 @@ class Conf:
             if isinstance(entry, str) and entry != "_self_":
                 self._folders.option("experiment", entry, f"{file}: defaults")
                 yield from self._experiment_files(entry, seen | {name})
-
-    def _root_faults(self, main: Path) -> Iterator[ConfigError]:
-        expected = {field.name: list if field.name == "exclude" else dict for field in fields(Config)}
-        for file, content in self._written:
-            for key, value in content.items():
-                if key in ("defaults", "hydra"):
-                    continue
-                if key not in expected:
-                    yield ConfigError(f"{file}: {key}: unknown key; {suggestion(key, expected)}")
-                elif not isinstance(value, expected[key]):
-                    wanted = "a list" if key == "exclude" else "keys and values"
-                    hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""
-                    yield ConfigError(f"{file}: {key}: expected {wanted}, got {value!r}{hint}")
-        if not any("experiment@_global_" in entry for entry in self._written[-1][1].get("defaults", [])):
-            yield ConfigError(f"{main}: defaults: needs an entry experiment@_global_: NAME")
 
     def _idle_choices(self) -> Iterator[ConfigError]:
         for group, name in self._changes.choices.items():
