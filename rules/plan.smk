@@ -7,7 +7,7 @@ rule demo:
     log:
         "results/store/logs/demo.log",
     shell:
-        "{PYTHON:q} -m darkroom demo {DEMO_FOLDER:q} 2> {log:q}"
+        "{PYTHON:q} -m darkroom demo {DEMO_FOLDER:q} --log {log:q}"
 
 
 rule checkpoint:
@@ -21,7 +21,7 @@ rule checkpoint:
         source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
     shell:
         "{PYTHON:q} -m darkroom checkpoint results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
-        " {output:q} 2> {log:q}"
+        " {output:q} --log {log:q}"
 
 
 rule plan:
@@ -39,4 +39,4 @@ rule plan:
     shell:
         "{PYTHON:q} -m darkroom plan"
         " results/{wildcards.experiment:q}/drafts/{wildcards.model:q}/{wildcards.lora:q}/{wildcards.prompts:q}.json"
-        " {input.checkpoint:q} {output:q} 2> {log:q}"
+        " {input.checkpoint:q} {output:q} --log {log:q}"

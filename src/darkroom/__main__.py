@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from darkroom import __version__
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, Repeated
 
 RESULTS = Path("results")
 
@@ -17,22 +17,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
+    except Repeated as error:
+        _tell(f"darkroom: {error}", options, shown="darkroom: the same error again")
+        return 1
     except DarkroomError as error:
-        _report(f"darkroom: {error}", options)
+        _tell(f"darkroom: {error}", options)
         return 1
     except BrokenPipeError:  # `darkroom show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        _report("darkroom: interrupted; finished images are kept", options)
+        _tell("darkroom: interrupted; finished images are kept", options)
         return 130
     return 0
 
 
-def _report(text: str, options: argparse.Namespace) -> None:
-    print(text, file=sys.stderr)
+def _tell(text: str, options: argparse.Namespace, shown: str = "") -> None:
+    """Say it in the terminal, or `shown` in its place, and whole in the job's log."""
+    print(shown or text, file=sys.stderr)
     log: Path | None = getattr(options, "log", None)
     if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
             print(text, file=file)
 
@@ -89,7 +94,7 @@ def _manifest(options: argparse.Namespace) -> None:
     write_manifest([folder.records(*names) for names in combinations], options.output)
 
 
-def _report_page(options: argparse.Namespace) -> None:
+def _report(options: argparse.Namespace) -> None:
     from darkroom.review.report import write_report
 
     write_report(options.manifest, options.output)
@@ -137,7 +142,6 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("checkpoint", type=Path)
     render.add_argument("records", type=Path)
     for sub in (encode, render):
-        sub.add_argument("--log", type=Path, help="where errors go besides the terminal")
         sub.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
 
     worker = add("worker", _worker, "Serve render jobs until the owner ends (started by render itself).")
@@ -148,9 +152,12 @@ def _parser() -> argparse.ArgumentParser:
     manifest.add_argument("experiment", type=Path, help="results/NAME")
     manifest.add_argument("output", type=Path)
 
-    report = add("report", _report_page, "Write the contact sheet of a manifest.")
+    report = add("report", _report, "Write the contact sheet of a manifest.")
     report.add_argument("manifest", type=Path)
     report.add_argument("output", type=Path)
+
+    for sub in (demo, checkpoint, plan, encode, render, manifest, report):
+        sub.add_argument("--log", type=Path, help="a file for errors, besides the terminal")
     return parser
 
 

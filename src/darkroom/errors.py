@@ -7,6 +7,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── ImageError               a picture that cannot be read as one of ours
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
 ├── WorkerError              the warm worker died or could not be started
+├── Repeated                 an error of a first attempt, met again by its retry
 └── Problems                 several independent errors, reported together
 """
 
@@ -39,6 +40,10 @@ class StoreError(DarkroomError):
 
 class WorkerError(DarkroomError):
     """The warm worker ended before it had answered."""
+
+
+class Repeated(DarkroomError):
+    """An error that the user has just read, met again by a retry: whole in the log, a line in the terminal."""
 
 
 class Problems(DarkroomError):

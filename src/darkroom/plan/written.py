@@ -23,9 +23,9 @@ class Written:
         """Keys that the root does not have, or that hold something else than it expects."""
         expected = {field.name: list if field.name == "exclude" else dict for field in fields(Config)}
         for file, content in self.files:
-            for key in content.keys() - expected.keys() - {"defaults", "hydra"}:
+            for key in sorted(content.keys() - expected.keys() - {"defaults", "hydra"}):
                 yield ConfigError(f"{file}: {key}: unknown key; {suggestion(key, expected)}")
-            for key in content.keys() & expected.keys():
+            for key in sorted(content.keys() & expected.keys()):
                 if not isinstance(content[key], expected[key]):
                     wanted = "a list" if key == "exclude" else "keys and values"
                     hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""

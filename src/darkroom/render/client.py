@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import DarkroomError, WorkerError
+from darkroom.errors import DarkroomError, Repeated, WorkerError
 from darkroom.render import slot
 from darkroom.render.progress import Progress, ProgressLine
 
@@ -101,7 +101,7 @@ def _ask(connection: socket.socket, job: Job, worker_log: Path) -> None:
                 latest = Progress(**event["progress"])
                 line.show(latest)
             elif "error" in event:
-                raise DarkroomError(event["error"])
+                raise Repeated(event["error"]) if event["again"] else DarkroomError(event["error"])
             elif "done" in event:
                 return
     except (BrokenPipeError, ConnectionResetError):

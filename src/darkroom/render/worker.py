@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import socket
 import sys
 import threading
@@ -36,21 +37,23 @@ def serve(path: Path, owner: int) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     listener.listen()
+    _sweep(path.parent.parent)
     # 2. Live no longer than the owner, even in the middle of an image.
     threading.Thread(target=_end_with, args=(owner, path.parent), daemon=True).start()
     # 3. The heavy imports, once.
     from darkroom.render.pipelines import Pipelines
 
-    pipelines = Pipelines()
+    pipelines, answered = Pipelines(), dict[str, str]()
     _say(f"worker {os.getpid()} ready, owner {owner}")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
     while True:
         connection, _ = listener.accept()
         with connection:
-            _serve_one(connection, pipelines)
+            _serve_one(connection, pipelines, answered)
 
 
-def _serve_one(connection: socket.socket, pipelines: "Pipelines") -> None:
+def _serve_one(connection: socket.socket, pipelines: "Pipelines", answered: dict[str, str]) -> None:
+    """`answered`: the error of each combination that failed, so that a retry need not tell it at length again."""
     from darkroom.render.job import render_combination
 
     def check() -> None:
@@ -58,18 +61,19 @@ def _serve_one(connection: socket.socket, pipelines: "Pipelines") -> None:
         if readable and not connection.recv(1, socket.MSG_PEEK):
             raise Abandoned
 
+    text = _first_line(connection)
+    if text is None:
+        return  # a client that only wanted the worker started
+    job = Job(**json.loads(text))
     try:
-        text = _first_line(connection)
-        if text is None:
-            return  # a client that only wanted the worker started
-        job = Job(**json.loads(text))
         os.chdir(job.directory)
         render_combination(job, pipelines, lambda progress: _send_progress(connection, progress), check)
         _send(connection, {"done": True})
     except (Abandoned, BrokenPipeError, ConnectionResetError):
         _say("the client is gone; its combination is abandoned, finished images are kept")
     except DarkroomError as error:
-        _answer_error(connection, str(error))
+        _answer_error(connection, str(error), again=answered.get(job.requests) == str(error))
+        answered[job.requests] = str(error)
     except Exception as error:  # a bug of ours or of a library: this job fails, the worker goes on
         traceback.print_exc()
         _answer_error(connection, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)")
@@ -79,10 +83,10 @@ def _send_progress(connection: socket.socket, progress: Progress) -> None:
     _send(connection, {"progress": progress.to_json()})
 
 
-def _answer_error(connection: socket.socket, text: str) -> None:
+def _answer_error(connection: socket.socket, text: str, *, again: bool = False) -> None:
     _say(text)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        _send(connection, {"error": text})
+        _send(connection, {"error": text, "again": again})
 
 
 def _send(connection: socket.socket, event: dict[str, Any]) -> None:
@@ -109,6 +113,13 @@ def _end_with(owner: int, folder: Path) -> None:
         folder.rmdir()
     _say(f"owner {owner} has ended, so has worker {os.getpid()}")
     os._exit(0)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of owners that are gone: a worker that was killed could not."""
+    for folder in parent.iterdir():
+        if folder.name.isdecimal() and not psutil.pid_exists(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)  # another worker may be sweeping too
 
 
 def _say(text: str) -> None:
