@@ -1,4 +1,4 @@
-# make demo · make test · make lint · make fix. Everything is installed into .venv, at the versions of constraints.txt.
+# make demo · make test · make lint · make fix · make bench. Everything is installed into .venv, at the versions of constraints.txt.
 #   TORCH=cpu   take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
 
 PYTHON ?= python3.11
@@ -8,7 +8,7 @@ CORES ?= 1
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint fix clean
+.PHONY: demo test lint bench fix clean
 
 demo: .venv/installed
 	.venv/bin/snakemake --cores $(CORES) --config experiment=demo
@@ -22,6 +22,13 @@ lint: .venv/installed
 	.venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/snakemake --lint
+
+bench: .venv/installed .venv/peft
+	.venv/bin/python benchmarks/measure.py overhead
+	.venv/bin/python benchmarks/measure.py plan
+
+.venv/peft: .venv/installed
+	$(PIP) install --no-deps --target $@ peft==0.21.2
 
 fix: .venv/installed
 	.venv/bin/ruff check --fix .

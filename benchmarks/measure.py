@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 REPOSITORY = Path(__file__).parents[1]
 SNAKEFILE = REPOSITORY / "Snakefile"
+PEFT = REPOSITORY / ".venv/peft"  # diffusers needs it for LoRAs, Darkroom does not: `make bench` puts it there
 PROMPTS = 4
 
 
@@ -61,9 +62,8 @@ def measure_plan(combinations: int) -> dict[str, Any]:
         folder = Path(name)
         write_wide_project(folder, combinations // 2)
         began = time.monotonic()
-        process = subprocess.Popen(
-            snakemake(folder, "-n", "--quiet", "all", "--config", "experiment=wide"), cwd=folder
-        )
+        command = snakemake(folder, "-n", "--config", "experiment=wide")
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
         python = time_of([sys.executable, "-c", "import snakemake.cli"], folder)
@@ -140,10 +140,11 @@ def bare_diffusers(folder: Path, requests: list[Path]) -> list[str]:
 
 def run(command: list[str], folder: Path) -> tuple[float, float]:
     """(seconds, time it began) of a whole process, one thread for torch on either side."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if any(argument.endswith("bare_diffusers.py") for argument in command):
+        environment["PYTHONPATH"] = str(PEFT)
     began, clock = time.time(), time.monotonic()
-    result = subprocess.run(
-        command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     seconds = time.monotonic() - clock
     if result.returncode:
         raise SystemExit(f"{command}: status {result.returncode}\n{result.stdout}\n{result.stderr}")
