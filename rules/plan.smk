@@ -17,6 +17,8 @@ rule checkpoint:
         "results/{experiment}/checkpoints/{model}.json",
     log:
         "results/{experiment}/logs/checkpoint/{model}.log",
+    # Before anything else that is ready: encode jobs of all models then come before the first render job.
+    priority: 20
     params:
         source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
     shell:

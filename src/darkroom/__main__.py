@@ -8,8 +8,7 @@ from pathlib import Path
 
 from darkroom import __version__
 from darkroom.errors import DarkroomError, Repeated
-
-RESULTS = Path("results")
+from darkroom.store import RESULTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

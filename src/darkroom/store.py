@@ -19,6 +19,7 @@ from darkroom.errors import StoreError
 from darkroom.request import digest_of
 from darkroom.weight_file import identity, sha256_of
 
+RESULTS = Path("results")  # relative to the working directory, as the rules name it
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 

@@ -15,9 +15,8 @@ from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_togeth
 from darkroom.plan.checkpoint_files import local_files
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.request import digest_of
-from darkroom.store import ENDINGS, ExperimentFolder, read_json, write_json
+from darkroom.store import ENDINGS, RESULTS, ExperimentFolder, read_json, write_json
 
-RESULTS = Path("results")
 _KEYS = ("experiment", "set")
 
 

@@ -4,6 +4,7 @@ Knows the store and the experiment's folder; what is in a picture or a record, o
 """
 
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
-        self._pending: list[Future[Saved]] = []
+        self._pending: deque[Future[Saved]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -56,9 +57,8 @@ class Writer:
         self, to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: dict[str, Any]
     ) -> Future[Saved]:
         """Queue one picture. An earlier picture that could not be written raises here."""
-        self._pending = [future for future in self._pending if not future.done() or future.result() is None]
-        if len(self._pending) >= _WAITING:
-            self._pending.pop(0).result()
+        while self._pending and (self._pending[0].done() or len(self._pending) >= _WAITING):
+            self._pending.popleft().result()
         future = self._pool.submit(_save, to, pixels, latents, record)
         self._pending.append(future)
         return future
