@@ -13,8 +13,10 @@ min_version("9.0")
 
 # A conf/ in the working directory goes ahead of the built-in one.
 DARKROOM = open_workflow(config, [Path("conf"), Path(workflow.basedir) / "conf"])
-PYTHON = sys.executable
-# Workers that render jobs start belong to this process and end with it.
+# Jobs inherit these: the Python that runs Snakemake, and the process that render workers belong to and end with.
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 os.environ["DARKROOM_OWNER"] = str(os.getpid())
 
 
@@ -25,12 +27,14 @@ wildcard_constraints:
     prompts="[^/]+",
 
 
-container: None
+# Only `--software-deployment-method apptainer` looks at this; the image would need Darkroom installed.
+container: "docker://python:3.11-slim"
 
 
 localrules:
     all,
     demo,
+    checkpoint,
     plan,
     manifest,
     report,

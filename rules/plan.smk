@@ -6,8 +6,10 @@ rule demo:
         expand("{folder}/{file}", folder=DEMO_FOLDER, file=DEMO_FILES),
     log:
         "results/store/logs/demo.log",
+    params:
+        folder=DEMO_FOLDER,
     shell:
-        "{PYTHON:q} -m darkroom demo {DEMO_FOLDER:q} --log {log:q}"
+        "python -m darkroom demo {params.folder:q} --log {log:q}"
 
 
 rule checkpoint:
@@ -22,7 +24,7 @@ rule checkpoint:
     params:
         source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
     shell:
-        "{PYTHON:q} -m darkroom checkpoint results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
+        "python -m darkroom checkpoint results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
         " {output:q} --log {log:q}"
 
 
@@ -39,6 +41,6 @@ rule plan:
             wildcards.model, wildcards.lora, wildcards.prompts
         ),
     shell:
-        "{PYTHON:q} -m darkroom plan"
+        "python -m darkroom plan"
         " results/{wildcards.experiment:q}/drafts/{wildcards.model:q}/{wildcards.lora:q}/{wildcards.prompts:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q}"

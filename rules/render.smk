@@ -8,14 +8,14 @@ rule encode:
         "results/{experiment}/embeddings/{model}.json",
     log:
         "results/{experiment}/logs/encode/{model}.log",
-    params:
-        texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     # All text encoders before the first render, so that none has to share the memory with a base model.
     priority: 10
     resources:
         gpu=1,
+    params:
+        texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
-        "{PYTHON:q} -m darkroom encode results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
+        "python -m darkroom encode results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q}"
         " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
 
@@ -33,5 +33,5 @@ rule render:
     resources:
         gpu=1,
     shell:
-        "{PYTHON:q} -m darkroom render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
+        "python -m darkroom render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --worker-log results/{wildcards.experiment:q}/logs/worker.log"

@@ -9,7 +9,7 @@ rule manifest:
     log:
         "results/{experiment}/logs/manifest.log",
     shell:
-        "{PYTHON:q} -m darkroom manifest results/{wildcards.experiment:q} {output:q} --log {log:q}"
+        "python -m darkroom manifest results/{wildcards.experiment:q} {output:q} --log {log:q}"
 
 
 rule report:
@@ -20,4 +20,4 @@ rule report:
     log:
         "results/{experiment}/logs/report.log",
     shell:
-        "{PYTHON:q} -m darkroom report {input:q} {output:q} --log {log:q}"
+        "python -m darkroom report {input:q} {output:q} --log {log:q}"

@@ -56,9 +56,9 @@ def test_what_cannot_change_a_pixel_does_not(change: dict[str, Any]) -> None:
 
 def test_the_negative_prompt_counts_only_where_guidance_uses_it() -> None:
     unguided = replace(BASE, guidance_scale=1.0)
-    assert replace(unguided, neg="blurry").request_id == unguided.request_id
+    assert replace(unguided, neg="other").request_id == unguided.request_id
     guided = replace(BASE, guidance_scale=4.0, guidance="cfg")
-    assert replace(guided, neg="blurry").request_id != guided.request_id
+    assert replace(guided, neg="other").request_id != guided.request_id
     assert guided.texts == (guided.prompt, guided.neg)
     assert unguided.texts == (unguided.prompt,)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from darkroom import __version__
 from darkroom.errors import DarkroomError, Repeated
-from darkroom.store import RESULTS
+from darkroom.store import RESULTS, STORE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def _checkpoint(options: argparse.Namespace) -> None:
 
     choice = read_json(options.choice)
     where = f"conf/model/{choice['request']['model']}.yaml"
-    checkpoint = find_checkpoint(CheckpointSource(**choice["checkpoint"]), where, Store(RESULTS / "store"))
+    checkpoint = find_checkpoint(CheckpointSource(**choice["checkpoint"]), where, Store(RESULTS / STORE))
     write_json(options.output, checkpoint.to_json())
 
 
@@ -62,7 +62,7 @@ def _plan(options: argparse.Namespace) -> None:
     from darkroom.plan.draft import write_requests
     from darkroom.store import Store
 
-    write_requests(options.draft, options.checkpoint, options.output, Store(RESULTS / "store"))
+    write_requests(options.draft, options.checkpoint, options.output, Store(RESULTS / STORE))
 
 
 def _encode(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from darkroom.request import digest_of
 from darkroom.weight_file import identity, sha256_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
+STORE = "store"  # its folder in results, so the one name that no experiment can have
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 

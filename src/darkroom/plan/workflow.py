@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 from darkroom.demo_folder import DEMO_CHECKPOINT_FILES, DEMO_FOLDER, is_in_demo_folder
 from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
 from darkroom.plan.checkpoint_files import local_files
-from darkroom.plan.experiment import Combination, Experiment, load_experiment
+from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
 from darkroom.request import digest_of
-from darkroom.store import ENDINGS, RESULTS, ExperimentFolder, read_json, write_json
+from darkroom.store import ENDINGS, RESULTS, STORE, ExperimentFolder, read_json, write_json
 
 _KEYS = ("experiment", "set")
 
@@ -26,6 +26,7 @@ class Workflow:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.folder = ExperimentFolder(RESULTS / experiment.name)
+        self._lost_tokens: dict[Names, str] = {}
 
     @property
     def name(self) -> str:
@@ -36,8 +37,7 @@ class Workflow:
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when the combination has to be planned and rendered again: what is asked, or a picture lost."""
-        lost = self._lost(self.experiment.combination(model, lora, prompts))
-        return f"{self.experiment.digest(model, lora, prompts)} {lost}"
+        return f"{self.experiment.digest(model, lora, prompts)} {self._lost((model, lora, prompts))}"
 
     def source_digest(self, model: str) -> str:
         """Changes when conf/ says that a model comes from elsewhere."""
@@ -61,26 +61,31 @@ class Workflow:
         experiment = self.experiment
         output = asdict(experiment.output)
         for model in experiment.models:
-            _write_if_new(self.folder.choice(model), self._choice(model))
+            write_json(self.folder.choice(model), self._choice(model))
         for combination in experiment.combinations:
             names = _names(combination)
             requests = [request.to_json() for request in combination.requests]
-            draft = {"lost": self._lost(combination), "output": output, "requests": requests}
-            _write_if_new(self.folder.draft(*names), draft)
-        contents = [[*_names(c), len({r.image_name for r in c.requests})] for c in experiment.combinations]
-        _write_if_new(self.folder.contents, {"experiment": experiment.name, "combinations": contents})
+            draft = {"lost": self._lost(names), "output": output, "requests": requests}
+            write_json(self.folder.draft(*names), draft)
+        contents = [[*_names(c), len(c.requests)] for c in experiment.combinations]
+        write_json(self.folder.contents, {"experiment": experiment.name, "combinations": contents})
 
     def _choice(self, model: str) -> dict[str, Any]:
         first = next(c.requests[0] for c in self.experiment.combinations if c.model == model)
         source = self.experiment.models[model].checkpoint
         return {"checkpoint": asdict(source), "request": first.to_json(), "texts": self.experiment.texts(model)}
 
-    def _lost(self, combination: Combination) -> str:
+    def _lost(self, names: Names) -> str:
+        """What `_find_lost` said first: rules and drafts must not differ when a picture vanishes in between."""
+        if names not in self._lost_tokens:
+            self._lost_tokens[names] = self._find_lost(names)
+        return self._lost_tokens[names]
+
+    def _find_lost(self, names: Names) -> str:
         """A token that changes once when pictures of a finished combination are gone, and is kept until the next loss.
 
         The token in effect travels through the draft into the requests file, so that a repaired combination is at rest.
         """
-        names = _names(combination)
         requests = self.folder.requests(*names)
         if not requests.is_file():
             return ""
@@ -89,6 +94,7 @@ class Workflow:
             return kept
         output = self.experiment.output
         endings = [ENDINGS[output.format], *(["safetensors"] if output.save_latents else [])]
+        combination = self.experiment.combination(*names)
         expected = {f"{r.image_name}.{ending}" for r in combination.requests for ending in endings}
         images = self.folder.images(*names)
         gone = expected - ({file.name for file in images.iterdir()} if images.is_dir() else set())
@@ -120,8 +126,11 @@ def _arguments(config: Mapping[str, Any]) -> tuple[str, list[str]]:
     overrides = [overrides] if isinstance(overrides, str) else overrides
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
         problems.append(ConfigError(f'--config set: expected a list of "KEY=VALUE" strings, got {overrides!r}'))
+    name = str(config.get("experiment", "demo"))
+    if name == STORE:
+        problems.append(ConfigError(f"--config experiment={name}: results/{name} is the store's; name it otherwise"))
     raise_together(problems)
-    return str(config.get("experiment", "demo")), overrides
+    return name, overrides
 
 
 def _check_writable(folder: Path) -> None:
@@ -132,11 +141,5 @@ def _check_writable(folder: Path) -> None:
         raise StoreError(f"{folder.absolute()}: cannot be written: {existing} is not a folder that you may write to")
 
 
-def _write_if_new(path: Path, value: Any) -> None:
-    """Leave an equal file alone, so that its time does not make Snakemake run anything."""
-    if not (path.is_file() and read_json(path) == value):
-        write_json(path, value)
-
-
-def _names(combination: Combination) -> tuple[str, str, str]:
+def _names(combination: Combination) -> Names:
     return combination.model, combination.lora, combination.prompts

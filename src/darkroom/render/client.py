@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import DarkroomError, Repeated, WorkerError
+from darkroom.owner import owner
 from darkroom.render import slot
 from darkroom.render.progress import Progress, ProgressLine
 
@@ -36,11 +37,11 @@ class Job:
 
 def render(job: Job, worker_log: Path) -> None:
     """Render a combination on this run's warm worker, or here when there is no run."""
-    owner = slot.owner()
-    if owner is None:
+    run = owner()
+    if run is None:
         _render_here(job)
         return
-    with slot.hold(owner) as held, contextlib.closing(_connect(held, worker_log)) as connection:
+    with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
         _ask(connection, job, worker_log)
 
 

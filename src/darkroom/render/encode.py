@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.checkpoint import Checkpoint
+from darkroom.owner import owner
 from darkroom.render import client, slot
 from darkroom.request import Request
-from darkroom.store import Store, atomic, read_json, write_json
+from darkroom.store import STORE, Store, atomic, read_json, write_json
 
 
 def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path) -> None:
@@ -21,14 +22,14 @@ def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results
     choice = read_json(choice_file)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
     request = replace(Request.from_json(choice["request"]), text_encoder_digest=checkpoint.text_encoder_digest)
-    store = Store(results / "store")
+    store = Store(results / STORE)
     ids = {text: request.embedding_id(text) for text in choice["texts"]}
     missing = {text: name for text, name in ids.items() if not store.embedding(name).is_file()}
     if missing:
         with ExitStack() as held:
-            owner = slot.owner()
-            if owner is not None:
-                client.prewarm(held.enter_context(slot.hold(owner)), worker_log)
+            run = owner()
+            if run is not None:
+                client.prewarm(held.enter_context(slot.hold(run)), worker_log)
             _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()})
     write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
 

@@ -27,7 +27,7 @@ from darkroom.render.pipelines import Loaded, Pipelines, same_checkpoint
 from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Destination, Saved, Writer, show
 from darkroom.request import Request
-from darkroom.store import ENDINGS, ExperimentFolder, Store, read_json
+from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store, read_json
 from darkroom.weight_file import sha256_of
 
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
@@ -113,7 +113,7 @@ def read_combination(job: Job) -> Combination:
         checkpoint=checkpoint,
         output=plan["output"],
         folder=ExperimentFolder(results / first.experiment),
-        store=Store(results / "store"),
+        store=Store(results / STORE),
     )
 
 

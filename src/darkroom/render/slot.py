@@ -15,7 +15,6 @@ from pathlib import Path
 
 from darkroom.errors import WorkerError
 
-OWNER_VARIABLE = "DARKROOM_OWNER"  # process id of the Snakemake run that a worker belongs to
 _POLL = 0.02  # seconds between looks at locks that others hold
 
 
@@ -31,12 +30,6 @@ class Slot:
     @property
     def socket(self) -> Path:
         return self.folder / f"{self.number}.sock"
-
-
-def owner() -> int | None:
-    """The process that workers live and die with, or None when a command was started by hand."""
-    value = os.environ.get(OWNER_VARIABLE)
-    return int(value) if value else None
 
 
 @contextlib.contextmanager
