@@ -1,23 +1,18 @@
 # Names the experiment, lists its combinations, includes three rule files.
 #   snakemake --cores 1 --config experiment=NAME 'set=["model.numerics=fast"]'
-import os
-import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from darkroom.demo_folder import DEMO_FILES, DEMO_FOLDER
+from darkroom.owner import adopt_jobs
 from darkroom.plan.workflow import open_workflow
 
 min_version("9.0")
 
 # A conf/ in the working directory goes ahead of the built-in one.
 DARKROOM = open_workflow(config, [Path("conf"), Path(workflow.basedir) / "conf"])
-# Jobs inherit these: the Python that runs Snakemake, and the process that render workers belong to and end with.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
-os.environ["DARKROOM_OWNER"] = str(os.getpid())
+adopt_jobs()
 
 
 wildcard_constraints:

@@ -6,10 +6,8 @@ rule demo:
         expand("{folder}/{file}", folder=DEMO_FOLDER, file=DEMO_FILES),
     log:
         "results/store/logs/demo.log",
-    params:
-        folder=DEMO_FOLDER,
     shell:
-        "python -m darkroom demo {params.folder:q} --log {log:q}"
+        "python -m darkroom demo --log {log:q}"
 
 
 rule checkpoint:

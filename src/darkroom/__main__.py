@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from darkroom import __version__
+from darkroom.demo_folder import DEMO_FOLDER
 from darkroom.errors import DarkroomError, Repeated
 from darkroom.store import RESULTS, STORE
 
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
 
     demo = add("demo", _demo, "Make the demo's tiny checkpoint and adapters.")
-    demo.add_argument("folder", type=Path)
+    demo.add_argument("folder", type=Path, nargs="?", default=Path(DEMO_FOLDER))
 
     checkpoint = add("checkpoint", _checkpoint, "Find a model's files and take their digests.")
     checkpoint.add_argument("choice", type=Path)

@@ -1,4 +1,4 @@
-"""The process that warm workers belong to: said once by the Snakefile, inherited by every job. Starts and ends nothing."""
+"""The process that warm workers belong to: said by the Snakefile, inherited by every job. Starts and ends nothing."""
 
 import os
 import sys
