@@ -17,8 +17,8 @@ rule checkpoint:
         "results/{experiment}/checkpoints/{model}.json",
     log:
         "results/{experiment}/logs/checkpoint/{model}.log",
-    # Before anything else that is ready: encode jobs of all models then come before the first render job.
-    priority: 20
+    # All checkpoints, then all text encoders, then combinations in the order of the matrix.
+    priority: DARKROOM.first_priority + 1
     params:
         source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
     shell:
@@ -34,6 +34,7 @@ rule plan:
         "results/{experiment}/requests/{model}/{lora}/{prompts}.json",
     log:
         "results/{experiment}/logs/plan/{model}/{lora}/{prompts}.log",
+    priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
     params:
         trigger=lambda wildcards: DARKROOM.trigger(
             wildcards.model, wildcards.lora, wildcards.prompts

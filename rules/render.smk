@@ -8,8 +8,8 @@ rule encode:
         "results/{experiment}/embeddings/{model}.json",
     log:
         "results/{experiment}/logs/encode/{model}.log",
-    # All text encoders before the first render, so that none has to share the memory with a base model.
-    priority: 10
+    # Before the first render, so that no text encoder has to share the memory with a base model.
+    priority: DARKROOM.first_priority
     resources:
         gpu=1,
     params:
@@ -30,6 +30,8 @@ rule render:
         "results/{experiment}/records/{model}/{lora}/{prompts}.parquet",
     log:
         "results/{experiment}/logs/render/{model}/{lora}/{prompts}.log",
+    # A base model, then a LoRA, is done with before the next one: weights change least.
+    priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
     resources:
         gpu=1,
     shell:

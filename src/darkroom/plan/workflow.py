@@ -27,6 +27,8 @@ class Workflow:
         self.experiment = experiment
         self.folder = ExperimentFolder(RESULTS / experiment.name)
         self._lost_tokens: dict[Names, str] = {}
+        last_first = enumerate(reversed(experiment.combinations), 1)
+        self._priorities = {_names(combination): priority for priority, combination in last_first}
 
     @property
     def name(self) -> str:
@@ -38,6 +40,15 @@ class Workflow:
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when the combination has to be planned and rendered again: what is asked, or a picture lost."""
         return f"{self.experiment.digest(model, lora, prompts)} {self._lost((model, lora, prompts))}"
+
+    def priority(self, model: str, lora: str, prompts: str) -> int:
+        """Higher for what comes earlier in the matrix, so that a worker sees each base model and each LoRA once."""
+        return self._priorities[model, lora, prompts]
+
+    @property
+    def first_priority(self) -> int:
+        """Above that of every combination."""
+        return len(self._priorities) + 1
 
     def source_digest(self, model: str) -> str:
         """Changes when conf/ says that a model comes from elsewhere."""
