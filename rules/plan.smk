@@ -1,4 +1,5 @@
 # plan: what to render. From conf/ to requests; no torch, but for the demo's checkpoint.
+# retries: 0, since a second attempt would find the same.
 
 
 rule demo:
@@ -6,6 +7,7 @@ rule demo:
         expand("{folder}/{file}", folder=DEMO_FOLDER, file=DEMO_FILES),
     log:
         "results/store/logs/demo.log",
+    retries: 0
     shell:
         "python -m darkroom demo --log {log:q}"
 
@@ -19,6 +21,7 @@ rule checkpoint:
         "results/{experiment}/logs/checkpoint/{model}.log",
     # All checkpoints, then all text encoders, then combinations in the order of the matrix.
     priority: DARKROOM.first_priority + 1
+    retries: 0
     params:
         source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
     shell:
@@ -35,6 +38,7 @@ rule plan:
     log:
         "results/{experiment}/logs/plan/{model}/{lora}/{prompts}.log",
     priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
+    retries: 0
     params:
         trigger=lambda wildcards: DARKROOM.trigger(
             wildcards.model, wildcards.lora, wildcards.prompts

@@ -1,4 +1,5 @@
 # review: what came out. From records to the manifest and the contact sheet; no torch.
+# retries: 0, since a second attempt would find the same.
 
 
 rule manifest:
@@ -8,6 +9,7 @@ rule manifest:
         "results/{experiment}/manifest.parquet",
     log:
         "results/{experiment}/logs/manifest.log",
+    retries: 0
     shell:
         "python -m darkroom manifest results/{wildcards.experiment:q} {output:q} --log {log:q}"
 
@@ -19,5 +21,6 @@ rule report:
         "results/{experiment}/report.html",
     log:
         "results/{experiment}/logs/report.log",
+    retries: 0
     shell:
         "python -m darkroom report {input:q} {output:q} --log {log:q}"

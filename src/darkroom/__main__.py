@@ -36,10 +36,13 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "") -> None:
     """Say it in the terminal, or `shown` in its place, and whole in the job's log."""
     print(shown or text, file=sys.stderr)
     log: Path | None = getattr(options, "log", None)
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
+    if log is None:
+        return
+    try:
         with log.open("a", encoding="utf-8") as file:
             print(text, file=file)
+    except OSError as error:  # a full disk is what the text may be about
+        print(f"darkroom: {log}: cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _demo(options: argparse.Namespace) -> None:
