@@ -76,7 +76,8 @@ def _encode(options: argparse.Namespace) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from darkroom.render.client import Job, render
+    from darkroom.render.client import render
+    from darkroom.render.job import Job
 
     job = Job(str(Path.cwd()), str(options.requests), str(options.checkpoint), str(options.records), str(RESULTS))
     render(job, options.worker_log)

@@ -3,12 +3,18 @@
 Written by `darkroom checkpoint` (plan), read by `darkroom encode` and `darkroom render`.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from darkroom.errors import CheckpointError
+from darkroom.request import digest_of
+
 DIFFUSERS = "diffusers"  # a folder: config.json and .safetensors files, diffusers or transformers naming
 SINGLE_FILE = "single_file"  # one .safetensors file in BFL / ai-toolkit naming, sizes read from its tensors
+
+READ_ENDINGS = (".json", ".safetensors", ".jinja", ".txt")  # of files that loading reads; a README changes no pixel
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,11 @@ class Component:
     path: str
     layout: str  # DIFFUSERS | SINGLE_FILE
     digest: str
+
+    def check_unchanged(self, sha256: Callable[[Path], str]) -> None:
+        """CheckpointError when the files are not those any more that the digest was taken of."""
+        if component_digest(Path(self.path), sha256) != self.digest:
+            raise CheckpointError(f"{self.path}: changed after the plan was made; run Snakemake again")
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,16 @@ class Checkpoint:
     def render_files(self) -> list[Path]:
         """The weight files that rendering holds in memory: transformer and VAE, not the text encoder."""
         return [file for part in (self.transformer, self.vae) for file in weight_files(Path(part.path))]
+
+
+def files_read(folder: Path) -> list[Path]:
+    """The files of a component's folder that loading it reads."""
+    return sorted(file for file in folder.iterdir() if file.suffix in READ_ENDINGS)
+
+
+def component_digest(path: Path, sha256: Callable[[Path], str]) -> str:
+    """Over the contents of a component's files, wherever they lie."""
+    return digest_of([[file.name, sha256(file)] for file in files_read(path)]) if path.is_dir() else sha256(path)
 
 
 def weight_files(path: Path) -> list[Path]:

@@ -7,15 +7,22 @@ that replaces it. Hub repositories are fetched into the hub's own cache, at the 
 from collections.abc import Callable
 from pathlib import Path
 
-from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component, weight_files
+from darkroom.checkpoint import (
+    DIFFUSERS,
+    READ_ENDINGS,
+    SINGLE_FILE,
+    Checkpoint,
+    Component,
+    component_digest,
+    files_read,
+    weight_files,
+)
 from darkroom.errors import CheckpointError, DarkroomError, raise_together
 from darkroom.plan.schema import CheckpointSource
-from darkroom.request import digest_of
 from darkroom.store import Store
 from darkroom.weight_file import read_header
 
 COMPONENTS = ("transformer", "vae", "text_encoder", "tokenizer")
-_READ = (".json", ".safetensors", ".jinja", ".txt")  # endings of what loading reads; a README changes no pixel
 
 
 def find_checkpoint(source: CheckpointSource, where: str, store: Store) -> Checkpoint:
@@ -27,7 +34,7 @@ def find_checkpoint(source: CheckpointSource, where: str, store: Store) -> Check
     encoder = None
     if source.text_encoder:
         encoder = _local_or_hub(
-            source.text_encoder, None, f"{where}: checkpoint.text_encoder", [f"*{e}" for e in _READ]
+            source.text_encoder, None, f"{where}: checkpoint.text_encoder", [f"*{ending}" for ending in READ_ENDINGS]
         )
     problems: list[DarkroomError] = []
     parts: dict[str, Component] = {}
@@ -44,7 +51,7 @@ def local_files(source: CheckpointSource) -> list[Path]:
     """The files here that the model is read from, in a stable order; none of what lies on the hub."""
     encoder = Path(source.text_encoder) if source.text_encoder else None
     paths = _component_paths(source, Path(source.repo), encoder).values()
-    return [file for path in paths for file in (_files_read(path) if path.is_dir() else [path]) if file.is_file()]
+    return [file for path in paths for file in (files_read(path) if path.is_dir() else [path]) if file.is_file()]
 
 
 def _component_paths(source: CheckpointSource, root: Path, encoder: Path | None) -> dict[str, Path]:
@@ -101,14 +108,9 @@ def _component(path: Path, store: Store, *, needs_weights: bool) -> Component:
     if needs_weights and not (weights and (path / "config.json").is_file()):
         raise CheckpointError(f"{path}: expected config.json and .safetensors files in it, got {_listing(path)}")
     _check_each(weights, read_header)
-    files = _files_read(path)
-    if not files:
+    if not files_read(path):
         raise CheckpointError(f"{path}: empty")
-    return Component(str(path), DIFFUSERS, digest_of([[file.name, store.sha256(file)] for file in files]))
-
-
-def _files_read(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in _READ)
+    return Component(str(path), DIFFUSERS, component_digest(path, store.sha256))
 
 
 def _check_each(files: list[Path], check: Callable[[Path], object]) -> None:

@@ -11,28 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import DarkroomError, Repeated, WorkerError
 from darkroom.owner import owner
 from darkroom.render import slot
+from darkroom.render.job import PREWARM, Job
 from darkroom.render.progress import Progress, ProgressLine
 
 _START_SECONDS = 60.0  # for a worker to open its socket, which it does before any heavy import
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
-
-
-@dataclass(frozen=True)
-class Job:
-    """One combination to render, as paths. Relative paths count from `directory`."""
-
-    directory: str
-    requests: str
-    checkpoint: str
-    records: str
-    results: str = "results"
 
 
 def render(job: Job, worker_log: Path) -> None:
@@ -45,14 +35,14 @@ def render(job: Job, worker_log: Path) -> None:
         _ask(connection, job, worker_log)
 
 
-def prewarm(held: slot.Slot, worker_log: Path) -> None:
-    """Start the worker of a held slot without waiting for it, so that it imports torch while text is encoded."""
-    with contextlib.closing(_connect(held, worker_log)):
-        pass
+def prewarm(held: slot.Slot, family: str, worker_log: Path) -> None:
+    """Start the worker of a held slot without waiting for it: it imports what it needs while text is encoded."""
+    with contextlib.closing(_connect(held, worker_log)) as connection:
+        connection.sendall(json.dumps({PREWARM: family}).encode() + b"\n")
 
 
 def _render_here(job: Job) -> None:
-    from darkroom.render.job import render_combination  # imports torch
+    from darkroom.render.combination import render_combination  # imports torch
     from darkroom.render.pipelines import Pipelines
 
     os.chdir(job.directory)
@@ -109,7 +99,7 @@ def _ask(connection: socket.socket, job: Job, worker_log: Path) -> None:
         pass  # the worker is gone: said below, as when it ends between two events
     finally:
         line.close()
-    at = f" at {latest.line()}" if latest else ""
+    at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
     raise WorkerError(
         f"the render worker ended before it had finished {job.requests}{at}. Finished images are kept; a retry goes on "
         f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}"

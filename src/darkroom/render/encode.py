@@ -26,10 +26,12 @@ def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results
     ids = {text: request.embedding_id(text) for text in choice["texts"]}
     missing = {text: name for text, name in ids.items() if not store.embedding(name).is_file()}
     if missing:
+        for component in (checkpoint.text_encoder, checkpoint.tokenizer):
+            component.check_unchanged(store.sha256)
         with ExitStack() as held:
             run = owner()
             if run is not None:
-                client.prewarm(held.enter_context(slot.hold(run)), worker_log)
+                client.prewarm(held.enter_context(slot.hold(run)), request.family, worker_log)
             _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()})
     write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
 

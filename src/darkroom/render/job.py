@@ -1,41 +1,43 @@
-"""Renders one combination: requests in, pictures into the store, records out. Knows no socket and no Snakemake.
+"""One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
 
-What the store has is not rendered again; what it lacks is ordered so that weights change least.
-"""
-
-import os
-import re
-import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import ImageError, StoreError
-from darkroom.image_file import read_record
-from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, write_records
-from darkroom.render.client import Job
-from darkroom.render.environment import environment_of, peak_memory_bytes, reset_peak_memory
-from darkroom.render.families import family
-from darkroom.render.pipelines import Loaded, Pipelines, same_checkpoint
-from darkroom.render.progress import Progress, images_elsewhere
-from darkroom.render.writer import Destination, Saved, Writer, show
+from darkroom.errors import AdapterError, CheckpointError
 from darkroom.request import Request
 from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store, read_json
-from darkroom.weight_file import sha256_of
 
-_OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
+PREWARM = "prewarm"  # key of a message to the worker that brings no job, only the family to import
+
+
+@dataclass(frozen=True)
+class Job:
+    """One combination to render, as paths. Relative paths count from `directory`."""
+
+    directory: str
+    requests: str
+    checkpoint: str
+    records: str
+    results: str = "results"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where one picture goes: content in the store, and the links that a person opens."""
+
+    stored: Path
+    shown: Path
+    image_format: str
+    quality: int
+    stored_latents: Path | None  # None where latents are not asked for
+    shown_latents: Path | None
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One render job, read: its requests, and where everything lies."""
+    """A render job, read."""
 
     names: tuple[str, str, str]  # model, lora, prompts
     requests: tuple[Request, ...]
@@ -45,215 +47,42 @@ class Combination:
     store: Store
 
     def destination(self, request: Request) -> Destination:
-        image_format, quality = self.output["format"], self.output["quality"]
-        images = self.folder.images(*self.names)
-        latents = bool(self.output["save_latents"])
+        request_id, images = request.request_id, self.folder.images(*self.names)
+        image_format, quality, latents = (self.output[key] for key in ("format", "quality", "save_latents"))
         return Destination(
-            stored=self.store.image(request.request_id, image_format, quality),
+            stored=self.store.image(request_id, image_format, quality),
             shown=images / f"{request.image_name}.{ENDINGS[image_format]}",
             image_format=image_format,
             quality=quality,
-            stored_latents=self.store.latents(request.request_id) if latents else None,
+            stored_latents=self.store.latents(request_id) if latents else None,
             shown_latents=images / f"{request.image_name}.safetensors" if latents else None,
         )
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """A picture that was made in this job and is being saved."""
-
-    request: Request
-    record: dict[str, Any]
-    saved: Future[Saved]
-    cost: dict[str, Any]  # Cost, but for seconds_save
-
-
-def render_combination(
-    job: Job, pipelines: Pipelines, report: Callable[[Progress], None], check: Callable[[], None] = lambda: None
-) -> None:
-    """Render what is missing and write the combination's records.
-
-    `report` hears of each finished image; `check` is called after each denoising step and may raise to abandon the job.
-    """
-    # 1. What is asked for, and what of it the store has.
-    combination = read_combination(job)
-    kept = {request.request_id: record for request in combination.requests if (record := _stored(combination, request))}
-    missing = {r.request_id: r for r in combination.requests if r.request_id not in kept}
-    _check_embeddings(combination, missing.values())
-    # 2. Links for what is there, so that progress counts it.
-    _remove_stale(combination)
-    for request in combination.requests:
-        if request.request_id in kept:
-            show(combination.destination(request))
-    progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
-    # 3. The rest, in the order in which weights change least.
-    rendered: dict[str, Rendered] = {}
-    with Writer() as writer:
-        for request in sorted(missing.values(), key=_order):
-            pipelines.pace.begin()
-            rendered[request.request_id] = _render_one(combination, request, pipelines, writer, check)
-            pipelines.pace.count()
-            progress.count()
-    # 4. Records, once every picture is on disk.
-    records = [_record(combination, request, kept, rendered) for request in combination.requests]
-    write_records(Path(job.records), [record.row() for record in records], {"experiment": combination.folder.root.name})
-
-
 def read_combination(job: Job) -> Combination:
-    """The job's files, read; CheckpointError when the model's files changed since the plan was made."""
+    """The job's files, read; CheckpointError or AdapterError when weights changed since the plan was made."""
     plan = read_json(Path(job.requests))
     requests = tuple(Request.from_json(values) for values in plan["requests"])
-    first = requests[0]
-    checkpoint = Checkpoint.from_json(read_json(Path(job.checkpoint)))
-    same_checkpoint(checkpoint, first)
-    results = Path(job.results)
-    return Combination(
+    first, results = requests[0], Path(job.results)
+    combination = Combination(
         names=(first.model, first.lora, first.prompts),
         requests=requests,
-        checkpoint=checkpoint,
+        checkpoint=Checkpoint.from_json(read_json(Path(job.checkpoint))),
         output=plan["output"],
         folder=ExperimentFolder(results / first.experiment),
         store=Store(results / STORE),
     )
+    _check_unchanged(combination)
+    return combination
 
 
-def _render_one(
-    combination: Combination, request: Request, pipelines: Pipelines, writer: Writer, check: Callable[[], None]
-) -> Rendered:
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    # 1. Weights
-    loaded = pipelines.base(combination.checkpoint, request)
-    reset_peak_memory(pipelines.device)
-    started = time.monotonic()
-    loras = _merge(loaded, request)
-    switched = time.monotonic()
-    # 2. Latents
-    embeds = [_embedding(combination.store, request, text, pipelines.device) for text in request.texts]
-    latents, sigmas = family(request.family).denoise(
-        loaded.base, request, embeds[0], embeds[1] if len(embeds) > 1 else None, on_step=lambda step: check()
-    )
-    latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right
-    denoised = time.monotonic()
-    # 3. Pixels
-    pixels = family(request.family).decode(loaded.base, latents)
-    decoded = time.monotonic()
-    # 4. The file, on the writer's thread
-    record = embedded_record(request, environment_of(pipelines.device), loras, sigmas)
-    saved = writer.save(combination.destination(request), pixels, latents_on_cpu, record)
-    cost = {
-        "seconds_load": loaded.claim_load_seconds(),
-        "seconds_switch": switched - started,
-        "seconds_denoise": denoised - switched,
-        "seconds_decode": decoded - denoised,
-        "peak_memory_bytes": peak_memory_bytes(pipelines.device),
-        "started_at": started_at,
-        "base_load_id": loaded.load_id,
-    }
-    return Rendered(request, record, saved, cost)
-
-
-def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
-    adapters = {lora.sha256: loaded.adapter(lora) for lora in request.active_loras}
-    stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.active_loras]
-    loaded.stack.apply(stack, request.lora_merge or "merged")
-    read = {sha256: (adapter.format, adapter.matched_keys) for sha256, adapter in adapters.items()}
-    return _lora_uses(request, read)
-
-
-def _lora_uses(request: Request, read: Mapping[str, tuple[str, int]]) -> list[LoraUse]:
-    """`read`: format and number of keys by the file's digest; a file at multiplier 0 is never opened."""
-    return [
-        LoraUse(lora.path, lora.sha256, lora.network_multiplier, *read.get(lora.sha256, ("not applied", 0)))
-        for lora in request.loras
-    ]
-
-
-def _embedding(store: Store, request: Request, text: str, device: torch.device) -> torch.Tensor:
-    return load_file(store.embedding(request.embedding_id(text)))["prompt_embeds"].to(device)
-
-
-def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:
-    wanted = {text: request.embedding_id(text) for request in requests for text in request.texts}
-    gone = [text for text, name in wanted.items() if not combination.store.embedding(name).is_file()]
-    if gone:
-        raise StoreError(
-            f"{combination.store.root / 'embeddings'}: {len(gone)} of {len(wanted)} embeddings are missing, the first "
-            f"for {gone[0]!r}; `snakemake --cores 1 --forcerun encode` brings them back"
-        )
-
-
-def _stored(combination: Combination, request: Request) -> dict[str, Any] | None:
-    """The record of a picture that the store has whole, None where it has to be rendered."""
-    to = combination.destination(request)
-    if not to.stored.is_file() or (to.stored_latents and not to.stored_latents.is_file()):
-        return None
-    try:
-        return read_record(to.stored)
-    except ImageError:  # damaged after it was written: rendering it again mends it
-        return None
-
-
-def _order(request: Request) -> tuple[Any, ...]:
-    return ([(lora.sha256, lora.network_multiplier) for lora in request.active_loras], request.width, request.height)
-
-
-def _record(
-    combination: Combination, request: Request, kept: dict[str, dict[str, Any]], rendered: dict[str, Rendered]
-) -> Record:
-    """The record of one request; of several with the same id the first was rendered, the others reuse its picture."""
-    to = combination.destination(request)
-    made = rendered.get(request.request_id)
-    fresh = made is not None and made.request is request
-    if not fresh:
-        show(to)
-    embedded = kept[request.request_id] if made is None else made.record
-    saved = made.saved.result() if made else None
-    return Record(
-        request=request,
-        environment=Environment.from_row(embedded),
-        loras=tuple(_lora_uses(request, {u["sha256"]: (u["format"], u["matched_keys"]) for u in embedded["loras"]})),
-        sigmas=tuple(embedded["sigmas"]),
-        image_path=str(to.shown),
-        image_sha256=saved.image_sha256 if saved else sha256_of(to.stored),
-        image_format=to.image_format,
-        latents_path=str(to.shown_latents) if to.shown_latents else None,
-        reused=not fresh,
-        cost=_cost(made, saved) if fresh and made and saved else None,
-    )
-
-
-def _cost(made: Rendered, saved: Saved) -> Cost:
-    return Cost(worker_pid=os.getpid(), seconds_save=saved.seconds, **made.cost)
-
-
-def _remove_stale(combination: Combination) -> None:
-    """Take away the links of pictures that the combination no longer asks for; the store keeps them."""
-    wanted = set()
-    for request in combination.requests:
-        to = combination.destination(request)
-        wanted |= {to.shown, to.shown_latents}
-    images = combination.folder.images(*combination.names)
-    for file in images.iterdir() if images.is_dir() else ():
-        if _OURS.fullmatch(file.name) and file not in wanted:
-            file.unlink()
-
-
-class _Counter:
-    """Counts one job's images: `here`, those it need not render, on top of what the other combinations have."""
-
-    def __init__(
-        self, combination: Combination, here: int, pipelines: Pipelines, report: Callable[[Progress], None]
-    ) -> None:
-        elsewhere, self._total = images_elsewhere(combination.folder, combination.names)
-        self._done = elsewhere + here
-        self._experiment, self._combination = combination.folder.root.name, " / ".join(combination.names)
-        self._pipelines, self._report = pipelines, report
-        self._tell()
-
-    def count(self) -> None:
-        self._done += 1
-        self._tell()
-
-    def _tell(self) -> None:
-        pace = self._pipelines.pace.seconds_per_image
-        self._report(Progress(self._experiment, self._combination, self._done, self._total, pace))
+def _check_unchanged(combination: Combination) -> None:
+    """Ids were made from digests: a picture of other weights must not be stored under them."""
+    checkpoint, sha256 = combination.checkpoint, combination.store.sha256
+    if combination.requests[0].checkpoint_digest != checkpoint.digest:
+        raise CheckpointError(f"{checkpoint.name}: planned with other files than the checkpoint's; run Snakemake again")
+    for component in (checkpoint.transformer, checkpoint.vae):
+        component.check_unchanged(sha256)
+    for path, planned in {(lora.path, lora.sha256) for request in combination.requests for lora in request.loras}:
+        if not Path(path).is_file() or sha256(Path(path)) != planned:
+            raise AdapterError(f"{path}: changed or gone after the plan was made; run Snakemake again")

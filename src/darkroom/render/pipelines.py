@@ -12,7 +12,6 @@ import psutil
 import torch
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import CheckpointError
 from darkroom.render.adapter_file import Adapter, read_adapter
 from darkroom.render.adapters import MergedStack
 from darkroom.render.base_model import Base
@@ -88,12 +87,3 @@ class Pipelines:
         if self.device.type == "cuda":
             return torch.cuda.mem_get_info(self.device)[0]
         return int(psutil.virtual_memory().available)
-
-
-def same_checkpoint(checkpoint: Checkpoint, request: Request) -> None:
-    """CheckpointError when the files found are not those the requests were planned with."""
-    if request.checkpoint_digest != checkpoint.digest:
-        raise CheckpointError(
-            f"{checkpoint.name}: its files changed after the plan was made; run Snakemake again "
-            "(requests and checkpoint disagree on the digest)"
-        )

@@ -1,7 +1,7 @@
 """The warm worker: one process per GPU that keeps pipelines loaded and serves one combination at a time.
 
 It belongs to the Snakemake process that its first client was started by, and ends when that ends, however that ends.
-Knows sockets and processes; what a combination is, `job.py` knows.
+Knows sockets and processes; what a combination is, `combination.py` knows.
 """
 
 import contextlib
@@ -14,17 +14,16 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
 from darkroom.errors import DarkroomError
-from darkroom.render.client import Job
-from darkroom.render.progress import Progress
-
-if TYPE_CHECKING:
-    from darkroom.render.pipelines import Pipelines
+from darkroom.render.families import family
+from darkroom.render.job import PREWARM, Job
 
 
 class Abandoned(Exception):
@@ -41,6 +40,7 @@ def serve(path: Path, owner: int) -> None:
     # 2. Live no longer than the owner, even in the middle of an image.
     threading.Thread(target=_end_with, args=(owner, path.parent), daemon=True).start()
     # 3. The heavy imports, once.
+    from darkroom.render.combination import render_combination
     from darkroom.render.pipelines import Pipelines
 
     pipelines, answered = Pipelines(), dict[str, str]()
@@ -49,25 +49,27 @@ def serve(path: Path, owner: int) -> None:
     while True:
         connection, _ = listener.accept()
         with connection:
-            _serve_one(connection, pipelines, answered)
+            _serve_one(connection, partial(render_combination, pipelines=pipelines), answered)
 
 
-def _serve_one(connection: socket.socket, pipelines: "Pipelines", answered: dict[str, str]) -> None:
+def _serve_one(connection: socket.socket, render: Callable[..., None], answered: dict[str, str]) -> None:
     """`answered`: the error of each combination that failed, so that a retry need not tell it at length again."""
-    from darkroom.render.job import render_combination
 
     def check() -> None:
         readable, _, _ = select.select([connection], [], [], 0)
         if readable and not connection.recv(1, socket.MSG_PEEK):
             raise Abandoned
 
-    text = _first_line(connection)
-    if text is None:
-        return  # a client that only wanted the worker started
-    job = Job(**json.loads(text))
+    message = _first_message(connection)
+    if message is None:
+        return  # the client is gone already
+    if PREWARM in message:
+        family(message[PREWARM])
+        return
+    job = Job(**message)
     try:
         os.chdir(job.directory)
-        render_combination(job, pipelines, lambda progress: _send_progress(connection, progress), check)
+        render(job, report=lambda progress: _send(connection, {"progress": progress.to_json()}), check=check)
         _send(connection, {"done": True})
     except (Abandoned, BrokenPipeError, ConnectionResetError):
         _say("the client is gone; its combination is abandoned, finished images are kept")
@@ -77,10 +79,6 @@ def _serve_one(connection: socket.socket, pipelines: "Pipelines", answered: dict
     except Exception as error:  # a bug of ours or of a library: this job fails, the worker goes on
         traceback.print_exc()
         _answer_error(connection, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)")
-
-
-def _send_progress(connection: socket.socket, progress: Progress) -> None:
-    _send(connection, {"progress": progress.to_json()})
 
 
 def _answer_error(connection: socket.socket, text: str, *, again: bool = False) -> None:
@@ -93,14 +91,15 @@ def _send(connection: socket.socket, event: dict[str, Any]) -> None:
     connection.sendall(json.dumps(event).encode() + b"\n")
 
 
-def _first_line(connection: socket.socket) -> str | None:
+def _first_message(connection: socket.socket) -> dict[str, Any] | None:
     received = b""
     while not received.endswith(b"\n"):
         part = connection.recv(65536)
         if not part:
             return None
         received += part
-    return received.decode()
+    message: dict[str, Any] = json.loads(received)
+    return message
 
 
 def _end_with(owner: int, folder: Path) -> None:

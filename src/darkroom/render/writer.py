@@ -7,7 +7,6 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,21 +16,10 @@ import torch
 from safetensors.torch import save_file
 
 from darkroom.image_file import write_image
+from darkroom.render.job import Destination
 from darkroom.store import atomic, link
 
 _WAITING = 4  # pictures held in memory at most; a disk slower than the model then slows it down
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where one picture goes: content in the store, and the links that a person opens."""
-
-    stored: Path
-    shown: Path
-    image_format: str
-    quality: int
-    stored_latents: Path | None  # None where latents are not asked for
-    shown_latents: Path | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""One combination rendered in this process: what is kept, what is refused, in which order weights change."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from darkroom.checkpoint import Checkpoint, component_digest
+from darkroom.errors import AdapterError, CheckpointError, StoreError
+from darkroom.image_file import read_record
+from darkroom.record import read_records
+from darkroom.render.combination import render_combination
+from darkroom.render.job import Job
+from darkroom.render.pipelines import Pipelines
+from darkroom.render.progress import Progress
+from darkroom.request import Lora, Request
+from darkroom.store import ExperimentFolder, Store, atomic, write_json
+from darkroom.weight_file import sha256_of
+
+MakeRequest = Callable[..., Request]
+
+
+class Bench:
+    """A results folder, the tiny klein with its digests, and one warm state, as a worker has it."""
+
+    def __init__(self, folder: Path, klein: Checkpoint) -> None:
+        self.folder = folder
+        self.store = Store(folder / "results/store")
+        parts = {
+            part: replace(component, digest=component_digest(Path(component.path), sha256_of))
+            for part in ("transformer", "vae", "text_encoder", "tokenizer")
+            for component in [getattr(klein, part)]
+        }
+        self.checkpoint = replace(klein, **parts)
+        self.pipelines = Pipelines()
+
+    def request(self, make: MakeRequest, **changes: Any) -> Request:
+        digests = {
+            "checkpoint_digest": self.checkpoint.digest,
+            "text_encoder_digest": self.checkpoint.text_encoder_digest,
+        }
+        request = make(experiment="bench", sample_steps=1, lora_merge="merged", **digests, **changes)
+        for text in request.texts:
+            path = self.store.embedding(request.embedding_id(text))
+            if not path.is_file():
+                generator = torch.Generator().manual_seed(len(text))
+                with atomic(path) as temporary:
+                    save_file({"prompt_embeds": torch.randn(1, 512, 96, generator=generator)}, temporary)
+        return request
+
+    def render(self, *requests: Request, **output: Any) -> tuple[list[dict[str, Any]], list[Progress]]:
+        named = [replace(request, image_name=f"{n:03d}_{request.seed}") for n, request in enumerate(requests)]
+        settings = {"format": "png", "quality": 95, "save_latents": False, **output}
+        write_json(self.folder / "requests.json", {"output": settings, "requests": [r.to_json() for r in named]})
+        write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())
+        contents = ExperimentFolder(self.folder / "results/bench").contents
+        write_json(contents, {"combinations": [["tiny_klein", "none", "test", len(named)]]})
+        paths = (str(self.folder / name) for name in ("requests.json", "checkpoint.json", "records.parquet"))
+        seen: list[Progress] = []
+        render_combination(Job(str(self.folder), *paths, str(self.folder / "results")), self.pipelines, seen.append)
+        return read_records(self.folder / "records.parquet")[0], seen
+
+
+@pytest.fixture
+def bench(tmp_path: Path, klein: Checkpoint) -> Bench:
+    return Bench(tmp_path, klein)
+
+
+def test_a_second_job_takes_everything_from_the_store(bench: Bench, make_request: MakeRequest) -> None:
+    requests = [bench.request(make_request, seed=seed) for seed in (1, 2)]
+    first, seen = bench.render(*requests)
+    again, _ = bench.render(*requests)
+    assert [row["reused"] for row in first] == [False, False]
+    assert [row["reused"] for row in again] == [True, True]
+    assert [row["image_sha256"] for row in again] == [row["image_sha256"] for row in first]
+    assert [row["seconds_denoise"] for row in again] == [None, None]
+    assert [(progress.done, progress.total) for progress in seen] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_equal_requests_are_rendered_once(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request)
+    rows, _ = bench.render(request, request)
+    assert sorted(row["reused"] for row in rows) == [False, True]
+    assert Path(rows[0]["image_path"]).samefile(rows[1]["image_path"])
+
+
+def test_a_damaged_picture_is_rendered_again(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request)
+    (before,), _ = bench.render(request)
+    stored = bench.store.image(request.request_id, "png", 95)
+    stored.write_bytes(stored.read_bytes()[:-100])
+    (after,), _ = bench.render(request)
+    assert (after["reused"], after["image_sha256"]) == (False, before["image_sha256"])
+
+
+def test_another_format_is_another_file_and_the_old_link_goes(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request)
+    bench.render(request)
+    (row,), _ = bench.render(request, format="webp", save_latents=True)
+    names = sorted(file.name for file in Path(row["image_path"]).parent.iterdir())
+    assert names == ["000_42.safetensors", "000_42.webp"]
+    assert read_record(Path(row["image_path"]))["request_id"] == request.request_id
+
+
+def test_weights_change_least(bench: Bench, make_request: MakeRequest, adapters: Path) -> None:
+    path = adapters / "lora_bf16.safetensors"
+    strengths = [1.0, 0.5, 0.0, 1.0, 0.5, 0.0]
+    requests = [
+        bench.request(make_request, seed=seed, loras=(Lora(str(path), strength, sha256_of(path)),))
+        for seed, strength in enumerate(strengths)
+    ]
+    rows, _ = bench.render(*requests)
+    in_order = sorted(rows, key=lambda row: row["started_at"])
+    assert [row["loras"][0]["network_multiplier"] for row in in_order] == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+    assert len({row["base_load_id"] for row in rows}) == 1
+    assert [row["seconds_load"] > 0 for row in in_order] == [True, False, False, False, False, False]
+    applied = {(row["loras"][0]["format"], row["loras"][0]["matched_keys"]) for row in in_order[:2]}
+    assert applied == {("not applied", 0)}
+
+
+def test_a_lora_that_was_overwritten_after_the_plan_is_refused(
+    bench: Bench, make_request: MakeRequest, adapters: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "training.safetensors"
+    shutil.copy(adapters / "lora_bf16.safetensors", path)
+    request = bench.request(make_request, loras=(Lora(str(path), 1.0, sha256_of(path)),))
+    shutil.copy(adapters / "lora_bf16_alpha.safetensors", path)
+    with pytest.raises(AdapterError, match=r"training\.safetensors: changed or gone after the plan was made"):
+        bench.render(request)
+    assert not list(bench.store.root.rglob("*.png"))
+
+
+def test_a_checkpoint_that_changed_after_the_plan_is_refused(
+    bench: Bench, make_request: MakeRequest, tmp_path: Path
+) -> None:
+    request = bench.request(make_request)
+    vae = tmp_path / "ae.safetensors"
+    shutil.copy(bench.checkpoint.vae.path, vae)
+    bench.checkpoint = replace(bench.checkpoint, vae=replace(bench.checkpoint.vae, path=str(vae)))
+    bench.render(request)
+    vae.write_bytes(vae.read_bytes() + b"\0")
+    with pytest.raises(CheckpointError, match=r"ae\.safetensors: changed after the plan was made"):
+        bench.render(request)
+
+
+def test_missing_embeddings_say_how_to_bring_them_back(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request, prompt="a lost text")
+    bench.store.embedding(request.embedding_id("a lost text")).unlink()
+    with pytest.raises(StoreError, match=r"1 of 2 embeddings are missing.*--forcerun encode"):
+        bench.render(request)
