@@ -73,4 +73,5 @@ def _prompt(picture: Picture, stack: LoraStack) -> tuple[str, str | None, tuple[
 
 
 def _loras(stack: LoraStack, strength: float) -> tuple[Lora, ...]:
-    return tuple(Lora(file.path, file.network_multiplier * strength) for file in stack.loras)
+    # + 0.0: a record should not say that a strength of -0.5 times 0 is -0.0.
+    return tuple(Lora(file.path, file.network_multiplier * strength + 0.0) for file in stack.loras)
