@@ -16,7 +16,7 @@ adopt_jobs()
 
 
 wildcard_constraints:
-    experiment="[^/]+",
+    experiment=DARKROOM.name_pattern,
     model="[^/]+",
     lora="[^/]+",
     prompts="[^/]+",
@@ -45,7 +45,7 @@ rule all:
 
 
 onstart:
-    DARKROOM.write_drafts()
+    DARKROOM.start()
 
 
 include: "rules/plan.smk"

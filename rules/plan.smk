@@ -23,7 +23,7 @@ rule checkpoint:
     priority: DARKROOM.first_priority + 1
     retries: 0
     params:
-        source=lambda wildcards: DARKROOM.source_digest(wildcards.model),
+        source=lambda wildcards: DARKROOM.source(wildcards.model),
     shell:
         "python -m darkroom checkpoint results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
         " {output:q} --log {log:q}"
@@ -32,7 +32,7 @@ rule checkpoint:
 rule plan:
     input:
         checkpoint="results/{experiment}/checkpoints/{model}.json",
-        loras=lambda wildcards: DARKROOM.experiment.loras[wildcards.lora],
+        loras=lambda wildcards: DARKROOM.loras(wildcards.lora),
     output:
         "results/{experiment}/requests/{model}/{lora}/{prompts}.json",
     log:

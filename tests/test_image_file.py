@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import ImageError, StoreError
-from darkroom.image_file import parameters_text, read_record, write_image
+from darkroom.image_file import encode_image, parameters_text, read_record, with_record, write_image
 from darkroom.record import Environment, LoraUse, embedded_record
 from darkroom.request import Request
 
@@ -130,3 +130,60 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(StoreError, match=r"a\.png: cannot be written"):
         write_image(tmp_path / "file" / "a.png", PIXELS, record(), "png", 90)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("prompt", [*NASTY, "x", "xy", "é", "é" * 3_000])
+def test_another_record_makes_the_file_that_encoding_with_it_makes(image_format, prompt):
+    nasty = record(prompt=prompt, neg=prompt, experiment="second", image_name="other")
+    for old, new in [(record(), nasty), (nasty, record()), (nasty, nasty)]:
+        data = encode_image(PIXELS, old, image_format, 90)
+        assert with_record(data, new) == encode_image(PIXELS, new, image_format, 90)
+
+
+def test_webp_is_padded_to_even_chunks_and_says_its_size_and_its_metadata():
+    data = encode_image(PIXELS, record(prompt="abc"), "webp", 50)
+    odd_and_even = [with_record(data, record(prompt="x" * length)) for length in (90, 91)]
+    for data in odd_and_even:
+        assert int.from_bytes(data[4:8], "little") == len(data) - 8
+        assert data[12:21] == b"VP8X\x0a\0\0\0\x0c"  # EXIF, 8, and XMP, 4
+    assert {data.partition(b'<?xpacket end="r"?>')[2] for data in odd_and_even} == {b"", b"\0"}
+
+
+def test_another_record_of_another_quality_and_size(tmp_path):
+    for image_format, quality in [("jpeg", 100), ("jpeg", 30), ("webp", 100), ("webp", 1)]:
+        pixels = PIXELS[:31, :17].copy()
+        (tmp_path / "a").write_bytes(with_record(encode_image(pixels, record(), image_format, quality), record(neg="")))
+        assert (tmp_path / "a").read_bytes() == encode_image(pixels, record(neg=""), image_format, quality)
+        assert read_record(tmp_path / "a") == record(neg="")
+
+
+def test_a_record_that_is_too_long_for_jpeg_is_told():
+    long = record(prompt="x" * 70_000)
+    with pytest.raises(ImageError, match=r"its record does not fit into JPEG: \d+ bytes, at most 65000; shorten"):
+        with_record(encode_image(PIXELS, record(), "jpeg", 90), long)
+    assert with_record(encode_image(PIXELS, record(), "webp", 90), long) == encode_image(PIXELS, long, "webp", 90)
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+def test_no_cut_file_gets_another_record(image_format):
+    data = encode_image(PIXELS[:8, :8].copy(), record(), image_format, 50)
+    for kept in range(len(data)):
+        with pytest.raises(ImageError, match=r"^(cut off|expected a PNG, JPEG or WebP file, got \d+ bytes)"):
+            with_record(data[:kept], record())
+
+
+@pytest.mark.parametrize(
+    ("image_format", "metadata", "expected"),
+    [
+        ("png", {}, r"expected one b'tEXtparameters\\x00' in this png file, got 0; render it again"),
+        ("jpeg", {}, r"expected one b'\\xff\\xe1Exif\\x00\\x00' in this jpeg file, got 0"),
+        ("webp", {}, r"expected one b'EXIF' in this webp file, got 0"),
+        ("jpeg", {"exif": b"Exif\0\0MM", "xmp": b"<theirs/>"}, r"expected one b'\\xff\\xe1http://ns\.adobe.* got 0"),
+        ("webp", {"exif": b"Exif\0\0MM", "xmp": b"<theirs/>"}, r"expected one b'XMP <\?xpacket .* got 0"),
+    ],
+)
+def test_pictures_of_other_programs_get_no_record(tmp_path, image_format, metadata, expected):
+    Image.fromarray(PIXELS).save(tmp_path / "a", image_format, **metadata)
+    with pytest.raises(ImageError, match=f"not a picture as Darkroom wrote it: {expected}"):
+        with_record((tmp_path / "a").read_bytes(), record())

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,20 +30,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("darkroom: interrupted; finished images are kept", options)
         return 130
+    except Exception as error:  # a bug of ours or of a library
+        said = f"darkroom: internal error: {type(error).__name__}: {error}"
+        _tell(f"{said}\n{traceback.format_exc()}", options, shown=said if options.log else "")
+        return 1
     return 0
 
 
 def _tell(text: str, options: argparse.Namespace, shown: str = "") -> None:
     """Say it in the terminal, or `shown` in its place, and whole in the job's log."""
     print(shown or text, file=sys.stderr)
-    log: Path | None = getattr(options, "log", None)
-    if log is None:
+    if options.log is None:
         return
     try:
-        with log.open("a", encoding="utf-8") as file:
+        with options.log.open("a", encoding="utf-8") as file:
             print(text, file=file)
     except OSError as error:  # a full disk is what the text may be about
-        print(f"darkroom: {log}: cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"darkroom: {options.log}: cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -117,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Callable[[argparse.Namespace], None], what: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=what, description=what)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, log=None)
         return sub
 
     show = add("show", _show, "Print the record embedded in a picture.")

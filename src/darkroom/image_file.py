@@ -7,6 +7,8 @@ which galleries and prompt readers understand.
     JPEG   XMP  `darkroom:record`;          EXIF UserComment; 4:4:4 from quality 90, below it Pillow's 4:2:0
     WebP   the same two as JPEG             always lossy, at quality 100 too
 
+`with_record` exchanges both in a file, as in one that a second experiment uses under other names.
+
 The bytes depend on pixels, record, format, quality and the versions of Pillow and its codecs alone.
 """
 
@@ -25,6 +27,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from darkroom import image_container
 from darkroom.errors import ImageError
 from darkroom.store import atomic
 
@@ -38,6 +41,7 @@ _PACKET = (
     f'<rdf:Description rdf:about="" xmlns:darkroom="{_NAMESPACE}"><darkroom:record>%s</darkroom:record>'
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
+_APP1, _EXIF, _XMP = b"\xff\xe1", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # how JPEG marks the two
 _SEGMENT = 65_000  # bytes; a JPEG segment holds 65,533, less the identifiers of EXIF and XMP
 
 
@@ -59,25 +63,35 @@ def encode_image(pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image
     """The bytes of the file that `write_image` writes."""
     image, buffer = Image.fromarray(pixels, "RGB"), io.BytesIO()
     if image_format == "png":
-        text = PngInfo()
-        text.add_text("parameters", parameters_text(record))
-        text.add_itxt("darkroom", json.dumps(record, ensure_ascii=False))
-        image.save(buffer, "PNG", pnginfo=text)
-        return buffer.getvalue()
-    exif, xmp = _exif(parameters_text(record)), _xmp(record)
-    if image_format == "jpeg":
-        if max(len(exif), len(xmp)) > _SEGMENT:
-            raise ImageError(
-                f"request {record['request_id'][:12]}: its record does not fit into JPEG: {max(len(exif), len(xmp))} "
-                f"bytes, at most {_SEGMENT}; shorten the prompt or choose png or webp in conf/output"
-            )
+        image.save(buffer, "PNG", pnginfo=_png_text(record))
+    elif image_format == "jpeg":
+        exif, xmp = _exif_and_xmp(record, _SEGMENT)
         subsampling = "4:4:4" if quality >= 90 else "4:2:0"
         image.save(buffer, "JPEG", quality=quality, subsampling=subsampling, exif=exif, xmp=xmp)
     elif image_format == "webp":
+        exif, xmp = _exif_and_xmp(record)
         image.save(buffer, "WEBP", quality=quality, exif=exif, xmp=xmp)
     else:
         raise ValueError(f"image_format: expected one of {FORMATS}, got {image_format!r}")
     return buffer.getvalue()
+
+
+def with_record(data: bytes, record: Mapping[str, Any]) -> bytes:
+    """The same picture with another record in it: the bytes that `encode_image` makes of its pixels and `record`.
+
+    The compressed pixels are copied, not decoded. `data`: a whole file of `write_image`, in any of the FORMATS.
+    ImageError, which cannot name the file, when it is anything else or the record is too long for JPEG.
+    """
+    image_format, chunks = image_container.split(data)
+    for kinds, chunk in _record_chunks(record, image_format):
+        places = [place for place, old in enumerate(chunks) if old.startswith(kinds)]
+        if len(places) != 1:
+            raise ImageError(
+                f"not a picture as Darkroom wrote it: expected one {kinds[0][:24]!r} in this {image_format} file, "
+                f"got {len(places)}; render it again"
+            )
+        chunks[places[0]] = chunk
+    return image_container.join(image_format, chunks)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -127,6 +141,40 @@ def parameters_text(record: Mapping[str, Any]) -> str:
 def _quoted(value: str) -> str:
     """A1111's rule: JSON quotes around whatever its reader would split."""
     return json.dumps(value, ensure_ascii=False) if re.search(r"[,:\n]", value) else value
+
+
+def _record_chunks(record: Mapping[str, Any], image_format: str) -> list[tuple[tuple[bytes, ...], bytes]]:
+    """The two chunks that hold the record in a file of this format, each after the beginnings that tell an older one.
+
+    The kind of PNG's `parameters` depends on the prompt. XMP has to be ours; EXIF has nothing by which to know it.
+    """
+    if image_format == "png":
+        parameters, whole = [kind + content for kind, content, _ in _png_text(record).chunks]
+        return [((b"tEXtparameters\0", b"iTXtparameters\0"), parameters), ((b"iTXtdarkroom\0",), whole)]
+    ours = _PACKET.partition("%s")[0].encode()
+    if image_format == "jpeg":
+        exif, xmp = _exif_and_xmp(record, _SEGMENT)
+        return [((_APP1 + _EXIF,), _APP1 + exif), ((_APP1 + _XMP + ours,), _APP1 + _XMP + xmp)]
+    exif, xmp = _exif_and_xmp(record)
+    return [((b"EXIF",), b"EXIF" + exif.removeprefix(_EXIF)), ((b"XMP " + ours,), b"XMP " + xmp)]
+
+
+def _png_text(record: Mapping[str, Any]) -> PngInfo:
+    text = PngInfo()
+    text.add_text("parameters", parameters_text(record))
+    text.add_itxt("darkroom", json.dumps(record, ensure_ascii=False))
+    return text
+
+
+def _exif_and_xmp(record: Mapping[str, Any], limit: int | None = None) -> tuple[bytes, bytes]:
+    """`limit`: the most bytes that either may have."""
+    exif, xmp = _exif(parameters_text(record)), _xmp(record)
+    if limit is not None and max(len(exif), len(xmp)) > limit:
+        raise ImageError(
+            f"request {record['request_id'][:12]}: its record does not fit into JPEG: {max(len(exif), len(xmp))} "
+            f"bytes, at most {limit}; shorten the prompt or choose png or webp in conf/output"
+        )
+    return exif, xmp
 
 
 def _exif(text: str) -> bytes:

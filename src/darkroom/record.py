@@ -47,6 +47,7 @@ COLUMNS = {
     "sample_steps": "int64",
     "guidance_scale": "float64",
     "ctrl_images": "strings",
+    "network_multiplier": "float64",
     "loras": "loras",
     "lora_merge": "string?",
     "family": "string",

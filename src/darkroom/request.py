@@ -61,6 +61,7 @@ class Request:
     numerics: str  # exact | fast
     max_sequence_length: int
     lora_merge: str | None  # merged | merged_in_dtype | live; None where no adapter is in effect
+    network_multiplier: float = 1.0  # of the whole stack: each file's own is multiplied by it in `loras`
     loras: tuple[Lora, ...] = ()
     ctrl_images: tuple[str, ...] = ()
     # digests, known once the plan job has seen the files
@@ -87,26 +88,12 @@ class Request:
     @property
     def request_id(self) -> str:
         """64 hex digits over everything that can change a pixel."""
-        return digest_of(
-            {
-                "revision": NUMERICS_REVISION,
-                "family": self.family,
-                "checkpoint": self.checkpoint_digest,
-                "embeddings": [self.embedding_id(text) for text in self.texts],
-                "dtype": self.dtype,
-                "quantize_transformer": self.quantize_transformer,
-                "guidance": self.guidance,
-                "schedule": self.schedule,
-                "numerics": self.numerics,
-                "lora_merge": self.lora_merge if self.active_loras else None,
-                "loras": [[lora.sha256, lora.network_multiplier] for lora in self.active_loras],
-                "ctrl_images": list(self.ctrl_images),
-                "size": [self.width, self.height],
-                "seed": self.seed,
-                "sample_steps": self.sample_steps,
-                "guidance_scale": self.guidance_scale,
-            }
-        )
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_IN_ID}
+        values["revision"] = NUMERICS_REVISION
+        values["embeddings"] = [self.embedding_id(text) for text in self.texts]
+        values["loras"] = [[lora.sha256, lora.network_multiplier] for lora in self.active_loras]
+        values["lora_merge"] = self.lora_merge if self.active_loras else None
+        return digest_of(values)
 
     def embedding_id(self, text: str) -> str:
         """64 hex digits over everything that can change the embedding of `text`."""
@@ -136,6 +123,20 @@ class Request:
         for name in ("ctrl_images", "warnings"):
             known[name] = tuple(known[name])
         return cls(**known)
+
+
+# Every other field of a request is in its id, so that a new one cannot be forgotten.
+_NOT_IN_ID = frozenset(
+    (
+        # names and places
+        *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "warnings"),
+        *("checkpoint", "checkpoint_revision", "text_encoder"),
+        # what was asked for, where what is in effect stands beside it
+        *("prompt_template", "trigger_word", "width_requested", "height_requested", "network_multiplier"),
+        # in the ids of the embeddings
+        *("prompt", "neg", "text_encoder_digest", "quantize_text_encoder", "text_encoder_cast", "max_sequence_length"),
+    )
+)
 
 
 def digest_of(value: Any) -> str:

@@ -7,13 +7,17 @@ results/<experiment>/drafts, requests, records, images / <model> / <lora> / <pro
 """
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from darkroom.errors import StoreError
 from darkroom.request import digest_of
@@ -21,6 +25,9 @@ from darkroom.weight_file import identity, sha256_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have
+_TEMPORARY = ".tmp"
+_ABANDONED = 3600.0  # seconds
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)  # another file system, or one without hard links
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
@@ -87,7 +94,7 @@ class ExperimentFolder:
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else it goes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -97,6 +104,27 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             temporary.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes had begun to write, once it is old enough to be nobody's."""
+    for path in folder.rglob(f".*{_TEMPORARY}"):
+        with contextlib.suppress(FileNotFoundError):  # another run is sweeping too
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
+
+
+def locked(path: Path) -> TextIO:
+    """A file locked for as long as it is open, or its process lives; StoreError while another run has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(f"{path.parent}: another Snakemake is at work on this experiment; wait for its end") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return file
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -122,5 +150,7 @@ def link(source: Path, destination: Path) -> None:
     with atomic(destination) as temporary:
         try:
             os.link(source, temporary)
-        except OSError:  # another file system, or one without hard links
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
             shutil.copy2(source, temporary)

@@ -56,6 +56,15 @@ def read_header(path: str | Path) -> Header:
     return header
 
 
+def is_whole(path: Path) -> bool:
+    """True for a .safetensors file that is there and complete."""
+    try:
+        read_header(path)
+    except CheckpointError:
+        return False
+    return True
+
+
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of the file's bytes, 64 hex digits."""
     with Path(path).open("rb") as file:

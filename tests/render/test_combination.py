@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
@@ -50,7 +52,9 @@ class Bench:
             if not path.is_file():
                 generator = torch.Generator().manual_seed(len(text))
                 with atomic(path) as temporary:
-                    save_file({"prompt_embeds": torch.randn(1, 512, 96, generator=generator)}, temporary)
+                    save_file(
+                        {"prompt_embeds": torch.randn(1, 512, 96, generator=generator)}, temporary, {"tokens_cut": "0"}
+                    )
         return request
 
     def render(self, *requests: Request, **output: Any) -> tuple[list[dict[str, Any]], list[Progress]]:
@@ -59,7 +63,7 @@ class Bench:
         write_json(self.folder / "requests.json", {"output": settings, "requests": [r.to_json() for r in named]})
         write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())
         contents = ExperimentFolder(self.folder / "results/bench").contents
-        write_json(contents, {"combinations": [["tiny_klein", "none", "test", len(named)]]})
+        write_json(contents, {"combinations": [["tiny_klein", "none", "test", len(named), 0]]})
         paths = (str(self.folder / name) for name in ("requests.json", "checkpoint.json", "records.parquet"))
         seen: list[Progress] = []
         render_combination(Job(str(self.folder), *paths, str(self.folder / "results")), self.pipelines, seen.append)
@@ -86,14 +90,22 @@ def test_equal_requests_are_rendered_once(bench: Bench, make_request: MakeReques
     request = bench.request(make_request)
     rows, _ = bench.render(request, request)
     assert sorted(row["reused"] for row in rows) == [False, True]
-    assert Path(rows[0]["image_path"]).samefile(rows[1]["image_path"])
+    for row in rows:
+        path = Path(row["image_path"])
+        record = read_record(path)
+        assert record == {key: row[key] for key in record}, "each picture carries the record of its own row"
+        assert row["image_sha256"] == sha256_of(path)
+    pictures = [np.asarray(Image.open(row["image_path"])) for row in rows]
+    assert np.array_equal(*pictures)
 
 
 def test_a_damaged_picture_is_rendered_again(bench: Bench, make_request: MakeRequest) -> None:
     request = bench.request(make_request)
     (before,), _ = bench.render(request)
     stored = bench.store.image(request.request_id, "png", 95)
-    stored.write_bytes(stored.read_bytes()[:-100])
+    whole = stored.read_bytes()
+    stored.chmod(0o644)
+    stored.write_bytes(whole[:-100])
     (after,), _ = bench.render(request)
     assert (after["reused"], after["image_sha256"]) == (False, before["image_sha256"])
 

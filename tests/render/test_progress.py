@@ -1,6 +1,7 @@
 """The line that says how far an experiment is."""
 
 import io
+import os
 from pathlib import Path
 
 from darkroom.render.progress import Progress, ProgressLine, images_elsewhere
@@ -42,12 +43,14 @@ def test_elsewhere_lines_are_few_and_the_last_state_is_said_once() -> None:
     ]
 
 
-def test_images_of_other_combinations_are_counted_in_their_folders(tmp_path: Path) -> None:
+def test_other_combinations_count_if_they_were_done_before_or_have_records_by_now(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "demo")
-    write_json(folder.contents, {"combinations": [["m", "a", "p", 2], ["m", "b", "p", 2]]})
-    for name in ("a/p/000_1.png", "a/p/001_1.png", "b/p/000_1.jpg", "b/p/000_1.safetensors", "b/p/.001_1.png.7.tmp"):
-        path = folder.root / "images/m" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+    stale, finished = folder.records("m", "b", "p"), folder.records("m", "c", "p")
+    for path in (stale, finished):
+        path.parent.mkdir(parents=True)
         path.touch()
-    assert images_elsewhere(folder, ("m", "a", "p")) == (1, 4)
-    assert images_elsewhere(folder, ("m", "b", "p")) == (2, 4)
+    os.utime(stale, (1, 1))
+    write_json(folder.contents, {"combinations": [["m", "a", "p", 2, 2], ["m", "b", "p", 3, 0], ["m", "c", "p", 4, 0]]})
+    os.utime(folder.contents, (1000, 1000))
+    assert images_elsewhere(folder, ("m", "a", "p")) == (4, 9)
+    assert images_elsewhere(folder, ("m", "c", "p")) == (2, 9)

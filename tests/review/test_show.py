@@ -75,6 +75,9 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
     }
     for comment in (
         "#        matrix: {model: [demo], lora: [anna], prompts: [again]}",
+        "#        model: {dtype: bfloat16, schedule: aitk, numerics: exact, guidance: cfg, max_sequence_length: 512, "
+        "text_encoder_cast: false, lora_merge: merged}",
+        "#        output: {format: png}",
         "#   3. snakemake --cores 1 --config experiment=again",
         "#   model demo: demo, revision none,",
         "#     jobs/anna/anna.safetensors at 0.5, sha256 5555555555aaaaaa",
@@ -82,9 +85,9 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
         assert comment in text.splitlines()
 
 
-def test_as_conf_without_a_strength_axis_leaves_the_strength_to_the_lora(tmp_path):
+def test_as_conf_knows_the_strength_wherever_it_came_from_and_names_reference_images(tmp_path):
     entry = yaml.safe_load(as_conf(picture(tmp_path, axes=(), ctrl_images=("a.png", "b.png"))))["prompts"][0]
-    assert "network_multiplier" not in entry
+    assert entry["network_multiplier"] == 0.5
     assert (entry["ctrl_img_1"], entry["ctrl_img_2"]) == ("a.png", "b.png")
 
 

@@ -67,7 +67,9 @@ def _component_paths(source: CheckpointSource, root: Path, encoder: Path | None)
 
 
 def _root(source: CheckpointSource, where: str) -> tuple[Path, str | None]:
-    patterns = ["model_index.json", *(f"{folder}/*" for folder in COMPONENTS)]
+    replaced = {"transformer": source.transformer, "vae": source.vae, "text_encoder": source.text_encoder}
+    needed = [part for part in COMPONENTS if not replaced.get(part)]
+    patterns = [f"{part}/*{ending}" for part in needed for ending in READ_ENDINGS]
     folder = _local_or_hub(source.repo, source.revision, f"{where}: checkpoint.repo", patterns)
     # The hub's cache names a snapshot's folder by its commit.
     return folder, None if folder == Path(source.repo) else folder.name

@@ -19,15 +19,14 @@ def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
     )
 
 
-def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> int:
-    """draft + checkpoint -> requests, one combination; returns the number of requests."""
+def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:
+    """draft + checkpoint → requests, one combination."""
     combination = read_json(draft)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
     requests = [complete(Request.from_json(values), checkpoint, store) for values in combination["requests"]]
     ids = [request.request_id for request in requests]
     shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]
     write_json(output, {**combination, "requests": shown})
-    return len(requests)
 
 
 def _complete_lora(lora: Lora, store: Store) -> Lora:

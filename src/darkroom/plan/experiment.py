@@ -20,7 +20,7 @@ from darkroom.plan.prompts import Picture, pictures
 from darkroom.plan.reader import read
 from darkroom.plan.resolve import resolve
 from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, Output
-from darkroom.request import Request
+from darkroom.request import NUMERICS_REVISION, Request
 
 Names = tuple[str, str, str]  # model, lora, prompts
 
@@ -73,7 +73,7 @@ class Experiment:
         source = asdict(choice.checkpoint)
         encoder = {key: source[key] for key in ("repo", "revision", "text_encoder")}
         computing = [choice.family, choice.dtype, choice.text_encoder_cast, choice.max_sequence_length]
-        return _digest([encoder, computing, choice.quantize.text_encoder, self.texts(model)])
+        return _digest([NUMERICS_REVISION, encoder, computing, choice.quantize.text_encoder, self.texts(model)])
 
     @cached_property
     def _by_names(self) -> dict[Names, Combination]:
@@ -84,7 +84,7 @@ class Experiment:
         sources = {name: asdict(model.checkpoint) for name, model in self.models.items()}
         output = asdict(self.output)
         return {
-            names: _digest([output, sources[names[0]], combination.requests])
+            names: _digest([NUMERICS_REVISION, output, sources[names[0]], combination.requests])
             for names, combination in self._by_names.items()
         }
 

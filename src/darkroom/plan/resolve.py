@@ -55,6 +55,7 @@ def resolve(
                 numerics=model.numerics,
                 max_sequence_length=model.max_sequence_length,
                 lora_merge=model.lora_merge_in_effect if any(lora.network_multiplier for lora in loras) else None,
+                network_multiplier=picture.strength,
                 loras=loras,
                 warnings=(*picture.warnings, *warnings, *unreplaced),
             )

@@ -81,7 +81,7 @@ class Model:
     distilled: bool = False
     guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded"), "not_yet": ("embedded",)})
     schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
-    resolution_divisor: int = field(default=16, metadata={"range": (1, 64)})
+    resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token
     max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
     dtype: str = field(default="bfloat16", metadata={"one_of": ("bfloat16", "float32")})
     quantize: Quantize = Quantize()

@@ -1,115 +1,122 @@
-"""What the Snakefile asks: the experiment, checked, and which finished combinations lost a picture.
+"""The experiment as Snakemake's rules see it: names, digests that trigger reruns, drafts. Composes and renders nothing.
 
 Knows --config and results/; must stay quick to import, since Snakemake parses the Snakefile on every call.
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from darkroom.demo_folder import DEMO_CHECKPOINT_FILES, DEMO_FOLDER, is_in_demo_folder
 from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
 from darkroom.plan.checkpoint_files import local_files
 from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
+from darkroom.plan.finished import Finished
 from darkroom.request import digest_of
-from darkroom.store import ENDINGS, RESULTS, STORE, ExperimentFolder, read_json, write_json
+from darkroom.store import RESULTS, STORE, ExperimentFolder, locked, sweep, write_json
+from darkroom.weight_file import identity
 
 _KEYS = ("experiment", "set")
 
 
 class Workflow:
-    """One experiment as the rules see it: names, digests that trigger reruns, and drafts to be written."""
+    """One experiment: what each rule looks up, and the drafts that it starts from."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.folder = ExperimentFolder(RESULTS / experiment.name)
-        self._lost_tokens: dict[Names, str] = {}
         last_first = enumerate(reversed(experiment.combinations), 1)
         self._priorities = {_names(combination): priority for priority, combination in last_first}
+        self._finished = Finished(self.folder, experiment.output)
+        self._lock: TextIO | None = None
 
     @property
     def name(self) -> str:
         return self.experiment.name
 
+    @property
+    def name_pattern(self) -> str:
+        """The wildcard {experiment} has this one value."""
+        return re.escape(self.name)
+
     def records(self) -> list[str]:
         return [str(self.folder.records(*_names(c))) for c in self.experiment.combinations]
 
+    def loras(self, lora: str) -> tuple[str, ...]:
+        """The files of a LoRA option."""
+        if lora not in self.experiment.loras:
+            stop(ConfigError(f"experiment {self.name} has no LoRA {lora}, so nothing can be made for it"))
+        return self.experiment.loras[lora]
+
     def trigger(self, model: str, lora: str, prompts: str) -> str:
-        """Changes when the combination has to be planned and rendered again: what is asked, or a picture lost."""
-        return f"{self.experiment.digest(model, lora, prompts)} {self._lost((model, lora, prompts))}"
+        """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
+        combination = self._combination(model, lora, prompts)
+        return f"{self._asked(combination)} {self._finished.lost(combination)}".strip()
 
     def priority(self, model: str, lora: str, prompts: str) -> int:
         """Higher for what comes earlier in the matrix, so that a worker sees each base model and each LoRA once."""
-        return self._priorities[model, lora, prompts]
+        return self._priorities[_names(self._combination(model, lora, prompts))]
 
     @property
     def first_priority(self) -> int:
         """Above that of every combination."""
         return len(self._priorities) + 1
 
-    def source_digest(self, model: str) -> str:
-        """Changes when conf/ says that a model comes from elsewhere."""
-        return digest_of(asdict(self.experiment.models[model].checkpoint))[:16]
+    def source(self, model: str) -> str:
+        """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
+        files = self.checkpoint_files(model)
+        return digest_of([asdict(self.experiment.models[model].checkpoint), _identities(files)])[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
+        if model not in self.experiment.models:
+            stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
         source = self.experiment.models[model].checkpoint
         if is_in_demo_folder(source.repo):
             return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
         return [str(path) for path in local_files(source)]
 
-    def write_drafts(self) -> None:
-        """Write what conf/ asks for, a file a combination: the input of the plan and encode rules."""
+    def start(self) -> None:
+        """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
         try:
+            self._lock = locked(self.folder.root / ".lock")
+            sweep(RESULTS)
             self._write_drafts()
         except DarkroomError as error:
             stop(error)
 
     def _write_drafts(self) -> None:
-        experiment = self.experiment
-        output = asdict(experiment.output)
-        for model in experiment.models:
+        output = asdict(self.experiment.output)
+        for model in self.experiment.models:
             write_json(self.folder.choice(model), self._choice(model))
-        for combination in experiment.combinations:
-            names = _names(combination)
+        contents = []
+        for combination in self.experiment.combinations:
+            asked, lost = self._asked(combination), self._finished.lost(combination)
             requests = [request.to_json() for request in combination.requests]
-            draft = {"lost": self._lost(names), "output": output, "requests": requests}
-            write_json(self.folder.draft(*names), draft)
-        contents = [[*_names(c), len(c.requests)] for c in experiment.combinations]
-        write_json(self.folder.contents, {"experiment": experiment.name, "combinations": contents})
+            draft = {"asked": asked, "lost": lost, "output": output, "requests": requests}
+            write_json(self.folder.draft(*_names(combination)), draft)
+            done = len(requests) if self._finished.is_complete(combination, asked) else 0
+            contents.append([*_names(combination), len(requests), done])
+        write_json(self.folder.contents, {"experiment": self.name, "combinations": contents})
 
     def _choice(self, model: str) -> dict[str, Any]:
         first = next(c.requests[0] for c in self.experiment.combinations if c.model == model)
         source = self.experiment.models[model].checkpoint
         return {"checkpoint": asdict(source), "request": first.to_json(), "texts": self.experiment.texts(model)}
 
-    def _lost(self, names: Names) -> str:
-        """What `_find_lost` said first: rules and drafts must not differ when a picture vanishes in between."""
-        if names not in self._lost_tokens:
-            self._lost_tokens[names] = self._find_lost(names)
-        return self._lost_tokens[names]
+    def _asked(self, combination: Combination) -> str:
+        """Over what conf/ asks of a combination and the LoRA files as they are now."""
+        conf = self.experiment.digest(*_names(combination))
+        return digest_of([conf, _identities(self.experiment.loras[combination.lora])])[:16]
 
-    def _find_lost(self, names: Names) -> str:
-        """A token that changes once when pictures of a finished combination are gone, and is kept until the next loss.
-
-        The token in effect travels through the draft into the requests file, so that a repaired combination is at rest.
-        """
-        requests = self.folder.requests(*names)
-        if not requests.is_file():
-            return ""
-        kept = str(read_json(requests)["lost"])
-        if not self.folder.records(*names).is_file():
-            return kept
-        output = self.experiment.output
-        endings = [ENDINGS[output.format], *(["safetensors"] if output.save_latents else [])]
-        combination = self.experiment.combination(*names)
-        expected = {f"{r.image_name}.{ending}" for r in combination.requests for ending in endings}
-        images = self.folder.images(*names)
-        gone = expected - ({file.name for file in images.iterdir()} if images.is_dir() else set())
-        return digest_of([kept, sorted(gone)])[:8] if gone else kept
+    def _combination(self, model: str, lora: str, prompts: str) -> Combination:
+        if (model, lora, prompts) not in self._priorities:
+            stop(ConfigError(f"experiment {self.name} has no combination {model} / {lora} / {prompts}"))
+        return self.experiment.combination(model, lora, prompts)
 
 
 def open_workflow(config: Mapping[str, Any], conf_dirs: Sequence[Path]) -> Workflow:
@@ -150,6 +157,11 @@ def _check_writable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError(f"{folder.absolute()}: cannot be written: {existing} is not a folder that you may write to")
+
+
+def _identities(paths: Sequence[str]) -> list[Any]:
+    """Size and time of each file; the demo's are made by a rule, and their times watched by Snakemake."""
+    return [identity(path) for path in paths if not is_in_demo_folder(path)]
 
 
 def _names(combination: Combination) -> Names:

@@ -27,7 +27,7 @@ from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Saved, Writer, show
 from darkroom.request import Request
 from darkroom.store import Store
-from darkroom.weight_file import sha256_of
+from darkroom.weight_file import is_whole, sha256_of
 
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
 
@@ -54,11 +54,11 @@ def render_combination(
     kept = {request.request_id: record for request in combination.requests if (record := _stored(combination, request))}
     missing = {r.request_id: r for r in combination.requests if r.request_id not in kept}
     _check_embeddings(combination, missing.values())
-    # 2. Links for what is there, so that progress counts it.
+    # 2. What is there already, shown under this combination's names.
     _remove_stale(combination)
     for request in combination.requests:
-        if request.request_id in kept:
-            show(combination.destination(request))
+        if stored := kept.get(request.request_id):
+            show(combination.destination(request), stored, _own_record(request, stored))
     progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
     # 3. The rest, in the order in which weights change least.
     rendered: dict[str, Rendered] = {}
@@ -130,7 +130,7 @@ def _embedding(store: Store, request: Request, text: str, device: torch.device) 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:
     wanted = {text: request.embedding_id(text) for request in requests for text in request.texts}
-    gone = [text for text, name in wanted.items() if not combination.store.embedding(name).is_file()]
+    gone = [text for text, name in wanted.items() if not is_whole(combination.store.embedding(name))]
     if gone:
         raise StoreError(
             f"{combination.store.root / 'embeddings'}: {len(gone)} of {len(wanted)} embeddings are missing, the first "
@@ -141,12 +141,13 @@ def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> 
 def _stored(combination: Combination, request: Request) -> dict[str, Any] | None:
     """The record of a picture that the store has whole, None where it has to be rendered."""
     to = combination.destination(request)
-    if not to.stored.is_file() or (to.stored_latents and not to.stored_latents.is_file()):
+    if not to.stored.is_file() or (to.stored_latents and not is_whole(to.stored_latents)):
         return None
     try:
-        return read_record(to.stored)
+        record = read_record(to.stored)
     except ImageError:  # damaged after it was written: rendering it again mends it
         return None
+    return record if record["request_id"] == request.request_id else None
 
 
 def _order(request: Request) -> tuple[Any, ...]:
@@ -156,26 +157,36 @@ def _order(request: Request) -> tuple[Any, ...]:
 def _record(
     combination: Combination, request: Request, kept: dict[str, dict[str, Any]], rendered: dict[str, Rendered]
 ) -> Record:
-    """The record of one request; of several with the same id the first was rendered, the others reuse its picture."""
+    """The record of one request; of several with the same id one was rendered, the others reuse its picture."""
     to = combination.destination(request)
     made = rendered.get(request.request_id)
-    fresh = made is not None and made.request is request
-    if not fresh:
-        show(to)
-    embedded = kept[request.request_id] if made is None else made.record
     saved = made.saved.result() if made else None
+    fresh = made is not None and made.request is request
+    stored = made.record if made else kept[request.request_id]
+    if made and not fresh:
+        show(to, stored, _own_record(request, stored))
     return Record(
         request=request,
-        environment=Environment.from_row(embedded),
-        loras=tuple(_lora_uses(request, {u["sha256"]: (u["format"], u["matched_keys"]) for u in embedded["loras"]})),
-        sigmas=tuple(embedded["sigmas"]),
+        environment=Environment.from_row(stored),
+        loras=tuple(_lora_uses(request, _formats(stored))),
+        sigmas=tuple(stored["sigmas"]),
         image_path=str(to.shown),
-        image_sha256=saved.image_sha256 if saved else sha256_of(to.stored),
+        image_sha256=saved.image_sha256 if saved and fresh else sha256_of(to.shown),
         image_format=to.image_format,
         latents_path=str(to.shown_latents) if to.shown_latents else None,
         reused=not fresh,
-        cost=_cost(made, saved) if fresh and made and saved else None,
+        cost=_cost(made, saved) if made and saved and fresh else None,
     )
+
+
+def _own_record(request: Request, stored: dict[str, Any]) -> dict[str, Any]:
+    """This request's record for a picture that was rendered for another one with the same id."""
+    uses = _lora_uses(request, _formats(stored))
+    return embedded_record(request, Environment.from_row(stored), uses, stored["sigmas"])
+
+
+def _formats(stored: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    return {use["sha256"]: (use["format"], use["matched_keys"]) for use in stored["loras"]}
 
 
 def _cost(made: Rendered, saved: Saved) -> Cost:

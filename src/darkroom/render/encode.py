@@ -8,13 +8,14 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.owner import owner
 from darkroom.render import client, slot
+from darkroom.render.job import TOKENS_CUT
 from darkroom.request import Request
 from darkroom.store import STORE, Store, atomic, read_json, write_json
+from darkroom.weight_file import is_whole
 
 
 def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path) -> None:
@@ -24,14 +25,16 @@ def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results
     request = replace(Request.from_json(choice["request"]), text_encoder_digest=checkpoint.text_encoder_digest)
     store = Store(results / STORE)
     ids = {text: request.embedding_id(text) for text in choice["texts"]}
-    missing = {text: name for text, name in ids.items() if not store.embedding(name).is_file()}
+    missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}
     if missing:
         for component in (checkpoint.text_encoder, checkpoint.tokenizer):
             component.check_unchanged(store.sha256)
         with ExitStack() as held:
             run = owner()
             if run is not None:
-                client.prewarm(held.enter_context(slot.hold(run)), request.family, worker_log)
+                device = held.enter_context(slot.hold(run))
+                device.use()
+                client.prewarm(device, request.family, worker_log)
             _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()})
     write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
 
@@ -48,12 +51,15 @@ def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str]) ->
     _say(f"{request.model}: text encoder {checkpoint.text_encoder.path} loaded in {time.monotonic() - started:.1f} s")
     for path, text in texts.items():
         embeds = family(request.family).encode(text_encoder, text)
+        cut = family(request.family).tokens_cut(text_encoder, text)
         with atomic(path) as temporary:
-            save_file({"prompt_embeds": embeds.cpu().contiguous()}, temporary, _metadata(request, checkpoint, text))
+            save_file(
+                {"prompt_embeds": embeds.cpu().contiguous()}, temporary, _metadata(request, checkpoint, text, cut)
+            )
     _say(f"{request.model}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
 
 
-def _metadata(request: Request, checkpoint: Checkpoint, text: str) -> dict[str, Any]:
+def _metadata(request: Request, checkpoint: Checkpoint, text: str, cut: int) -> dict[str, str]:
     return {
         "text": text,
         "family": request.family,
@@ -61,6 +67,7 @@ def _metadata(request: Request, checkpoint: Checkpoint, text: str) -> dict[str, 
         "text_encoder_digest": checkpoint.text_encoder_digest,
         "dtype": request.dtype,
         "max_sequence_length": str(request.max_sequence_length),
+        TOKENS_CUT: str(cut),
     }
 
 

@@ -1,6 +1,6 @@
 """One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,9 @@ from darkroom.checkpoint import Checkpoint
 from darkroom.errors import AdapterError, CheckpointError
 from darkroom.request import Request
 from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store, read_json
+from darkroom.weight_file import is_whole, read_header
 
+TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
 PREWARM = "prewarm"  # key of a message to the worker that brings no job, only the family to import
 
 
@@ -64,16 +66,29 @@ def read_combination(job: Job) -> Combination:
     plan = read_json(Path(job.requests))
     requests = tuple(Request.from_json(values) for values in plan["requests"])
     first, results = requests[0], Path(job.results)
+    store = Store(results / STORE)
     combination = Combination(
         names=(first.model, first.lora, first.prompts),
-        requests=requests,
+        requests=tuple(_noting_cuts(request, store) for request in requests),
         checkpoint=Checkpoint.from_json(read_json(Path(job.checkpoint))),
         output=plan["output"],
         folder=ExperimentFolder(results / first.experiment),
-        store=Store(results / STORE),
+        store=store,
     )
     _check_unchanged(combination)
     return combination
+
+
+def _noting_cuts(request: Request, store: Store) -> Request:
+    """The request with a warning for each text of which the text encoder saw the beginning only."""
+    paths = {text: store.embedding(request.embedding_id(text)) for text in request.texts}
+    cuts = {text: int(read_header(path).metadata[TOKENS_CUT]) for text, path in paths.items() if is_whole(path)}
+    notes = [
+        f"the last {cut} tokens have no effect, max_sequence_length is {request.max_sequence_length}: …{text[-40:]!r}"
+        for text, cut in cuts.items()
+        if cut
+    ]
+    return replace(request, warnings=(*request.warnings, *notes))
 
 
 def _check_unchanged(combination: Combination) -> None:

@@ -55,14 +55,15 @@ class Pipelines:
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pace = Pace()
-        self._bases: OrderedDict[tuple[str, ...], Loaded] = OrderedDict()
+        self._bases: OrderedDict[tuple[str | None, ...], Loaded] = OrderedDict()
         if self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
 
     def base(self, checkpoint: Checkpoint, request: Request) -> Loaded:
         """The base model that `request` names, loaded now or before."""
-        key = (request.family, checkpoint.digest, request.dtype, request.numerics)
+        settings = (request.dtype, request.numerics, request.quantize_transformer, request.guidance)
+        key = (request.family, checkpoint.digest, *settings)
         if key not in self._bases:
             self._make_room(checkpoint)
             self._bases[key] = self._load(checkpoint, request)

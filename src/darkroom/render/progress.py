@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from darkroom.store import ENDINGS, ExperimentFolder, read_json
+from darkroom.store import ExperimentFolder, read_json
 
 _BAR = 24  # characters
 _PLAIN_INTERVAL = 10.0  # seconds between lines where there is no terminal
@@ -41,7 +41,7 @@ class Progress:
 
 
 class Pace:
-    """Counts rendered images over the life of a worker, from the first denoising step on."""
+    """Counts rendered images over the life of a worker, from when its first image was begun."""
 
     def __init__(self) -> None:
         self._started: float | None = None
@@ -62,12 +62,18 @@ class Pace:
 
 
 def images_elsewhere(folder: ExperimentFolder, names: tuple[str, str, str]) -> tuple[int, int]:
-    """(images in place in all other combinations, images of the whole experiment), by folders and contents."""
+    """(images done in all other combinations, images of the whole experiment).
+
+    The table of contents, written when the run began, says how many were done then; a combination whose records are
+    younger was finished since.
+    """
     contents = read_json(folder.contents)["combinations"]
-    endings = tuple(f".{ending}" for ending in ENDINGS.values())
-    others = [(combination, images) for *combination, images in contents if tuple(combination) != names]
-    done = sum(min(images, _count(folder.images(*combination), endings)) for combination, images in others)
-    return done, sum(entry[3] for entry in contents)
+    began = folder.contents.stat().st_mtime_ns
+    done = 0
+    for *combination, images, done_before in contents:
+        if tuple(combination) != names:
+            done += images if _is_younger(folder.records(*combination), began) else done_before
+    return done, sum(images for *_, images, _done in contents)
 
 
 class ProgressLine:
@@ -103,10 +109,8 @@ class ProgressLine:
         self._stream.flush()
 
 
-def _count(folder: Path, endings: tuple[str, ...]) -> int:
-    if not folder.is_dir():
-        return 0
-    return sum(1 for file in folder.iterdir() if file.name.endswith(endings) and not file.name.startswith("."))
+def _is_younger(path: Path, time_ns: int) -> bool:
+    return path.is_file() and path.stat().st_mtime_ns > time_ns
 
 
 def _clock(seconds: float) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from darkroom.errors import WorkerError
 
+_LONGEST = 60  # characters of a folder for temporary files; a socket's whole name may have 107 bytes
 _POLL = 0.02  # seconds between looks at locks that others hold
 
 
@@ -26,6 +27,11 @@ class Slot:
     number: int
     device: str | None  # a value for CUDA_VISIBLE_DEVICES; None where there is no GPU
     folder: Path
+
+    def use(self) -> None:
+        """Let this process, and what it starts, see no other GPU; before torch is imported."""
+        if self.device is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.device
 
     @property
     def socket(self) -> Path:
@@ -57,8 +63,9 @@ def visible_devices() -> list[str | None]:
 
 
 def private_folder(owner: int) -> Path:
-    """A folder that only this user can enter, short enough for a socket's name (108 bytes)."""
-    parent = Path(tempfile.gettempdir()) / f"darkroom-{os.getuid()}"
+    """A folder that only this user can enter."""
+    temporary = tempfile.gettempdir()
+    parent = Path(temporary if len(temporary) <= _LONGEST else "/tmp") / f"darkroom-{os.getuid()}"
     parent.mkdir(mode=0o700, exist_ok=True)
     found = parent.stat(follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:

@@ -76,9 +76,10 @@ def _serve_one(connection: socket.socket, render: Callable[..., None], answered:
     except DarkroomError as error:
         _answer_error(connection, str(error), again=answered.get(job.requests) == str(error))
         answered[job.requests] = str(error)
-    except Exception as error:  # a bug of ours or of a library: this job fails, the worker goes on
+    except Exception as error:  # a bug of ours or of a library, or a lost GPU: nothing here can be trusted any more
         traceback.print_exc()
         _answer_error(connection, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)")
+        raise SystemExit(1) from error  # the next job gets a fresh worker
 
 
 def _answer_error(connection: socket.socket, text: str, *, again: bool = False) -> None:
@@ -104,8 +105,8 @@ def _first_message(connection: socket.socket) -> dict[str, Any] | None:
 
 def _end_with(owner: int, folder: Path) -> None:
     """Wait for the owner's end, clean up, and end this process at once."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(owner).wait()
+    with contextlib.suppress(ProcessLookupError):
+        select.select([os.pidfd_open(owner)], [], [])  # readable once it has ended, reaped by its parent or not
     for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another device's worker is doing the same

@@ -5,6 +5,7 @@ Knows the store and the experiment's folder; what is in a picture or a record, o
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,10 +16,11 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from darkroom.image_file import write_image
+from darkroom.image_file import with_record, write_image
 from darkroom.render.job import Destination
 from darkroom.store import atomic, link
 
+_READ_ONLY = 0o444  # a link that is edited in place would change the store under its id
 _WAITING = 4  # pictures held in memory at most; a disk slower than the model then slows it down
 
 
@@ -52,11 +54,19 @@ class Writer:
         return future
 
 
-def show(to: Destination) -> None:
-    """Put a picture of the store, and its latents if asked for, where a person opens them."""
+def show(to: Destination, stored: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Put a picture of the store, and its latents if asked for, where a person opens them.
+
+    A link where the record `stored` in it is this request's `own`; else the same picture with its own record.
+    """
     if to.stored_latents and to.shown_latents:
         link(to.stored_latents, to.shown_latents)
-    link(to.stored, to.shown)
+    if stored == own:
+        link(to.stored, to.shown)
+        return
+    data = with_record(to.stored.read_bytes(), own)
+    with atomic(to.shown) as temporary:
+        temporary.write_bytes(data)
 
 
 def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: dict[str, Any]) -> Saved:
@@ -64,6 +74,8 @@ def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor,
     if to.stored_latents:
         with atomic(to.stored_latents) as temporary:
             save_file({"latents": latents}, temporary)
+        to.stored_latents.chmod(_READ_ONLY)
     sha256 = write_image(to.stored, pixels, record, to.image_format, to.quality)
-    show(to)
+    to.stored.chmod(_READ_ONLY)
+    show(to, record, record)
     return Saved(sha256, time.monotonic() - started)

@@ -1,6 +1,5 @@
 """A picture's record as text for people, and as a prompts file that renders it again. Knows nothing of Hydra."""
 
-import json
 import re
 import textwrap
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ GROUPS = {
         "guidance_scale",
         "ctrl_images",
     ],
-    "lora": ["lora", "loras", "lora_merge"],
+    "lora": ["lora", "network_multiplier", "loras", "lora_merge"],
     "model": [
         "model",
         "family",
@@ -64,6 +63,8 @@ GROUPS = {
     "warnings": ["warnings"],
 }
 
+# What conf/model may have said differently from the file that is there now.
+_MODEL_SETTINGS = ("dtype", "schedule", "numerics", "guidance", "max_sequence_length", "text_encoder_cast")
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
@@ -133,11 +134,8 @@ def _printable(text: str) -> str:
 
 
 def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale")
+    names = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale", "network_multiplier")
     entry = {name: record[name] for name in names}
-    axes = {axis["name"]: json.loads(axis["value"]) for axis in record["axes"]}
-    if "network_multiplier" in axes:
-        entry["network_multiplier"] = axes["network_multiplier"]
     images = record["ctrl_images"]
     keys = ["ctrl_img"] if len(images) == 1 else [f"ctrl_img_{number}" for number in range(1, len(images) + 1)]
     entry |= dict(zip(keys, images, strict=True))
@@ -152,13 +150,17 @@ def _literal(text: str) -> str:
 def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
     """The comment lines above the prompts: how to use the file, then what it needs to give the same pixels."""
     matrix = {"model": [record["model"]], "lora": [record["lora"]], "prompts": [_AGAIN]}
-    flow = yaml.safe_dump(matrix, default_flow_style=True, sort_keys=False, width=10**6).strip()
+    model = {name: record[name] for name in _MODEL_SETTINGS}
+    if record["lora_merge"] is not None:
+        model["lora_merge"] = record["lora_merge"]
+    images = "jpeg" if path.suffix == ".jpg" else path.suffix.removeprefix(".")
     return [
         f"Renders {path.name} again:",
         f"  1. save this file as conf/prompts/{_AGAIN}.yaml",
-        f"  2. save these two lines as conf/experiment/{_AGAIN}.yaml:",
-        "       # @package _global_",
-        f"       matrix: {flow}",
+        f"  2. save these three lines as conf/experiment/{_AGAIN}.yaml:",
+        f"       matrix: {_flow(matrix)}",
+        f"       model: {_flow(model)}",
+        f"       output: {_flow({'format': images})}",
         f"  3. snakemake --cores 1 --config experiment={_AGAIN}",
         "",
         f"It was rendered in experiment {record['experiment']} from prompt {record['index']} of {record['prompts']},",
@@ -168,6 +170,10 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
         *_lora_comments(record),
         "",
     ]
+
+
+def _flow(values: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(values), default_flow_style=True, sort_keys=False, width=10**6).strip()
 
 
 def _lora_comments(record: Mapping[str, Any]) -> list[str]:

@@ -29,6 +29,9 @@ class Family(Protocol):
     def encode(self, text_encoder: "TextEncoder", text: str) -> "torch.Tensor":
         """The embedding of one prompt, (1, tokens, features)."""
 
+    def tokens_cut(self, text_encoder: "TextEncoder", text: str) -> int:
+        """How many tokens of a prompt are beyond the longest that is encoded."""
+
     def denoise(
         self,
         base: "Base",

@@ -151,10 +151,8 @@ def encode(text_encoder: TextEncoder, text: str) -> torch.Tensor:
     The attention mask goes to the text encoder only: the transformer attends to padding as well.
     """
     tokenizer, device = text_encoder.tokenizer, text_encoder.device
-    chat = tokenizer.apply_chat_template(
-        [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True, enable_thinking=False
-    )
     length = text_encoder.max_sequence_length
+    chat = _chat(text_encoder, text)
     tokens = tokenizer(chat, return_tensors="pt", padding="max_length", truncation=True, max_length=length)
     output = text_encoder.model(
         input_ids=tokens["input_ids"].to(device),
@@ -163,6 +161,21 @@ def encode(text_encoder: TextEncoder, text: str) -> torch.Tensor:
         use_cache=False,
     )
     return torch.cat([output.hidden_states[layer] for layer in _QWEN3_LAYERS], dim=-1).to(text_encoder.dtype)
+
+
+def tokens_cut(text_encoder: TextEncoder, text: str) -> int:
+    """How many tokens of the chat around a prompt are beyond max_sequence_length, and so without effect."""
+    length = len(text_encoder.tokenizer(_chat(text_encoder, text), verbose=False)["input_ids"])
+    return max(0, length - text_encoder.max_sequence_length)
+
+
+def _chat(text_encoder: TextEncoder, text: str) -> str:
+    """The prompt as Qwen3 wants it: one turn of the user, no thinking."""
+    turns = [{"role": "user", "content": text}]
+    chat: str = text_encoder.tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    return chat
 
 
 @torch.no_grad()
