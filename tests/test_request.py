@@ -1,13 +1,13 @@
 """What changes a request's id, and what does not."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from darkroom.request import Lora, Request, digest_of
+from darkroom.request import _NOT_IN_ID, Lora, Request, digest_of
 
 BASE = Request.from_json(json.loads((Path(__file__).parent / "data/record/request.json").read_text()))
 
@@ -52,6 +52,15 @@ def test_what_can_change_a_pixel_changes_the_id(change: dict[str, Any]) -> None:
 )
 def test_what_cannot_change_a_pixel_does_not(change: dict[str, Any]) -> None:
     assert replace(BASE, **change).request_id == BASE.request_id
+
+
+def test_a_new_field_is_in_the_id_unless_it_is_listed_as_harmless() -> None:
+    names = {field.name for field in fields(Request)}
+    assert names >= _NOT_IN_ID
+    assert names - _NOT_IN_ID == {
+        *("width", "height", "seed", "sample_steps", "guidance_scale", "family", "dtype", "quantize_transformer"),
+        *("guidance", "schedule", "numerics", "lora_merge", "loras", "ctrl_images", "checkpoint_digest"),
+    }
 
 
 def test_the_negative_prompt_counts_only_where_guidance_uses_it() -> None:

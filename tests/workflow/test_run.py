@@ -1,5 +1,8 @@
 """One run, the next run, and what a change makes Snakemake do: read from real runs."""
 
+import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from safetensors import safe_open
 from tests.workflow.project import CATS, Project
 
 from darkroom.image_file import read_record
+from darkroom.review.show import as_conf
 
 
 def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) -> None:
@@ -70,6 +74,51 @@ def test_a_deleted_file_comes_back(finished: Project, victim: str) -> None:
     assert finished.pictures() == before
     settled = finished.snakemake()
     assert "Nothing to be done" in settled.stderr + settled.stdout
+
+
+def test_a_lora_replaced_by_an_older_file_is_noticed(project: Project, demo_store: Path) -> None:
+    lora = project.folder / "mine.safetensors"
+    shutil.copy(demo_store / "demo_lora.safetensors", lora)
+    project.write("conf/lora/mine.yaml", "loras: [{path: mine.safetensors}]\n")
+    project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [mine, none], prompts: [dogs]}\n")
+    assert project.snakemake().returncode == 0
+    before = project.rows()
+
+    shutil.copy(demo_store / "demo_lokr.safetensors", lora)
+    os.utime(lora, (1, 1))  # as `cp -p` and `mv` leave it: older than the last run
+    assert project.snakemake().returncode == 0
+
+    after = project.rows()
+    assert [row["loras"][0]["format"] for row in (before[0], after[0])] == ["lora", "lokr"]
+    assert before[0]["image_sha256"] != after[0]["image_sha256"]
+    assert before[1] == after[1], "the combination without it has no job"
+
+
+def test_as_conf_renders_the_same_picture_again(project: Project) -> None:
+    project.write("conf/prompts/dogs.yaml", 'prompts: [{prompt: "a ${oc.env:HOME,x} dog", network_multiplier: 0.25}]\n')
+    override = 'set=["prompts.defaults={width: 64, height: 80, sample_steps: 2}","model.schedule=diffusers"]'
+    project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [demo_lora], prompts: [dogs]}\n")
+    assert project.snakemake("--config", "experiment=small", override).returncode == 0
+    (row,) = project.rows()
+
+    conf = as_conf(project.folder / row["image_path"])
+    project.write("conf/prompts/again.yaml", conf)
+    lines = [line.removeprefix("#").strip() for line in conf.splitlines() if line.startswith("#        ")]
+    project.write("conf/experiment/again.yaml", "\n".join(lines) + "\n")
+    result = project.snakemake("--config", "experiment=again")
+
+    assert result.returncode == 0, result.stderr
+    (again,) = project.rows("again")
+    assert (again["request_id"], again["reused"]) == (row["request_id"], True)
+    assert read_record(project.folder / again["image_path"])["experiment"] == "again"
+
+
+def test_progress_counts_what_is_asked_for_now(finished: Project) -> None:
+    result = finished.snakemake("--config", "experiment=small", 'set=["model.schedule=diffusers"]')
+    counts = [int(count) for count in re.findall(r"small  (\d+)/12 images", result.stderr)]
+    assert counts[0] == 0
+    assert counts == sorted(counts)
+    assert counts[-1] == 12
 
 
 def test_latents_beside_each_picture(project: Project) -> None:

@@ -57,11 +57,6 @@ class Experiment:
         """Over a combination's requests, where its base model comes from, and how images are written."""
         return self._digests[model, lora, prompts]
 
-    @property
-    def digest_all(self) -> str:
-        """Over every combination, in order."""
-        return _digest([[*names, digest] for names, digest in self._digests.items()])
-
     def texts(self, model: str) -> tuple[str, ...]:
         """The distinct texts that a model's text encoder has to encode, sorted."""
         requests = (request for c in self.combinations if c.model == model for request in c.requests)
