@@ -56,11 +56,12 @@ def test_editing_a_prompt_changes_only_its_sets_digest(two_sets):
 
 
 def test_another_revision_of_the_numerics_changes_every_digest(two_sets, monkeypatch):
-    before = two_sets.load()
+    experiment = two_sets.load()
+    before = experiment.digest("m", "l", "p"), experiment.text_digest("m")
     monkeypatch.setattr("darkroom.plan.experiment.NUMERICS_REVISION", 99)
-    after = two_sets.load()
-    assert before.digest("m", "l", "p") != after.digest("m", "l", "p")
-    assert before.text_digest("m") != after.text_digest("m")
+    experiment = two_sets.load()
+    assert experiment.digest("m", "l", "p") != before[0]
+    assert experiment.text_digest("m") != before[1]
 
 
 def test_what_changes_no_text_changes_no_text_digest(two_sets):
