@@ -25,7 +25,7 @@ rule checkpoint:
     params:
         source=lambda wildcards: DARKROOM.source(wildcards.model),
     shell:
-        "python -m darkroom checkpoint results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
+        "python -m darkroom checkpoint results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {output:q} --log {log:q}"
 
 

@@ -15,7 +15,7 @@ rule encode:
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
-        "python -m darkroom encode results/{wildcards.experiment:q}/drafts/{wildcards.model:q}.json"
+        "python -m darkroom encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q}"
         " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
 
@@ -24,8 +24,10 @@ rule render:
     input:
         requests="results/{experiment}/requests/{model}/{lora}/{prompts}.json",
         checkpoint="results/{experiment}/checkpoints/{model}.json",
-        # ancient: one new text encodes again, but renders only the combinations that use it.
-        embeddings=ancient("results/{experiment}/embeddings/{model}.json"),
+        # ancient for what is finished: one new text encodes again, but renders only the combinations that use it.
+        embeddings=lambda wildcards: DARKROOM.embeddings(
+            wildcards.model, wildcards.lora, wildcards.prompts
+        ),
     output:
         "results/{experiment}/records/{model}/{lora}/{prompts}.parquet",
     log:

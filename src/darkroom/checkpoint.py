@@ -28,7 +28,7 @@ class Component:
     def check_unchanged(self, sha256: Callable[[Path], str]) -> None:
         """CheckpointError when the files are gone, or not those any more that the digest was taken of."""
         if not Path(self.path).exists():
-            raise CheckpointError(f"{self.path}: gone; `snakemake --cores 1 --forcerun checkpoint` finds it again")
+            raise CheckpointError(f"{self.path}: gone; Snakemake with --forcerun checkpoint finds it again")
         if component_digest(Path(self.path), sha256) != self.digest:
             raise CheckpointError(f"{self.path}: changed after the plan was made; run Snakemake again")
 

@@ -177,6 +177,12 @@ def embedded_record(
     return {name: values[name] for name in COLUMNS if name in values}
 
 
+def is_embedded_record(record: Mapping[str, Any]) -> bool:
+    """True for a record that has what this version of Darkroom writes into pictures, and nothing else."""
+    own = {"status", "image_path", "image_sha256", "image_format", "latents_path", "reused"}
+    return record.keys() == COLUMNS.keys() - own - {f.name for f in fields(Cost)}
+
+
 @functools.cache
 def schema() -> pa.Schema:
     """COLUMNS as Arrow types."""

@@ -84,11 +84,15 @@ class ExperimentFolder:
     @property
     def contents(self) -> Path:
         """The experiment's table of contents: its combinations and how many images each has."""
-        return self.root / "drafts" / "contents.json"
+        return self.root / "contents.json"
 
     def choice(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""
-        return self.root / "drafts" / f"{model}.json"
+        return self.root / "models" / f"{model}.json"
+
+    def embeddings(self, model: str) -> Path:
+        """The embedding ids of a model's texts, once they are in the store."""
+        return self.root / "embeddings" / f"{model}.json"
 
 
 @contextlib.contextmanager
@@ -138,7 +142,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: missing; `snakemake --forcerun plan` writes it again") from error
+        raise StoreError(f"{path}: missing; Snakemake with --forcerun plan writes it again") from error
     except (ValueError, OSError) as error:
         raise StoreError(f"{path}: unreadable: {error}; delete it and run Snakemake again") from error
 

@@ -261,6 +261,30 @@ def test_what_a_later_version_will_do_is_refused_by_name(project, file, line, ke
     assert project.error() == f"{file}: {key} is not supported yet"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prompts: [{prompt: a, widht: 1}]\n", "conf/prompts/p.yaml: prompts[0].widht: unknown key"),
+        ("\tprompts: [a]\n", "conf/prompts/p.yaml: line 1"),
+        ('prompts: ["\\ud800"]\n', "conf/prompts/p.yaml: prompts[0].prompt: expected text that UTF-8 can hold"),
+    ],
+)
+def test_a_broken_prompt_set_beside_a_lora_without_trigger_word(project, text, said):
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [none], prompts: [p]}\n")
+    project.write("conf/prompts/p.yaml", text)
+    assert said in project.error()
+
+
+def test_a_prompt_set_that_is_not_there_beside_a_lora_without_trigger_word(project):
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [none], prompts: [q]}\n")
+    assert "matrix.prompts: there is no conf/prompts/q.yaml" in project.error()
+
+
+def test_a_divisor_that_no_token_has(project):
+    project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: a/b}\nresolution_divisor: 8\n")
+    assert "conf/model/m.yaml: resolution_divisor: 8 is not one of: 16, 32, 48, 64" in project.error()
+
+
 def test_independent_problems_are_reported_together(project):
     project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: a/b}\nnumerics: 1\nstepz: 4\n")
     project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, seed: -2}\n  - {prompt: b, widht: 64}\n")

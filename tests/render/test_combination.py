@@ -160,6 +160,15 @@ def test_a_checkpoint_that_changed_after_the_plan_is_refused(
         bench.render(request)
 
 
+def test_a_text_encoder_of_another_size_is_named(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request, prompt="encoded by a larger one")
+    path = bench.store.embedding(request.embedding_id(request.prompt))
+    with atomic(path) as temporary:
+        save_file({"prompt_embeds": torch.zeros(1, 512, 144)}, temporary)
+    with pytest.raises(CheckpointError, match=r"tiny_qwen3: this text encoder is for another model: .* 96 .*, got 144"):
+        bench.render(request)
+
+
 def test_missing_embeddings_say_how_to_bring_them_back(bench: Bench, make_request: MakeRequest) -> None:
     request = bench.request(make_request, prompt="a lost text")
     bench.store.embedding(request.embedding_id("a lost text")).unlink()

@@ -96,6 +96,7 @@ def test_as_conf_knows_the_strength_wherever_it_came_from_and_names_reference_im
     [
         "",
         "null",
+        "1e3",
         "- a: {list} # not a comment",
         "\"both\" 'quotes' \\ and \\\\",
         "${model.family} and \\${escaped} and \\\\${twice} ${",

@@ -71,6 +71,26 @@ def test_no_worker_outlives_a_killed_snakemake(project: Project) -> None:
     run.wait()
 
 
+def test_an_interrupted_encode_does_not_hide_what_is_missing(project: Project) -> None:
+    run = project.start()
+    encoding = project.folder / "results/small/logs/worker.log"
+    wait_for(encoding.is_file, 60, "the encode job, which starts the worker")
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(timeout=60) != 0
+    wait_for(lambda: not project.workers(), 5, "the worker's end")
+
+    assert project.snakemake().returncode == 0
+    assert len(project.rows()) == 12
+    settled = project.snakemake()
+    assert "Nothing to be done" in settled.stderr + settled.stdout
+
+
+def test_a_missing_record_comes_back_although_encode_runs_too(finished: Project) -> None:
+    (finished.folder / "results/small/records/demo/none/dogs.parquet").unlink()
+    assert finished.snakemake("--forcerun", "encode").returncode == 0
+    assert (finished.folder / "results/small/records/demo/none/dogs.parquet").is_file()
+
+
 def test_one_experiment_has_one_run_at_a_time(project: Project) -> None:
     run = project.start()
     _worker(project)

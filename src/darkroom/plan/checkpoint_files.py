@@ -22,6 +22,7 @@ from darkroom.plan.schema import CheckpointSource
 from darkroom.store import Store
 from darkroom.weight_file import read_header
 
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # without one, transformers builds an empty one
 COMPONENTS = ("transformer", "vae", "text_encoder", "tokenizer")
 
 
@@ -110,8 +111,8 @@ def _component(path: Path, store: Store, *, needs_weights: bool) -> Component:
     if needs_weights and not (weights and (path / "config.json").is_file()):
         raise CheckpointError(f"{path}: expected config.json and .safetensors files in it, got {_listing(path)}")
     _check_each(weights, read_header)
-    if not files_read(path):
-        raise CheckpointError(f"{path}: empty")
+    if not needs_weights and not any(all((path / name).is_file() for name in names) for names in _TOKENIZERS):
+        raise CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, got {_listing(path)}")
     return Component(str(path), DIFFUSERS, component_digest(path, store.sha256))
 
 

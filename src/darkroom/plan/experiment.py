@@ -117,7 +117,7 @@ class _Plan:
         for names, points in self._matrix.combinations():
             model, stack = self._model(names[0]), self._stack(names[0], names[1])
             shown = self._set_pictures(names)
-            if model is None or stack is None:
+            if model is None or stack is None or self._options.prompts(*names) is None:
                 continue
             if points is not self._matrix.points:
                 kept = set(map(id, points))

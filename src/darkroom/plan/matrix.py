@@ -93,7 +93,7 @@ def _axis(axis: str, values: Sequence[Any], origin: Origin, problems: list[Confi
         else:
             value = read_setting(Settings, axis, value, origin, problems, place)
         # Every seed of -1 is a draw of its own.
-        if value in checked and not (axis == "seed" and value == -1):
+        if value is not None and value in checked and not (axis == "seed" and value == -1):
             problems.append(ConfigError(f"{origin.at(place)}: {value!r} is on the axis twice"))
         checked.append(value)
     return tuple(checked)

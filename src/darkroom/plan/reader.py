@@ -82,6 +82,8 @@ def _items(cls: type[Any], raw: Any, origin: Origin, problems: list[ConfigError]
 
 def _wrong_type(expected: type[Any], raw: Any) -> str | None:
     # bool is an int to Python, never to a reader of YAML.
+    if isinstance(raw, str) and any("\ud800" <= character <= "\udfff" for character in raw):
+        return f"expected text that UTF-8 can hold, got {raw!r}"
     if type(raw) is expected or (expected is float and type(raw) is int):
         return None
     hint = "; put it in quotes" if expected is str and isinstance(raw, bool | int | float) else ""
@@ -91,7 +93,7 @@ def _wrong_type(expected: type[Any], raw: Any) -> str | None:
 def _not_allowed(allowed: Mapping[str, Any], raw: Any) -> str | None:
     choices = allowed.get("one_of")
     if choices and raw not in choices:
-        return f"{raw!r} is not one of: {', '.join(choices)}"
+        return f"{raw!r} is not one of: {', '.join(map(str, choices))}"
     later = allowed.get("not_yet", ())
     if later is True or raw in later:
         return f"{raw!r} is not supported yet"

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from snakemake.io import ancient
+
 from darkroom.demo_folder import DEMO_CHECKPOINT_FILES, DEMO_FOLDER, is_in_demo_folder
 from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
 from darkroom.plan.checkpoint_files import local_files
@@ -50,7 +52,7 @@ class Workflow:
         """The files of a LoRA option."""
         if lora not in self.experiment.loras:
             stop(ConfigError(f"experiment {self.name} has no LoRA {lora}, so nothing can be made for it"))
-        return self.experiment.loras[lora]
+        return tuple(map(_literal, self.experiment.loras[lora]))
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
@@ -61,6 +63,15 @@ class Workflow:
         """Higher for what comes earlier in the matrix, so that a worker sees each base model and each LoRA once."""
         return self._priorities[_names(self._combination(model, lora, prompts))]
 
+    def embeddings(self, model: str, lora: str, prompts: str) -> Any:
+        """The list of embeddings that a render job needs; its time counts only for a combination that is not finished.
+
+        Snakemake looks no further than an ancient input that exists: what is unfinished must not hide behind it.
+        """
+        combination = self._combination(model, lora, prompts)
+        path = str(self.folder.embeddings(model))
+        return ancient(path) if self._finished.is_complete(combination, self._asked(combination)) else path
+
     @property
     def first_priority(self) -> int:
         """Above that of every combination."""
@@ -68,8 +79,10 @@ class Workflow:
 
     def source(self, model: str) -> str:
         """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
-        files = self.checkpoint_files(model)
-        return digest_of([asdict(self.experiment.models[model].checkpoint), _identities(files)])[:16]
+        self.checkpoint_files(model)
+        source = self.experiment.models[model].checkpoint
+        files = [] if is_in_demo_folder(source.repo) else list(map(str, local_files(source)))
+        return digest_of([asdict(source), _identities(files)])[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
@@ -78,7 +91,7 @@ class Workflow:
         source = self.experiment.models[model].checkpoint
         if is_in_demo_folder(source.repo):
             return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
-        return [str(path) for path in local_files(source)]
+        return [_literal(str(path)) for path in local_files(source)]
 
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
@@ -162,6 +175,11 @@ def _check_writable(folder: Path) -> None:
 def _identities(paths: Sequence[str]) -> list[Any]:
     """Size and time of each file; the demo's are made by a rule, and their times watched by Snakemake."""
     return [identity(path) for path in paths if not is_in_demo_folder(path)]
+
+
+def _literal(path: str) -> str:
+    """A path for Snakemake, which would take {…} in it for a wildcard."""
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 def _names(combination: Combination) -> Names:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from darkroom.errors import ImageError, StoreError
 from darkroom.image_file import read_record
-from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, write_records
+from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, is_embedded_record, write_records
 from darkroom.render.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.families import family
 from darkroom.render.job import Combination, Job, read_combination
@@ -55,7 +55,6 @@ def render_combination(
     missing = {r.request_id: r for r in combination.requests if r.request_id not in kept}
     _check_embeddings(combination, missing.values())
     # 2. What is there already, shown under this combination's names.
-    _remove_stale(combination)
     for request in combination.requests:
         if stored := kept.get(request.request_id):
             show(combination.destination(request), stored, _own_record(request, stored))
@@ -69,6 +68,7 @@ def render_combination(
             pipelines.pace.count()
             progress.count()
     # 4. Records, once every picture is on disk.
+    _remove_stale(combination)
     records = [_record(combination, request, kept, rendered) for request in combination.requests]
     write_records(Path(job.records), [record.row() for record in records], {"experiment": combination.folder.root.name})
 
@@ -134,7 +134,7 @@ def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> 
     if gone:
         raise StoreError(
             f"{combination.store.root / 'embeddings'}: {len(gone)} of {len(wanted)} embeddings are missing, the first "
-            f"for {gone[0]!r}; `snakemake --cores 1 --forcerun encode` brings them back"
+            f"for {gone[0]!r}; the same Snakemake command with --forcerun encode brings them back"
         )
 
 
@@ -147,7 +147,7 @@ def _stored(combination: Combination, request: Request) -> dict[str, Any] | None
         record = read_record(to.stored)
     except ImageError:  # damaged after it was written: rendering it again mends it
         return None
-    return record if record["request_id"] == request.request_id else None
+    return record if is_embedded_record(record) and record["request_id"] == request.request_id else None
 
 
 def _order(request: Request) -> tuple[Any, ...]:

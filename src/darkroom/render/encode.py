@@ -41,7 +41,7 @@ def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results
 
 def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str]) -> None:
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from darkroom.render.families import family
 
@@ -53,8 +53,8 @@ def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str]) ->
         embeds = family(request.family).encode(text_encoder, text)
         cut = family(request.family).tokens_cut(text_encoder, text)
         with atomic(path) as temporary:
-            save_file(
-                {"prompt_embeds": embeds.cpu().contiguous()}, temporary, _metadata(request, checkpoint, text, cut)
+            temporary.write_bytes(
+                save({"prompt_embeds": embeds.cpu().contiguous()}, _metadata(request, checkpoint, text, cut))
             )
     _say(f"{request.model}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
 

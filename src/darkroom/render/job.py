@@ -82,7 +82,9 @@ def read_combination(job: Job) -> Combination:
 def _noting_cuts(request: Request, store: Store) -> Request:
     """The request with a warning for each text of which the text encoder saw the beginning only."""
     paths = {text: store.embedding(request.embedding_id(text)) for text in request.texts}
-    cuts = {text: int(read_header(path).metadata[TOKENS_CUT]) for text, path in paths.items() if is_whole(path)}
+    cuts = {
+        text: int(read_header(path).metadata.get(TOKENS_CUT, "0")) for text, path in paths.items() if is_whole(path)
+    }
     notes = [
         f"the last {cut} tokens have no effect, max_sequence_length is {request.max_sequence_length}: …{text[-40:]!r}"
         for text, cut in cuts.items()

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from darkroom.image_file import with_record, write_image
 from darkroom.render.job import Destination
@@ -73,7 +73,7 @@ def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor,
     started = time.monotonic()
     if to.stored_latents:
         with atomic(to.stored_latents) as temporary:
-            save_file({"latents": latents}, temporary)
+            temporary.write_bytes(save({"latents": latents.contiguous()}))
         to.stored_latents.chmod(_READ_ONLY)
     sha256 = write_image(to.stored, pixels, record, to.image_format, to.quality)
     to.stored.chmod(_READ_ONLY)

@@ -70,6 +70,17 @@ _WIDTH = 110  # characters of a line
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
 
 
+class _Quoted(str):
+    """Text that is written in quotes: OmegaConf takes more plain words for numbers than PyYAML knows of."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 def show(path: Path) -> str:
     """The record in a picture, grouped and aligned, one value a line; ImageError as for `read_record`."""
     record = read_record(path)
@@ -89,7 +100,8 @@ def as_conf(path: Path) -> str:
     The prompt is the effective one, its trigger word already in place. ImageError as for `read_record`.
     """
     record = read_record(path)
-    entry: str = yaml.safe_dump({"prompts": [_prompt_entry(record)]}, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    content = {"prompts": [_prompt_entry(record)]}
+    entry: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return "".join(f"# {_printable(line)}".rstrip() + "\n" for line in _comments(path, record)) + entry
 
 
@@ -139,7 +151,7 @@ def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
     images = record["ctrl_images"]
     keys = ["ctrl_img"] if len(images) == 1 else [f"ctrl_img_{number}" for number in range(1, len(images) + 1)]
     entry |= dict(zip(keys, images, strict=True))
-    return {key: _literal(value) if isinstance(value, str) else value for key, value in entry.items()}
+    return {key: _Quoted(_literal(value)) if isinstance(value, str) else value for key, value in entry.items()}
 
 
 def _literal(text: str) -> str:

@@ -206,6 +206,12 @@ def _predictor(
     """(tokens, sigma) → velocity, with classifier-free guidance if the request uses its negative prompt."""
     if request.uses_neg is (neg is None):
         raise ValueError(f"neg_embeds: expected {'a tensor' if request.uses_neg else 'None'} by the request")
+    features = base.transformer.config.joint_attention_dim
+    if prompt.shape[-1] != features:
+        raise CheckpointError(
+            f"{request.text_encoder}: this text encoder is for another model: the transformer of {base.name} expects "
+            f"{features} features a token (3 hidden sizes of its own encoder), got {prompt.shape[-1]}"
+        )
 
     def velocity(tokens: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
         prediction: torch.Tensor = base.transformer(
