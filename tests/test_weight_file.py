@@ -55,6 +55,16 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_header(path)
 
 
+@pytest.mark.parametrize(
+    "header", ['{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, "x"]}}', '{"__metadata__": []}']
+)
+def test_headers_of_another_form_are_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    with pytest.raises(CheckpointError, match=r"not a \.safetensors file \(unreadable header"):
+        read_header(path)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         read_header(tmp_path / "none.safetensors")

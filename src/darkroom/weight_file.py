@@ -41,13 +41,15 @@ def read_header(path: str | Path) -> Header:
     try:
         entries = json.loads(text)
         metadata = entries.pop("__metadata__", {})
-        ends = [entry["data_offsets"][1] for entry in entries.values()]
+        ends = [int(entry["data_offsets"][1]) for entry in entries.values()]
+        if not isinstance(metadata, dict):
+            raise TypeError("__metadata__ is no mapping")
         header = Header(
             shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
             dtypes={name: str(entry["dtype"]) for name, entry in entries.items()},
             metadata=metadata,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
     expected = 8 + length + max(ends, default=0)
     if size != expected:

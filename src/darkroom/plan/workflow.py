@@ -166,7 +166,7 @@ def _arguments(config: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 def _check_writable(folder: Path) -> None:
     existing = folder.absolute()
-    while not existing.exists():
+    while not os.path.lexists(existing):
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError(f"{folder.absolute()}: cannot be written: {existing} is not a folder that you may write to")
