@@ -18,6 +18,7 @@ from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_togeth
 from darkroom.plan.checkpoint_files import local_files
 from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
 from darkroom.plan.finished import Finished
+from darkroom.plan.schema import CheckpointSource
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, locked, sweep, write_json
 from darkroom.weight_file import identity
@@ -79,19 +80,20 @@ class Workflow:
 
     def source(self, model: str) -> str:
         """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
-        self.checkpoint_files(model)
-        source = self.experiment.models[model].checkpoint
-        files = [] if is_in_demo_folder(source.repo) else list(map(str, local_files(source)))
-        return digest_of([asdict(source), _identities(files)])[:16]
+        source = self._checkpoint_source(model)
+        return digest_of([asdict(source), _identities([str(path) for path in local_files(source)])])[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
-        if model not in self.experiment.models:
-            stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
-        source = self.experiment.models[model].checkpoint
+        source = self._checkpoint_source(model)
         if is_in_demo_folder(source.repo):
             return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
         return [_literal(str(path)) for path in local_files(source)]
+
+    def _checkpoint_source(self, model: str) -> CheckpointSource:
+        if model not in self.experiment.models:
+            stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
+        return self.experiment.models[model].checkpoint
 
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
