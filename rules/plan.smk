@@ -32,7 +32,9 @@ rule checkpoint:
 rule plan:
     input:
         checkpoint="results/{experiment}/checkpoints/{model}.json",
-        loras=lambda wildcards: DARKROOM.loras(wildcards.lora),
+        files=lambda wildcards: DARKROOM.files(
+            wildcards.model, wildcards.lora, wildcards.prompts
+        ),
     output:
         "results/{experiment}/requests/{model}/{lora}/{prompts}.json",
     log:

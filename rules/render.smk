@@ -12,11 +12,12 @@ rule encode:
     priority: DARKROOM.first_priority
     resources:
         gpu=1,
+        offload="auto",
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
         "python -m darkroom encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
-        " {input.checkpoint:q} {output:q} --log {log:q}"
+        " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
 
 
@@ -34,8 +35,10 @@ rule render:
         "results/{experiment}/logs/render/{model}/{lora}/{prompts}.log",
     # A base model, then a LoRA, is done with before the next one: weights change least.
     priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
+    # offload: auto | none | model | block, for a profile to set (docs/memory.md): where weights rest.
     resources:
         gpu=1,
+        offload="auto",
     shell:
         "python -m darkroom render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
-        " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
+        " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log"

@@ -27,7 +27,7 @@ from darkroom.request import Request
 REQUEST = Request.from_json(json.loads((Path(__file__).parent / "data/record/request.json").read_text()))
 ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
 LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
-COST = Cost(4711, "b41f", 3.25, 0.5, 2.0, 0.25, 0.125, None, "2026-01-02T03:04:05Z")
+COST = Cost(4711, "b41f", 3.25, 0.5, 2.0, 0.25, 0.125, None, "resident", "fits", "2026-01-02T03:04:05Z")
 RECORD = Record(REQUEST, ENVIRONMENT, LORAS, (1.0, 0.5, 0.0), "images/0000_7.png", "ab" * 32, "png", False, COST)
 
 
@@ -56,7 +56,7 @@ def test_every_parameter_of_a_request_is_a_column():
 
 def test_a_reused_image_has_cost_nothing():
     row = replace(RECORD, reused=True, cost=None).row()
-    assert [row[f.name] for f in fields(Cost)] == [None] * 9
+    assert [row[f.name] for f in fields(Cost)] == [None] * 11
 
 
 def test_the_embedded_record_lacks_what_a_second_run_would_change():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.request import _NOT_IN_ID, Lora, Request, digest_of
+from darkroom.request import _NOT_IN_ID, Lora, ReferenceImage, Request, digest_of
 
 BASE = Request.from_json(json.loads((Path(__file__).parent / "data/record/request.json").read_text()))
 
@@ -30,6 +30,9 @@ def test_json_and_back_is_the_same_request() -> None:
         {"checkpoint_digest": "other"},
         {"text_encoder_digest": "other"},
         {"text_encoder_cast": not BASE.text_encoder_cast},
+        {"ctrl_images": (ReferenceImage("a.png", "a" * 64),)},
+        {"ctrl_images": (ReferenceImage("a.png", "b" * 64),)},
+        {"prompt_embeds": "e.safetensors", "prompt_embeds_sha256": "e" * 64},
         {"loras": (Lora("a", 1.0, "b" * 64),)},
         {"loras": (Lora("a", 0.5, "b" * 64),)},
     ],
@@ -48,6 +51,7 @@ def test_what_can_change_a_pixel_changes_the_id(change: dict[str, Any]) -> None:
         {"loras": tuple(replace(lora, path="moved.safetensors") for lora in BASE.loras)},
         {"loras": (*BASE.loras, Lora("unused.safetensors", 0.0, "c" * 64))},
         {"warnings": ("noted",)},
+        {"not_comparable": ("noted",), "lora_merge_reason": "asked for"},
     ],
 )
 def test_what_cannot_change_a_pixel_does_not(change: dict[str, Any]) -> None:
@@ -60,6 +64,7 @@ def test_a_new_field_is_in_the_id_unless_it_is_listed_as_harmless() -> None:
     assert names - _NOT_IN_ID == {
         *("width", "height", "seed", "sample_steps", "guidance_scale", "family", "dtype", "quantize_transformer"),
         *("guidance", "schedule", "numerics", "lora_merge", "loras", "ctrl_images", "checkpoint_digest"),
+        "prompt_embeds_sha256",
     }
 
 

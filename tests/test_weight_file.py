@@ -46,8 +46,24 @@ def test_bytes_behind_the_last_tensor_are_refused(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04 a zip with a pickle in it", b"\x10" + b"\0" * 7 + b"[1, 2, 3, 4, 5] "]
+    ("content", "said"),
+    [
+        (
+            b"PK\x03\x04\0\0\x08\x08archive/data.pkl",
+            "it is a PyTorch pickle, which can run code when it is opened; convert",
+        ),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "it is a PyTorch pickle, which can run code"),
+        (b"GGUF\x03\0\0\0\x95\0\0\0", "it is a GGUF file; give it a name that ends in .gguf"),
+    ],
 )
+def test_renamed_files_are_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"x\.safetensors: not a \.safetensors file: {said}"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10" + b"\0" * 7 + b"[1, 2, 3, 4, 5] "])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)

@@ -62,7 +62,8 @@ def _checkpoint(options: argparse.Namespace) -> None:
 
     choice = read_json(options.choice)
     where = f"conf/model/{choice['request']['model']}.yaml"
-    checkpoint = find_checkpoint(CheckpointSource(**choice["checkpoint"]), where, Store(RESULTS / STORE))
+    source, needs_text = CheckpointSource(**choice["checkpoint"]), bool(choice["texts"])
+    checkpoint = find_checkpoint(source, where, Store(RESULTS / STORE), needs_text)
     write_json(options.output, checkpoint.to_json())
 
 
@@ -76,14 +77,16 @@ def _plan(options: argparse.Namespace) -> None:
 def _encode(options: argparse.Namespace) -> None:
     from darkroom.render.encode import encode_texts
 
-    encode_texts(options.choice, options.checkpoint, options.output, RESULTS, options.worker_log)
+    encode_texts(options.choice, options.checkpoint, options.output, RESULTS, options.worker_log, options.offload)
 
 
 def _render(options: argparse.Namespace) -> None:
     from darkroom.render.client import render
     from darkroom.render.job import Job
 
-    job = Job(str(Path.cwd()), str(options.requests), str(options.checkpoint), str(options.records), str(RESULTS))
+    files = (options.requests, options.checkpoint, options.records, RESULTS)
+    requests, checkpoint, records, results = map(str, files)
+    job = Job(str(Path.cwd()), requests, checkpoint, records, results, options.offload)
     render(job, options.worker_log)
 
 
@@ -114,6 +117,12 @@ def _show(options: argparse.Namespace) -> None:
     print(as_conf(options.image) if options.as_conf else show(options.image), end="")
 
 
+def _memory(options: argparse.Namespace) -> None:
+    from darkroom.render.memory_table import memory_table
+
+    print(memory_table(options.width, options.height))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="darkroom", description="Commands that the Snakemake rules call, and `show`.")
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
@@ -127,6 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     show = add("show", _show, "Print the record embedded in a picture.")
     show.add_argument("image", type=Path)
     show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
+
+    memory = add("memory", _memory, "Print how much memory each model takes, by memory mode (docs/memory.md).")
+    memory.add_argument("--width", type=int, default=1024, help="pixels")
+    memory.add_argument("--height", type=int, default=1024, help="pixels")
 
     demo = add("demo", _demo, "Make the demo's tiny checkpoint and adapters.")
     demo.add_argument("folder", type=Path, nargs="?", default=Path(DEMO_FOLDER))
@@ -150,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("checkpoint", type=Path)
     render.add_argument("records", type=Path)
     for sub in (encode, render):
+        sub.add_argument("--offload", default="auto", help="auto | none | model | block: where weights rest (memory)")
         sub.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
 
     worker = add("worker", _worker, "Serve render jobs until the owner ends (started by render itself).")

@@ -3,7 +3,8 @@
 Written by `darkroom checkpoint` (plan), read by `darkroom encode` and `darkroom render`.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,9 +13,14 @@ from darkroom.errors import CheckpointError
 from darkroom.request import digest_of
 
 DIFFUSERS = "diffusers"  # a folder: config.json and .safetensors files, diffusers or transformers naming
-SINGLE_FILE = "single_file"  # one .safetensors file in BFL / ai-toolkit naming, sizes read from its tensors
+TOKENIZER = "tokenizer"  # a folder, of which weights do not count
+SINGLE_FILE = "single_file"  # one .safetensors file; whose naming it has, its keys tell
+GGUF = "gguf"  # one .gguf file
+LAYOUT_OF_ENDING = {".safetensors": SINGLE_FILE, ".gguf": GGUF}
 
-READ_ENDINGS = (".json", ".safetensors", ".jinja", ".txt")  # of files that loading reads; a README changes no pixel
+RENDERING = ("transformer", "vae")  # what denoises and decodes; all other components encode text
+READ_ENDINGS = (".json", ".jinja", ".txt")  # of files that loading reads besides weights; a README changes no pixel
+_WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")  # of diffusers, of transformers
 
 
 @dataclass(frozen=True)
@@ -22,60 +28,96 @@ class Component:
     """One part of a base model: a folder or a single file, and a digest over the contents of all its files."""
 
     path: str
-    layout: str  # DIFFUSERS | SINGLE_FILE
+    layout: str  # DIFFUSERS | TOKENIZER | SINGLE_FILE | GGUF
     digest: str
+    source: str = ""  # as configured: hub id, a file in it, or a local path
+    revision: str | None = None  # commit of a hub repository, None for local files
 
     def check_unchanged(self, sha256: Callable[[Path], str]) -> None:
         """CheckpointError when the files are gone, or not those any more that the digest was taken of."""
         if not Path(self.path).exists():
             raise CheckpointError(f"{self.path}: gone; Snakemake with --forcerun checkpoint finds it again")
-        if component_digest(Path(self.path), sha256) != self.digest:
+        if component_digest(Path(self.path), self.layout, sha256) != self.digest:
             raise CheckpointError(f"{self.path}: changed after the plan was made; run Snakemake again")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole base model. The tokenizer counts as part of the text encoder's digest when ids are made."""
+    """A base model by component: "transformer", "vae", and what its texts are encoded with, unless there are none."""
 
     name: str  # as configured: hub id or folder
     revision: str | None  # commit of a hub repository, None for local files
-    transformer: Component
-    vae: Component
-    text_encoder: Component
-    tokenizer: Component
+    components: Mapping[str, Component]
+
+    def __getitem__(self, part: str) -> Component:
+        """CheckpointError where the model was found without this component: nothing that was asked for needs it."""
+        if part not in self.components:
+            raise CheckpointError(f"{self.name}: has no {part}, and was planned to need none; run Snakemake again")
+        return self.components[part]
+
+    @property
+    def rendering(self) -> tuple[Component, ...]:
+        return tuple(self[part] for part in RENDERING)
+
+    @property
+    def encoding(self) -> tuple[Component, ...]:
+        """Text encoders and tokenizers, () for a model whose prompts come encoded."""
+        return tuple(component for part, component in sorted(self.components.items()) if part not in RENDERING)
 
     @property
     def digest(self) -> str:
         """What pixels depend on once the text is encoded."""
-        return f"{self.transformer.digest}+{self.vae.digest}"
+        return "+".join(component.digest for component in self.rendering)
 
     @property
     def text_encoder_digest(self) -> str:
-        return f"{self.text_encoder.digest}+{self.tokenizer.digest}"
+        """What embeddings depend on; the tokenizer counts as part of the text encoder."""
+        return "+".join(component.digest for component in self.encoding)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        parts = ("transformer", "vae", "text_encoder", "tokenizer")
-        return cls(**{**values, **{part: Component(**values[part]) for part in parts}})
-
-    def render_files(self) -> list[Path]:
-        """The weight files that rendering holds in memory: transformer and VAE, not the text encoder."""
-        return [file for part in (self.transformer, self.vae) for file in weight_files(Path(part.path))]
+        components = {part: Component(**component) for part, component in values["components"].items()}
+        return cls(**{**values, "components": components})
 
 
-def files_read(folder: Path) -> list[Path]:
-    """The files of a component's folder that loading it reads."""
-    return sorted(file for file in folder.iterdir() if file.suffix in READ_ENDINGS)
+def files_read(path: Path, layout: str) -> list[Path]:
+    """The files of a component that loading it reads: itself, or those in its folder."""
+    if not path.is_dir():
+        return [path]
+    others = [file for file in path.iterdir() if file.suffix in READ_ENDINGS]
+    return sorted([*others, *(weight_files(path) if layout == DIFFUSERS else [])])
 
 
-def component_digest(path: Path, sha256: Callable[[Path], str]) -> str:
+def component_digest(path: Path, layout: str, sha256: Callable[[Path], str]) -> str:
     """Over the contents of a component's files, wherever they lie."""
-    return digest_of([[file.name, sha256(file)] for file in files_read(path)]) if path.is_dir() else sha256(path)
+    if not path.is_dir():
+        return sha256(path)
+    return digest_of([[file.name, sha256(file)] for file in files_read(path, layout)])
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The .safetensors files of a component: itself, or those in its folder."""
-    return [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    """The .safetensors files that loading a component's folder reads: what its index names, or the one usual name.
+
+    Repositories of the hub also hold the same weights once more, in the naming of those who trained them.
+    """
+    for name in _WEIGHT_FILES:
+        index = path / f"{name}.index.json"
+        if index.is_file():
+            return [path / shard for shard in sorted(_indexed(index))]
+        if (path / name).is_file():
+            return [path / name]
+    return []
+
+
+def _indexed(index: Path) -> set[str]:
+    try:
+        names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index}: expected a weight_map of keys and file names: {error!r}") from error
+    for name in sorted(names):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise CheckpointError(f"{index}: expected .safetensors files of the same folder, got {name}")
+    return names

@@ -46,10 +46,13 @@ COLUMNS = {
     "seed": "int64",
     "sample_steps": "int64",
     "guidance_scale": "float64",
-    "ctrl_images": "strings",
+    "ctrl_images": "files",
+    "prompt_embeds": "string?",
+    "prompt_embeds_sha256": "string?",
     "network_multiplier": "float64",
     "loras": "loras",
     "lora_merge": "string?",
+    "lora_merge_reason": "string?",
     "family": "string",
     "checkpoint": "string",
     "checkpoint_revision": "string?",
@@ -65,6 +68,7 @@ COLUMNS = {
     "schedule": "string",
     "sigmas": "floats",
     "numerics": "string",
+    "not_comparable": "strings",
     "warnings": "strings",
     "device": "string",
     "gpu_name": "string?",
@@ -83,6 +87,8 @@ COLUMNS = {
     "seconds_decode": "float64?",
     "seconds_save": "float64?",
     "peak_memory_bytes": "int64?",
+    "memory_mode": "string?",
+    "memory_plan": "string?",
     "started_at": "string?",
 }
 
@@ -129,6 +135,8 @@ class Cost:
     seconds_decode: float
     seconds_save: float
     peak_memory_bytes: int | None
+    memory_mode: str  # resident | model | block: see render/memory.py
+    memory_plan: str  # why, with the estimate, and what ran out before
     started_at: str
 
 
@@ -169,7 +177,8 @@ def embedded_record(
         **asdict(environment),
         "request_id": request.request_id,
         "axes": [{"name": name, "value": json.dumps(value, ensure_ascii=False)} for name, value in request.axes],
-        "ctrl_images": list(request.ctrl_images),
+        "not_comparable": list(request.not_comparable),
+        "ctrl_images": [asdict(image) for image in request.ctrl_images],
         "warnings": list(request.warnings),
         "loras": [asdict(lora) for lora in loras],
         "sigmas": list(sigmas),
@@ -201,6 +210,7 @@ def schema() -> pa.Schema:
         "floats": pa.list_(pa.float64()),
         "axes": pa.list_(pa.struct(axis)),
         "loras": pa.list_(pa.struct(lora)),
+        "files": pa.list_(pa.struct(lora[:2])),  # path, sha256
     }
     return pa.schema(
         [pa.field(name, types[kind.removesuffix("?")], nullable=kind.endswith("?")) for name, kind in COLUMNS.items()]

@@ -13,6 +13,8 @@ from typing import Any, Self
 # Raised by hand when pixels change on purpose: a new revision makes every stored image and embedding stale.
 NUMERICS_REVISION = 1
 
+PROMPT_EMBEDS = "prompt_embeds"  # the tensor in a file of that key, and in every embedding of a text
+
 
 @dataclass(frozen=True)
 class Lora:
@@ -20,6 +22,14 @@ class Lora:
 
     path: str
     network_multiplier: float
+    sha256: str = ""  # of the file; "" until the plan job has read it
+
+
+@dataclass(frozen=True)
+class ReferenceImage:
+    """One reference image (ctrl_img) that the model sees beside the prompt, in the order in which they are numbered."""
+
+    path: str
     sha256: str = ""  # of the file; "" until the plan job has read it
 
 
@@ -56,18 +66,23 @@ class Request:
     quantize_transformer: str | None
     quantize_text_encoder: str | None
     text_encoder_cast: bool
-    guidance: str  # cfg | embedded
+    guidance: str  # cfg | embedded | none: a distilled model's, without effect
     schedule: str  # aitk | diffusers
     numerics: str  # exact | fast
     max_sequence_length: int
     lora_merge: str | None  # merged | merged_in_dtype | live; None where no adapter is in effect
     network_multiplier: float = 1.0  # of the whole stack: each file's own is multiplied by it in `loras`
     loras: tuple[Lora, ...] = ()
-    ctrl_images: tuple[str, ...] = ()
+    ctrl_images: tuple[ReferenceImage, ...] = ()
+    prompt_embeds: str | None = None  # a file in place of a prompt, whose text is then ""
+    # why
+    lora_merge_reason: str | None = None
+    not_comparable: tuple[str, ...] = ()  # why no trainer could have previewed the picture; () if one could
     # digests, known once the plan job has seen the files
     checkpoint_revision: str | None = None
     checkpoint_digest: str = ""
     text_encoder_digest: str = ""
+    prompt_embeds_sha256: str | None = None
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -83,7 +98,7 @@ class Request:
     @property
     def texts(self) -> tuple[str, ...]:
         """What the text encoder has to encode for this image: the prompt, then the negative prompt if used."""
-        return (self.prompt, self.neg) if self.uses_neg else (self.prompt,)
+        return (*(() if self.prompt_embeds else (self.prompt,)), *((self.neg,) if self.uses_neg else ()))
 
     @property
     def request_id(self) -> str:
@@ -91,6 +106,7 @@ class Request:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_IN_ID}
         values["revision"] = NUMERICS_REVISION
         values["embeddings"] = [self.embedding_id(text) for text in self.texts]
+        values["ctrl_images"] = [image.sha256 for image in self.ctrl_images]
         values["loras"] = [[lora.sha256, lora.network_multiplier] for lora in self.active_loras]
         values["lora_merge"] = self.lora_merge if self.active_loras else None
         return digest_of(values)
@@ -120,7 +136,8 @@ class Request:
         known = {f.name: values[f.name] for f in fields(cls)}
         known["loras"] = tuple(Lora(**lora) for lora in known["loras"])
         known["axes"] = tuple((name, value) for name, value in known["axes"])
-        for name in ("ctrl_images", "warnings"):
+        known["ctrl_images"] = tuple(ReferenceImage(**image) for image in known["ctrl_images"])
+        for name in ("not_comparable", "warnings"):
             known[name] = tuple(known[name])
         return cls(**known)
 
@@ -130,7 +147,9 @@ _NOT_IN_ID = frozenset(
     (
         # names and places
         *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "warnings"),
-        *("checkpoint", "checkpoint_revision", "text_encoder"),
+        *("checkpoint", "checkpoint_revision", "text_encoder", "prompt_embeds"),
+        # reasons
+        *("lora_merge_reason", "not_comparable"),
         # what was asked for, where what is in effect stands beside it
         *("prompt_template", "trigger_word", "width_requested", "height_requested", "network_multiplier"),
         # in the ids of the embeddings

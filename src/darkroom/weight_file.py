@@ -34,7 +34,9 @@ def read_header(path: str | Path) -> Header:
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else _LONGEST_HEADER + 1
         if not 2 <= length <= _LONGEST_HEADER:
-            raise CheckpointError(f"{path}: not a .safetensors file ({size} bytes, no valid header)")
+            reason = foreign_format(prefix)
+            told = f": {reason}" if reason else f" ({size} bytes, no valid header)"
+            raise CheckpointError(f"{path}: not a .safetensors file{told}")
         text = file.read(length)
     if len(text) < length:
         raise CheckpointError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
@@ -56,6 +58,17 @@ def read_header(path: str | Path) -> Header:
         state = "truncated" if size < expected else "too long"
         raise CheckpointError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
     return header
+
+
+def foreign_format(start: bytes) -> str | None:
+    """What a file is that starts so and is no .safetensors file, and what to do; None for what nobody takes for one."""
+    if start.startswith((b"PK", b"\x80")):
+        return (
+            "it is a PyTorch pickle, which can run code when it is opened; convert it to .safetensors where it is from"
+        )
+    if start.startswith(b"GGUF"):
+        return "it is a GGUF file; give it a name that ends in .gguf"
+    return None
 
 
 def is_whole(path: Path) -> bool:

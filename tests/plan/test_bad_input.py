@@ -3,7 +3,9 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
 
@@ -15,7 +17,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "conf/model/m.yaml",
             "family: flux2\ncheckpoint: {repo: a/b}\nstepz: 4\n",
             "conf/model/m.yaml: stepz: unknown key; known: checkpoint, defaults, distilled, dtype, family, guidance, "
-            "lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast",
+            "imported, lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, "
+            "text_encoder_cast",
         ),
         (
             "conf/model/m.yaml",
@@ -118,8 +121,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ),
         (
             "conf/model/m.yaml",
-            "family: flux2\ncheckpoint: {repo: a/b, transformer: gone.safetensors}\n",
-            "conf/model/m.yaml: checkpoint.transformer: gone.safetensors: no such file",
+            "family: flux2\ncheckpoint: {repo: a/b, transformer: ./gone.safetensors}\n",
+            "conf/model/m.yaml: checkpoint.transformer: ./gone.safetensors: no such file",
         ),
         (
             "conf/experiment/e.yaml",
@@ -241,24 +244,43 @@ def test_a_bad_override(project, override, message):
 
 
 @pytest.mark.parametrize(
-    ("file", "line", "key"),
+    ("file", "line", "message"),
     [
-        ("conf/model/m.yaml", "quantize: {transformer: qfloat8}", "quantize.transformer: 'qfloat8'"),
-        ("conf/model/m.yaml", "quantize: {text_encoder: qint4}", "quantize.text_encoder: 'qint4'"),
-        ("conf/model/m.yaml", "lora_merge: live", "lora_merge: 'live'"),
-        ("conf/model/m.yaml", "guidance: embedded", "guidance: 'embedded'"),
+        ("conf/model/m.yaml", "quantize: {transformer: int3}", "quantize.transformer: 'int3' is not one of: qfloat8"),
+        (
+            "conf/model/m.yaml",
+            "quantize: {transformer: qint8}\nlora_merge: merged",
+            "lora_merge: merged needs a base in full precision, but quantize.transformer is qint8; expected",
+        ),
+        ("conf/prompts/p.yaml", "  - {neg: blurry}", "prompts[2]: expected either prompt or prompt_embeds"),
         (
             "conf/prompts/p.yaml",
             "  - {prompt: a, prompt_embeds: e.safetensors}",
-            "prompts[2].prompt_embeds: 'e.safetensors'",
+            "prompts[2]: expected either prompt or",
         ),
-        ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img: a.png}", "prompts[2].ctrl_img: 'a.png'"),
-        ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img_3: a.png}", "prompts[2].ctrl_img_3: 'a.png'"),
+        ("conf/prompts/p.yaml", "  - {prompt_embeds: gone}", "prompts[2].prompt_embeds: gone: no such file"),
+        ("conf/prompts/p.yaml", "  - {prompt: a, ctrl_img: gone.png}", "prompts[2].ctrl_img: gone.png: no such file"),
+        ("conf/prompts/p.yaml", "defaults: {ctrl_img_3: gone.png}", "prompts[0] by defaults.ctrl_img_3: gone.png: no"),
     ],
 )
-def test_what_a_later_version_will_do_is_refused_by_name(project, file, line, key):
+def test_what_cannot_be_used_is_refused_by_name(project, file, line, message):
     project.write(file, f"{Path(file).read_text()}{line}\n")
-    assert project.error() == f"{file}: {key} is not supported yet"
+    assert project.error().startswith(f"{file}: {message}")
+
+
+def test_an_encoded_prompt_is_one_tensor_of_one_prompt(project):
+    save_file({"prompt_embeds": np.zeros((2, 512, 96), np.float32)}, "two.safetensors")
+    save_file({"EMBEDS": np.zeros((1, 512, 96), np.float32)}, "other.safetensors")
+    project.write(
+        "conf/prompts/p.yaml", "prompts: [{prompt_embeds: two.safetensors}, {prompt_embeds: other.safetensors}]"
+    )
+    assert (
+        project.error()
+        == """2 problems:
+  - conf/prompts/p.yaml: prompts[0].prompt_embeds: two.safetensors: prompt_embeds: expected shape \
+[1, tokens, features], got [2, 512, 96]
+  - conf/prompts/p.yaml: prompts[1].prompt_embeds: other.safetensors: expected one tensor prompt_embeds, got EMBEDS"""
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,7 +320,7 @@ def test_independent_problems_are_reported_together(project):
   - conf/experiment/e.yaml: output.quality: 0 is out of range: 1 to 100
   - conf/model/m.yaml: numerics: expected text, got 1; put it in quotes
   - conf/model/m.yaml: stepz: unknown key; known: checkpoint, defaults, distilled, dtype, family, guidance, \
-lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast
+imported, lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast
   - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, l, none
   - conf/prompts/p.yaml: prompts[0].seed: -2 is out of range: -1 to 9223372036854775807
   - conf/prompts/p.yaml: prompts[1].widht: unknown key; did you mean 'width'? known: aspect_ratio, ctrl_img, \
@@ -339,11 +361,15 @@ def test_a_truncated_lora_is_found_without_loading_it(project):
 
 def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
     project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: models/klein}\n")
-    project.write_weights("models/klein/transformer/model.safetensors")
-    project.write_weights("models/klein/vae/model.safetensors")
+    for part in ("transformer", "vae"):
+        project.write(f"models/klein/{part}/config.json", "{}")
+        project.write_weights(f"models/klein/{part}/diffusion_pytorch_model.safetensors")
+    project.write("models/klein/text_encoder/config.json", "{}")
     place = "conf/model/m.yaml: checkpoint.repo: models/klein"
-    assert project.error() == f"{place}/text_encoder: expected .safetensors files there (diffusers layout)"
-    Path("models/klein/text_encoder").mkdir()
+    said = project.error()
+    assert f"{place}/text_encoder: expected config.json and model.safetensors or diffusion_pytorch_model" in said
+    assert f"{place}/tokenizer: no such folder; checkpoint.tokenizer can name another: Qwen/Qwen3-4B" in said
+    project.write("models/klein/tokenizer/tokenizer.json", "{}")
     Path("models/klein/text_encoder/model.safetensors").write_bytes(struct.pack("<Q", 9999))
     assert "text_encoder/model.safetensors: truncated" in project.error()
     project.write_weights("models/klein/text_encoder/model.safetensors")

@@ -29,7 +29,7 @@ def test_an_experiment_lists_its_combinations(two_sets):
     assert experiment.images == 3
     assert (experiment.output.format, experiment.output.quality, experiment.output.save_latents) == ("png", 95, False)
     assert experiment.models["m"].checkpoint.repo == "someone/klein"
-    assert experiment.loras == {"l": ("sks.safetensors",)}
+    assert experiment.files("m", "l", "p") == ("sks.safetensors",)
     assert experiment.texts("m") == ("", "a cat", "a dog", "sks a photo of a person")
 
 

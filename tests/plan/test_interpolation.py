@@ -29,7 +29,7 @@ def test_across_groups_it_depends_on_the_combination(project):
 def test_a_lora_may_refer_to_the_model(project):
     project.write_weights("flux2/sks.safetensors")
     project.write("conf/lora/l.yaml", "loras: ['${model.family}/sks.safetensors']\n")
-    assert project.load().loras == {"l": ("flux2/sks.safetensors",)}
+    assert project.load().files("m", "l", "p") == ("flux2/sks.safetensors",)
 
 
 def test_a_lora_without_a_trigger_word_gives_an_empty_one_and_a_warning(project):

@@ -1,8 +1,13 @@
 """conf/ in, requests out: names, defaults, precedence, trigger words, sizes, seeds."""
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
 from darkroom.request import Lora
+
+NAMES = ("m", "l", "p")
 
 
 def requests(experiment, model="m", lora="l", prompts="p"):
@@ -66,7 +71,7 @@ def test_neg_is_never_substituted_and_warned_of_when_unused(project):
     assert used.neg == "no [trigger]"
     assert used.warnings == ("[trigger] in neg stays as it is: it is replaced in prompts only",)
     assert unused.neg == "blurry"
-    assert unused.warnings == ("neg is not used: it needs a guidance_scale above 1, got 1.0",)
+    assert unused.warnings == ("neg is not used: it needs classifier-free guidance, got guidance_scale 1.0",)
 
 
 def test_sizes_are_floored_to_the_divisor_and_recorded_both_ways(project):
@@ -171,7 +176,7 @@ def test_a_combination_without_a_point_is_no_combination(project):
     )
     experiment = project.load()
     assert [c.lora for c in experiment.combinations] == ["l"]
-    assert experiment.loras == {"l": ("sks.safetensors",)}
+    assert experiment.files(*NAMES) == ("sks.safetensors",)
 
 
 def test_values_that_read_alike_in_a_file_name_are_numbered(project):
@@ -199,7 +204,71 @@ def test_a_text_file_gives_a_prompt_a_line(project):
 def test_a_distilled_model_warns_of_guidance(project):
     project.write("conf/model/m.yaml", "family: flux2\ndistilled: true\ncheckpoint: {repo: someone/klein}\n")
     project.write("conf/prompts/p.yaml", "prompts: [a, {prompt: b, guidance_scale: 1.0}]\n")
-    assert [r.warnings for r in requests(project.load())] == [
-        ("guidance_scale 4.0 on a distilled model: it is made for 1.0",),
-        (),
-    ]
+    strong, plain = requests(project.load())
+    assert strong.warnings == (
+        "guidance_scale 4.0 on a distilled model, which is made for 1.0: classifier-free guidance runs, "
+        "as in the trainer",
+    )
+    assert (strong.uses_neg, plain.uses_neg, plain.warnings) == (True, False, ())
+    assert plain.not_comparable == ("the model is distilled, and the trainer previews what it trains",)
+    assert requests(project.load("+model.imported=true"))[0].not_comparable == ()
+
+
+def test_diffusers_runs_no_guidance_on_a_distilled_model(project):
+    project.write("conf/model/m.yaml", "family: flux2\ndistilled: true\ncheckpoint: {repo: someone/klein}\n")
+    first, _ = requests(project.load("+model.schedule=diffusers"))
+    assert (first.guidance, first.uses_neg) == ("none", False)
+    assert first.warnings == ("guidance_scale 4.0 has no effect: diffusers ignores it for a distilled model",)
+    assert first.not_comparable[1] == "schedule: diffusers"
+
+
+def test_embedded_guidance_has_no_negative_prompt_and_says_so(project):
+    project.write("conf/model/m.yaml", "family: flux2\nguidance: embedded\ncheckpoint: {repo: someone/dev}\n")
+    project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, neg: blurry}]\n")
+    (request,) = requests(project.load())
+    assert (request.uses_neg, request.texts) == (False, ("a",))
+    assert request.warnings == ("neg is not used: this model has its guidance embedded, and no negative side",)
+
+
+@pytest.mark.parametrize(
+    ("model", "strengths", "regime", "reason"),
+    [
+        ("", "", "merged", "auto: the base is not quantised, and the set has one network_multiplier"),
+        ("", "network_multiplier: 0.5", "live", "auto: the set has several network_multipliers (0.5, 1.0)"),
+        ("quantize: {transformer: qfloat8}", "", "live", "auto: the base is quantised (qfloat8)"),
+        ("lora_merge: merged_in_dtype", "network_multiplier: 0.5", "merged_in_dtype", "asked for"),
+    ],
+)
+def test_adapters_are_merged_or_live_as_in_the_trainer(project, model, strengths, regime, reason):
+    project.write("conf/model/m.yaml", f"family: flux2\ncheckpoint: {{repo: someone/klein}}\n{model}\n")
+    project.write("conf/prompts/p.yaml", f"prompts: [a, {{prompt: b, {strengths}}}]\n")
+    assert {(r.lora_merge, r.lora_merge_reason) for r in requests(project.load())} == {(regime, reason)}
+
+
+def test_an_axis_of_strengths_is_one_sample_list_a_value(project):
+    experiment = project.load("+matrix.network_multiplier=[0.5, 1.0]")
+    assert {r.lora_merge for r in requests(experiment)} == {"merged"}
+
+
+def test_reference_images_in_the_trainers_order(project):
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        Image.new("RGB", (64, 80)).save(name)
+    project.write(
+        "conf/prompts/p.yaml",
+        "defaults: {ctrl_img_3: d.png}\n"
+        "prompts:\n  - {prompt: edit, ctrl_img: a.png, ctrl_img_1: b.png, ctrl_img_2: c.png}\n"
+        "  - {prompt: edit, ctrl_img_1: b.png}\n",
+    )
+    both, second = requests(project.load())
+    assert [image.path for image in both.ctrl_images] == ["a.png", "c.png", "d.png"]
+    assert both.warnings == ("ctrl_img_1 b.png is not used: ctrl_img goes before it, as in the trainer",)
+    assert [image.path for image in second.ctrl_images] == ["b.png", "d.png"]
+    assert project.load().files(*NAMES) == ("a.png", "b.png", "c.png", "d.png", "sks.safetensors")
+
+
+def test_an_encoded_prompt_asks_for_no_text(project):
+    save_file({"prompt_embeds": np.zeros((1, 512, 96), np.float32)}, "e.safetensors")
+    project.write("conf/prompts/p.yaml", "prompts: [{prompt_embeds: e.safetensors, guidance_scale: 1.0}]\n")
+    (request,) = requests(project.load())
+    assert (request.prompt, request.prompt_embeds, request.texts) == ("", "e.safetensors", ())
+    assert project.load().texts("m") == ()

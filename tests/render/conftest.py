@@ -1,6 +1,5 @@
 """A tiny klein in both layouts, requests, adapters, and what this machine's arithmetic can be compared with."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
 )
 from safetensors.torch import load_file
-from torch.nn.functional import conv2d, group_norm, linear, scaled_dot_product_attention
+from tests.canary import canary
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.render.base_model import Base
@@ -25,28 +24,6 @@ PARITY = Path(__file__).parents[1] / "data" / "parity"
 GOLDEN = PARITY / "golden"
 TRAINER_CANARY = json.loads((GOLDEN / "cases.json").read_text())["trainer_canary"]
 CPU = torch.device("cpu")
-
-
-def canary() -> str:
-    """16 hex digits over operations whose rounding differs between processors; equal means goldens are met exactly."""
-    digest = hashlib.sha256()
-    for dtype in (torch.float32, torch.bfloat16):
-        generator = torch.Generator().manual_seed(0)
-
-        def draw(*shape: int, generator: torch.Generator = generator, dtype: torch.dtype = dtype) -> torch.Tensor:
-            return torch.randn(*shape, generator=generator).to(dtype)
-
-        results = (
-            linear(draw(528, 96), draw(864, 96)),
-            linear(draw(1, 256), draw(96, 256), draw(96)),
-            conv2d(draw(1, 32, 48, 40), draw(64, 32, 3, 3), draw(64), padding=1),
-            scaled_dot_product_attention(draw(1, 3, 528, 32), draw(1, 3, 528, 32), draw(1, 3, 528, 32)),
-            group_norm(draw(1, 64, 24, 24), 32),
-            torch.softmax(draw(64, 512), -1),
-        )
-        for result in results:
-            digest.update(result.float().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     if ours == TRAINER_CANARY:
         said = "bit for bit with the trainer's goldens"
-    elif (GOLDEN / ours).is_dir():
+    elif ours in json.loads((GOLDEN / "hashes.json").read_text()):
         said = "bit for bit with this processor's goldens, and with the trainer's within rel 1e-5 (fp32), 2e-2 (bf16)"
     else:
         said = "with the trainer's goldens within rel 1e-5 (fp32), 2e-2 (bf16): this processor rounds differently"
@@ -128,18 +105,26 @@ _REQUEST: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def klein() -> Checkpoint:
     """The tiny klein as single files in ai-toolkit's naming."""
-    return Checkpoint(
-        name="tiny_klein",
-        revision=None,
-        transformer=_component("flux-2-klein-base-4b.safetensors", SINGLE_FILE),
-        vae=_component("ae.safetensors", SINGLE_FILE),
-        text_encoder=_component("qwen3", DIFFUSERS),
-        tokenizer=_component("qwen3", DIFFUSERS),
+    return checkpoint(
+        transformer=_single("klein/flux-2-klein-base-4b.safetensors"),
+        vae=_single("klein/ae.safetensors"),
+        text_encoder=Component(str(PARITY / "klein" / "qwen3"), DIFFUSERS, digest=""),
+        tokenizer=Component(str(PARITY / "klein" / "qwen3"), DIFFUSERS, digest=""),
     )
 
 
-def _component(name: str, layout: str) -> Component:
-    return Component(str(PARITY / "klein" / name), layout, digest="")
+@pytest.fixture(scope="session")
+def dev() -> Checkpoint:
+    """A tiny guidance-embedded FLUX.2 with klein's VAE; its prompts come encoded."""
+    return checkpoint(transformer=_single("dev/flux2-dev.safetensors"), vae=_single("klein/ae.safetensors"))
+
+
+def checkpoint(**components: Component) -> Checkpoint:
+    return Checkpoint("tiny", None, components)
+
+
+def _single(name: str) -> Component:
+    return Component(str(PARITY / name), SINGLE_FILE, digest="")
 
 
 @pytest.fixture(scope="session")
@@ -155,7 +140,7 @@ def klein_folder(klein: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
         axes_dims_rope=(8, 8, 8, 8),
         guidance_embeds=False,
     ).to(torch.bfloat16)
-    stored = load_file(klein.transformer.path)
+    stored = load_file(klein["transformer"].path)
     transformer.load_state_dict(convert_flux2_transformer_checkpoint_to_diffusers(stored), strict=True)
     transformer.save_pretrained(root / "transformer")
     vae = AutoencoderKLFlux2(
@@ -164,14 +149,14 @@ def klein_folder(klein: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
     )
-    stored = load_file(klein.vae.path)
+    stored = load_file(klein["vae"].path)
     moved = {key.replace("encoder.quant", "quant").replace("decoder.post", "post"): stored[key] for key in stored}
     converted = convert_ldm_vae_checkpoint(moved, vae.config)
     converted |= {key: tensor for key, tensor in moved.items() if key.startswith("bn.")}
     vae.load_state_dict(converted, strict=True)
     vae.save_pretrained(root / "vae")
     parts = {part: Component(str(root / part), DIFFUSERS, "") for part in ("transformer", "vae")}
-    return Checkpoint("tiny_klein", None, parts["transformer"], parts["vae"], klein.text_encoder, klein.tokenizer)
+    return Checkpoint("tiny", None, {**klein.components, **parts})
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import AdapterError, CheckpointError, ConfigError
 from darkroom.render.adapter_file import Adapter, read_adapter
-from darkroom.render.adapters import MergedStack
 from darkroom.render.base_model import Base
 from darkroom.render.families import flux2
+from darkroom.render.merged_adapters import MergedStack
 from darkroom.request import Request
 
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from darkroom.review.thumbnail import thumbnail
 
 REQUEST = Request.from_json(json.loads((Path(__file__).parents[1] / "data/record/request.json").read_text()))
 ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
-COST = Cost(4711, "b41f", 3.0, 0.5, 2.0, 0.5, 0.25, None, "2026-01-02T03:04:05Z")
+COST = Cost(4711, "b41f", 3.0, 0.5, 2.0, 0.5, 0.25, None, "resident", "fits", "2026-01-02T03:04:05Z")
 HOSTILE = (
     "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028" + " long" * 400
 )

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from darkroom.image_file import write_image
 from darkroom.record import COLUMNS, Environment, LoraUse, embedded_record
-from darkroom.request import Request
+from darkroom.request import ReferenceImage, Request
 from darkroom.review.show import GROUPS, as_conf, show
 
 REQUEST = Request.from_json(json.loads((Path(__file__).parents[1] / "data/record/request.json").read_text()))
@@ -75,7 +75,7 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
     }
     for comment in (
         "#        matrix: {model: [demo], lora: [anna], prompts: [again]}",
-        "#        model: {dtype: bfloat16, schedule: aitk, numerics: exact, guidance: cfg, max_sequence_length: 512, "
+        "#        model: {dtype: bfloat16, schedule: aitk, numerics: exact, max_sequence_length: 512, "
         "text_encoder_cast: false, lora_merge: merged}",
         "#        output: {format: png}",
         "#   3. snakemake --cores 1 --config experiment=again",
@@ -86,7 +86,9 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
 
 
 def test_as_conf_knows_the_strength_wherever_it_came_from_and_names_reference_images(tmp_path):
-    entry = yaml.safe_load(as_conf(picture(tmp_path, axes=(), ctrl_images=("a.png", "b.png"))))["prompts"][0]
+    entry = yaml.safe_load(
+        as_conf(picture(tmp_path, axes=(), ctrl_images=(ReferenceImage("a.png"), ReferenceImage("b.png"))))
+    )["prompts"][0]
     assert entry["network_multiplier"] == 0.5
     assert (entry["ctrl_img_1"], entry["ctrl_img_2"]) == ("a.png", "b.png")
 

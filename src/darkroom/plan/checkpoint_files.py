@@ -1,130 +1,139 @@
-"""Finds a base model's files, locally or on the hub, and takes their digests. Loads no tensor.
+"""Finds a base model's files, here and on the hub, and takes their digests. Loads no tensor.
 
-A component is a folder in diffusers (or transformers) layout, or one .safetensors file in BFL / ai-toolkit naming
-that replaces it. Hub repositories are fetched into the hub's own cache, at the commit that `revision` names.
+Of each repository of the hub only what loading reads is fetched, into the hub's own cache, at one commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom.checkpoint import (
     DIFFUSERS,
+    LAYOUT_OF_ENDING,
     READ_ENDINGS,
-    SINGLE_FILE,
+    TOKENIZER,
     Checkpoint,
     Component,
     component_digest,
     files_read,
-    weight_files,
 )
 from darkroom.errors import CheckpointError, DarkroomError, raise_together
+from darkroom.plan.hub import download_command, fetch
+from darkroom.plan.places import Here, OnHub, Place, component_folder, components, key_of, place_of, section_faults
+from darkroom.plan.presence import component_faults
 from darkroom.plan.schema import CheckpointSource
 from darkroom.store import Store
-from darkroom.weight_file import read_header
 
-_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # without one, transformers builds an empty one
-COMPONENTS = ("transformer", "vae", "text_encoder", "tokenizer")
+_Pinned = tuple[str, str | None]  # a repository of the hub and its revision
+
+# Never consolidated.safetensors: Mistral's repositories hold the same 48 GB once more under that name.
+_WEIGHTS = {
+    "transformer": ("diffusion_pytorch_model*.safetensors",),
+    "vae": ("diffusion_pytorch_model*.safetensors",),
+    "text_encoder": ("model*.safetensors",),
+    "tokenizer": (),
+}
 
 
-def find_checkpoint(source: CheckpointSource, where: str, store: Store) -> Checkpoint:
+def find_checkpoint(source: CheckpointSource, where: str, store: Store, needs_text: bool) -> Checkpoint:
     """Resolve conf's `checkpoint:` section to files with digests; CheckpointError, all problems together.
 
-    `where` names the conf file for messages.
+    `where` names the conf file for messages. Without texts to encode, nothing that encodes them is looked for.
     """
-    root, revision = _root(source, where)
-    encoder = None
-    if source.text_encoder:
-        encoder = _local_or_hub(
-            source.text_encoder, None, f"{where}: checkpoint.text_encoder", [f"*{ending}" for ending in READ_ENDINGS]
-        )
-    problems: list[DarkroomError] = []
-    parts: dict[str, Component] = {}
-    for part, path in _component_paths(source, root, encoder).items():
-        try:
-            parts[part] = _component(path, store, needs_weights=part != "tokenizer")
-        except CheckpointError as error:
-            problems.append(CheckpointError(f"{where}: checkpoint, {part}: {error}"))
-    raise_together(problems)
-    return Checkpoint(name=source.repo, revision=revision, **parts)
+    lookup = _Lookup(source, where)
+    places = lookup.places(components(needs_text))
+    snapshots = lookup.snapshots(places)
+    found = lookup.components(places, snapshots, store)
+    raise_together(lookup.problems)
+    repo = snapshots.get((source.repo, source.revision))
+    return Checkpoint(source.repo, repo.name if repo else None, found)
 
 
-def local_files(source: CheckpointSource) -> list[Path]:
+def local_files(source: CheckpointSource, needs_text: bool) -> list[Path]:
     """The files here that the model is read from, in a stable order; none of what lies on the hub."""
-    encoder = Path(source.text_encoder) if source.text_encoder else None
-    paths = _component_paths(source, Path(source.repo), encoder).values()
-    return [file for path in paths for file in (files_read(path) if path.is_dir() else [path]) if file.is_file()]
-
-
-def _component_paths(source: CheckpointSource, root: Path, encoder: Path | None) -> dict[str, Path]:
-    """Where each component lies: below the root, unless conf/ names another place for it."""
-    encoder = encoder or root / "text_encoder"
-    inside = (encoder / "tokenizer.json").is_file()
-    return {
-        "transformer": Path(source.transformer or root / "transformer"),
-        "vae": Path(source.vae or root / "vae"),
-        "text_encoder": encoder,
-        "tokenizer": encoder if inside else encoder.parent / "tokenizer",
-    }
-
-
-def _root(source: CheckpointSource, where: str) -> tuple[Path, str | None]:
-    replaced = {"transformer": source.transformer, "vae": source.vae, "text_encoder": source.text_encoder}
-    needed = [part for part in COMPONENTS if not replaced.get(part)]
-    patterns = [f"{part}/*{ending}" for part in needed for ending in READ_ENDINGS]
-    folder = _local_or_hub(source.repo, source.revision, f"{where}: checkpoint.repo", patterns)
-    # The hub's cache names a snapshot's folder by its commit.
-    return folder, None if folder == Path(source.repo) else folder.name
-
-
-def _local_or_hub(name: str, revision: str | None, where: str, patterns: list[str]) -> Path:
-    return Path(name) if Path(name).is_dir() else _download(name, revision, where, patterns)
-
-
-def _download(name: str, revision: str | None, where: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download  # 0.15 s, and most checkpoints are local by now
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except GatedRepoError as error:
-        raise CheckpointError(
-            f"{where}: {name} is gated: accept its licence on the hub with your account, then set HF_TOKEN"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"{where}: {name} is neither a folder here nor a repository that the hub shows you"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:  # LocalEntryNotFoundError is an OSError
-        raise CheckpointError(
-            f"{where}: {name} is no folder here, and the hub cannot be reached ({type(error).__name__}); "
-            "name a local folder or download it while online"
-        ) from error
-
-
-def _component(path: Path, store: Store, *, needs_weights: bool) -> Component:
-    if path.suffix == ".safetensors":
-        read_header(path)
-        return Component(str(path), SINGLE_FILE, store.sha256(path))
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: no such folder")
-    weights = weight_files(path)
-    if needs_weights and not (weights and (path / "config.json").is_file()):
-        raise CheckpointError(f"{path}: expected config.json and .safetensors files in it, got {_listing(path)}")
-    _check_each(weights, read_header)
-    if not needs_weights and not any(all((path / name).is_file() for name in names) for names in _TOKENIZERS):
-        raise CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, got {_listing(path)}")
-    return Component(str(path), DIFFUSERS, component_digest(path, store.sha256))
-
-
-def _check_each(files: list[Path], check: Callable[[Path], object]) -> None:
-    problems: list[DarkroomError] = []
-    for file in files:
+    found: list[Path] = []
+    for part in components(needs_text):
         try:
-            check(file)
-        except CheckpointError as error:
-            problems.append(error)
-    raise_together(problems)
+            place = place_of(source, part)
+        except CheckpointError:  # told by presence.py, before anything asks for files
+            continue
+        if isinstance(place, Here):
+            found += files_read(place.path, _layout(place.path, part))
+    return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-def _listing(folder: Path) -> str:
-    return ", ".join(sorted(file.name for file in folder.iterdir())[:5]) or "nothing"
+class _Lookup:
+    """One search for a base model, with the problems met so far."""
+
+    def __init__(self, source: CheckpointSource, where: str) -> None:
+        self._source, self._where = source, where
+        self.problems: list[DarkroomError] = []
+        for key, fault in section_faults(source):
+            self._note(key, fault)
+
+    def places(self, parts: tuple[str, ...]) -> dict[str, Place]:
+        found: dict[str, Place] = {}
+        for part in parts:
+            try:
+                found[part] = place_of(self._source, part)
+            except CheckpointError as error:
+                self._note(key_of(self._source, part), error)
+        return found
+
+    def snapshots(self, places: Mapping[str, Place]) -> dict[_Pinned, Path]:
+        """The folder of each repository's snapshot; each is asked for once, with the patterns of all its components."""
+        wanted: dict[_Pinned, dict[str, OnHub]] = {}
+        for part, place in places.items():
+            if isinstance(place, OnHub):
+                wanted.setdefault((place.repo, place.revision), {})[part] = place
+        found: dict[_Pinned, Path] = {}
+        for pinned, parts in wanted.items():
+            patterns = [pattern for part, place in parts.items() for pattern in _patterns(place, part)]
+            try:
+                found[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
+            except CheckpointError as error:
+                self._note(key_of(self._source, next(iter(parts))), error)
+        return found
+
+    def components(
+        self, places: Mapping[str, Place], snapshots: Mapping[_Pinned, Path], store: Store
+    ) -> dict[str, Component]:
+        found: dict[str, Component] = {}
+        for part, place in places.items():
+            if isinstance(place, Here):
+                path, commit, advice = place.path, None, ""
+            elif snapshot := snapshots.get((place.repo, place.revision)):
+                path, commit = _inside(snapshot, place, part), snapshot.name
+                command = download_command(place.repo, commit, _patterns(place, part))
+                advice = f"; if {place.repo} has it, this completes the download: {command}"
+            else:
+                continue  # its repository is among the problems
+            faults = list(component_faults(path, part))
+            for fault in faults:
+                self._note(key_of(self._source, part), f"{fault}{advice}")
+            if not faults:
+                layout = _layout(path, part)
+                digest = component_digest(path, layout, store.sha256)
+                found[part] = Component(str(path), layout, digest, place.written, commit)
+        return found
+
+    def _note(self, key: str, fault: object) -> None:
+        self.problems.append(CheckpointError(f"{self._where}: checkpoint.{key}: {fault}"))
+
+
+def _layout(path: Path, part: str) -> str:
+    folder = TOKENIZER if part == "tokenizer" else DIFFUSERS
+    return folder if path.is_dir() else LAYOUT_OF_ENDING.get(path.suffix.lower(), folder)
+
+
+def _inside(snapshot: Path, place: OnHub, part: str) -> Path:
+    return component_folder(snapshot, part) if place.path is None else snapshot / place.path
+
+
+def _patterns(place: OnHub, part: str) -> list[str]:
+    """The files of a repository that loading the component reads, as fnmatch patterns (`*` goes across `/`)."""
+    described = [f"*{ending}" for ending in READ_ENDINGS]
+    if place.path is None:
+        return [*described, *(f"{folder}{name}" for name in _WEIGHTS[part] for folder in ("", f"{part}/"))]
+    if Path(place.path).suffix.lower() in LAYOUT_OF_ENDING:
+        return [place.path]
+    return [f"{place.path}/{name}" for name in (*described, *_WEIGHTS[part])]

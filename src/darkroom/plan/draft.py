@@ -4,18 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.request import Lora, Request
+from darkroom.errors import DarkroomError, ImageError, raise_together
+from darkroom.reference_image import read_reference
+from darkroom.request import Request
 from darkroom.store import Store, read_json, write_json
 
 
 def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
     """The request with the digests of every file that its pixels depend on."""
+    embeds = request.prompt_embeds
     return replace(
         request,
         checkpoint_revision=checkpoint.revision,
         checkpoint_digest=checkpoint.digest,
         text_encoder_digest=checkpoint.text_encoder_digest,
-        loras=tuple(_complete_lora(lora, store) for lora in request.loras),
+        prompt_embeds_sha256=store.sha256(Path(embeds)) if embeds else None,
+        ctrl_images=tuple(replace(image, sha256=store.sha256(Path(image.path))) for image in request.ctrl_images),
+        loras=tuple(replace(lora, sha256=store.sha256(Path(lora.path))) for lora in request.loras),
     )
 
 
@@ -23,11 +28,20 @@ def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Stor
     """draft + checkpoint → requests, one combination."""
     combination = read_json(draft)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
-    requests = [complete(Request.from_json(values), checkpoint, store) for values in combination["requests"]]
+    asked = [Request.from_json(values) for values in combination["requests"]]
+    _check_images({image.path for request in asked for image in request.ctrl_images})
+    requests = [complete(request, checkpoint, store) for request in asked]
     ids = [request.request_id for request in requests]
     shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]
     write_json(output, {**combination, "requests": shown})
 
 
-def _complete_lora(lora: Lora, store: Store) -> Lora:
-    return replace(lora, sha256=store.sha256(Path(lora.path)))
+def _check_images(paths: set[str]) -> None:
+    """Read each image whole: a header that was well at the start says nothing about the rest."""
+    problems: list[DarkroomError] = []
+    for path in sorted(paths):
+        try:
+            read_reference(path)
+        except ImageError as error:
+            problems.append(error)
+    raise_together(problems)

@@ -5,16 +5,18 @@ Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from darkroom.checkpoint import RENDERING
 from darkroom.errors import ConfigError, raise_together
 from darkroom.plan.compose import Conf
 from darkroom.plan.matrix import Matrix, read_matrix
 from darkroom.plan.options import Options, mentions_trigger_word
+from darkroom.plan.origin import Origin
 from darkroom.plan.presence import missing_loras, missing_weights
 from darkroom.plan.prompts import Picture, pictures
 from darkroom.plan.reader import read
@@ -43,7 +45,6 @@ class Experiment:
     output: Output
     combinations: tuple[Combination, ...]
     models: Mapping[str, Model]
-    loras: Mapping[str, tuple[str, ...]]  # paths of the files of each stack
 
     @property
     def images(self) -> int:
@@ -66,9 +67,17 @@ class Experiment:
         """Over `texts` and everything in conf/ that can change their embeddings."""
         choice = self.models[model]
         source = asdict(choice.checkpoint)
-        encoder = {key: source[key] for key in ("repo", "revision", "text_encoder")}
+        encoder = {key: value for key, value in source.items() if key not in RENDERING}
         computing = [choice.family, choice.dtype, choice.text_encoder_cast, choice.max_sequence_length]
         return _digest([NUMERICS_REVISION, encoder, computing, choice.quantize.text_encoder, self.texts(model)])
+
+    def files(self, model: str, lora: str, prompts: str) -> tuple[str, ...]:
+        """The files, besides the base model's, that a combination's pixels depend on: adapters, images, embeddings."""
+        return self._files[model, lora, prompts]
+
+    @cached_property
+    def _files(self) -> dict[Names, tuple[str, ...]]:
+        return {names: _files(combination.requests) for names, combination in self._by_names.items()}
 
     @cached_property
     def _by_names(self) -> dict[Names, Combination]:
@@ -97,9 +106,10 @@ def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[st
     matrix = read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""), problems)
     plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems)
     combinations = plan.combinations()
+    plan.look_for_weights(combinations)
     raise_together(problems)
     assert output  # otherwise there was a problem
-    return Experiment(name, output, combinations, plan.models, plan.loras)
+    return Experiment(name, output, combinations, plan.models)
 
 
 class _Plan:
@@ -109,7 +119,7 @@ class _Plan:
         self._experiment, self._matrix, self._options, self._problems = experiment, matrix, options, problems
         self._pictures: dict[tuple[str, ...], list[Picture]] = {}
         self.models: dict[str, Model] = {}
-        self.loras: dict[str, tuple[str, ...]] = {}
+        self._loras: dict[str, tuple[str, ...]] = {}
 
     def combinations(self) -> tuple[Combination, ...]:
         """Those without a problem; each problem once."""
@@ -126,20 +136,28 @@ class _Plan:
             made.append(Combination(*names, requests))
         return tuple(made)
 
+    def look_for_weights(self, made: Sequence[Combination]) -> None:
+        """A problem for each base model whose files are not there; a text encoder is needed where there are texts."""
+        for name, model in self.models.items():
+            requests = [request for c in made if c.model == name for request in c.requests]
+            needs_text = not requests or any(request.texts for request in requests)
+            origin = self._options.option("model", name).origin
+            self._problems += missing_weights(model.checkpoint, origin, needs_text)
+
     def _model(self, name: str) -> Model | None:
         model = self._options.model(name)
         if model and name not in self.models:
             self.models[name] = model
-            self._problems += missing_weights(model.checkpoint, self._options.option("model", name).origin)
+            self._problems += _contradictions(model, self._options.option("model", name).origin)
         return model
 
     def _stack(self, model: str, name: str) -> LoraStack | None:
         stack = self._options.lora(model, name)
         if stack:
-            known = self.loras.get(name, ())
+            known = self._loras.get(name, ())
             new = [path for path in (lora.path for lora in stack.loras) if path not in known]
-            if new or name not in self.loras:
-                self.loras[name] = (*known, *new)
+            if new or name not in self._loras:
+                self._loras[name] = (*known, *new)
                 self._problems += missing_loras(stack, self._options.option("lora", name).origin)
         return stack
 
@@ -157,6 +175,21 @@ class _Plan:
         if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names[2])):
             return ()
         return (f"${{lora.trigger_word}} is empty: LoRA {names[1]} has no trigger_word",)
+
+
+def _contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:
+    if model.quantize.transformer is not None and model.lora_merge in ("merged", "merged_in_dtype"):
+        yield ConfigError(
+            f"{origin.at('lora_merge')}: {model.lora_merge} needs a base in full precision, but quantize.transformer "
+            f"is {model.quantize.transformer}; expected auto or live"
+        )
+
+
+def _files(requests: Sequence[Request]) -> tuple[str, ...]:
+    paths = {lora.path for request in requests for lora in request.loras}
+    paths |= {image.path for request in requests for image in request.ctrl_images}
+    paths |= {request.prompt_embeds for request in requests if request.prompt_embeds}
+    return tuple(sorted(paths))
 
 
 def _digest(value: Any) -> str:

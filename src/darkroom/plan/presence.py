@@ -1,65 +1,108 @@
-"""Are the weight files that conf/ names there, and whole? Reads headers only; knows not what the weights are for."""
+"""Are the files that conf/ names there, and whole? Reads headers only; knows not what the weights are for."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from darkroom.checkpoint import weight_files
+from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.demo_folder import is_in_demo_folder
-from darkroom.errors import CheckpointError, ConfigError
+from darkroom.errors import CheckpointError, ConfigError, DarkroomError
 from darkroom.plan.origin import Origin
+from darkroom.plan.places import (
+    KNOWN_TOKENIZERS,
+    PICKLES,
+    OnHub,
+    components,
+    holds_tokenizer,
+    key_of,
+    place_of,
+    section_faults,
+)
 from darkroom.plan.schema import CheckpointSource, LoraStack
 from darkroom.weight_file import read_header
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_LISTED = 5  # files of a folder that a message names
 
 
 def missing_loras(stack: LoraStack, origin: Origin) -> Iterator[ConfigError]:
     """A sentence for each file of the stack that is missing or not a whole .safetensors file."""
     for number, lora in enumerate(stack.loras):
-        yield from _file_faults(lora.path, origin.at(f"loras[{number}].path"))
+        if not is_in_demo_folder(lora.path):
+            yield from _told_of(_file_faults(Path(lora.path)), origin.at(f"loras[{number}].path"))
 
 
-def missing_weights(source: CheckpointSource, origin: Origin) -> Iterator[ConfigError]:
-    """A sentence for each local folder or file of a base model that is missing or not whole; hub ids are not opened."""
-    yield from _folder_faults(source.repo, origin.at("checkpoint.repo"), components=_needed(source))
-    if source.text_encoder is not None:
-        yield from _folder_faults(source.text_encoder, origin.at("checkpoint.text_encoder"), components=())
-    for key, file in (("transformer", source.transformer), ("vae", source.vae)):
-        if file is not None:
-            yield from _file_faults(file, origin.at(f"checkpoint.{key}"))
+def missing_weights(source: CheckpointSource, origin: Origin, needs_text: bool) -> Iterator[ConfigError]:
+    """A sentence for all that can be said of a base model without a network; what lies on the hub is not looked at."""
+    for key, fault in section_faults(source):
+        yield ConfigError(f"{origin.at(f'checkpoint.{key}')}: {fault}")
+    for part in components(needs_text):
+        where = origin.at(f"checkpoint.{key_of(source, part)}")
+        try:
+            place = place_of(source, part)
+        except CheckpointError as error:
+            yield ConfigError(f"{where}: {error}")
+            continue
+        if not isinstance(place, OnHub) and not is_in_demo_folder(str(place.path)):
+            yield from _told_of(component_faults(place.path, part), where)
 
 
-def is_hub_id(repo: str) -> bool:
-    """True for `organisation/name` where no such folder is."""
-    return not Path(repo).is_dir() and _HUB_ID.fullmatch(repo) is not None
+def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
+    """What is missing or broken of a component that lies here: a file, or a folder."""
+    if path.is_file():
+        yield from _file_faults(path)
+    elif path.suffix.lower() in LAYOUT_OF_ENDING and not path.is_dir():
+        yield CheckpointError(f"{path}: no such file")
+    elif not path.is_dir():
+        yield CheckpointError(f"{path}: no such folder{_tokenizer_advice(part)}")
+    elif part == "tokenizer":
+        if not holds_tokenizer(path):
+            found = f"got {_listing(path)}{_tokenizer_advice(part)}"
+            yield CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, {found}")
+    else:
+        yield from _folder_faults(path)
 
 
-def _needed(source: CheckpointSource) -> tuple[str, ...]:
-    replaced = {"transformer": source.transformer, "vae": source.vae, "text_encoder": source.text_encoder}
-    return tuple(component for component, other in replaced.items() if other is None)
+def _told_of(faults: Iterator[DarkroomError], where: str) -> Iterator[ConfigError]:
+    for fault in faults:
+        yield ConfigError(f"{where}: {fault}")
 
 
-def _folder_faults(folder: str, place: str, components: tuple[str, ...]) -> Iterator[ConfigError]:
-    if is_in_demo_folder(folder) or is_hub_id(folder):
-        return
-    if not Path(folder).is_dir():
-        yield ConfigError(f"{place}: {folder}: neither a folder nor a hub id such as organisation/name")
-        return
-    for part in (Path(folder, component) for component in components) if components else (Path(folder),):
-        files = weight_files(part)
-        if not files:
-            yield ConfigError(f"{place}: {part}: expected .safetensors files there (diffusers layout)")
-        for file in files:
-            yield from _file_faults(str(file), place)
-
-
-def _file_faults(path: str, place: str) -> Iterator[ConfigError]:
-    if is_in_demo_folder(path):
-        return
+def _folder_faults(path: Path) -> Iterator[DarkroomError]:
     try:
-        read_header(path)
+        files = weight_files(path)
     except CheckpointError as error:
-        yield ConfigError(f"{place}: {error}")
+        yield error
+        return
+    if not files or not (path / "config.json").is_file():
+        pickles = [file.name for file in sorted(path.iterdir()) if file.suffix in PICKLES]
+        advice = f"; {pickles[0]} is a pickle, which can run code when it is read: convert it" if pickles else ""
+        expected = "config.json and model.safetensors or diffusion_pytorch_model.safetensors"
+        yield CheckpointError(f"{path}: expected {expected} (or their index), got {_listing(path)}{advice}")
+    for file in files:
+        yield from _file_faults(file)
+
+
+def _file_faults(path: Path) -> Iterator[DarkroomError]:
+    try:
+        if LAYOUT_OF_ENDING.get(path.suffix.lower()) == GGUF:
+            _check_gguf(path)
+        else:
+            read_header(path)
+    except CheckpointError as error:
+        yield error
     except OSError as error:
-        yield ConfigError(f"{place}: {path}: {error.strerror}")
+        yield CheckpointError(f"{path}: {error.strerror}")
+
+
+def _check_gguf(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start != b"GGUF":
+        raise CheckpointError(f"{path}: not a GGUF file: it starts with {start!r}")
+
+
+def _tokenizer_advice(part: str) -> str:
+    return f"; checkpoint.tokenizer can name another: {KNOWN_TOKENIZERS}" if part == "tokenizer" else ""
+
+
+def _listing(folder: Path) -> str:
+    return ", ".join(sorted(file.name for file in folder.iterdir())[:_LISTED]) or "nothing"

@@ -11,6 +11,7 @@ from typing import Any
 
 from darkroom.errors import ConfigError
 from darkroom.plan import sizes
+from darkroom.plan.conditions import REFERENCE_KEYS, Conditions, references
 from darkroom.plan.matrix import Point
 from darkroom.plan.origin import Origin
 from darkroom.plan.reader import read
@@ -32,7 +33,9 @@ class Picture:
     index: int
     point: Point
     image_name: str
-    template: str
+    template: str  # "" where the prompt comes encoded
+    prompt_embeds: str | None
+    ctrl_images: tuple[str, ...]
     own_trigger_word: str | None  # comes before the LoRA's
     set_trigger_word: str | None  # comes after the LoRA's
     neg: str
@@ -66,6 +69,9 @@ def read_sheet(content: Any, origin: Origin, problems: list[ConfigError]) -> She
         problems.append(ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts or a text file"))
     if prompt_set.trigger_word is not None and prompt_set.defaults.trigger_word is not None:
         problems.append(ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already"))
+    for entry in found:
+        if (entry.prompt.prompt is None) == (entry.prompt.prompt_embeds is None):
+            problems.append(ConfigError(f"{entry.place}: expected either prompt or prompt_embeds"))
     levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in found)]
     for level, place in levels:
         if level.aspect_ratio and (level.width or level.height):
@@ -79,28 +85,43 @@ def pictures(
     sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str], problems: list[ConfigError]
 ) -> list[Picture]:
     """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
-    made = []
+    made, conditions = [], Conditions(problems)
     for index, entry in enumerate(sheet.entries):
         for point in points:
             try:
-                made.append(_picture(index, entry, sheet.common, model, point, lot))
+                made.append(_picture(index, entry, sheet.common, model, point, lot, conditions))
             except ConfigError as error:
                 problems.append(error)
     return made
 
 
-def _picture(index: int, entry: Entry, common: PromptSet, model: Model, point: Point, lot: Sequence[str]) -> Picture:
+def _picture(
+    index: int,
+    entry: Entry,
+    common: PromptSet,
+    model: Model,
+    point: Point,
+    lot: Sequence[str],
+    conditions: Conditions,
+) -> Picture:
     defaults = model.defaults
     levels = (point.settings, entry.prompt, common.defaults)
     size_requested, size = _size(levels, model, entry.place)
     seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
     neg = _first("neg", levels, defaults.neg)
     guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
+    ctrl_images, noted = references({key: _first(key, levels) for key in REFERENCE_KEYS})
+    for key, path in ctrl_images.items():
+        noted += conditions.image(path, _place_of(key, point, entry))
+    if entry.prompt.prompt_embeds:
+        conditions.embeds(entry.prompt.prompt_embeds, f"{entry.place}.prompt_embeds")
     return Picture(
         index=index,
         point=point,
         image_name=f"{index:03d}_{seed}{point.label}",
-        template=entry.prompt.prompt,
+        template=entry.prompt.prompt or "",
+        prompt_embeds=entry.prompt.prompt_embeds,
+        ctrl_images=tuple(ctrl_images.values()),
         own_trigger_word=_first("trigger_word", levels[:2]),
         set_trigger_word=_first("trigger_word", (common.defaults, common)),
         neg=neg,
@@ -110,8 +131,15 @@ def _picture(index: int, entry: Entry, common: PromptSet, model: Model, point: P
         sample_steps=_first("sample_steps", levels, defaults.sample_steps),
         guidance_scale=guidance_scale,
         strength=_first("network_multiplier", levels, 1.0),
-        warnings=tuple(_warnings(model, size_requested, size, neg, guidance_scale)),
+        warnings=(*_warnings(model, size_requested, size, neg, guidance_scale), *noted),
     )
+
+
+def _place_of(key: str, point: Point, entry: Entry) -> str:
+    """Which line of conf/ gives a prompt this setting."""
+    if getattr(point.settings, key) is not None:
+        return f"matrix.{key}"
+    return f"{entry.place}.{key}" if getattr(entry.prompt, key) is not None else f"{entry.place} by defaults.{key}"
 
 
 def _first(key: str, levels: Sequence[Settings | PromptSet], otherwise: Any = None) -> Any:
@@ -151,12 +179,25 @@ def _warnings(
             f"size {requested[0]}x{requested[1]} rendered as {size[0]}x{size[1]}: "
             f"sides are floored to a multiple of {model.resolution_divisor}"
         )
-    if neg and guidance_scale <= 1:
-        yield f"neg is not used: it needs a guidance_scale above 1, got {guidance_scale}"
-    if neg and guidance_scale > 1 and "[trigger]" in neg:
+    guidance = guidance_in_effect(model)
+    if neg and guidance == "embedded":
+        yield "neg is not used: this model has its guidance embedded, and no negative side"
+    elif neg and (guidance_scale <= 1 or guidance == "none"):
+        yield f"neg is not used: it needs classifier-free guidance, got guidance_scale {guidance_scale}"
+    elif "[trigger]" in neg:
         yield "[trigger] in neg stays as it is: it is replaced in prompts only"
-    if model.distilled and guidance_scale > 1:
-        yield f"guidance_scale {guidance_scale} on a distilled model: it is made for 1.0"
+    if guidance == "none" and guidance_scale != 1:
+        yield f"guidance_scale {guidance_scale} has no effect: diffusers ignores it for a distilled model"
+    elif model.distilled and guidance_scale > 1:
+        yield (
+            f"guidance_scale {guidance_scale} on a distilled model, which is made for 1.0: classifier-free guidance "
+            "runs, as in the trainer"
+        )
+
+
+def guidance_in_effect(model: Model) -> str:
+    """cfg | embedded | none: diffusers runs no classifier-free guidance on a distilled model, the trainer does."""
+    return "none" if model.distilled and model.schedule == "diffusers" else model.guidance
 
 
 def _lines(name: str, place: str, problems: list[ConfigError]) -> list[Entry]:

@@ -94,9 +94,6 @@ def _not_allowed(allowed: Mapping[str, Any], raw: Any) -> str | None:
     choices = allowed.get("one_of")
     if choices and raw not in choices:
         return f"{raw!r} is not one of: {', '.join(map(str, choices))}"
-    later = allowed.get("not_yet", ())
-    if later is True or raw in later:
-        return f"{raw!r} is not supported yet"
     if "range" in allowed:
         low, high = allowed["range"]
         if not low <= raw <= high:

@@ -1,12 +1,16 @@
 """Config → Requests: one for each image, with everything in effect but the digests. Knows not of files or Hydra."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from darkroom.plan.prompts import Picture
+from darkroom.plan.prompts import Picture, guidance_in_effect
 from darkroom.plan.schema import LoraStack, Model
-from darkroom.request import Lora, Request
+from darkroom.request import Lora, ReferenceImage, Request
 
 _TRIGGER = "[trigger]"
+AUTO = "auto:"  # begins the reason for a lora_merge that conf/ leaves to the trainer's rule
+_Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
 
 def resolve(
@@ -19,10 +23,13 @@ def resolve(
 ) -> tuple[Request, ...]:
     """The requests of one combination. `names`: of model, LoRA and prompt set; `warnings` go into each request."""
     stacks = {strength: _loras(stack, strength) for strength in {picture.strength for picture in pictures}}
+    regimes = _regimes(model, pictures)
     requests = []
     for picture in pictures:
         prompt, trigger_word, unreplaced = _prompt(picture, stack)
         loras = stacks[picture.strength]
+        is_adapted = any(lora.network_multiplier for lora in loras)
+        regime, reason = regimes[picture.point.values] if is_adapted else (None, None)
         requests.append(
             Request(
                 experiment=experiment,
@@ -50,17 +57,52 @@ def resolve(
                 quantize_transformer=model.quantize.transformer,
                 quantize_text_encoder=model.quantize.text_encoder,
                 text_encoder_cast=model.text_encoder_cast,
-                guidance=model.guidance,
+                guidance=guidance_in_effect(model),
                 schedule=model.schedule,
                 numerics=model.numerics,
                 max_sequence_length=model.max_sequence_length,
-                lora_merge=model.lora_merge_in_effect if any(lora.network_multiplier for lora in loras) else None,
+                lora_merge=regime,
+                lora_merge_reason=reason,
                 network_multiplier=picture.strength,
                 loras=loras,
+                ctrl_images=tuple(map(ReferenceImage, picture.ctrl_images)),
+                prompt_embeds=picture.prompt_embeds,
+                not_comparable=tuple(_not_comparable(model, regime)),
                 warnings=(*picture.warnings, *warnings, *unreplaced),
             )
         )
     return tuple(requests)
+
+
+def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[str, str]]:
+    """lora_merge and its reason at each point of the matrix, where a set is what the trainer has as its samples."""
+    strengths: dict[_Axes, set[float]] = defaultdict(set)
+    for picture in pictures:
+        strengths[picture.point.values].add(picture.strength)
+    return {point: _regime(model, found) for point, found in strengths.items()}
+
+
+def _regime(model: Model, strengths: set[float]) -> tuple[str, str]:
+    """The trainer's rule (ai-toolkit's base_model.py and BaseSDTrainProcess.py), unless conf/ names a regime."""
+    if model.lora_merge != "auto":
+        return model.lora_merge, "asked for"
+    if model.quantize.transformer is not None:
+        return "live", f"{AUTO} the base is quantised ({model.quantize.transformer})"
+    if len(strengths) > 1:
+        return "live", f"{AUTO} the set has several network_multipliers ({', '.join(map(str, sorted(strengths)))})"
+    return "merged", f"{AUTO} the base is not quantised, and the set has one network_multiplier"
+
+
+def _not_comparable(model: Model, regime: str | None) -> Iterator[str]:
+    """Why no trainer could have previewed this picture."""
+    if model.distilled and not model.imported:
+        yield "the model is distilled, and the trainer previews what it trains"
+    if model.schedule != "aitk":
+        yield f"schedule: {model.schedule}"
+    if model.numerics != "exact":
+        yield f"numerics: {model.numerics}"
+    if regime == "merged_in_dtype":
+        yield "lora_merge: merged_in_dtype is ai-toolkit-inference's"
 
 
 def _prompt(picture: Picture, stack: LoraStack) -> tuple[str, str | None, tuple[str, ...]]:

@@ -1,8 +1,7 @@
 """The dataclasses that conf/ must satisfy: keys, types, what is allowed, defaults. Knows not where values come from.
 
 Names are those of the ai-toolkit-inference request schema. A key's metadata says what is allowed:
-`range` (lowest, highest), `one_of` (values), `not_yet` (values that a later version will take; True for any but null),
-`aliases` (what YAML makes of an unquoted value).
+`range` (lowest, highest), `one_of` (values), `aliases` (what YAML makes of an unquoted value).
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 
 FAMILIES = ("flux2",)
 AXIS_GROUPS = ("model", "lora", "prompts")
+QTYPES = ("qfloat8", "qint8", "qint4")
 ASPECT_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
 
 
@@ -26,7 +26,6 @@ _SEED = {"range": (-1, 2**63 - 1)}
 _STEPS = {"range": (1, 150)}
 _GUIDANCE = {"range": (0, 20)}
 _MULTIPLIER = {"range": (-2, 2)}
-_LATER: dict[str, Any] = {"not_yet": True}
 
 
 @dataclass
@@ -43,21 +42,28 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointSource:
-    """Where a base model comes from. `repo` and `text_encoder`: hub id or local folder; the others: local files."""
+    """Where a base model comes from. `repo`: hub id, or local folder in diffusers layout; the other parts replace its.
+
+    A part is a local folder or file, `organisation/name` or `organisation/name/file.safetensors` of the hub (both may
+    end in `@revision`), or a bare file name, looked for here, in a local `repo`, below `comfyui_models` (a ComfyUI
+    models/ folder), then in a `repo` of the hub.
+    """
 
     repo: str
     revision: str | None = None
     transformer: str | None = None
     vae: str | None = None
     text_encoder: str | None = None
+    tokenizer: str | None = None
+    comfyui_models: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize:
     """Storage types of linear weights, None for the model's dtype."""
 
-    transformer: str | None = field(default=None, metadata={"one_of": ("qfloat8", "qint8", "qint4"), **_LATER})
-    text_encoder: str | None = field(default=None, metadata={"one_of": ("qfloat8", "qint8", "qint4"), **_LATER})
+    transformer: str | None = field(default=None, metadata={"one_of": QTYPES})
+    text_encoder: str | None = field(default=None, metadata={"one_of": QTYPES})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,25 +85,17 @@ class Model:
     family: str = field(metadata={"one_of": FAMILIES})
     checkpoint: CheckpointSource
     distilled: bool = False
-    guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded"), "not_yet": ("embedded",)})
+    imported: bool = False  # from a training run: the trainer previewed this very model, distilled or not
+    guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded")})
     schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
     resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token
     max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
     dtype: str = field(default="bfloat16", metadata={"one_of": ("bfloat16", "float32")})
     quantize: Quantize = Quantize()
     text_encoder_cast: bool = False
-    lora_merge: str = field(
-        default="auto", metadata={"one_of": ("auto", "merged", "merged_in_dtype", "live"), "not_yet": ("live",)}
-    )
+    lora_merge: str = field(default="auto", metadata={"one_of": ("auto", "merged", "merged_in_dtype", "live")})
     numerics: str = field(default="exact", metadata={"one_of": ("exact", "fast")})
     defaults: ModelDefaults = ModelDefaults()
-
-    @property
-    def lora_merge_in_effect(self) -> str:
-        """`auto` is what the trainer does: merged into a base of full precision, live beside a quantised one."""
-        if self.lora_merge != "auto":
-            return self.lora_merge
-        return "merged" if self.quantize.transformer is None else "live"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,20 +129,20 @@ class Settings:
     sample_steps: int | None = field(default=None, metadata=_STEPS)
     guidance_scale: float | None = field(default=None, metadata=_GUIDANCE)
     network_multiplier: float | None = field(default=None, metadata=_MULTIPLIER)
+    ctrl_img: str | None = None
+    ctrl_img_1: str | None = None
+    ctrl_img_2: str | None = None
+    ctrl_img_3: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Settings):
-    """One prompt of a set; a bare string is the prompt alone."""
+    """One prompt of a set, as text or as a file of its embedding; a bare string is the text alone."""
 
     bare: ClassVar[str] = "prompt"
 
-    prompt: str
-    prompt_embeds: str | None = field(default=None, metadata=_LATER)
-    ctrl_img: str | None = field(default=None, metadata=_LATER)
-    ctrl_img_1: str | None = field(default=None, metadata=_LATER)
-    ctrl_img_2: str | None = field(default=None, metadata=_LATER)
-    ctrl_img_3: str | None = field(default=None, metadata=_LATER)
+    prompt: str | None = None
+    prompt_embeds: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

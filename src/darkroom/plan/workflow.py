@@ -49,11 +49,10 @@ class Workflow:
     def records(self) -> list[str]:
         return [str(self.folder.records(*_names(c))) for c in self.experiment.combinations]
 
-    def loras(self, lora: str) -> tuple[str, ...]:
-        """The files of a LoRA option."""
-        if lora not in self.experiment.loras:
-            stop(ConfigError(f"experiment {self.name} has no LoRA {lora}, so nothing can be made for it"))
-        return tuple(map(_literal, self.experiment.loras[lora]))
+    def files(self, model: str, lora: str, prompts: str) -> tuple[str, ...]:
+        """The adapters, reference images and encoded prompts of a combination."""
+        combination = self._combination(model, lora, prompts)
+        return tuple(map(_literal, self.experiment.files(*_names(combination))))
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
@@ -80,15 +79,17 @@ class Workflow:
 
     def source(self, model: str) -> str:
         """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
-        source = self._checkpoint_source(model)
-        return digest_of([asdict(source), _identities([str(path) for path in local_files(source)])])[:16]
+        source, needs_text = self._checkpoint_source(model), bool(self.experiment.texts(model))
+        return digest_of(
+            [asdict(source), needs_text, _identities([str(path) for path in local_files(source, needs_text)])]
+        )[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
-        source = self._checkpoint_source(model)
+        source, needs_text = self._checkpoint_source(model), bool(self.experiment.texts(model))
         if is_in_demo_folder(source.repo):
             return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
-        return [_literal(str(path)) for path in local_files(source)]
+        return [_literal(str(path)) for path in local_files(source, needs_text)]
 
     def _checkpoint_source(self, model: str) -> CheckpointSource:
         if model not in self.experiment.models:
@@ -124,9 +125,9 @@ class Workflow:
         return {"checkpoint": asdict(source), "request": first.to_json(), "texts": self.experiment.texts(model)}
 
     def _asked(self, combination: Combination) -> str:
-        """Over what conf/ asks of a combination and the LoRA files as they are now."""
-        conf = self.experiment.digest(*_names(combination))
-        return digest_of([conf, _identities(self.experiment.loras[combination.lora])])[:16]
+        """Over what conf/ asks of a combination and the files that it names as they are now."""
+        names = _names(combination)
+        return digest_of([self.experiment.digest(*names), _identities(self.experiment.files(*names))])[:16]
 
     def _combination(self, model: str, lora: str, prompts: str) -> Combination:
         if (model, lora, prompts) not in self._priorities:

@@ -36,6 +36,7 @@ _KINDS: dict[str, Kind] = {
     "diff": "diff",
 }
 _ALPHA = "alpha"
+_RANKED, _RANK_SIDE = ("lora_A.weight", "lokr_w1_b", "lokr_w2_b"), 0  # factors whose rows are the rank
 _WHOLE = (  # the suffixes that make one delta
     {"diff"},
     *(
@@ -71,6 +72,11 @@ class Delta:
 
     kind: Kind
     tensors: Tensors
+
+    def scale(self, dtype: torch.dtype) -> float:
+        """alpha (rounded to `dtype`) over the rank; 1 without alpha, and for two full LoKr factors, of no rank."""
+        ranks = [self.tensors[name].shape[_RANK_SIDE] for name in _RANKED if name in self.tensors]
+        return self.tensors[_ALPHA].to(dtype).item() / ranks[0] if ranks and _ALPHA in self.tensors else 1.0
 
 
 @dataclass(frozen=True, eq=False)

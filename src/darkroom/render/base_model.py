@@ -11,6 +11,8 @@ import torch
 
 from darkroom.render.base_weights import BaseWeights, Part
 
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
 
 @dataclass(frozen=True, eq=False)
 class Base:
@@ -22,7 +24,7 @@ class Base:
     weights: BaseWeights  # of the transformer, as its files have them
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
     dtype: torch.dtype
-    device: torch.device
+    device: torch.device  # where it computes; between uses, its weights may rest elsewhere
 
     def adapter_shapes(self) -> dict[str, tuple[int, int]]:
         """(rows out, columns in) of each layer that an adapter can name."""

@@ -1,8 +1,7 @@
 """Where each parameter of a component comes from, and reading it: the one path for loading and for restoring.
 
-Reads through memory-mapped .safetensors files, a tensor at a time, always into fresh memory. Knows the two layouts
-of a component (checkpoint.py); the names inside a single file are told by the family, as a function from a stored key
-to the parameters in it. Knows nothing of adapters.
+Reads a tensor at a time, always into fresh memory. The formats of files are stored.py's; the names inside a file are
+told by the family, as a function from a stored key to the parameters in it. Knows nothing of adapters.
 """
 
 import json
@@ -13,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from optimum.quanto import QModuleMixin
 
-from darkroom.checkpoint import SINGLE_FILE, Component
+from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
-from darkroom.weight_file import identity, read_header
+from darkroom.render.stored import Stored
+from darkroom.weight_file import identity
 
-_FOLDER_FILE = "diffusion_pytorch_model.safetensors"
+Shapes = dict[str, tuple[int, ...]]
+
 _NAMED = 4  # keys named in a message before it goes on with their number
 
 
@@ -35,12 +36,11 @@ class Part:
 
     def cut(self, stored: torch.Tensor) -> torch.Tensor:
         """This piece of `stored` (rows first); may be a view of it."""
-        if self.swap_halves:
-            first, second = stored.chunk(2, 0)
-            stored = torch.cat([second, first], 0)
-        if self.squeeze:
-            stored = stored.flatten(1)
-        return stored if self.blocks == 1 else stored.chunk(self.blocks, 0)[self.block]
+        return self._turned(stored[self._rows(stored.shape[0])] if self.blocks > 1 else stored)
+
+    def read(self, stored: Stored) -> torch.Tensor:
+        """`cut` of a tensor in a file, of which only the rows wanted are read."""
+        return self._turned(stored.read(self._rows(stored.shape[0]) if self.blocks > 1 else slice(None)))
 
     def shape(self, stored: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of `cut` of a tensor of shape `stored`."""
@@ -48,31 +48,23 @@ class Part:
         whole = self.blocks == 1 or not kept or kept[0] % self.blocks  # rows that do not divide are an error elsewhere
         return kept if whole else (kept[0] // self.blocks, *kept[1:])
 
+    def _rows(self, count: int) -> slice:
+        size = count // self.blocks
+        return slice(self.block * size, (self.block + 1) * size)
+
+    def _turned(self, piece: torch.Tensor) -> torch.Tensor:
+        if self.swap_halves:
+            first, second = piece.chunk(2, 0)
+            piece = torch.cat([second, first], 0)
+        return piece.flatten(1) if self.squeeze else piece
+
 
 Layout = Callable[[str], tuple[Part, ...]]  # stored key → the parameters in it; () for a key that it does not know
 
 
 def by_own_name(key: str) -> tuple[Part, ...]:
-    """The layout of a diffusers folder: parameters are stored whole, under their own names."""
+    """The layout of diffusers' own files: parameters are stored whole, under their own names."""
     return (Part(key),)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One tensor of a component's files."""
-
-    file: Path
-    key: str
-    shape: tuple[int, ...]
-
-
-def stored_tensors(component: Component) -> dict[str, Stored]:
-    """Every tensor in the component's files, by key; CheckpointError if a file is missing or not whole."""
-    found: dict[str, Stored] = {}
-    for file in _files(component):
-        header = read_header(file)
-        found |= {key: Stored(file, key, shape) for key, shape in header.shapes.items()}
-    return found
 
 
 def read_config(component: Component, expected_class: str) -> dict[str, Any]:
@@ -88,6 +80,21 @@ def read_config(component: Component, expected_class: str) -> dict[str, Any]:
     return config
 
 
+def shapes_of(module: torch.nn.Module) -> Shapes:
+    """What files must hold for a module: its parameters and buffers, less those that a quantising layer adds."""
+    added = {
+        f"{name}.{buffer}"
+        for name, layer in module.named_modules()
+        if isinstance(layer, QModuleMixin)
+        for buffer, _ in layer.named_buffers(recurse=False)
+    }
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if name not in added}
+
+
+def _as_it_is(_: torch.nn.Module) -> None:
+    pass
+
+
 class BaseWeights:
     """The weights of one component as its files have them."""
 
@@ -96,12 +103,17 @@ class BaseWeights:
         self._sources: dict[str, tuple[Stored, Part]] = {}
         self._unknown: list[str] = []
         for tensor in stored:
-            parts = layout(tensor.key)
+            parts = [part for part in layout(tensor.key) if part.parameter not in self._sources]
             self._sources |= {part.parameter: (tensor, part) for part in parts}
             if not parts:
                 self._unknown.append(tensor.key)
         files = {source.file for source, _ in self._sources.values()}
         self._identities = {file: identity(file) for file in files}
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape that each parameter in the files has, by parameter."""
+        return {name: part.shape(source.shape) for name, (source, part) in self._sources.items()}
 
     def read(self, parameter: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """One parameter as the file has it, in fresh contiguous memory; integers keep their own dtype.
@@ -111,25 +123,40 @@ class BaseWeights:
         source, part = self._sources[parameter]
         if not source.file.is_file() or identity(source.file) != self._identities[source.file]:
             raise CheckpointError(f"{source.file}: changed since the base model was loaded; start again")
-        # Opened anew each time, so that no mapped page stays in memory beside the weights made from it.
-        with safe_open(source.file, framework="pt") as file:
-            piece = part.cut(file.get_tensor(source.key))
-            wanted = dtype if piece.is_floating_point() else piece.dtype
-            return piece.to(device=device, dtype=wanted, copy=True, memory_format=torch.contiguous_format)
+        piece = part.read(source)
+        wanted = dtype if piece.is_floating_point() else piece.dtype
+        return piece.to(device=device, dtype=wanted, copy=True, memory_format=torch.contiguous_format)
 
-    def fill(self, module: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-        """Give every parameter and buffer of a module on the meta device its weights, and use every stored tensor."""
-        expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        self._account(expected)
-        weights = {name: self.read(name, dtype, device) for name in expected}
-        module.load_state_dict(weights, strict=True, assign=True)
+    def fill(
+        self,
+        module: torch.nn.Module,
+        dtype: torch.dtype,
+        device: torch.device,
+        finish: Callable[[torch.nn.Module], None] = _as_it_is,
+    ) -> None:
+        """Give every parameter and buffer of a module on the meta device its weights, and use every stored tensor.
+
+        Layer by layer, and `finish(layer)` before the next is read: one that quantises keeps the peak at the final
+        size. CheckpointError before the first read if names or shapes differ, and on a weight that is no finite number.
+        """
+        expected = shapes_of(module)
+        self.account(expected)
+        for prefix, layer in list(module.named_modules()):
+            own = [name for name, _ in (*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False))]
+            for name in own:
+                full = f"{prefix}.{name}" if prefix else name
+                if full in expected:
+                    self._assign(layer, name, self._finite(full, dtype, device))
+            if own:
+                finish(layer)
         left = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
         if left:
             raise CheckpointError(f"{self.path}: no weights are stored for {_named(left)}")
         module.requires_grad_(False).eval()
 
-    def _account(self, expected: dict[str, tuple[int, ...]]) -> None:
-        shapes = {name: part.shape(source.shape) for name, (source, part) in self._sources.items()}
+    def account(self, expected: Shapes) -> None:
+        """CheckpointError unless the files hold these parameters in these shapes and nothing else; reads nothing."""
+        shapes = self.shapes
         missing = [name for name in expected if name not in shapes]
         unused = [*self._unknown, *(self._sources[name][0].key for name in shapes if name not in expected)]
         differing = [
@@ -142,20 +169,18 @@ class BaseWeights:
             text = "; ".join(f"{fault}: {_named(names)}" for fault, names in faults.items() if names)
             raise CheckpointError(f"{self.path}: {text}; is this the right model, and is its download complete?")
 
+    def _finite(self, parameter: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        weight = self.read(parameter, dtype, device)
+        # NaN is the smallest and the largest of any numbers that it is among; nothing as big as the weight is made.
+        if weight.is_floating_point() and weight.numel() and not torch.stack(torch.aminmax(weight)).isfinite().all():
+            source = self._sources[parameter][0]
+            raise CheckpointError(f"{source.file}: {source.key}: has NaN or infinity in it; get the file again")
+        return weight
 
-def _files(component: Component) -> list[Path]:
-    """The weight files in use: a single file, a folder's only file, or all that a folder's index names."""
-    path = Path(component.path)
-    if component.layout == SINGLE_FILE:
-        return [path]
-    index = path / f"{_FOLDER_FILE}.index.json"
-    if not index.is_file():
-        return [path / _FOLDER_FILE]
-    try:
-        weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
-        return [path / name for name in sorted(set(weight_map.values()))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index}: expected a weight_map of keys and file names: {error!r}") from error
+    @staticmethod
+    def _assign(layer: torch.nn.Module, name: str, weight: torch.Tensor) -> None:
+        is_parameter = name in dict(layer.named_parameters(recurse=False))
+        setattr(layer, name, torch.nn.Parameter(weight, requires_grad=False) if is_parameter else weight)
 
 
 def _named(names: list[str]) -> str:

@@ -6,7 +6,7 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from darkroom.request import Request
 from darkroom.store import Store
 from darkroom.weight_file import is_whole, sha256_of
 
+_Embeds = dict[str, torch.Tensor]  # tensors by name, as the family's text encoder made them
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
 
 
@@ -61,10 +62,11 @@ def render_combination(
     progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
     # 3. The rest, in the order in which weights change least.
     rendered: dict[str, Rendered] = {}
+    pictures = tuple(missing.values())
     with Writer() as writer:
         for request in sorted(missing.values(), key=_order):
             pipelines.pace.begin()
-            rendered[request.request_id] = _render_one(combination, request, pipelines, writer, check)
+            rendered[request.request_id] = _render_one(combination, request, pictures, pipelines, writer, check)
             pipelines.pace.count()
             progress.count()
     # 4. Records, once every picture is on disk.
@@ -73,39 +75,72 @@ def render_combination(
     write_records(Path(job.records), [record.row() for record in records], {"experiment": combination.folder.root.name})
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """One picture as it comes from the device, with what it took."""
+
+    latents: torch.Tensor  # on the CPU, float32
+    pixels: Any
+    sigmas: list[float]
+    loras: list[LoraUse]
+    environment: Environment
+    cost: dict[str, Any]  # Cost, but for seconds_save
+
+
 def _render_one(
-    combination: Combination, request: Request, pipelines: Pipelines, writer: Writer, check: Callable[[], None]
+    combination: Combination,
+    request: Request,
+    pictures: Sequence[Request],
+    pipelines: Pipelines,
+    writer: Writer,
+    check: Callable[[], None],
 ) -> Rendered:
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    # 1. Weights
-    loaded = pipelines.base(combination.checkpoint, request)
-    reset_peak_memory(pipelines.device)
+    """`pictures`: all that the job will render, of which the largest decides where weights rest."""
+    # 1. The picture; once more with less on the device if memory runs out.
+    made = pipelines.with_base(
+        combination.checkpoint,
+        request,
+        lambda loaded: _make(combination.store, request, loaded, check),
+        pictures=pictures,
+        offload=combination.offload,
+    )
+    # 2. The file, on the writer's thread
+    record = embedded_record(request, made.environment, made.loras, made.sigmas)
+    saved = writer.save(combination.destination(request), made.pixels, made.latents, record)
+    return Rendered(request, record, saved, made.cost)
+
+
+def _make(store: Store, request: Request, loaded: Loaded, check: Callable[[], None]) -> _Made:
+    started_at, device = datetime.now(UTC).isoformat(timespec="milliseconds"), loaded.base.device
+    kind = family(request.family)
+    reset_peak_memory(device)
     started = time.monotonic()
+    # 1. Weights, while they rest
     loras = _merge(loaded, request)
     switched = time.monotonic()
     # 2. Latents
-    embeds = [_embedding(combination.store, request, text, pipelines.device) for text in request.texts]
-    latents, sigmas = family(request.family).denoise(
-        loaded.base, request, embeds[0], embeds[1] if len(embeds) > 1 else None, on_step=lambda step: check()
-    )
+    prompt, neg = _embeds(store, request, device)
+    seen = [loaded.reference(image, kind.encode_reference) for image in request.ctrl_images]
+    with loaded.use("transformer"):
+        latents, sigmas = kind.denoise(loaded.base, request, prompt, neg, seen, on_step=lambda step: check())
     latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right
     denoised = time.monotonic()
     # 3. Pixels
-    pixels = family(request.family).decode(loaded.base, latents)
+    with loaded.use("vae"):
+        pixels = kind.decode(loaded.base, latents)
     decoded = time.monotonic()
-    # 4. The file, on the writer's thread
-    record = embedded_record(request, environment_of(pipelines.device), loras, sigmas)
-    saved = writer.save(combination.destination(request), pixels, latents_on_cpu, record)
     cost = {
         "seconds_load": loaded.claim_load_seconds(),
         "seconds_switch": switched - started,
         "seconds_denoise": denoised - switched,
         "seconds_decode": decoded - denoised,
-        "peak_memory_bytes": peak_memory_bytes(pipelines.device),
+        "peak_memory_bytes": peak_memory_bytes(device),
+        "memory_mode": loaded.memory.mode,
+        "memory_plan": loaded.memory.reason,
         "started_at": started_at,
         "base_load_id": loaded.load_id,
     }
-    return Rendered(request, record, saved, cost)
+    return _Made(latents_on_cpu, pixels, sigmas, loras, environment_of(device, loaded.base.dtype), cost)
 
 
 def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
@@ -124,8 +159,15 @@ def _lora_uses(request: Request, read: Mapping[str, tuple[str, int]]) -> list[Lo
     ]
 
 
-def _embedding(store: Store, request: Request, text: str, device: torch.device) -> torch.Tensor:
-    return load_file(store.embedding(request.embedding_id(text)))["prompt_embeds"].to(device)
+def _embeds(store: Store, request: Request, device: torch.device) -> tuple[_Embeds, _Embeds | None]:
+    """Of the prompt, from its own file or the store, and of the negative prompt if it is used."""
+
+    def read(text: str) -> _Embeds:
+        return load_file(store.embedding(request.embedding_id(text)), device=str(device))
+
+    own = request.prompt_embeds
+    prompt = load_file(own, device=str(device)) if own else read(request.prompt)
+    return prompt, read(request.neg) if request.uses_neg else None
 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:

@@ -3,11 +3,14 @@
 A process of its own, and no import of torch where the store has every embedding already.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.owner import owner
@@ -17,9 +20,19 @@ from darkroom.request import Request
 from darkroom.store import STORE, Store, atomic, read_json, write_json
 from darkroom.weight_file import is_whole
 
+if TYPE_CHECKING:
+    import torch
 
-def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path) -> None:
-    """Encode what the store lacks, then write `output`: the embedding id of each text of the model."""
+    from darkroom.render.base_model import TextEncoder
+
+
+def encode_texts(
+    choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path, offload: str = "auto"
+) -> None:
+    """Encode what the store lacks, then write `output`: the embedding id of each text of the model.
+
+    `offload`: where the text encoder rests (memory.WISHES); changes no embedding.
+    """
     choice = read_json(choice_file)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
     request = replace(Request.from_json(choice["request"]), text_encoder_digest=checkpoint.text_encoder_digest)
@@ -27,7 +40,7 @@ def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results
     ids = {text: request.embedding_id(text) for text in choice["texts"]}
     missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}
     if missing:
-        for component in (checkpoint.text_encoder, checkpoint.tokenizer):
+        for component in checkpoint.encoding:
             component.check_unchanged(store.sha256)
         with ExitStack() as held:
             run = owner()
@@ -35,35 +48,54 @@ def encode_texts(choice_file: Path, checkpoint_file: Path, output: Path, results
                 device = held.enter_context(slot.hold(run))
                 device.use()
                 client.prewarm(device, request.family, worker_log)
-            _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()})
+            _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()}, offload)
     write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
 
 
-def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str]) -> None:
+def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str], offload: str) -> None:
     import torch
     from safetensors.torch import save
 
+    from darkroom.render.environment import fix_arithmetic, fixed_attention
     from darkroom.render.families import family
 
+    kind = family(request.family)
+    kind.check(checkpoint, request)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fix_arithmetic(device)
     started = time.monotonic()
-    text_encoder = family(request.family).load_text_encoder(checkpoint, request, device)
-    _say(f"{request.model}: text encoder {checkpoint.text_encoder.path} loaded in {time.monotonic() - started:.1f} s")
+    text_encoder = _load(request, checkpoint, device, offload)
+    _say(f"{request.model}: {checkpoint['text_encoder'].path} loaded in {time.monotonic() - started:.1f} s")
     for path, text in texts.items():
-        embeds = family(request.family).encode(text_encoder, text)
-        cut = family(request.family).tokens_cut(text_encoder, text)
+        with fixed_attention(device, text_encoder.dtype, "text_encoder"):
+            made = kind.encode(text_encoder, text)
+        embeds = {name: tensor.cpu().contiguous() for name, tensor in made.items()}
+        cut = kind.tokens_cut(text_encoder, text)
         with atomic(path) as temporary:
-            temporary.write_bytes(
-                save({"prompt_embeds": embeds.cpu().contiguous()}, _metadata(request, checkpoint, text, cut))
-            )
+            temporary.write_bytes(save(embeds, _metadata(request, checkpoint, text, cut)))
     _say(f"{request.model}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
+
+
+def _load(request: Request, checkpoint: Checkpoint, device: torch.device, offload: str) -> TextEncoder:
+    import torch
+
+    from darkroom.render.environment import memory_budget
+    from darkroom.render.families import family
+    from darkroom.render.memory import TEXT_LADDER, plan
+    from darkroom.render.offload import place_text_encoder
+
+    text_encoder = family(request.family).load_text_encoder(checkpoint, request, torch.device("cpu"))
+    footprints = family(request.family).text_footprints(text_encoder)
+    memory = plan(footprints, request.quantize_text_encoder, memory_budget(device), offload, TEXT_LADDER)
+    _say(f"{request.model}: {memory.reason}")
+    return place_text_encoder(text_encoder, memory.mode, device)
 
 
 def _metadata(request: Request, checkpoint: Checkpoint, text: str, cut: int) -> dict[str, str]:
     return {
         "text": text,
         "family": request.family,
-        "text_encoder": checkpoint.text_encoder.path,
+        "text_encoder": checkpoint["text_encoder"].path,
         "text_encoder_digest": checkpoint.text_encoder_digest,
         "dtype": request.dtype,
         "max_sequence_length": str(request.max_sequence_length),

@@ -1,30 +1,79 @@
-"""Says where and with what this process renders, as every record does. Chooses nothing."""
+"""Says where and with what this process renders, as every record does, and fixes what torch would choose by itself.
 
+Knows no model. On a CPU torch's attention has one kernel and nothing is fixed.
+"""
+
+import contextlib
 import functools
 import resource
 import sys
+from collections.abc import Iterator
 
 import diffusers
+import psutil
 import torch
 import transformers
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from darkroom import __version__
 from darkroom.record import Environment
+from darkroom.render.memory import Budget
+
+_FLASH_SINCE = (8, 0)  # compute capability (Ampere)
 
 
 @functools.cache
-def environment_of(device: torch.device) -> Environment:
-    """Device, threads and versions of this process."""
+def environment_of(device: torch.device, dtype: torch.dtype) -> Environment:
+    """Device, attention for models of this dtype, threads and versions of this process."""
     return Environment(
         device=device.type,
         gpu_name=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        attention_backend="sdpa",  # torch's scaled_dot_product_attention, which diffusers calls natively
+        attention_backend=_attention_name(device, dtype),
         threads=torch.get_num_threads(),
         torch_version=torch.__version__,
         diffusers_version=diffusers.__version__,
         transformers_version=transformers.__version__,
         darkroom_version=__version__,
     )
+
+
+def fix_arithmetic(device: torch.device) -> None:
+    """No TF32, and convolutions by a fixed rule: cuDNN neither tries algorithms out nor takes one that varies."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+
+
+@contextlib.contextmanager
+def fixed_attention(device: torch.device, dtype: torch.dtype, part: str) -> Iterator[None]:
+    """Have every attention of `part` (transformer | vae | text_encoder) within computed by one kernel."""
+    if device.type != "cuda":
+        yield
+        return
+    with sdpa_kernel(attention_kernel(part, dtype, torch.cuda.get_device_capability(device))):
+        yield
+
+
+def attention_kernel(part: str, dtype: torch.dtype, capability: tuple[int, int]) -> SDPBackend:
+    """Flash attention where it can be: 16-bit, no mask, heads of at most 256; else the memory-efficient kernel.
+
+    The VAE has one head of 512, and a text encoder masks its padding. Both kernels are those that torch takes by
+    itself on most cards; on some it would take cuDNN's.
+    """
+    flash = part == "transformer" and dtype == torch.bfloat16 and capability >= _FLASH_SINCE
+    return SDPBackend.FLASH_ATTENTION if flash else SDPBackend.EFFICIENT_ATTENTION
+
+
+def memory_budget(device: torch.device) -> Budget:
+    """The memory there is now. What torch holds without using it counts as free."""
+    host = psutil.virtual_memory()
+    if device.type != "cuda":
+        return Budget(device.type, host.available, host.total, host.available)
+    free, total = torch.cuda.mem_get_info(device)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return Budget(device.type, free + unused, total, host.available)
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -38,3 +87,14 @@ def peak_memory_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _attention_name(device: torch.device, dtype: torch.dtype) -> str:
+    if device.type != "cuda":
+        return "sdpa"  # torch's scaled_dot_product_attention, which diffusers calls
+    capability = torch.cuda.get_device_capability(device)
+    parts = [
+        f"{part}: {attention_kernel(part, dtype, capability).name.removesuffix('_ATTENTION').lower()}"
+        for part in ("transformer", "vae")
+    ]
+    return f"sdpa ({', '.join(parts)})"

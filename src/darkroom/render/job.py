@@ -1,11 +1,12 @@
 """One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import AdapterError, CheckpointError
+from darkroom.errors import CheckpointError, StoreError
 from darkroom.request import Request
 from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store, read_json
 from darkroom.weight_file import is_whole, read_header
@@ -23,6 +24,7 @@ class Job:
     checkpoint: str
     records: str
     results: str = "results"
+    offload: str = "auto"  # auto | none | model | block: where weights rest between uses; changes no pixel
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Combination:
     output: dict[str, Any]  # conf's output section: format, quality, save_latents
     folder: ExperimentFolder
     store: Store
+    offload: str  # Job.offload
 
     def destination(self, request: Request) -> Destination:
         request_id, images = request.request_id, self.folder.images(*self.names)
@@ -62,7 +65,7 @@ class Combination:
 
 
 def read_combination(job: Job) -> Combination:
-    """The job's files, read; CheckpointError or AdapterError when weights changed since the plan was made."""
+    """The job's files, read; CheckpointError or StoreError when files changed since the plan was made."""
     plan = read_json(Path(job.requests))
     requests = tuple(Request.from_json(values) for values in plan["requests"])
     first, results = requests[0], Path(job.results)
@@ -74,6 +77,7 @@ def read_combination(job: Job) -> Combination:
         output=plan["output"],
         folder=ExperimentFolder(results / first.experiment),
         store=store,
+        offload=job.offload,
     )
     _check_unchanged(combination)
     return combination
@@ -98,8 +102,16 @@ def _check_unchanged(combination: Combination) -> None:
     checkpoint, sha256 = combination.checkpoint, combination.store.sha256
     if combination.requests[0].checkpoint_digest != checkpoint.digest:
         raise CheckpointError(f"{checkpoint.name}: planned with other files than the checkpoint's; run Snakemake again")
-    for component in (checkpoint.transformer, checkpoint.vae):
+    for component in checkpoint.rendering:
         component.check_unchanged(sha256)
-    for path, planned in {(lora.path, lora.sha256) for request in combination.requests for lora in request.loras}:
+    for path, planned in {named for request in combination.requests for named in _named_files(request)}:
         if not Path(path).is_file() or sha256(Path(path)) != planned:
-            raise AdapterError(f"{path}: changed or gone after the plan was made; run Snakemake again")
+            raise StoreError(f"{path}: changed or gone after the plan was made; run Snakemake again")
+
+
+def _named_files(request: Request) -> Iterator[tuple[str, str | None]]:
+    """Path and planned digest of each file that conf/ names for a request."""
+    yield from ((lora.path, lora.sha256) for lora in request.loras)
+    yield from ((image.path, image.sha256) for image in request.ctrl_images)
+    if request.prompt_embeds:
+        yield request.prompt_embeds, request.prompt_embeds_sha256

@@ -1,38 +1,75 @@
-"""What a worker keeps loaded: base models with the adapters merged into them, and adapter files as read.
+"""What a worker keeps loaded: base models with the adapters in effect on them, and adapter files as read.
 
-Knows when to load and what to let go; how a family loads and how weights are merged, others know.
+Knows when to load, what to let go, and what to do when memory runs out; how much a model takes, how a family loads and
+how weights are merged, others know.
 """
 
 import gc
+import sys
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
 
-import psutil
 import torch
+from PIL.Image import Image
 
 from darkroom.checkpoint import Checkpoint
+from darkroom.errors import DeviceMemoryError
+from darkroom.reference_image import read_reference
 from darkroom.render.adapter_file import Adapter, read_adapter
-from darkroom.render.adapters import MergedStack
+from darkroom.render.adapter_stack import AdapterStack
 from darkroom.render.base_model import Base
+from darkroom.render.environment import fix_arithmetic, fixed_attention, memory_budget
 from darkroom.render.families import family
+from darkroom.render.memory import (
+    AUTO,
+    LADDER,
+    RESIDENT,
+    Budget,
+    Footprint,
+    MemoryPlan,
+    Picture,
+    lower,
+    mode_of,
+    plan,
+    plan_after_failure,
+)
+from darkroom.render.offload import Residence
 from darkroom.render.progress import Pace
-from darkroom.request import Lora, Request
+from darkroom.request import Lora, ReferenceImage, Request
 
+_REFERENCES_KEPT = 8  # latents; 1 MB each
 _ADAPTERS_KEPT = 4  # files; a LoRA of klein has 50 to 500 MB
-_HEADROOM = 1.5  # memory wanted free for a base model, as a multiple of its files: weights and activations
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+_Key = tuple[str | None, ...]
+_Result = TypeVar("_Result")
 
 
 class Loaded:
-    """A base model in memory, with the stack that is merged into it now and the adapter files read for it."""
+    """A base model in memory, with the stack that is in effect on it now and the adapter files read for it."""
 
-    def __init__(self, base: Base, seconds: float) -> None:
+    def __init__(self, base: Base, seconds: float, memory: MemoryPlan, offload: str) -> None:
         self.base = base
+        self.memory = memory
+        self.offload = offload  # the wish that the plan answers
         self.load_id = uuid.uuid4().hex  # new for each load
-        self.stack = MergedStack(base)
+        self.stack = AdapterStack(base)
+        self._residence = Residence(base, memory.mode)
         self._layers = base.adapter_shapes()
         self._adapters: OrderedDict[str, Adapter] = OrderedDict()
+        self._references: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._unclaimed_seconds = seconds
+
+    @contextmanager
+    def use(self, part: str) -> Iterator[None]:
+        """Have `transformer` or `vae` ready to compute within. Apply the stack outside, while the weights rest."""
+        with self._residence.use(part), fixed_attention(self.base.device, self.base.dtype, part):
+            yield
 
     def claim_load_seconds(self) -> float:
         """Seconds of loading, for the first image that asks; 0 for all later ones."""
@@ -48,6 +85,16 @@ class Loaded:
         self._adapters.move_to_end(lora.sha256)
         return self._adapters[lora.sha256]
 
+    def reference(self, image: ReferenceImage, encode: Callable[[Base, Image], torch.Tensor]) -> torch.Tensor:
+        """What the model sees of a reference image, encoded now or before; ImageError if it cannot be used."""
+        if image.sha256 not in self._references:
+            with self.use("vae"):
+                self._references[image.sha256] = encode(self.base, read_reference(image.path))
+            while len(self._references) > _REFERENCES_KEPT:
+                self._references.popitem(last=False)
+        self._references.move_to_end(image.sha256)
+        return self._references[image.sha256]
+
 
 class Pipelines:
     """The warm state of one worker on one device."""
@@ -55,36 +102,147 @@ class Pipelines:
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pace = Pace()
-        self._bases: OrderedDict[tuple[str | None, ...], Loaded] = OrderedDict()
-        if self.device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
+        self._bases: OrderedDict[_Key, Loaded] = OrderedDict()
+        self._footprints: dict[tuple[_Key, frozenset[Picture]], Mapping[str | None, Footprint]] = {}
+        self._plans: dict[_Key, MemoryPlan] = {}  # the last one of each model, loaded or not
+        self._ran_out: dict[_Key, tuple[str, str]] = {}  # mode to start from since memory ran out, and what was said
+        fix_arithmetic(self.device)
 
-    def base(self, checkpoint: Checkpoint, request: Request) -> Loaded:
-        """The base model that `request` names, loaded now or before."""
-        settings = (request.dtype, request.numerics, request.quantize_transformer, request.guidance)
-        key = (request.family, checkpoint.digest, *settings)
-        if key not in self._bases:
-            self._make_room(checkpoint)
-            self._bases[key] = self._load(checkpoint, request)
+    def with_base(
+        self,
+        checkpoint: Checkpoint,
+        request: Request,
+        work: Callable[[Loaded], _Result],
+        pictures: Sequence[Request] = (),
+        offload: str = AUTO,
+    ) -> _Result:
+        """`work` on the base model that `request` names; once more, one step down the ladder, if memory runs out.
+
+        `pictures`: all that will be rendered from it in this job: the largest decides the mode. `offload`: see
+        memory.WISHES. DeviceMemoryError when nothing fits, and when memory runs out again.
+        """
+        said = []
+        for _ in range(2):
+            try:
+                return work(self.base(checkpoint, request, pictures, offload))
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                said.append(f"{self._plans[_key(checkpoint, request)].mode}: {_first_line(error)}")
+            # Only here: the error's traceback held on to the tensors of the attempt.
+            self._fall_back(_key(checkpoint, request), said[-1])
+        raise DeviceMemoryError(self._twice(checkpoint, request, said))
+
+    def base(
+        self, checkpoint: Checkpoint, request: Request, pictures: Sequence[Request] = (), offload: str = AUTO
+    ) -> Loaded:
+        """The base model that `request` names, loaded now or before, in a mode in which `pictures` fit."""
+        key = _key(checkpoint, request)
+        footprints = self._needs(checkpoint, request, pictures)
+        footprint = footprints[request.quantize_transformer]
+        loaded = self._bases.get(key)
+        if loaded and (footprint.peak(loaded.memory.mode) > loaded.memory.estimate or offload != loaded.offload):
+            loaded = self._plan_again(key, loaded, footprints, request, offload)
+        if not loaded:
+            self._make_room(footprint, self._ran_out[key][0] if key in self._ran_out else mode_of(offload))
+            memory = self._plan(key, footprints, request, offload, memory_budget(self.device))
+            loaded = self._bases[key] = self._load(checkpoint, request, memory, offload)
         self._bases.move_to_end(key)
-        return self._bases[key]
+        return loaded
 
-    def _load(self, checkpoint: Checkpoint, request: Request) -> Loaded:
+    def _plan_again(
+        self,
+        key: _Key,
+        loaded: Loaded,
+        footprints: Mapping[str | None, Footprint],
+        request: Request,
+        offload: str,
+    ) -> Loaded | None:
+        """The loaded base if the mode it is in will do for what is asked now; else None, and it is gone."""
+        held = footprints[request.quantize_transformer].at_rest(loaded.memory.mode)
+        budget = memory_budget(self.device)
+        memory = self._plan(key, footprints, request, offload, replace(budget, free=budget.free + held))
+        if memory.mode != loaded.memory.mode:
+            del self._bases[key]
+            return None
+        loaded.memory, loaded.offload = memory, offload
+        return loaded
+
+    def _plan(
+        self,
+        key: _Key,
+        footprints: Mapping[str | None, Footprint],
+        request: Request,
+        offload: str,
+        budget: Budget,
+    ) -> MemoryPlan:
+        if key in self._ran_out:
+            mode, said = self._ran_out[key]
+            memory = plan_after_failure(footprints[request.quantize_transformer], budget, offload, mode, said)
+        else:
+            try:
+                memory = plan(footprints, request.quantize_transformer, budget, offload)
+            except DeviceMemoryError as error:
+                raise DeviceMemoryError(f"{request.model}: {error}") from error
+        self._plans[key] = memory
+        print(f"{request.model}: {memory.reason}", file=sys.stderr, flush=True)
+        return memory
+
+    def _needs(
+        self, checkpoint: Checkpoint, request: Request, pictures: Sequence[Request]
+    ) -> Mapping[str | None, Footprint]:
+        key = _key(checkpoint, request)
+        wanted = frozenset(Picture.of(each) for each in (request, *pictures) if _key(checkpoint, each) == key)
+        if (key, wanted) not in self._footprints:
+            self._footprints[key, wanted] = family(request.family).footprints(checkpoint, request, wanted)
+        return self._footprints[key, wanted]
+
+    def _load(self, checkpoint: Checkpoint, request: Request, memory: MemoryPlan, offload: str) -> Loaded:
         started = time.monotonic()
-        base = family(request.family).load(checkpoint, request, self.device)
-        return Loaded(base, time.monotonic() - started)
+        rest = self.device if memory.mode == RESIDENT else torch.device("cpu")
+        base = replace(family(request.family).load(checkpoint, request, rest), device=self.device)
+        return Loaded(base, time.monotonic() - started, memory, offload)
 
-    def _make_room(self, checkpoint: Checkpoint) -> None:
-        """Let the models go that were used longest ago until the next one fits."""
-        wanted = _HEADROOM * sum(file.stat().st_size for file in checkpoint.render_files())
-        while self._bases and self._free_bytes() < wanted:
+    def _make_room(self, footprint: Footprint, mode: str) -> None:
+        """Let the models go that were used longest ago until the next one fits in this mode, or in the fastest."""
+        self._release()
+        while self._bases and memory_budget(self.device).lacks(footprint, LADDER[0] if mode == AUTO else mode):
             self._bases.popitem(last=False)
-            gc.collect()
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            self._release()
 
-    def _free_bytes(self) -> int:
+    def _fall_back(self, key: _Key, said: str) -> None:
+        """Free everything, and start from one step down the ladder from now on."""
+        self._ran_out[key] = (lower(self._plans[key].mode), said)
+        self._bases.clear()
+        self._release()
+        print(f"out of memory ({said})", file=sys.stderr, flush=True)
+
+    def _release(self) -> None:
+        gc.collect()
         if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0]
-        return int(psutil.virtual_memory().available)
+            torch.cuda.empty_cache()
+
+    def _twice(self, checkpoint: Checkpoint, request: Request, said: Sequence[str]) -> str:
+        budget, reason = memory_budget(self.device), self._plans[_key(checkpoint, request)].reason
+        return (
+            f"{checkpoint.name}, {request.width}x{request.height}: out of memory twice: {'; then '.join(said)}. "
+            f"The last plan was {reason}. Free now: {budget.free / 1e9:.1f} of {budget.total / 1e9:.1f} GB. "
+            "Free memory on the device, quantise (model.quantize.transformer: qfloat8 changes the picture), or use a "
+            "smaller picture"
+        )
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """True for torch's, numpy's and Python's ways of saying so, on a CPU and on a GPU."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    )
+
+
+def _key(checkpoint: Checkpoint, request: Request) -> _Key:
+    settings = (request.dtype, request.numerics, request.quantize_transformer, request.guidance)
+    return (request.family, checkpoint.digest, *settings)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -30,7 +30,12 @@ def axes_of(rows: Sequence[Row]) -> tuple[Axis, ...]:
         _axis("model", rows, lambda row: row["model"]),
         _axis("lora", rows, lambda row: row["lora"], lambda row: (bool(row["loras"]), row["lora"])),
         _axis("prompts", rows, lambda row: row["prompts"]),
-        _axis("index", rows, lambda row: row["prompt_template"], lambda row: (row["prompts"], row["index"])),
+        _axis(
+            "index",
+            rows,
+            lambda row: row["prompt_template"] or row["prompt_embeds"] or "",
+            lambda row: (row["prompts"], row["index"]),
+        ),
         *(_further_axis(name, rows) for name in further),
     ]
     return _placed([axis for axis in axes if len(axis.values) > 1])

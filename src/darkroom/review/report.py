@@ -47,6 +47,7 @@ def write_report(manifest: Path, output: Path) -> None:
     page = _template().render(
         experiment=rows[0]["experiment"],
         facts=facts(rows),
+        labels=Counter(reason for row in rows for reason in row["not_comparable"]).most_common(),
         warnings=Counter(warning for row in rows for warning in row["warnings"]).most_common(),
         problems=thumbnails.problems,
         side=thumbnails.side,

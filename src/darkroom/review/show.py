@@ -12,7 +12,7 @@ from darkroom.image_file import read_record
 
 # Columns of a record under the headings that people look for; the report's dialog uses the same.
 GROUPS = {
-    "text": ["prompt", "neg", "prompt_template", "trigger_word"],
+    "text": ["prompt", "neg", "prompt_template", "trigger_word", "prompt_embeds", "prompt_embeds_sha256"],
     "picture": [
         "width",
         "height",
@@ -22,8 +22,9 @@ GROUPS = {
         "sample_steps",
         "guidance_scale",
         "ctrl_images",
+        "not_comparable",
     ],
-    "lora": ["lora", "network_multiplier", "loras", "lora_merge"],
+    "lora": ["lora", "network_multiplier", "loras", "lora_merge", "lora_merge_reason"],
     "model": [
         "model",
         "family",
@@ -56,6 +57,8 @@ GROUPS = {
         "seconds_decode",
         "seconds_save",
         "peak_memory_bytes",
+        "memory_mode",
+        "memory_plan",
         "started_at",
         "worker_pid",
         "base_load_id",
@@ -64,7 +67,7 @@ GROUPS = {
 }
 
 # What conf/model may have said differently from the file that is there now.
-_MODEL_SETTINGS = ("dtype", "schedule", "numerics", "guidance", "max_sequence_length", "text_encoder_cast")
+_MODEL_SETTINGS = ("dtype", "schedule", "numerics", "max_sequence_length", "text_encoder_cast")
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
@@ -116,6 +119,8 @@ def _readable(name: str, value: Any) -> list[str]:
         return ["none" if value != "" else '""']
     if name == "loras":
         return [line for lora in value for line in _lora_lines(lora)]
+    if name == "ctrl_images":
+        return [f"{image['path']} (sha256 {image['sha256']})" for image in value]
     if name == "axes":
         return [f"{axis['name']} = {axis['value']}" for axis in value]
     if name == "sigmas":
@@ -146,9 +151,10 @@ def _printable(text: str) -> str:
 
 
 def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale", "network_multiplier")
+    text = "prompt_embeds" if record["prompt_embeds"] else "prompt"
+    names = (text, "neg", "width", "height", "seed", "sample_steps", "guidance_scale", "network_multiplier")
     entry = {name: record[name] for name in names}
-    images = record["ctrl_images"]
+    images = [image["path"] for image in record["ctrl_images"]]
     keys = ["ctrl_img"] if len(images) == 1 else [f"ctrl_img_{number}" for number in range(1, len(images) + 1)]
     entry |= dict(zip(keys, images, strict=True))
     return {key: _Quoted(_literal(value)) if isinstance(value, str) else value for key, value in entry.items()}
@@ -163,6 +169,9 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
     """The comment lines above the prompts: how to use the file, then what it needs to give the same pixels."""
     matrix = {"model": [record["model"]], "lora": [record["lora"]], "prompts": [_AGAIN]}
     model = {name: record[name] for name in _MODEL_SETTINGS}
+    quantize = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder")}
+    if any(quantize.values()):
+        model["quantize"] = quantize
     if record["lora_merge"] is not None:
         model["lora_merge"] = record["lora_merge"]
     images = "jpeg" if path.suffix == ".jpg" else path.suffix.removeprefix(".")
@@ -180,6 +189,7 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
         f"  model {record['model']}: {record['checkpoint']}, revision {record['checkpoint_revision'] or 'none'},",
         f"    {record['dtype']}, digest {record['checkpoint_digest']}",
         *_lora_comments(record),
+        *(f"  {image['path']}, sha256 {image['sha256']}" for image in record["ctrl_images"]),
         "",
     ]
 

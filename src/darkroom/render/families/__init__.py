@@ -1,6 +1,6 @@
 """Which module renders which family. Knows the families' names and their shape; loads one when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -11,8 +11,10 @@ from darkroom.request import Request
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from PIL import Image
 
     from darkroom.render.base_model import Base, TextEncoder
+    from darkroom.render.memory import Footprint, Picture
 
 _MODULES = {"flux2": "darkroom.render.families.flux2"}
 
@@ -20,27 +22,46 @@ _MODULES = {"flux2": "darkroom.render.families.flux2"}
 class Family(Protocol):
     """What a family's module holds: tensors in, tensors out, nothing about jobs, stores or image files."""
 
+    def check(self, checkpoint: Checkpoint, request: Request) -> None:
+        """Every problem that headers and configs show, before anything is loaded: Problems or a single error."""
+
+    def footprints(
+        self, checkpoint: Checkpoint, request: Request, pictures: "Collection[Picture]"
+    ) -> "Mapping[str | None, Footprint]":
+        """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
+
+    def text_footprints(self, text_encoder: "TextEncoder") -> "Mapping[str | None, Footprint]":
+        """What a loaded text encoder takes in memory, by quantisation."""
+
     def load(self, checkpoint: Checkpoint, request: Request, device: "torch.device") -> "Base":
-        """Transformer and VAE, in the request's dtype and numerics."""
+        """Transformer and VAE, in the request's dtype, quantisation and numerics."""
 
     def load_text_encoder(self, checkpoint: Checkpoint, request: Request, device: "torch.device") -> "TextEncoder":
-        """Text encoder and tokenizer."""
+        """All that encodes a text."""
 
-    def encode(self, text_encoder: "TextEncoder", text: str) -> "torch.Tensor":
-        """The embedding of one prompt, (1, tokens, features)."""
+    def encode(self, text_encoder: "TextEncoder", text: str) -> "dict[str, torch.Tensor]":
+        """The embedding of one prompt, by tensor name: `prompt_embeds` (1, tokens, features) and what else there is."""
 
     def tokens_cut(self, text_encoder: "TextEncoder", text: str) -> int:
         """How many tokens of a prompt are beyond the longest that is encoded."""
+
+    def encode_reference(self, base: "Base", image: "Image.Image") -> "torch.Tensor":
+        """What the model sees of one reference image: latents (1, C, h, w)."""
 
     def denoise(
         self,
         base: "Base",
         request: Request,
-        prompt_embeds: "torch.Tensor",
-        neg_embeds: "torch.Tensor | None",
+        prompt: "Mapping[str, torch.Tensor]",
+        neg: "Mapping[str, torch.Tensor] | None",
+        references: "Sequence[torch.Tensor]",
         on_step: Callable[[int], None],
     ) -> "tuple[torch.Tensor, list[float]]":
-        """Final latents (1, C, h, w) and the sigmas used; on_step(0), (1), … after each step."""
+        """Final latents (1, C, h, w) and the sigmas used; on_step(0), (1), … after each step.
+
+        `prompt` and `neg` as `encode` makes them, `neg` exactly when `request.uses_neg`; `references` as
+        `encode_reference` makes them, in order.
+        """
 
     def decode(self, base: "Base", latents: "torch.Tensor") -> "np.ndarray[Any, np.dtype[np.uint8]]":
         """The picture, (height, width, 3)."""

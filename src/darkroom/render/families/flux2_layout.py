@@ -1,14 +1,17 @@
-"""FLUX.2 in BFL naming (also ai-toolkit's and ComfyUI's) against diffusers naming, as data; sizes read from tensors.
+"""FLUX.2 transformers in BFL naming (also ai-toolkit's, ComfyUI's and GGUF files') against diffusers naming, as data.
 
-Knows shapes and names only. Row blocks and the swap of the final modulation: see diffusers' single_file_utils.py.
+Knows shapes and names only, and tells sizes from them. Row blocks and the swap of the final modulation: see diffusers'
+single_file_utils.py. What is no FLUX.2 transformer, flux2_kind.py tells.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
-from darkroom.render.base_weights import Layout, Part
+from darkroom.render.base_weights import BaseWeights, Part, by_own_name, read_config
+from darkroom.render.stored import Stored, stored_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -47,6 +50,8 @@ _OTHER_LINEARS = {
 }
 _SHIFT_BEFORE_SCALE = "final_layer.adaLN_modulation.1"  # diffusers has scale before shift
 
+_TIME = "time_guidance_embed"
+_WRAPPED = re.compile(r"^(?:model\.)?diffusion_model\.")  # before every key of some single files
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
 
 
@@ -63,7 +68,7 @@ def linear_parts(module: str) -> tuple[Part, ...]:
 
 def transformer_layout(key: str) -> tuple[Part, ...]:
     """The parameters in one tensor of a single-file transformer."""
-    module, _, leaf = key.rpartition(".")
+    module, _, leaf = _WRAPPED.sub("", key, count=1).rpartition(".")
     if leaf == "weight":
         return linear_parts(module)
     match = _BLOCK.fullmatch(module)
@@ -83,92 +88,72 @@ def adapter_modules(config: Mapping[str, Any]) -> dict[str, tuple[Part, ...]]:
 
 
 def transformer_config(shapes: Shapes, path: str) -> dict[str, Any]:
-    """Arguments of Flux2Transformer2DModel, from the shapes of a single file."""
-    hidden, in_channels = _matrix(shapes, "img_in.weight", path)
-    head = _shape(shapes, "double_blocks.0.img_attn.norm.query_norm.scale", path)[0]
+    """Arguments of Flux2Transformer2DModel, from the shapes of its parameters."""
+    hidden, in_channels = _matrix(shapes, "x_embedder.weight", path)
+    head = _shape(shapes, "transformer_blocks.0.attn.norm_q.weight", path)[0]
     return {
         "in_channels": in_channels,
-        "out_channels": _matrix(shapes, "final_layer.linear.weight", path)[0],
-        "num_layers": _count(shapes, r"double_blocks\.(\d+)\..*"),
-        "num_single_layers": _count(shapes, r"single_blocks\.(\d+)\..*"),
+        "out_channels": _matrix(shapes, "proj_out.weight", path)[0],
+        "num_layers": count(shapes, r"transformer_blocks\.(\d+)\..*"),
+        "num_single_layers": count(shapes, r"single_transformer_blocks\.(\d+)\..*"),
         "attention_head_dim": head,
         "num_attention_heads": hidden // head,
-        "joint_attention_dim": _matrix(shapes, "txt_in.weight", path)[1],
-        "timestep_guidance_channels": _matrix(shapes, "time_in.in_layer.weight", path)[1],
-        "mlp_ratio": _matrix(shapes, "double_blocks.0.img_mlp.2.weight", path)[1] / hidden,
+        "joint_attention_dim": _matrix(shapes, "context_embedder.weight", path)[1],
+        "timestep_guidance_channels": _matrix(shapes, f"{_TIME}.timestep_embedder.linear_1.weight", path)[1],
+        "mlp_ratio": _matrix(shapes, "transformer_blocks.0.ff.linear_out.weight", path)[1] / hidden,
         "axes_dims_rope": (head // 4,) * 4,
-        "guidance_embeds": "guidance_in.in_layer.weight" in shapes,
+        "guidance_embeds": f"{_TIME}.guidance_embedder.linear_1.weight" in shapes,
     }
 
 
-_VAE_NAMES = (  # BFL → diffusers, the first that matches
-    (r"bn\.(.+)", r"bn.\1"),
-    (r"(?:en|de)coder\.((?:post_)?quant_conv\..+)", r"\1"),
-    (r"((?:en|de)coder)\.(conv_in|conv_out)\.(.+)", r"\1.\2.\3"),
-    (r"((?:en|de)coder)\.norm_out\.(.+)", r"\1.conv_norm_out.\2"),
-    (r"((?:en|de)coder)\.mid\.block_1\.(.+)", r"\1.mid_block.resnets.0.\2"),
-    (r"((?:en|de)coder)\.mid\.block_2\.(.+)", r"\1.mid_block.resnets.1.\2"),
-    (r"((?:en|de)coder)\.mid\.attn_1\.norm\.(.+)", r"\1.mid_block.attentions.0.group_norm.\2"),
-    (r"((?:en|de)coder)\.mid\.attn_1\.proj_out\.(.+)", r"\1.mid_block.attentions.0.to_out.0.\2"),
-    (r"((?:en|de)coder)\.mid\.attn_1\.([qkv])\.(.+)", r"\1.mid_block.attentions.0.to_\2.\3"),
-    (r"encoder\.down\.(\d+)\.block\.(.+)", r"encoder.down_blocks.\1.resnets.\2"),
-    (r"encoder\.down\.(\d+)\.downsample\.(.+)", r"encoder.down_blocks.\1.downsamplers.0.\2"),
-    (r"decoder\.up\.(\d+)\.block\.(.+)", r"decoder.up_blocks.\1.resnets.\2"),
-    (r"decoder\.up\.(\d+)\.upsample\.(.+)", r"decoder.up_blocks.\1.upsamplers.0.\2"),
-)
-_VAE_CONVOLVED_LINEAR = re.compile(r".*\.attn_1\.(q|k|v|proj_out)\.weight")
+def text_features(component: Component) -> int:
+    """Features a token that a transformer takes: 7680 klein-4B, 12288 klein-9B, 15360 dev. Reads headers only."""
+    if component.layout == DIFFUSERS:
+        return int(_configured(component, "joint_attention_dim"))
+    return _matrix(_single_file(component), "context_embedder.weight", component.path)[1]
 
 
-def vae_layout(levels: int) -> Layout:
-    """The layout of a single-file VAE with `levels` resolutions; BFL counts the decoder's from the finest."""
-
-    def layout(key: str) -> tuple[Part, ...]:
-        for pattern, replacement in _VAE_NAMES:
-            if match := re.fullmatch(pattern, key):
-                name = match.expand(replacement).replace("nin_shortcut", "conv_shortcut")
-                name = re.sub(r"(?<=up_blocks\.)\d+", lambda level: str(levels - 1 - int(level[0])), name)
-                return (Part(name, squeeze=_VAE_CONVOLVED_LINEAR.fullmatch(key) is not None),)
-        return ()
-
-    return layout
+def has_guidance_embedder(component: Component) -> bool:
+    """Whether a transformer takes the guidance scale as an input: dev, not klein. Reads headers only."""
+    if component.layout == DIFFUSERS:
+        return bool(_configured(component, "guidance_embeds"))
+    return f"{_TIME}.guidance_embedder.linear_1.weight" in _single_file(component)
 
 
-def vae_config(shapes: Shapes, path: str) -> dict[str, Any]:
-    """Arguments of AutoencoderKLFlux2, from the shapes of a single file; its decoder may be the narrower one."""
-    levels = _count(shapes, r"encoder\.down\.(\d+)\..*")
-    encoder, decoder = (
-        tuple(_shape(shapes, f"{part}.{level}.block.0.conv1.weight", path)[0] for level in range(levels))
-        for part in ("encoder.down", "decoder.up")
-    )
-    return {
-        "block_out_channels": encoder,
-        "decoder_block_out_channels": None if decoder == encoder else decoder,
-        "down_block_types": ("DownEncoderBlock2D",) * levels,
-        "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "layers_per_block": _count(shapes, r"encoder\.down\.0\.block\.(\d+)\..*"),
-        "latent_channels": _shape(shapes, "decoder.conv_in.weight", path)[1],
-        "use_quant_conv": "encoder.quant_conv.weight" in shapes,
-        "use_post_quant_conv": "decoder.post_quant_conv.weight" in shapes,
-    }
+def _configured(component: Component, name: str) -> Any:
+    config = read_config(component, "Flux2Transformer2DModel")
+    if name not in config:
+        raise CheckpointError(f"{component.path}/config.json: lacks {name}; is its download complete?")
+    return config[name]
+
+
+def _single_file(component: Component) -> Shapes:
+    return transformer_weights(component, stored_tensors(component)).shapes
+
+
+def transformer_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeights:
+    """The weights of a transformer by diffusers' names, whichever its files have."""
+    own = any(key.startswith("single_transformer_blocks.") for key in stored)
+    return BaseWeights(component, stored.values(), by_own_name if own else transformer_layout)
 
 
 def _prefix(kind: str, index: str) -> str:
     return f"transformer_blocks.{index}" if kind == "double" else f"single_transformer_blocks.{index}"
 
 
-def _count(shapes: Shapes, pattern: str) -> int:
+def count(shapes: Shapes, pattern: str) -> int:
     """1 + the largest number that the pattern finds in a key, 0 if it finds none."""
     return 1 + max((int(match[1]) for key in shapes if (match := re.fullmatch(pattern, key))), default=-1)
 
 
-def _shape(shapes: Shapes, key: str, path: str) -> tuple[int, ...]:
-    if key not in shapes:
-        raise CheckpointError(f"{path}: lacks {key}: expected a FLUX.2 file in BFL naming")
-    return shapes[key]
+def _shape(shapes: Shapes, parameter: str, path: str) -> tuple[int, ...]:
+    if parameter not in shapes:
+        raise CheckpointError(f"{path}: lacks {parameter}: expected a FLUX.2 transformer in BFL or diffusers naming")
+    return shapes[parameter]
 
 
-def _matrix(shapes: Shapes, key: str, path: str) -> tuple[int, int]:
-    rows, *columns = _shape(shapes, key, path)
+def _matrix(shapes: Shapes, parameter: str, path: str) -> tuple[int, int]:
+    rows, *columns = _shape(shapes, parameter, path)
     if len(columns) != 1:
-        raise CheckpointError(f"{path}: {key}: expected a matrix, got shape {[rows, *columns]}")
+        raise CheckpointError(f"{path}: {parameter}: expected a matrix, got shape {[rows, *columns]}")
     return rows, columns[0]

@@ -1,0 +1,97 @@
+"""The Hugging Face hub: how conf/ refers to it, and fetching files into its own cache. Knows nothing of base models.
+
+HF_HUB_OFFLINE, HF_TOKEN and HF_HOME (where the cache lies) are respected by huggingface_hub itself.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.checkpoint import LAYOUT_OF_ENDING
+from darkroom.errors import CheckpointError
+
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`organisation/name` or `organisation/name/file.safetensors`, either with `@revision` after it."""
+
+    repo: str
+    file: str | None
+    revision: str | None
+
+
+def read_reference(text: str) -> Reference | None:
+    """What a text refers to on the hub, by its form alone; None for a text that can only be a path here."""
+    name, at, revision = text.partition("@")
+    organisation, _, rest = name.partition("/")
+    title, _, file = rest.partition("/")
+    repo = f"{organisation}/{title}"
+    names_a_file = Path(name).suffix.lower() in LAYOUT_OF_ENDING
+    if not _REPO.fullmatch(repo) or names_a_file != bool(file) or bool(at) != bool(revision):
+        return None
+    return None if {"", ".", ".."} & set(name.split("/")) else Reference(repo, file or None, revision or None)
+
+
+def is_hub_id(text: str) -> bool:
+    """True for `organisation/name`, whatever lies here under that name."""
+    return read_reference(text) == Reference(text, None, None)
+
+
+def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """The folder of a repository's snapshot, with the files in it that match; its name is the commit's.
+
+    Patterns are fnmatch's: `*` goes across `/`. Without a network, what the cache has is taken for the whole.
+    """
+    import httpx2  # what huggingface_hub speaks with
+    from huggingface_hub import snapshot_download  # 0.15 s, and most checkpoints are local by now
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
+    except (HFValidationError, httpx2.HTTPError, OSError) as error:
+        said = _sentence(repo, revision or "main", download_command(repo, revision, patterns), error)
+        raise CheckpointError(said) from error
+
+
+def download_command(repo: str, revision: str | None, patterns: Sequence[str]) -> str:
+    """What a person types to have the same files in the cache."""
+    wild = any("*" in pattern for pattern in patterns)
+    files = [word for pattern in patterns for word in (("--include", pattern) if wild else (pattern,))]
+    return shlex.join(["hf", "download", repo, *files, *(["--revision", revision] if revision else [])])
+
+
+def _sentence(repo: str, revision: str, command: str, error: Exception) -> str:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, GatedRepoError):
+        page = f"https://huggingface.co/{repo}"
+        return f"{repo} is gated: accept its licence at {page} with your account, then set HF_TOKEN to its token"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{repo} is nothing here and no repository that the hub shows you; if it is private, set HF_TOKEN"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{repo} has no revision {revision}: expected a branch, a tag or a commit of 40 hex digits"
+    if isinstance(error, LocalEntryNotFoundError):
+        offline = isinstance(error.__cause__, OfflineModeIsEnabled)
+        cause = "HF_HUB_OFFLINE is set" if offline else type(error.__cause__ or error).__name__
+        return (
+            f"{repo} at {revision} is neither here nor whole in the hub's cache, and the hub cannot be reached "
+            f"({cause}); download it while online: {command}"
+        )
+    if isinstance(error, HfHubHTTPError):
+        return f"{repo}: the hub refuses to give it (HTTP status {error.response.status_code}); try: {command}"
+    if isinstance(error, HFValidationError):
+        return f"{repo}: neither here nor a name that a repository of the hub can have"
+    reason = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
+    return f"{repo}: the download was cut off ({' '.join(reason.split())}); finished files are kept: {command}"

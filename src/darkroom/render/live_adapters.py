@@ -1,0 +1,96 @@
+"""Stacks of adapters kept beside a base's layers, whose weights they leave alone. Knows no files.
+
+The trainer's regime for a quantised base: y = base(x) + delta(x), the delta of a LoRA computed in float32 and rounded
+once, that of a LoKr from its factors in the base's dtype (ai-toolkit's network_mixins.py and models/lokr.py).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import linear
+from torch.utils.hooks import RemovableHandle
+
+from darkroom.render.adapter_file import Adapter, Delta
+from darkroom.render.base_model import Base
+from darkroom.render.base_weights import Part
+from darkroom.render.merged_adapters import lokr_factor
+
+_Stack = tuple[tuple[Adapter, float], ...]
+_Branch = Callable[[torch.Tensor, torch.dtype], torch.Tensor]  # (input, dtype of the layer's output) → delta
+
+
+class LiveStack:
+    """The adapters that run beside one base's layers at present: none at first."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._stack: _Stack = ()
+        self._handles: list[RemovableHandle] = []
+
+    @torch.no_grad()
+    def apply(self, stack: Sequence[tuple[Adapter, float]]) -> int:
+        """Make the layers compute base + stack, in order; the number of branches that were newly hung up."""
+        active = tuple((adapter, multiplier) for adapter, multiplier in stack if multiplier != 0)
+        if active == self._stack:
+            return 0
+        while self._handles:
+            self._handles.pop().remove()
+        self._stack = ()  # what is true should the next lines fail: too little memory, say
+        for adapter, multiplier in active:
+            for layer, delta in adapter.deltas.items():
+                self._hang(self._base.adapter_modules[layer], delta, multiplier)
+        self._stack = active
+        return len(self._handles)
+
+    def _hang(self, parts: Sequence[Part], delta: Delta, multiplier: float) -> None:
+        for part in parts:
+            module = self._base.transformer.get_submodule(part.parameter.removesuffix(".weight"))
+            branch = _branch(delta, part, multiplier, self._base.device)
+            self._handles.append(module.register_forward_hook(_adding(branch)))
+
+
+def _adding(branch: _Branch) -> Callable[..., torch.Tensor]:
+    def hook(module: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+        return output + branch(inputs[0], output.dtype)
+
+    return hook
+
+
+def _branch(delta: Delta, part: Part, multiplier: float, device: torch.device) -> _Branch:
+    stored = {suffix: tensor.to(device, torch.float32) for suffix, tensor in delta.tensors.items()}
+    if delta.kind == "lokr":
+        return _lokr(stored, part, multiplier * delta.scale(torch.float32))
+    if delta.kind == "diff":
+        return _diff(part.cut(stored["diff"]).contiguous(), multiplier)
+    rows = part.cut(stored["lora_B.weight"]).contiguous()
+    return _lora(stored["lora_A.weight"], rows, delta.scale(torch.float32), multiplier)
+
+
+def _lora(down: torch.Tensor, up: torch.Tensor, scale: float, multiplier: float) -> _Branch:
+    def branch(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return (linear(linear(x.float(), down), up) * scale * multiplier).to(dtype)
+
+    return branch
+
+
+def _diff(rows: torch.Tensor, multiplier: float) -> _Branch:
+    def branch(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return (linear(x.float(), rows) * multiplier).to(dtype)
+
+    return branch
+
+
+def _lokr(stored: Mapping[str, torch.Tensor], part: Part, strength: float) -> _Branch:
+    """kron(w1, w2) without making it: x by w2, then by w1; of a fused layer, then this part's share of the rows."""
+    first, second = lokr_factor(stored, "lokr_w1"), lokr_factor(stored, "lokr_w2")
+
+    def branch(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        w1, w2 = first.to(dtype), second.to(dtype)
+        blocks = x.to(dtype).reshape(*x.shape[:-1], w1.shape[1], w2.shape[1])
+        inner = torch.einsum("...qs,os->...qo", blocks, w2)
+        whole = torch.einsum("...qo,pq->...po", inner, w1).flatten(-2, -1)
+        scaled = whole * torch.tensor(strength, device=x.device).to(dtype)
+        return part.cut(scaled.movedim(-1, 0)).movedim(0, -1)
+
+    return branch

@@ -1,0 +1,184 @@
+"""Which memory mode a model runs in: numbers in, a plan with its reason out. Knows no torch, no files, no device.
+
+resident  everything on the device
+model     on the device only what is in use: the transformer while it denoises, the VAE while it codes
+block     of the transformer, two blocks at a time
+
+Numerics are the same in every mode, so no id has it. The footprints are the families' (families/flux2_footprint.py);
+docs/memory.md tells the rule in words. GB are 10^9 bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from darkroom.errors import ConfigError, DeviceMemoryError
+from darkroom.request import Request
+
+RESIDENT, MODEL, BLOCK = "resident", "model", "block"
+LADDER = (RESIDENT, MODEL, BLOCK)  # from the fastest to the smallest
+TEXT_LADDER = (RESIDENT, BLOCK)  # a text encoder has nothing to change places with
+AUTO = "auto"
+WISHES = {AUTO: AUTO, "none": RESIDENT, MODEL: MODEL, BLOCK: BLOCK}  # what the resource `offload` may say → mode
+
+_MARGIN_SHARE, _MARGIN_BYTES = 0.05, 512 * 2**20  # fragments of the allocator; workspaces of cuBLAS and cuDNN
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one model takes, in bytes. A text encoder has no `vae` and no `coding`."""
+
+    weights: int  # of the transformer, or the text encoder
+    blocks: int  # of these, the two largest blocks: one computes while the next one arrives
+    outside: int  # of these, what is in no block
+    vae: int
+    rewriting: int  # temporaries while one layer is loaded, quantised, or has adapters merged into it
+    computing: int  # temporaries of a forward pass of the transformer, live adapters included
+    coding: int  # temporaries of the VAE
+
+    def peak(self, mode: str) -> int:
+        """The most that is on the device at a time."""
+        if mode == RESIDENT:
+            return self.weights + self.vae + max(self.rewriting, self.computing, self.coding)
+        on_device = self.weights if mode == MODEL else self.outside + self.blocks
+        return max(self.rewriting, on_device + self.computing, self.vae + self.coding)
+
+    def at_rest(self, mode: str) -> int:
+        """What is on the device between two pictures."""
+        return self.weights + self.vae if mode == RESIDENT else 0
+
+    def beside(self, mode: str) -> int:
+        """What rests in the computer's memory."""
+        return 0 if mode == RESIDENT else self.weights + self.vae
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What of a request its memory depends on."""
+
+    width: int  # pixels, as is `height`
+    height: int
+    references: int  # images
+    text_tokens: int
+    live_adapters: tuple[str, ...]  # paths; () where adapters are merged
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        live = request.active_loras if request.lora_merge == "live" else ()
+        paths = tuple(lora.path for lora in live)
+        return cls(request.width, request.height, len(request.ctrl_images), request.max_sequence_length, paths)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The memory there is, in bytes. On a CPU `free` is the computer's own, and `host_free` the same."""
+
+    device: str  # cuda | cpu
+    free: int
+    total: int
+    host_free: int
+
+    def lacks(self, footprint: Footprint, mode: str) -> str | None:
+        """A clause on what is too small for this mode, None when it fits."""
+        if with_margin(footprint.peak(mode)) > self.free:
+            return f"{mode} needs {_gb(with_margin(footprint.peak(mode)))} on the device"
+        if footprint.beside(mode) > self.host_free and self.device != "cpu":
+            return f"{mode} needs {_gb(footprint.beside(mode))} beside it, where {_gb(self.host_free)} are free"
+        return None
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The mode chosen, the peak expected in it (bytes, without margin), and one sentence on why."""
+
+    mode: str
+    estimate: int
+    reason: str
+
+
+def plan(
+    footprints: Mapping[str | None, Footprint],
+    quantization: str | None,
+    budget: Budget,
+    wish: str = AUTO,
+    ladder: Sequence[str] = LADDER,
+) -> MemoryPlan:
+    """The first mode of the ladder that fits, or the one that is wished for, whether it fits or not.
+
+    `footprints` by quantisation, null for none: nothing is quantised here that was not asked for, but DeviceMemoryError
+    says what would fit. On a CPU it is resident: the weights are in its memory wherever they rest.
+    """
+    footprint, wanted = footprints[quantization], mode_of(wish)
+    if wanted != AUTO:
+        mode = wanted if wanted in ladder else ladder[0]
+        short = budget.lacks(footprint, mode)
+        return _plan(footprint, budget, mode, ["as asked for", *([f"though {short}: may run out"] if short else [])])
+    if budget.device == "cpu":
+        short = budget.lacks(footprint, RESIDENT)
+        return _plan(footprint, budget, RESIDENT, ["on a CPU", *([f"though {short}: may run out"] if short else [])])
+    too_large: list[str] = []
+    for mode in ladder:
+        short = budget.lacks(footprint, mode)
+        if short is None:
+            return _plan(footprint, budget, mode, too_large or ["the fastest that fits"])
+        too_large.append(short)
+    raise DeviceMemoryError(_nothing_fits(footprints, quantization, budget, ladder, too_large))
+
+
+def plan_after_failure(footprint: Footprint, budget: Budget, wish: str, highest: str, said: str) -> MemoryPlan:
+    """The mode below the one in which memory ran out (`said`), or a lower one that is wished for, fitting or not."""
+    wanted = mode_of(wish)
+    lowest = max(highest, highest if wanted == AUTO else wanted, key=LADDER.index)
+    return _plan(footprint, budget, lowest, [f"after memory ran out ({said})"])
+
+
+def lower(mode: str, ladder: Sequence[str] = LADDER) -> str:
+    """The next mode down the ladder; the last one itself."""
+    return ladder[min(ladder.index(mode) + 1, len(ladder) - 1)]
+
+
+def mode_of(wish: str) -> str:
+    """The mode that the resource `offload` names, or AUTO; ConfigError for another word."""
+    if wish not in WISHES:
+        raise ConfigError(f"offload: expected one of {', '.join(WISHES)}, got {wish} (a resource of the rule render)")
+    return WISHES[wish]
+
+
+def with_margin(estimate: int) -> int:
+    """What has to be free for an estimate to count as fitting."""
+    return estimate + int(_MARGIN_SHARE * estimate) + _MARGIN_BYTES
+
+
+def _plan(footprint: Footprint, budget: Budget, mode: str, why: Sequence[str]) -> MemoryPlan:
+    estimate = footprint.peak(mode)
+    return MemoryPlan(mode, estimate, f"{mode}: {'; '.join(why)}; estimate {_gb(estimate)}, {_free(budget)}")
+
+
+def _nothing_fits(
+    footprints: Mapping[str | None, Footprint],
+    quantization: str | None,
+    budget: Budget,
+    ladder: Sequence[str],
+    too_large: Sequence[str],
+) -> str:
+    smaller = [
+        f"{name} ({mode}, {_gb(with_margin(footprint.peak(mode)))})"
+        for name, footprint in footprints.items()
+        if name is not None and name != quantization
+        for mode in [next((mode for mode in ladder if budget.lacks(footprint, mode) is None), None)]
+        if mode is not None
+    ]
+    weights = "the text encoder" if ladder == TEXT_LADDER else "the transformer"
+    help_ = f"quantising {weights} would fit and change the picture: {', '.join(smaller)}; else " if smaller else ""
+    return (
+        f"not enough memory: {_free(budget)}; {'; '.join(too_large)} (weights {_gb(footprints[quantization].weights)}, "
+        f"quantised: {quantization or 'no'}). Free memory on the device; {help_}use a smaller picture or another device"
+    )
+
+
+def _free(budget: Budget) -> str:
+    return f"{_gb(budget.free)} of {_gb(budget.total)} free"
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,77 @@
+"""Reference images: which can be used, and a sentence for those that cannot."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from darkroom.errors import ImageError
+from darkroom.reference_image import check_reference, read_reference
+
+
+def test_transparency_is_dropped_as_in_the_trainer(tmp_path):
+    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "a.png")
+    image = read_reference(tmp_path / "a.png")
+    assert (image.mode, image.getpixel((0, 0))) == ("RGB", (255, 0, 0))
+
+
+def test_a_turned_photograph_is_seen_as_it_is_stored(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 64)).save(tmp_path / "a.jpg", exif=exif)
+    warning = check_reference(tmp_path / "a.jpg")
+    assert warning == (
+        f"{tmp_path}/a.jpg: its EXIF orientation (6) is not applied, as in the trainer: the model sees it turned"
+    )
+    assert read_reference(tmp_path / "a.jpg").size == (80, 64)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((63, 200), "63x200: each side needs 64 pixels at least"),
+        ((64, 513), "64x513: one side may be at most 8 times the other"),
+        ((8001, 8000), "8001x8000 is 64 megapixels; at most 64 are read"),
+    ],
+)
+def test_sizes_that_the_trainer_refuses(tmp_path, size, message):
+    Image.new("1", size).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=message):
+        read_reference(tmp_path / "a.png")
+
+
+def test_the_longest_side_that_is_taken(tmp_path):
+    Image.new("RGB", (64, 512)).save(tmp_path / "a.png")
+    assert check_reference(tmp_path / "a.png") is None
+
+
+def test_files_that_are_no_picture(tmp_path):
+    faults = {
+        "gone.png": "no such file",
+        "text.png": "not an image that can be read",
+        "animation.gif": "an animation of 3 frames",
+        "cut.png": "damaged or unreadable: ",
+        "bomb.png": "too large: ",
+    }
+    (tmp_path / "text.png").write_text("not a picture")
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "animation.gif", save_all=True, append_images=frames[1:])
+    Image.effect_noise((256, 256), 50).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:20_000])
+    _write_bomb(tmp_path / "bomb.png", 30_000, 30_000)
+    for name, fault in faults.items():
+        with pytest.raises(ImageError, match=f"{name}: {fault}"):
+            read_reference(tmp_path / name)
+
+
+def _write_bomb(path: Path, width: int, height: int) -> None:
+    """A PNG of a few hundred bytes that claims to have this size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
