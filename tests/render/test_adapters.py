@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import AdapterError, CheckpointError, ConfigError
 from darkroom.render.adapter_file import Adapter, read_adapter
+from darkroom.render.adapter_stack import AdapterStack
 from darkroom.render.base_model import Base
 from darkroom.render.families import flux2
 from darkroom.render.merged_adapters import MergedStack
@@ -185,8 +186,9 @@ def test_the_way_to_a_stack_does_not_matter(base: Base, adapters: Path) -> None:
 def test_a_layer_left_torn_by_an_error_is_written_again(
     klein: Checkpoint, make_request: Callable[..., Request], save: Save, tmp_path: Path
 ) -> None:
-    copy = shutil.copy(klein.transformer.path, tmp_path / "klein.safetensors")
-    checkpoint = replace(klein, transformer=replace(klein.transformer, path=str(copy)))
+    copy = shutil.copy(klein["transformer"].path, tmp_path / "klein.safetensors")
+    moved = replace(klein["transformer"], path=str(copy))
+    checkpoint = replace(klein, components={**klein.components, "transformer": moved})
     base = flux2.load(checkpoint, make_request(dtype="bfloat16"), CPU)
     stack = MergedStack(base)
     lora = _read(base, save(_lora(QKV, 288, 96)))
@@ -201,9 +203,64 @@ def test_a_layer_left_torn_by_an_error_is_written_again(
     assert _differing(base) == []
 
 
-def test_live_is_not_there_yet(base: Base) -> None:
-    with pytest.raises(ConfigError, match="lora_merge: expected merged or merged_in_dtype, got live"):
-        MergedStack(base).apply([], "live")
+def test_an_unknown_regime_is_refused(base: Base) -> None:
+    with pytest.raises(ConfigError, match="lora_merge: expected one of merged, merged_in_dtype, live, got fused"):
+        AdapterStack(base).apply([], "fused")
+
+
+def test_a_live_lora_runs_in_float32_beside_its_layer(base: Base, save: Save) -> None:
+    """Of a fused layer each part has its rows; the base's weights stay as they are."""
+    adapter = _read(base, save(_lora(QKV, 288, 96)))
+    layer = base.transformer.transformer_blocks[0].attn.add_k_proj
+    x = _draw(5, 96).to(torch.bfloat16)
+    plain = layer(x)
+    assert AdapterStack(base).apply([(adapter, 0.5)], "live") == 3
+    branch = x.float() @ _draw(4, 96).T @ _draw(288, 4, seed=1)[96:192].T * 0.5
+    assert torch.equal(layer(x), plain + branch.to(torch.bfloat16))
+    assert _differing(base) == []
+
+
+def test_live_and_merged_are_the_same_layer_but_for_rounding(base: Base, save: Save) -> None:
+    """Every kind of delta, alone and stacked, with alpha, and on the layer whose halves are swapped."""
+    kinds = [_lora(QKV, 288, 96), _lora(FINAL, 192, 96), {f"{FINAL}.diff": _draw(192, 96)}]
+    lokr = {f"{QKV}.lokr_w1": _draw(16, 8), f"{QKV}.lokr_w2_a": _draw(18, 2), f"{QKV}.lokr_w2_b": _draw(2, 12)}
+    kinds.append({**lokr, f"{QKV}.alpha": torch.tensor(4.0)})
+    adapters = [_read(base, save(tensors)) for tensors in kinds]
+    base.transformer.float()
+    stack, x = AdapterStack(base), _draw(5, 96)
+    layers = [base.transformer.norm_out.linear, *_qkv(base)]
+    for files in ([(adapter, 0.7)] for adapter in adapters):
+        assert _close(stack, layers, x, files)
+    assert _close(stack, layers, x, [(adapter, 0.1 * number) for number, adapter in enumerate(adapters, 1)])
+
+
+def _qkv(base: Base) -> list[torch.nn.Linear]:
+    attention = base.transformer.transformer_blocks[0].attn
+    return [attention.add_q_proj, attention.add_k_proj, attention.add_v_proj]
+
+
+def _close(
+    stack: AdapterStack, layers: list[torch.nn.Linear], x: torch.Tensor, files: list[tuple[Adapter, float]]
+) -> bool:
+    plain = [layer(x) for layer in layers]
+    outputs = []
+    for regime in ("live", "merged"):
+        stack.apply(files, regime)
+        outputs.append([layer(x) for layer in layers])
+    stack.apply([], "merged")
+    assert any(not torch.allclose(live, base) for live, base in zip(outputs[0], plain, strict=True))
+    return all(torch.allclose(live, merged, atol=2e-3) for live, merged in zip(*outputs, strict=True))
+
+
+def test_a_live_stack_is_taken_down_again(base: Base, save: Save) -> None:
+    adapter = _read(base, save(_lora(QKV, 288, 96)))
+    layer, x = base.transformer.transformer_blocks[0].attn.add_k_proj, _draw(5, 96).to(torch.bfloat16)
+    plain, stack = layer(x), AdapterStack(base)
+    assert [stack.apply([(adapter, strength)], "live") for strength in (1.0, 1.0, 0.5, 0.0)] == [3, 0, 3, 0]
+    assert torch.equal(layer(x), plain)
+    stack.apply([(adapter, 1.0)], "live")
+    assert stack.apply([(adapter, 1.0)], "merged") == 3
+    assert torch.equal(layer(x), torch.nn.functional.linear(x, layer.weight))
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
-from darkroom.errors import AdapterError, CheckpointError, StoreError
+from darkroom.errors import CheckpointError, StoreError
 from darkroom.image_file import read_record
 from darkroom.record import read_records
 from darkroom.render.combination import render_combination
+from darkroom.render.families import flux2
 from darkroom.render.job import Job
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress
-from darkroom.request import Lora, Request
+from darkroom.request import Lora, ReferenceImage, Request
 from darkroom.store import ExperimentFolder, Store, atomic, write_json
 from darkroom.weight_file import sha256_of
 
@@ -34,11 +35,10 @@ class Bench:
         self.folder = folder
         self.store = Store(folder / "results/store")
         parts = {
-            part: replace(component, digest=component_digest(Path(component.path), sha256_of))
-            for part in ("transformer", "vae", "text_encoder", "tokenizer")
-            for component in [getattr(klein, part)]
+            part: replace(component, digest=component_digest(Path(component.path), component.layout, sha256_of))
+            for part, component in klein.components.items()
         }
-        self.checkpoint = replace(klein, **parts)
+        self.checkpoint = replace(klein, components=parts)
         self.pipelines = Pipelines()
 
     def request(self, make: MakeRequest, **changes: Any) -> Request:
@@ -46,7 +46,7 @@ class Bench:
             "checkpoint_digest": self.checkpoint.digest,
             "text_encoder_digest": self.checkpoint.text_encoder_digest,
         }
-        request = make(experiment="bench", sample_steps=1, lora_merge="merged", **digests, **changes)
+        request = make(**{"experiment": "bench", "sample_steps": 1, "lora_merge": "merged", **digests, **changes})
         for text in request.texts:
             path = self.store.embedding(request.embedding_id(text))
             if not path.is_file():
@@ -142,7 +142,7 @@ def test_a_lora_that_was_overwritten_after_the_plan_is_refused(
     shutil.copy(adapters / "lora_bf16.safetensors", path)
     request = bench.request(make_request, loras=(Lora(str(path), 1.0, sha256_of(path)),))
     shutil.copy(adapters / "lora_bf16_alpha.safetensors", path)
-    with pytest.raises(AdapterError, match=r"training\.safetensors: changed or gone after the plan was made"):
+    with pytest.raises(StoreError, match=r"training\.safetensors: changed or gone after the plan was made"):
         bench.render(request)
     assert not list(bench.store.root.rglob("*.png"))
 
@@ -152,8 +152,9 @@ def test_a_checkpoint_that_changed_after_the_plan_is_refused(
 ) -> None:
     request = bench.request(make_request)
     vae = tmp_path / "ae.safetensors"
-    shutil.copy(bench.checkpoint.vae.path, vae)
-    bench.checkpoint = replace(bench.checkpoint, vae=replace(bench.checkpoint.vae, path=str(vae)))
+    shutil.copy(bench.checkpoint["vae"].path, vae)
+    moved = replace(bench.checkpoint["vae"], path=str(vae))
+    bench.checkpoint = replace(bench.checkpoint, components={**bench.checkpoint.components, "vae": moved})
     bench.render(request)
     vae.write_bytes(vae.read_bytes() + b"\0")
     with pytest.raises(CheckpointError, match=r"ae\.safetensors: changed after the plan was made"):
@@ -164,7 +165,7 @@ def test_a_text_encoder_of_another_size_is_named(bench: Bench, make_request: Mak
     request = bench.request(make_request, prompt="encoded by a larger one")
     path = bench.store.embedding(request.embedding_id(request.prompt))
     with atomic(path) as temporary:
-        save_file({"prompt_embeds": torch.zeros(1, 512, 144)}, temporary)
+        save_file({"prompt_embeds": torch.zeros(1, 512, 144)}, temporary, {"tokens_cut": "0"})
     with pytest.raises(CheckpointError, match=r"tiny_qwen3: this text encoder is for another model: .* 96 .*, got 144"):
         bench.render(request)
 
@@ -174,3 +175,58 @@ def test_missing_embeddings_say_how_to_bring_them_back(bench: Bench, make_reques
     bench.store.embedding(request.embedding_id("a lost text")).unlink()
     with pytest.raises(StoreError, match=r"1 of 2 embeddings are missing.*--forcerun encode"):
         bench.render(request)
+
+
+def test_reference_images_are_seen_and_encoded_once(
+    bench: Bench, make_request: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = []
+    encode = flux2.encode_reference
+    monkeypatch.setattr(flux2, "encode_reference", lambda base, image: encoded.append(image) or encode(base, image))
+    images = []
+    for color in ("red", "blue"):
+        Image.new("RGB", (64, 80), color).save(tmp_path / f"{color}.png")
+        images.append(ReferenceImage(str(tmp_path / f"{color}.png"), sha256_of(tmp_path / f"{color}.png")))
+    conditions = [(), images[:1], images[1:], images, images[::-1]]
+    rows, _ = bench.render(*(bench.request(make_request, ctrl_images=tuple(seen)) for seen in conditions))
+    assert len({row["image_sha256"] for row in rows}) == 5, "each set of images, in each order, is another picture"
+    assert len(encoded) == 2
+
+
+def test_a_reference_image_that_changed_after_the_plan_is_refused(
+    bench: Bench, make_request: MakeRequest, tmp_path: Path
+) -> None:
+    path = tmp_path / "seen.png"
+    Image.new("RGB", (64, 64), "red").save(path)
+    request = bench.request(make_request, ctrl_images=(ReferenceImage(str(path), sha256_of(path)),))
+    Image.new("RGB", (64, 64), "blue").save(path)
+    with pytest.raises(StoreError, match=r"seen\.png: changed or gone after the plan was made"):
+        bench.render(request)
+
+
+def test_an_encoded_prompt_takes_the_place_of_its_text(bench: Bench, make_request: MakeRequest, tmp_path: Path) -> None:
+    text = bench.request(make_request, guidance_scale=1.0)
+    path = tmp_path / "encoded.safetensors"
+    save_file(
+        {"prompt_embeds": load_file(bench.store.embedding(text.embedding_id(text.prompt)))["prompt_embeds"]}, path
+    )
+    encoded = bench.request(
+        make_request, guidance_scale=1.0, prompt="", prompt_embeds=str(path), prompt_embeds_sha256=sha256_of(path)
+    )
+    rows, _ = bench.render(text, encoded)
+    pictures = [np.asarray(Image.open(row["image_path"])) for row in rows]
+    assert np.array_equal(*pictures)
+    assert rows[0]["request_id"] != rows[1]["request_id"]
+
+
+def test_a_strength_changes_nothing_but_the_adapter(bench: Bench, make_request: MakeRequest, adapters: Path) -> None:
+    """Also between regimes, and beside a quantised base: the model is loaded once."""
+    path = adapters / "lora_bf16.safetensors"
+    requests = [
+        bench.request(make_request, lora_merge=regime, seed=seed, loras=(Lora(str(path), strength, sha256_of(path)),))
+        for seed in (1, 2)
+        for regime, strength in (("live", 1.0), ("merged", 1.0), ("live", 0.5), ("merged_in_dtype", 0.5))
+    ]
+    rows, _ = bench.render(*requests)
+    assert len({row["base_load_id"] for row in rows}) == 1
+    assert len({row["image_sha256"] for row in rows}) == 8

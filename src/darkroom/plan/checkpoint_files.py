@@ -8,8 +8,10 @@ from pathlib import Path
 
 from darkroom.checkpoint import (
     DIFFUSERS,
+    GGUF,
     LAYOUT_OF_ENDING,
     READ_ENDINGS,
+    SINGLE_FILE,
     TOKENIZER,
     Checkpoint,
     Component,
@@ -22,6 +24,7 @@ from darkroom.plan.places import Here, OnHub, Place, component_folder, component
 from darkroom.plan.presence import component_faults
 from darkroom.plan.schema import CheckpointSource
 from darkroom.store import Store
+from darkroom.weight_file import read_header
 
 _Pinned = tuple[str, str | None]  # a repository of the hub and its revision
 
@@ -113,7 +116,7 @@ class _Lookup:
             if not faults:
                 layout = _layout(path, part)
                 digest = component_digest(path, layout, store.sha256)
-                found[part] = Component(str(path), layout, digest, place.written, commit)
+                found[part] = Component(str(path), layout, digest, place.written, commit, _quantized(path, layout))
         return found
 
     def _note(self, key: str, fault: object) -> None:
@@ -137,3 +140,13 @@ def _patterns(place: OnHub, part: str) -> list[str]:
     if Path(place.path).suffix.lower() in LAYOUT_OF_ENDING:
         return [place.path]
     return [f"{place.path}/{name}" for name in (*described, *_WEIGHTS[part])]
+
+
+def _quantized(path: Path, layout: str) -> str | None:
+    """Component.quantized, by the dtypes in a single file's header."""
+    if layout == GGUF:
+        return "GGUF"
+    if layout != SINGLE_FILE:
+        return None
+    eight_bits = any(dtype.startswith("F8") for dtype in read_header(path).dtypes.values())
+    return "8-bit float" if eight_bits else None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, ImageError, raise_together
+from darkroom.plan.resolve import AUTO
 from darkroom.reference_image import read_reference
 from darkroom.request import Request
 from darkroom.store import Store, read_json, write_json
@@ -14,7 +15,7 @@ def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
     """The request with the digests of every file that its pixels depend on."""
     embeds = request.prompt_embeds
     return replace(
-        request,
+        _on_quantized_files(request, checkpoint),
         checkpoint_revision=checkpoint.revision,
         checkpoint_digest=checkpoint.digest,
         text_encoder_digest=checkpoint.text_encoder_digest,
@@ -22,6 +23,19 @@ def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
         ctrl_images=tuple(replace(image, sha256=store.sha256(Path(image.path))) for image in request.ctrl_images),
         loras=tuple(replace(lora, sha256=store.sha256(Path(lora.path))) for lora in request.loras),
     )
+
+
+def _on_quantized_files(request: Request, checkpoint: Checkpoint) -> Request:
+    """As the trainer does on a checkpoint that comes quantised: adapters live; but no trainer previewed this file."""
+    reasons = {
+        part: f"the file of the {part} is quantised ({component.quantized})"
+        for part, component in sorted(checkpoint.components.items())
+        if component.quantized
+    }
+    request = replace(request, not_comparable=(*request.not_comparable, *reasons.values()))
+    if "transformer" not in reasons or not (request.lora_merge_reason or "").startswith(AUTO):
+        return request
+    return replace(request, lora_merge="live", lora_merge_reason=f"{AUTO} {reasons['transformer']}")
 
 
 def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:

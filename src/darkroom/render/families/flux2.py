@@ -82,7 +82,7 @@ def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base
     dtype = DTYPES[request.dtype]
     transformer, transformer_weights = build_transformer(checkpoint["transformer"])
     vae, vae_weights = build_vae(checkpoint["vae"])
-    raise_together([*_guidance_faults(checkpoint, request), *_embeds_faults(checkpoint, request)])
+    raise_together(_guidance_faults(checkpoint, request))
     if request.numerics == "exact":
         make_transformer_exact(transformer)
         make_vae_exact(vae)
@@ -115,12 +115,23 @@ def denoise(
     """
     rows, columns = request.height // _PIXELS_PER_TOKEN, request.width // _PIXELS_PER_TOKEN
     channels = base.transformer.config.in_channels
+    _check_features(base, request, prompt[PROMPT_EMBEDS].shape[-1])
     sigmas = _SCHEDULES[request.schedule](request.sample_steps, rows * columns)
     latents = noise((1, channels, rows, columns), request.seed, base.dtype).to(base.device)
     velocity = _velocity(base, request, _ids(rows, columns, base.device), seen)
     predict = _guided(velocity, request, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
     tokens = euler(latents.flatten(2).transpose(1, 2), sigmas, predict, on_step)
     return tokens.transpose(1, 2).reshape(1, channels, rows, columns), sigmas
+
+
+def _check_features(base: Base, request: Request, found: int) -> None:
+    """Embeddings in the store may be those of another model's text encoder, which conf/ names by mistake."""
+    expected = base.transformer.config.joint_attention_dim
+    if found != expected:
+        raise CheckpointError(
+            f"{request.prompt_embeds or request.text_encoder}: this text encoder is for another model: the transformer "
+            f"of {base.name} expects {expected} features a token (3 hidden sizes of its own encoder), got {found}"
+        )
 
 
 def _velocity(
