@@ -60,7 +60,7 @@ def _adding(branch: _Branch) -> Callable[..., torch.Tensor]:
 def _branch(delta: Delta, part: Part, multiplier: float, device: torch.device) -> _Branch:
     stored = {suffix: tensor.to(device, torch.float32) for suffix, tensor in delta.tensors.items()}
     if delta.kind == "lokr":
-        return _lokr(stored, part, multiplier * delta.scale(torch.float32))
+        return _lokr(stored, part, delta.scale(torch.float32), multiplier)
     if delta.kind == "diff":
         return _diff(part.cut(stored["diff"]).contiguous(), multiplier)
     rows = part.cut(stored["lora_B.weight"]).contiguous()
@@ -81,16 +81,20 @@ def _diff(rows: torch.Tensor, multiplier: float) -> _Branch:
     return branch
 
 
-def _lokr(stored: Mapping[str, torch.Tensor], part: Part, strength: float) -> _Branch:
-    """kron(w1, w2) without making it: x by w2, then by w1; of a fused layer, then this part's share of the rows."""
-    first, second = lokr_factor(stored, "lokr_w1"), lokr_factor(stored, "lokr_w2")
+def _lokr(stored: Mapping[str, torch.Tensor], part: Part, scale: float, multiplier: float) -> _Branch:
+    """kron(w1, w2) without making it: x by w2, then by w1; of a fused layer, then this part's share of the rows.
+
+    A w2 of low rank is two matrices, each rounded; a w1 of low rank is one by then (ai-toolkit's models/lokr.py).
+    """
+    first = lokr_factor(stored, "lokr_w1")
+    seconds = [stored[name] for name in ("lokr_w2_b", "lokr_w2_a", "lokr_w2") if name in stored]  # in order of use
 
     def branch(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        w1, w2 = first.to(dtype), second.to(dtype)
-        blocks = x.to(dtype).reshape(*x.shape[:-1], w1.shape[1], w2.shape[1])
-        inner = torch.einsum("...qs,os->...qo", blocks, w2)
-        whole = torch.einsum("...qo,pq->...po", inner, w1).flatten(-2, -1)
-        scaled = whole * torch.tensor(strength, device=x.device).to(dtype)
+        inner = x.to(dtype).reshape(*x.shape[:-1], first.shape[1], seconds[0].shape[1])
+        for second in seconds:
+            inner = torch.einsum("...qs,os->...qo", inner, second.to(dtype))
+        whole = torch.einsum("...qo,pq->...po", inner, first.to(dtype) * scale).flatten(-2, -1)
+        scaled = whole * torch.tensor(multiplier, device=x.device).to(dtype)
         return part.cut(scaled.movedim(-1, 0)).movedim(0, -1)
 
     return branch
