@@ -11,10 +11,10 @@ from darkroom.errors import ImageError
 from darkroom.reference_image import check_reference, read_reference
 
 
-def test_transparency_is_dropped_as_in_the_trainer(tmp_path):
-    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "a.png")
-    image = read_reference(tmp_path / "a.png")
-    assert (image.mode, image.getpixel((0, 0))) == ("RGB", (255, 0, 0))
+@pytest.mark.parametrize(("mode", "read_as"), [("RGB", "RGB"), ("L", "RGB"), ("CMYK", "RGB"), ("RGBA", "RGBA")])
+def test_a_picture_is_read_in_colour_and_keeps_its_transparency(tmp_path, mode, read_as):
+    Image.new(mode, (64, 64)).save(tmp_path / "a.tif")
+    assert read_reference(tmp_path / "a.tif").mode == read_as
 
 
 def test_a_turned_photograph_is_seen_as_it_is_stored(tmp_path):

@@ -43,10 +43,10 @@ def check_reference(path: str | Path) -> str | None:
 
 
 def read_reference(path: str | Path) -> Image.Image:
-    """The picture in RGB, transparency dropped as the trainer does; ImageError if it cannot be used."""
+    """The picture in RGB, or RGBA where it has transparency; ImageError if it cannot be used."""
     check_reference(path)
     with _opened(Path(path)) as image:
-        return image.convert("RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 @contextmanager

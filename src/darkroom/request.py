@@ -70,10 +70,13 @@ class Request:
     schedule: str  # aitk | diffusers
     numerics: str  # exact | fast
     max_sequence_length: int
+    attn_masking: bool  # the embedding's rows of padding are zero (FLUX.1 and Flex.1 with T5)
     lora_merge: str | None  # merged | merged_in_dtype | live; None where no adapter is in effect
     network_multiplier: float = 1.0  # of the whole stack: each file's own is multiplied by it in `loras`
     loras: tuple[Lora, ...] = ()
+    allow_foreign_lora: bool = False  # adapters of a kindred base may be applied as far as they fit
     ctrl_images: tuple[ReferenceImage, ...] = ()
+    ctrl_idx: int | None = None  # Flex.2's slot for its one image: 0 inpaint, 1 control; None where there is none
     prompt_embeds: str | None = None  # a file in place of a prompt, whose text is then ""
     # why
     lora_merge_reason: str | None = None
@@ -122,6 +125,7 @@ class Request:
                 "quantize": self.quantize_text_encoder,
                 "cast": self.text_encoder_cast,
                 "max_sequence_length": self.max_sequence_length,
+                "attn_masking": self.attn_masking,
                 "text": text,
             }
         )
@@ -149,11 +153,12 @@ _NOT_IN_ID = frozenset(
         *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "warnings"),
         *("checkpoint", "checkpoint_revision", "text_encoder", "prompt_embeds"),
         # reasons
-        *("lora_merge_reason", "not_comparable"),
+        *("lora_merge_reason", "not_comparable", "allow_foreign_lora"),
         # what was asked for, where what is in effect stands beside it
         *("prompt_template", "trigger_word", "width_requested", "height_requested", "network_multiplier"),
         # in the ids of the embeddings
         *("prompt", "neg", "text_encoder_digest", "quantize_text_encoder", "text_encoder_cast", "max_sequence_length"),
+        "attn_masking",
     )
 )
 

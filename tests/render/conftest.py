@@ -98,6 +98,7 @@ _REQUEST: dict[str, Any] = {
     "schedule": "aitk",
     "numerics": "exact",
     "max_sequence_length": 512,
+    "attn_masking": False,
     "lora_merge": None,
 }
 

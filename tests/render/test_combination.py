@@ -182,7 +182,7 @@ def test_reference_images_are_seen_and_encoded_once(
 ) -> None:
     encoded = []
     encode = flux2.encode_reference
-    monkeypatch.setattr(flux2, "encode_reference", lambda base, image: encoded.append(image) or encode(base, image))
+    monkeypatch.setattr(flux2, "encode_reference", lambda *given: encoded.append(given) or encode(*given))
     images = []
     for color in ("red", "blue"):
         Image.new("RGB", (64, 80), color).save(tmp_path / f"{color}.png")

@@ -71,7 +71,7 @@ def pipelines() -> dict[tuple[Any, ...], Warm]:
 def _render(pipeline: Warm, request: Request) -> tuple[torch.Tensor, np.ndarray[Any, Any]]:
     embeds = load_file(request.prompt_embeds) if request.prompt_embeds else pipeline.encode(request, request.prompt)
     neg = pipeline.encode(request, request.neg) if request.uses_neg else None
-    seen = [flux2.encode_reference(pipeline.base, read_reference(image.path)) for image in request.ctrl_images]
+    seen = [flux2.encode_reference(pipeline.base, request, read_reference(image.path)) for image in request.ctrl_images]
     latents, sigmas = flux2.denoise(pipeline.base, request, embeds, neg, seen, lambda step: None)
     assert len(sigmas) == request.sample_steps + 1
     return latents, flux2.decode(pipeline.base, latents)

@@ -61,6 +61,7 @@ def resolve(
                 schedule=model.schedule,
                 numerics=model.numerics,
                 max_sequence_length=model.max_sequence_length,
+                attn_masking=False,
                 lora_merge=regime,
                 lora_merge_reason=reason,
                 network_multiplier=picture.strength,

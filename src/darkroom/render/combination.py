@@ -120,7 +120,7 @@ def _make(store: Store, request: Request, loaded: Loaded, check: Callable[[], No
     switched = time.monotonic()
     # 2. Latents
     prompt, neg = _embeds(store, request, device)
-    seen = [loaded.reference(image, kind.encode_reference) for image in request.ctrl_images]
+    seen = [loaded.reference(image, request) for image in request.ctrl_images]
     with loaded.use("transformer"):
         latents, sigmas = kind.denoise(loaded.base, request, prompt, neg, seen, on_step=lambda step: check())
     latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
-from PIL.Image import Image
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
@@ -47,6 +46,7 @@ _ADAPTERS_KEPT = 4  # files; a LoRA of klein has 50 to 500 MB
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 _Key = tuple[str | None, ...]
+_Seen = tuple[str, int, int, int | None]  # a reference image by digest, and what its encoding may depend on
 _Result = TypeVar("_Result")
 
 
@@ -62,7 +62,7 @@ class Loaded:
         self._residence = Residence(base, memory.mode)
         self._layers = base.adapter_shapes()
         self._adapters: OrderedDict[str, Adapter] = OrderedDict()
-        self._references: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._references: OrderedDict[_Seen, dict[str, torch.Tensor]] = OrderedDict()
         self._unclaimed_seconds = seconds
 
     @contextmanager
@@ -85,15 +85,17 @@ class Loaded:
         self._adapters.move_to_end(lora.sha256)
         return self._adapters[lora.sha256]
 
-    def reference(self, image: ReferenceImage, encode: Callable[[Base, Image], torch.Tensor]) -> torch.Tensor:
+    def reference(self, image: ReferenceImage, request: Request) -> dict[str, torch.Tensor]:
         """What the model sees of a reference image, encoded now or before; ImageError if it cannot be used."""
-        if image.sha256 not in self._references:
+        key = (image.sha256, request.width, request.height, request.ctrl_idx)
+        if key not in self._references:
             with self.use("vae"):
-                self._references[image.sha256] = encode(self.base, read_reference(image.path))
+                picture = read_reference(image.path)
+                self._references[key] = family(request.family).encode_reference(self.base, request, picture)
             while len(self._references) > _REFERENCES_KEPT:
                 self._references.popitem(last=False)
-        self._references.move_to_end(image.sha256)
-        return self._references[image.sha256]
+        self._references.move_to_end(key)
+        return self._references[key]
 
 
 class Pipelines:

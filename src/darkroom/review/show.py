@@ -22,9 +22,10 @@ GROUPS = {
         "sample_steps",
         "guidance_scale",
         "ctrl_images",
+        "ctrl_idx",
         "not_comparable",
     ],
-    "lora": ["lora", "network_multiplier", "loras", "lora_merge", "lora_merge_reason"],
+    "lora": ["lora", "network_multiplier", "loras", "lora_merge", "lora_merge_reason", "allow_foreign_lora"],
     "model": [
         "model",
         "family",
@@ -37,7 +38,15 @@ GROUPS = {
         "quantize_transformer",
         "quantize_text_encoder",
     ],
-    "numerics": ["numerics", "guidance", "schedule", "sigmas", "max_sequence_length", "text_encoder_cast"],
+    "numerics": [
+        "numerics",
+        "guidance",
+        "schedule",
+        "sigmas",
+        "max_sequence_length",
+        "text_encoder_cast",
+        "attn_masking",
+    ],
     "place": ["experiment", "prompts", "index", "axes", "image_name", "request_id"],
     "environment": [
         "device",

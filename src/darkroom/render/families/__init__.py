@@ -45,8 +45,8 @@ class Family(Protocol):
     def tokens_cut(self, text_encoder: "TextEncoder", text: str) -> int:
         """How many tokens of a prompt are beyond the longest that is encoded."""
 
-    def encode_reference(self, base: "Base", image: "Image.Image") -> "torch.Tensor":
-        """What the model sees of one reference image: latents (1, C, h, w)."""
+    def encode_reference(self, base: "Base", request: Request, image: "Image.Image") -> "dict[str, torch.Tensor]":
+        """What the model sees of one reference image, by tensor name: as much as does not depend on the seed."""
 
     def denoise(
         self,
@@ -54,7 +54,7 @@ class Family(Protocol):
         request: Request,
         prompt: "Mapping[str, torch.Tensor]",
         neg: "Mapping[str, torch.Tensor] | None",
-        references: "Sequence[torch.Tensor]",
+        references: "Sequence[Mapping[str, torch.Tensor]]",
         on_step: Callable[[int], None],
     ) -> "tuple[torch.Tensor, list[float]]":
         """Final latents (1, C, h, w) and the sigmas used; on_step(0), (1), … after each step.

@@ -94,10 +94,10 @@ def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base
     return Base(checkpoint.name, transformer, vae, transformer_weights, modules, dtype, device)
 
 
-def encode_reference(base: Base, image: Image.Image) -> torch.Tensor:
-    """What the model sees of one RGB image: latents (1, 128, h, w) of a megapixel at most."""
+def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
+    """What the model sees of one image: `latents` (1, 128, h, w) of a megapixel at most, whatever the size rendered."""
     with torch.no_grad():
-        return references.encode(base.vae, image, base.device, base.dtype)
+        return {"latents": references.encode(base.vae, image.convert("RGB"), base.device, base.dtype)}
 
 
 @torch.no_grad()
@@ -106,7 +106,7 @@ def denoise(
     request: Request,
     prompt: Embeds,
     neg: Embeds | None,
-    seen: Sequence[torch.Tensor],
+    seen: Sequence[Mapping[str, torch.Tensor]],
     on_step: Callable[[int], None],
 ) -> tuple[torch.Tensor, list[float]]:
     """Final latents (1, 128, height/16, width/16) before the VAE's de-normalisation, and the sigmas used.
@@ -118,7 +118,7 @@ def denoise(
     _check_features(base, request, prompt[PROMPT_EMBEDS].shape[-1])
     sigmas = _SCHEDULES[request.schedule](request.sample_steps, rows * columns)
     latents = noise((1, channels, rows, columns), request.seed, base.dtype).to(base.device)
-    velocity = _velocity(base, request, _ids(rows, columns, base.device), seen)
+    velocity = _velocity(base, request, _ids(rows, columns, base.device), [image["latents"] for image in seen])
     predict = _guided(velocity, request, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
     tokens = euler(latents.flatten(2).transpose(1, 2), sigmas, predict, on_step)
     return tokens.transpose(1, 2).reshape(1, channels, rows, columns), sigmas
