@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import ImageError
-from darkroom.reference_image import check_reference, read_reference
+from darkroom.reference_image import SizeLimits, read_image_header, read_reference
+
+LIMITS = SizeLimits(shortest_side=64, largest_aspect=8)
 
 
 @pytest.mark.parametrize(("mode", "read_as"), [("RGB", "RGB"), ("L", "RGB"), ("CMYK", "RGB"), ("RGBA", "RGBA")])
@@ -21,8 +23,7 @@ def test_a_turned_photograph_is_seen_as_it_is_stored(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (80, 64)).save(tmp_path / "a.jpg", exif=exif)
-    warning = check_reference(tmp_path / "a.jpg")
-    assert warning == (
+    assert read_image_header(tmp_path / "a.jpg").warning == (
         f"{tmp_path}/a.jpg: its EXIF orientation (6) is not applied, as in the trainer: the model sees it turned"
     )
     assert read_reference(tmp_path / "a.jpg").size == (80, 64)
@@ -33,18 +34,31 @@ def test_a_turned_photograph_is_seen_as_it_is_stored(tmp_path):
     [
         ((63, 200), "63x200: each side needs 64 pixels at least"),
         ((64, 513), "64x513: one side may be at most 8 times the other"),
-        ((8001, 8000), "8001x8000 is 64 megapixels; at most 64 are read"),
     ],
 )
-def test_sizes_that_the_trainer_refuses(tmp_path, size, message):
+def test_a_size_that_is_not_within_the_limits(tmp_path, size, message):
     Image.new("1", size).save(tmp_path / "a.png")
     with pytest.raises(ImageError, match=message):
-        read_reference(tmp_path / "a.png")
+        read_image_header(tmp_path / "a.png", LIMITS)
+    assert read_reference(tmp_path / "a.png").size == size
 
 
 def test_the_longest_side_that_is_taken(tmp_path):
     Image.new("RGB", (64, 512)).save(tmp_path / "a.png")
-    assert check_reference(tmp_path / "a.png") is None
+    assert read_image_header(tmp_path / "a.png", LIMITS).warning is None
+
+
+def test_no_picture_is_read_above_64_megapixels(tmp_path):
+    Image.new("1", (8001, 8000)).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="8001x8000 is 64 megapixels; at most 64 are read"):
+        read_reference(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("mode", "has_transparency"), [("RGB", False), ("RGBA", True), ("LA", True), ("P", False)])
+def test_the_header_tells_of_transparency(tmp_path, mode, has_transparency):
+    Image.new(mode, (64, 64)).save(tmp_path / "a.png")
+    header = read_image_header(tmp_path / "a.png")
+    assert (header.mode, header.has_transparency) == (mode, has_transparency)
 
 
 def test_files_that_are_no_picture(tmp_path):

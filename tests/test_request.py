@@ -64,7 +64,7 @@ def test_a_new_field_is_in_the_id_unless_it_is_listed_as_harmless() -> None:
     assert names - _NOT_IN_ID == {
         *("width", "height", "seed", "sample_steps", "guidance_scale", "family", "dtype", "quantize_transformer"),
         *("guidance", "schedule", "numerics", "lora_merge", "loras", "ctrl_images", "checkpoint_digest"),
-        *("prompt_embeds_sha256", "ctrl_idx"),
+        *("prompt_embeds_sha256", "ctrl_idx", "allow_foreign_lora"),
     }
 
 

@@ -62,8 +62,8 @@ def _checkpoint(options: argparse.Namespace) -> None:
 
     choice = read_json(options.choice)
     where = f"conf/model/{choice['request']['model']}.yaml"
-    source, needs_text = CheckpointSource(**choice["checkpoint"]), bool(choice["texts"])
-    checkpoint = find_checkpoint(source, where, Store(RESULTS / STORE), needs_text)
+    source, family = CheckpointSource(**choice["checkpoint"]), choice["request"]["family"]
+    checkpoint = find_checkpoint(source, family, where, Store(RESULTS / STORE), bool(choice["texts"]))
     write_json(options.output, checkpoint.to_json())
 
 
@@ -123,6 +123,12 @@ def _memory(options: argparse.Namespace) -> None:
     print(memory_table(options.width, options.height))
 
 
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 64 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"expected 64 to 4096 pixels, got {text}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="darkroom", description="Commands that the Snakemake rules call, and `show`.")
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
@@ -138,8 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
 
     memory = add("memory", _memory, "Print how much memory each model takes, by memory mode (docs/memory.md).")
-    memory.add_argument("--width", type=int, default=1024, help="pixels")
-    memory.add_argument("--height", type=int, default=1024, help="pixels")
+    memory.add_argument("--width", type=_side, default=1024, help="pixels")
+    memory.add_argument("--height", type=_side, default=1024, help="pixels")
 
     demo = add("demo", _demo, "Make the demo's tiny checkpoint and adapters.")
     demo.add_argument("folder", type=Path, nargs="?", default=Path(DEMO_FOLDER))

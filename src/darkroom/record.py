@@ -117,13 +117,18 @@ class Environment:
 
 @dataclass(frozen=True)
 class LoraUse:
-    """One LoRA or LoKr file as it was applied. `format`: the naming found in it; `matched_keys`: all of its keys."""
+    """One LoRA or LoKr file as it was applied. `format`: what is in it; `matched_keys`: those of its keys applied.
+
+    `left_out_keys` is 0 but for an adapter of a kindred base, which `warning` then says it is.
+    """
 
     path: str
     sha256: str
     network_multiplier: float
     format: str
     matched_keys: int
+    left_out_keys: int = 0
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ def embedded_record(
         "axes": [{"name": name, "value": json.dumps(value, ensure_ascii=False)} for name, value in request.axes],
         "not_comparable": list(request.not_comparable),
         "ctrl_images": [asdict(image) for image in request.ctrl_images],
-        "warnings": list(request.warnings),
+        "warnings": [*request.warnings, *(lora.warning for lora in loras if lora.warning)],
         "loras": [asdict(lora) for lora in loras],
         "sigmas": list(sigmas),
     }
@@ -203,6 +208,7 @@ def schema() -> pa.Schema:
     lora = [pa.field(name, pa.string(), nullable=False) for name in ("path", "sha256")]
     lora += [pa.field("network_multiplier", pa.float64(), nullable=False)]
     lora += [pa.field("format", pa.string(), nullable=False), pa.field("matched_keys", pa.int64(), nullable=False)]
+    lora += [pa.field("left_out_keys", pa.int64(), nullable=False), pa.field("warning", pa.string())]
     axis = [pa.field(name, pa.string(), nullable=False) for name in ("name", "value")]
     types = {
         "string": pa.string(),

@@ -153,7 +153,7 @@ _NOT_IN_ID = frozenset(
         *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "warnings"),
         *("checkpoint", "checkpoint_revision", "text_encoder", "prompt_embeds"),
         # reasons
-        *("lora_merge_reason", "not_comparable", "allow_foreign_lora"),
+        *("lora_merge_reason", "not_comparable"),
         # what was asked for, where what is in effect stands beside it
         *("prompt_template", "trigger_word", "width_requested", "height_requested", "network_multiplier"),
         # in the ids of the embeddings

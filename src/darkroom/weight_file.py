@@ -60,6 +60,16 @@ def read_header(path: str | Path) -> Header:
     return header
 
 
+def gguf_types(path: Path) -> frozenset[str]:
+    """The types of a .gguf file's tensors: "F16", "Q4_K", …; CheckpointError if it is no whole file."""
+    import gguf  # slow to import, and most people have none
+
+    try:
+        return frozenset(tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors)
+    except (ValueError, IndexError, KeyError, OSError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a whole .gguf file ({error}); copy it again") from error
+
+
 def foreign_format(start: bytes) -> str | None:
     """What a file is that starts so and is no .safetensors file, and what to do; None for what nobody takes for one."""
     if start.startswith((b"PK", b"\x80")):

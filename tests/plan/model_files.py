@@ -32,11 +32,11 @@ def put(folder: Path, *names: str) -> Path:
     return folder
 
 
-def find(where: Path, source: CheckpointSource, needs_text: bool = True) -> Checkpoint:
-    return find_checkpoint(source, "m.yaml", Store(where / "store"), needs_text)
+def find(where: Path, source: CheckpointSource, needs_text: bool = True, family: str = "flux2") -> Checkpoint:
+    return find_checkpoint(source, family, "m.yaml", Store(where / "store"), needs_text)
 
 
-def refusal(where: Path, source: CheckpointSource, needs_text: bool = True) -> str:
+def refusal(where: Path, source: CheckpointSource, needs_text: bool = True, family: str = "flux2") -> str:
     with pytest.raises(DarkroomError) as caught:
-        find(where, source, needs_text)
+        find(where, source, needs_text, family)
     return str(caught.value)

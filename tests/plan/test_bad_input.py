@@ -16,9 +16,9 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/model/m.yaml",
             "family: flux2\ncheckpoint: {repo: a/b}\nstepz: 4\n",
-            "conf/model/m.yaml: stepz: unknown key; known: checkpoint, defaults, distilled, dtype, family, guidance, "
-            "imported, lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, "
-            "text_encoder_cast",
+            "conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, "
+            "family, guidance, imported, lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, "
+            "schedule, text_encoder_cast",
         ),
         (
             "conf/model/m.yaml",
@@ -29,8 +29,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ("conf/model/m.yaml", "family: flux2\n", "conf/model/m.yaml: checkpoint is missing"),
         (
             "conf/model/m.yaml",
-            "family: flux\ncheckpoint: {repo: a/b}\n",
-            "conf/model/m.yaml: family: 'flux' is not one of: flux2",
+            "family: flux1\ncheckpoint: {repo: a/b}\n",
+            "conf/model/m.yaml: family: 'flux1' is not one of: flux2, flux, flex2",
         ),
         (
             "conf/model/m.yaml",
@@ -319,12 +319,12 @@ def test_independent_problems_are_reported_together(project):
         == """7 problems:
   - conf/experiment/e.yaml: output.quality: 0 is out of range: 1 to 100
   - conf/model/m.yaml: numerics: expected text, got 1; put it in quotes
-  - conf/model/m.yaml: stepz: unknown key; known: checkpoint, defaults, distilled, dtype, family, guidance, \
-imported, lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast
+  - conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, family, \
+guidance, imported, lora_merge, max_sequence_length, numerics, quantize, resolution_divisor, schedule, text_encoder_cast
   - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, l, none
   - conf/prompts/p.yaml: prompts[0].seed: -2 is out of range: -1 to 9223372036854775807
-  - conf/prompts/p.yaml: prompts[1].widht: unknown key; did you mean 'width'? known: aspect_ratio, ctrl_img, \
-ctrl_img_1, ctrl_img_2, ctrl_img_3, guidance_scale, height, neg, network_multiplier, prompt, prompt_embeds, \
+  - conf/prompts/p.yaml: prompts[1].widht: unknown key; did you mean 'width'? known: aspect_ratio, ctrl_idx, \
+ctrl_img, ctrl_img_1, ctrl_img_2, ctrl_img_3, guidance_scale, height, neg, network_multiplier, prompt, prompt_embeds, \
 sample_steps, seed, trigger_word, width
   - conf/lora/l.yaml: loras[0].path: gone.safetensors: no such file"""
     )

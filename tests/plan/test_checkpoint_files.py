@@ -55,14 +55,14 @@ class TestHere:
         other = CheckpointSource(
             repo=str(KLEIN), text_encoder=str(root / "text_encoder"), transformer=SOURCE.transformer
         )
-        assert str(root / "tokenizer" / "vocab.json") in map(str, local_files(other, needs_text=True))
+        assert str(root / "tokenizer" / "vocab.json") in map(str, local_files(other, "flux2", needs_text=True))
 
     def test_without_texts_nothing_that_encodes_them_is_looked_for(self, tmp_path):
         source = CheckpointSource(
             repo="any name", transformer=SOURCE.transformer, vae=SOURCE.vae, text_encoder="/gone", tokenizer="/gone"
         )
         assert sorted(find(tmp_path, source, needs_text=False).components) == ["transformer", "vae"]
-        assert [file.name for file in local_files(source, needs_text=False)] == [
+        assert [file.name for file in local_files(source, "flux2", needs_text=False)] == [
             "flux-2-klein-base-4b.safetensors",
             "ae.safetensors",
         ]
@@ -77,10 +77,10 @@ class TestHere:
         )
 
     def test_the_files_whose_change_makes_it_another_model(self):
-        names = [path.name for path in local_files(SOURCE, needs_text=True)]
+        names = [path.name for path in local_files(SOURCE, "flux2", needs_text=True)]
         assert names[:2] == ["flux-2-klein-base-4b.safetensors", "ae.safetensors"]
         assert names.count("tokenizer.json") == names.count("model.safetensors") == 1
-        assert local_files(CheckpointSource(repo="organisation/name"), needs_text=True) == []
+        assert local_files(CheckpointSource(repo="organisation/name"), "flux2", needs_text=True) == []
 
     def test_of_a_folder_that_holds_the_weights_twice_the_index_decides(self, tmp_path):
         folder = put(tmp_path / "mistral", "config.json", "tokenizer.json", "consolidated.safetensors")
@@ -88,7 +88,7 @@ class TestHere:
         shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
         source = CheckpointSource(repo="-", transformer=SOURCE.transformer, vae=SOURCE.vae, text_encoder=str(folder))
-        names = [file.name for file in local_files(source, needs_text=True)]
+        names = [file.name for file in local_files(source, "flux2", needs_text=True)]
         assert [name for name in names if name.startswith(("model-", "consol"))] == list(shards.values())
         (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../pytorch_model.bin"}}')
         assert "expected .safetensors files of the same folder, got ../pytorch_model.bin" in refusal(tmp_path, source)

@@ -54,3 +54,13 @@ def test_a_damaged_reference_image_stops_the_plan(tmp_path):
     with pytest.raises(ImageError, match=r"cut\.png: damaged or unreadable: .*; copy it again"):
         write_requests(tmp_path / "draft.json", tmp_path / "checkpoint.json", tmp_path / "out.json", Store(tmp_path))
     assert not (tmp_path / "out.json").exists()
+
+
+def test_an_image_that_lost_its_alpha_channel_since_conf_was_read_stops_the_plan(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.inpaint.png")
+    image = ReferenceImage(str(tmp_path / "a.inpaint.png"))
+    request = replace(REQUEST, family="flex2", ctrl_images=(image,), ctrl_idx=0)
+    (tmp_path / "draft.json").write_text(json.dumps({"requests": [request.to_json()]}))
+    (tmp_path / "checkpoint.json").write_text(json.dumps(checkpoint().to_json()))
+    with pytest.raises(ImageError, match=r"a\.inpaint\.png: has no alpha channel \(it is RGB\), and ctrl_idx 0 is for"):
+        write_requests(tmp_path / "draft.json", tmp_path / "checkpoint.json", tmp_path / "out.json", Store(tmp_path))

@@ -65,7 +65,7 @@ def test_each_component_from_its_repository_at_its_commit(tmp_path, klein):
 
 
 def test_the_command_runs_offline_from_a_cache_named_by_the_environment(tmp_path, cache, klein):
-    choice = {"checkpoint": vars(klein), "request": {"model": "klein"}, "texts": ["a cat"]}
+    choice = {"checkpoint": vars(klein), "request": {"model": "klein", "family": "flux2"}, "texts": ["a cat"]}
     (tmp_path / "choice.json").write_text(json.dumps(choice))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
     command = [sys.executable, "-m", "darkroom", "checkpoint", "choice.json", "found.json"]

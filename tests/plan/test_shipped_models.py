@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.plan.experiment import load_experiment
-from darkroom.plan.schema import Model
+from darkroom.plan.schema import CheckpointSource, Model
 
 CONF = Path(__file__).parents[2] / "conf"
 KLEIN_VAE = "ai-toolkit/flux2_vae/ae.safetensors"
@@ -16,6 +16,11 @@ FILES = {
     "flux2_klein_4b_distilled": ("FLUX.2-klein-4B", "flux-2-klein-4b.safetensors", KLEIN_VAE, "Qwen/Qwen3-4B"),
     "flux2_klein_9b_distilled": ("FLUX.2-klein-9B", "flux-2-klein-9b.safetensors", KLEIN_VAE, "Qwen/Qwen3-8B"),
     "flux2": ("FLUX.2-dev", "flux2-dev.safetensors", "black-forest-labs/FLUX.2-dev/ae.safetensors", MISTRAL),
+}
+DIFFUSERS = {  # everything from the folders of one repository
+    "flux": ("flux", "black-forest-labs/FLUX.1-dev"),
+    "flex1": ("flux", "ostris/Flex.1-alpha"),
+    "flex2": ("flex2", "ostris/Flex.2-preview"),
 }
 
 
@@ -32,6 +37,15 @@ def test_the_files_are_those_of_the_trainer(name):
     assert (source.repo, source.revision, source.tokenizer) == (f"black-forest-labs/{repo}", None, None)
 
 
+@pytest.mark.parametrize("name", DIFFUSERS)
+def test_flux1_and_flex_come_whole_from_one_repository(name):
+    model = load(name)
+    assert (model.family, model.checkpoint) == (DIFFUSERS[name][0], CheckpointSource(repo=DIFFUSERS[name][1]))
+    assert (model.guidance, model.schedule, model.attn_masking) == ("embedded", "aitk", False)
+    assert (model.quantize.transformer, model.quantize.text_encoder) == (None, None)
+    assert model.resolution_divisor == (32 if name == "flex2" else 16)
+
+
 @pytest.mark.parametrize(
     ("name", "steps", "scale", "distilled"),
     [
@@ -40,6 +54,9 @@ def test_the_files_are_those_of_the_trainer(name):
         ("flux2_klein_4b_distilled", 4, 1.0, True),
         ("flux2_klein_9b_distilled", 4, 1.0, True),
         ("flux2", 25, 4.0, False),
+        ("flux", 25, 4.0, False),
+        ("flex1", 25, 4.0, False),
+        ("flex2", 25, 4.0, False),
     ],
 )
 def test_defaults_are_those_documented_for_the_model(name, steps, scale, distilled):
@@ -57,7 +74,7 @@ def test_dev_has_embedded_guidance_and_a_quantised_text_encoder():
 
 
 def test_every_model_that_is_shipped_is_tested_here():
-    assert {file.stem for file in (CONF / "model").glob("*.yaml")} == {*FILES, "demo"}
+    assert {file.stem for file in (CONF / "model").glob("*.yaml")} == {*FILES, *DIFFUSERS, "demo"}
 
 
 def test_a_local_repo_gives_dev_its_own_vae(tmp_path, monkeypatch):

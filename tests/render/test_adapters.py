@@ -51,7 +51,7 @@ def save(tmp_path: Path) -> Save:
 
 
 def _read(base: Base, path: Path) -> Adapter:
-    return read_adapter(path, base.adapter_shapes())
+    return read_adapter(path, base.adapter_shapes(), base.adapter_naming)
 
 
 def _differing(base: Base) -> list[str]:
@@ -268,11 +268,11 @@ def test_a_live_stack_is_taken_down_again(base: Base, save: Save) -> None:
     [
         (
             {**_lora(PROJ, 4096, 4096), **_lora(f"{PREFIX}single_blocks.23.linear2", 4096, 16384)},
-            r"my_lora.safetensors: this LoRA is for flux2_klein_9b: hidden size 4096, the base has 96 "
+            r"my_lora.safetensors: this LoRA is for FLUX.2 klein-9B: hidden size 4096, the base has 96 "
             r"\(its header says flux2_klein_9b\). 4 of 4 keys cannot be applied: diffusion_model.double_blocks.0",
         ),
-        (_lora(QKV, 9216, 3072), "this LoRA is for flux2_klein_4b: hidden size 3072"),
-        (_lora(f"{PREFIX}single_blocks.47.linear1", 55296, 6144), "this LoRA is for flux2: hidden size 6144"),
+        (_lora(QKV, 9216, 3072), "this LoRA is for FLUX.2 klein-4B: hidden size 3072"),
+        (_lora(f"{PREFIX}single_blocks.47.linear1", 55296, 6144), "this LoRA is for FLUX.2 dev: hidden size 6144"),
         (_lora(f"{PREFIX}double_blocks.0.img_mlp.0", 768, 128), "for another base: hidden size 128, the base has 96"),
         (
             {**_lora(f"{PREFIX}double_blocks.4.img_attn.proj", 96, 96), **_lora(PROJ, 96, 96)},
@@ -286,13 +286,13 @@ def test_a_live_stack_is_taken_down_again(base: Base, save: Save) -> None:
         ({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": _draw(4, 96)}, "is in kohya naming"),
         (
             {f"lycoris_transformer_blocks_0_attn_to_q.{factor}": _draw(4, 4) for factor in ("lokr_w1", "lokr_w2")},
-            "this LoKr is for FLUX.1, Flex.1 or Flex.2",
+            "is a LoKr for FLUX.1, Flex.1 or Flex.2 in the old format",
         ),
         ({f"{PROJ}.lora_A.weight": _draw(4, 96, 3, 3)}, "has weights of convolutions"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.alpha": torch.ones(4)}, "its tensors do not fit each other"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.magnitude": _draw(96)}, r"is DoRA \(magnitude\)"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.dora_scale": _draw(96)}, r"is DoRA \(dora_scale\)"),
-        ({f"{PROJ}.diff_b": _draw(96)}, "is a bias delta"),
+        ({f"{PROJ}.diff_b": _draw(96)}, "is a delta with biases"),
         ({f"{PROJ}.lokr_t2": _draw(4, 4, 3, 3)}, "is LoKr of convolutions"),
         ({f"{PROJ}.lora_A.weight": _draw(96, 96)}, "lora_A without lora_B: type fullrank cannot be applied"),
         ({f"{PROJ}.lora_B.weight": _draw(96, 96)}, "expected one whole LoRA, LoKr or diff, got .'lora_B.weight'"),

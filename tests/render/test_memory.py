@@ -25,6 +25,7 @@ from darkroom.render.families.flux2_footprint import (
     model_footprints,
     text_model_footprints,
 )
+from darkroom.render.footprint import tensor_bytes
 from darkroom.render.live_adapters import _adding, _lora
 from darkroom.render.memory import (
     BLOCK,
@@ -134,7 +135,7 @@ def test_denoising_on_a_cpu_is_within_the_estimate(base: Base, make_request: Cal
 @pytest.mark.parametrize("file", ["lora_bf16_alpha.safetensors", "lokr_full_bf16.safetensors"])
 def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str) -> None:
     stack = AdapterStack(base)
-    adapter = read_adapter(str(adapters / file), base.adapter_shapes())
+    adapter = read_adapter(str(adapters / file), base.adapter_shapes(), base.adapter_naming)
     given = [*base.transformer.parameters(), *(t for delta in adapter.deltas.values() for t in delta.tensors.values())]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:
@@ -146,8 +147,7 @@ def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str) -
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_quantised_weights_have_the_size_that_is_estimated(qtype: str, dtype: torch.dtype) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(512, 1024, bias=False)).to(dtype)
-    model.inner_dim = 512
-    estimated = _quantised_estimate(model, dtype, qtype)
+    estimated = tensor_bytes(model, dtype, qtype)
     quantize(model, weights=QTYPES[qtype])
     freeze(model)
     assert _stored_bytes(model[0].weight) == estimated
@@ -275,9 +275,3 @@ def _stored_bytes(tensor: torch.Tensor) -> int:
     if is_traceable_wrapper_subclass(tensor):
         return sum(_stored_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
     return tensor.numel() * tensor.element_size()
-
-
-def _quantised_estimate(model: torch.nn.Module, dtype: torch.dtype, qtype: str) -> int:
-    from darkroom.render.families.flux2_footprint import _tensor_bytes
-
-    return _tensor_bytes(model, dtype, qtype)

@@ -18,13 +18,14 @@ from darkroom.errors import DeviceMemoryError
 from darkroom.render.adapter_file import read_adapter
 from darkroom.render.adapter_stack import AdapterStack
 from darkroom.render.base_model import Base, TextEncoder
-from darkroom.render.environment import attention_kernel, environment_of, fixed_attention
+from darkroom.render.environment import attention_kernels, environment_of, fixed_attention
 from darkroom.render.families import flux2
 from darkroom.render.memory import (
     BLOCK,
     MODEL,
     RESIDENT,
     Budget,
+    Picture,
 )
 from darkroom.render.offload import Residence, Visit, place_text_encoder
 from darkroom.render.pipelines import Loaded, Pipelines, ran_out_of_memory
@@ -46,7 +47,9 @@ def test_every_mode_gives_the_same_picture_with_and_without_an_adapter(
     resident, other = (flux2.load(klein, request, CPU) for _ in range(2))
     resident_home, other_home = Residence(resident, RESIDENT), Residence(other, mode)
     stacks = AdapterStack(resident), AdapterStack(other)
-    adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), resident.adapter_shapes())
+    adapter = read_adapter(
+        str(adapters / "lora_bf16_alpha.safetensors"), resident.adapter_shapes(), resident.adapter_naming
+    )
     pictures = []
     for regime, stack in (("merged", []), ("merged", [(adapter, 1.0)]), ("live", [(adapter, 1.0)]), ("merged", [])):
         for each in stacks:  # between two uses, after a forward pass has been made
@@ -85,7 +88,7 @@ def test_what_is_merged_into_resting_weights_arrives_at_the_next_visit(base: Bas
     home = Residence(base, MODEL)
     with home.use("transformer"):
         before = base.transformer.get_parameter(name).clone()
-    adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), base.adapter_shapes())
+    adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), base.adapter_shapes(), base.adapter_naming)
     AdapterStack(base).apply([(adapter, 1.0)], "merged")
     with home.use("transformer"):
         assert not torch.equal(base.transformer.get_parameter(name), before)
@@ -205,9 +208,13 @@ def test_the_base_is_kept_for_smaller_pictures_and_for_the_same_wish(
     klein: Checkpoint, make_request: Callable[..., Request]
 ) -> None:
     pipelines, request = Pipelines(), make_request()
-    first = pipelines.base(klein, request, [make_request(width=128)])
+
+    def picture(width: int) -> frozenset[Picture]:
+        return frozenset({Picture.of(make_request(width=width))})
+
+    first = pipelines.base(klein, request, picture(128))
     assert pipelines.base(klein, request) is first
-    assert pipelines.base(klein, request, [make_request(width=256)]) is first  # planned again, the mode will do
+    assert pipelines.base(klein, request, picture(256)) is first  # planned again, the mode will do
     assert pipelines.base(klein, request, offload="block") is not first
 
 
@@ -233,11 +240,11 @@ def test_what_counts_as_out_of_memory() -> None:
 
 def test_attention_has_one_kernel_for_each_part() -> None:
     flash, efficient = SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION
-    assert attention_kernel("transformer", torch.bfloat16, (8, 9)) is flash
-    assert attention_kernel("transformer", torch.float32, (8, 9)) is efficient
-    assert attention_kernel("transformer", torch.bfloat16, (7, 5)) is efficient
-    assert attention_kernel("vae", torch.bfloat16, (9, 0)) is efficient  # one head of 512, flash takes 256
-    assert attention_kernel("text_encoder", torch.bfloat16, (9, 0)) is efficient  # masked
+    assert attention_kernels("transformer", torch.bfloat16, (8, 9)) == [flash]
+    assert attention_kernels("transformer", torch.float32, (8, 9)) == [efficient]
+    assert attention_kernels("transformer", torch.bfloat16, (7, 5)) == [SDPBackend.MATH]  # no bfloat16 in the others
+    assert attention_kernels("vae", torch.bfloat16, (9, 0)) == [efficient]  # one head of 512, flash takes 256
+    assert attention_kernels("text_encoder", torch.bfloat16, (9, 0)) == [efficient, flash]  # masked, and not
 
 
 def test_a_cpu_is_left_alone() -> None:

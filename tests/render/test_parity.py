@@ -1,88 +1,30 @@
 """FLUX.2 against goldens of the trainer's own pipeline: latents and pixels of all cases, through the family."""
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from tests.render.goldens import LEVELS, TOLERANCE, Goldens, Warm, hashes_of, relative, warm
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError
-from darkroom.reference_image import read_reference
-from darkroom.render.adapter_file import read_adapter
-from darkroom.render.adapter_stack import AdapterStack
-from darkroom.render.base_model import Base, TextEncoder
 from darkroom.render.families import family, flux2
 from darkroom.render.families.flux2_exact import RotaryFloat32, RoundingRMSNorm, Swish
 from darkroom.request import ReferenceImage, Request
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
-GOLDEN = PARITY / "golden"
-SPEC = json.loads((GOLDEN / "cases.json").read_text())
-HASHES = json.loads((GOLDEN / "hashes.json").read_text())  # canary → dtype → case → [latents, pixels]
-DTYPES = ("float32", "bfloat16")
-RUNS = [
-    (case, dtype) for dtype in DTYPES for case in SPEC["cases"] if case["id"] in HASHES[SPEC["trainer_canary"]][dtype]
-]
-TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}  # mean |difference| / mean |golden| on another kind of processor
-LEVELS = {"float32": 0.01, "bfloat16": 2.0}  # mean |difference| of a pixel, 0 to 255, there
+GOLDENS = Goldens.read(PARITY / "golden")
 CPU = torch.device("cpu")
 MakeRequest = Callable[..., Request]
-
-
-@dataclass
-class Warm:
-    """One pipeline: the cases also switch adapters and regimes on it, one after the other."""
-
-    checkpoint: Checkpoint
-    base: Base
-    stack: AdapterStack
-    encoders: dict[tuple[bool, str | None], TextEncoder] = field(default_factory=dict)
-
-    def encode(self, request: Request, text: str) -> dict[str, torch.Tensor]:
-        key = (request.text_encoder_cast, request.quantize_text_encoder)
-        if key not in self.encoders:
-            self.encoders[key] = flux2.load_text_encoder(self.checkpoint, request, CPU)
-        return flux2.encode(self.encoders[key], text)
-
-
-def warm(checkpoint: Checkpoint, request: Request) -> Warm:
-    base = flux2.load(checkpoint, request, CPU)
-    return Warm(checkpoint, base, AdapterStack(base))
-
-
-@pytest.fixture(scope="module")
-def goldens() -> dict[str, dict[str, torch.Tensor]]:
-    """The trainer's: by dtype, `<case>.latents` and, for small pictures, `<case>.pixels`."""
-    return {dtype: load_file(GOLDEN / f"{dtype}.safetensors") for dtype in DTYPES}
 
 
 @pytest.fixture(scope="module")
 def pipelines() -> dict[tuple[Any, ...], Warm]:
     return {}
-
-
-def _render(pipeline: Warm, request: Request) -> tuple[torch.Tensor, np.ndarray[Any, Any]]:
-    embeds = load_file(request.prompt_embeds) if request.prompt_embeds else pipeline.encode(request, request.prompt)
-    neg = pipeline.encode(request, request.neg) if request.uses_neg else None
-    seen = [flux2.encode_reference(pipeline.base, request, read_reference(image.path)) for image in request.ctrl_images]
-    latents, sigmas = flux2.denoise(pipeline.base, request, embeds, neg, seen, lambda step: None)
-    assert len(sigmas) == request.sample_steps + 1
-    return latents, flux2.decode(pipeline.base, latents)
-
-
-def _relative(ours: torch.Tensor, golden: torch.Tensor) -> float:
-    return ((ours.float() - golden).abs().mean() / golden.abs().mean()).item()
-
-
-def _hash(values: np.ndarray[Any, Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 
 
 def _request(case: dict[str, Any], dtype: str, make_request: MakeRequest) -> Request:
@@ -106,7 +48,9 @@ def _request(case: dict[str, Any], dtype: str, make_request: MakeRequest) -> Req
     )
 
 
-@pytest.mark.parametrize(("case", "dtype"), RUNS, ids=lambda value: value if isinstance(value, str) else value["id"])
+@pytest.mark.parametrize(
+    ("case", "dtype"), GOLDENS.runs, ids=lambda value: value if isinstance(value, str) else value["id"]
+)
 def test_golden(
     case: dict[str, Any],
     dtype: str,
@@ -114,57 +58,54 @@ def test_golden(
     dev: Checkpoint,
     make_request: MakeRequest,
     pipelines: dict[tuple[Any, ...], Warm],
-    goldens: dict[str, dict[str, torch.Tensor]],
     our_canary: str,
 ) -> None:
     request = _request(case, dtype, make_request)
     key = (case["model"], dtype, case["quantize"])
     if key not in pipelines:
-        pipelines[key] = warm({"klein": klein, "dev": dev}[case["model"]], request)
+        pipelines[key] = warm(family("flux2"), {"klein": klein, "dev": dev}[case["model"]], request)
     pipeline = pipelines[key]
     path = PARITY / "adapters" / f"{case['adapter']}.safetensors"
-    layers = pipeline.base.adapter_shapes()
-    files = [(read_adapter(path, layers), case["network_multiplier"])] if case["adapter"] else []
-    pipeline.stack.apply(files, case["lora_merge"])
+    pipeline.adapt(path if case["adapter"] else None, case["network_multiplier"], case["lora_merge"])
 
-    latents, pixels = _render(pipeline, request)
+    latents, pixels = pipeline.render(request)
 
     assert pixels.shape == (request.height, request.width, 3)
-    theirs = goldens[dtype]
-    assert _relative(latents, theirs[f"{case['id']}.latents"].float()) <= TOLERANCE[dtype]
+    theirs = GOLDENS.theirs(dtype)
+    assert relative(latents, theirs[f"{case['id']}.latents"]) <= TOLERANCE[dtype]
     if f"{case['id']}.pixels" in theirs:
         golden = theirs[f"{case['id']}.pixels"].numpy().astype(float)
         assert np.abs(golden - pixels).mean() <= LEVELS[dtype]
-    if our_canary in HASHES:
-        assert [_hash(latents.float().numpy()), _hash(pixels)] == HASHES[our_canary][dtype][case["id"]]
+    if our_canary in GOLDENS.hashes:
+        assert hashes_of(latents, pixels) == GOLDENS.hashes[our_canary][dtype][case["id"]]
 
 
 @pytest.fixture
 def pipeline(klein: Checkpoint, make_request: MakeRequest) -> Warm:
-    return warm(klein, make_request())
+    return warm(family("flux2"), klein, make_request())
 
 
 def test_fast_numerics_round_differently_but_mean_the_same(
     pipeline: Warm, klein: Checkpoint, make_request: MakeRequest
 ) -> None:
     request = make_request(dtype="float32", numerics="fast")
-    exact, exact_pixels = _render(pipeline, make_request())
-    rounded, rounded_pixels = _render(warm(klein, request), request)
-    assert 0 < _relative(rounded, exact) < 1e-4
+    exact, exact_pixels = pipeline.render(make_request())
+    rounded, rounded_pixels = warm(family("flux2"), klein, request).render(request)
+    assert 0 < relative(rounded, exact) < 1e-4
     assert np.abs(rounded_pixels.astype(int) - exact_pixels).max() <= 1
 
 
 def test_the_stock_schedule_is_another_picture(pipeline: Warm, make_request: MakeRequest) -> None:
-    ours, _ = _render(pipeline, make_request())
-    stock, _ = _render(pipeline, make_request(schedule="diffusers"))
-    assert _relative(stock, ours) > 0.02
+    ours, _ = pipeline.render(make_request())
+    stock, _ = pipeline.render(make_request(schedule="diffusers"))
+    assert relative(stock, ours) > 0.02
 
 
 def test_without_guidance_the_negative_prompt_is_not_asked_for(pipeline: Warm, make_request: MakeRequest) -> None:
     request = make_request(guidance_scale=1.0, neg="blurry")
     assert not request.uses_neg
-    first, _ = _render(pipeline, request)
-    second, _ = _render(pipeline, make_request(guidance_scale=1.0, neg="other"))
+    first, _ = pipeline.render(request)
+    second, _ = pipeline.render(make_request(guidance_scale=1.0, neg="other"))
     assert torch.equal(first, second)
 
 
@@ -213,5 +154,5 @@ def test_encoded_prompts_have_to_fit_the_transformer(
 
 
 def test_an_unknown_family_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="family: expected one of flux2, got flux3"):
+    with pytest.raises(ConfigError, match="family: expected one of flux2, flux, flex2, got flux3"):
         family("flux3")

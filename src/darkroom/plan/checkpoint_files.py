@@ -11,39 +11,45 @@ from darkroom.checkpoint import (
     GGUF,
     LAYOUT_OF_ENDING,
     READ_ENDINGS,
-    SINGLE_FILE,
     TOKENIZER,
     Checkpoint,
     Component,
     component_digest,
     files_read,
+    weight_files,
 )
 from darkroom.errors import CheckpointError, DarkroomError, raise_together
+from darkroom.plan.families import ENCODER_OF
 from darkroom.plan.hub import download_command, fetch
 from darkroom.plan.places import Here, OnHub, Place, component_folder, components, key_of, place_of, section_faults
 from darkroom.plan.presence import component_faults
 from darkroom.plan.schema import CheckpointSource
 from darkroom.store import Store
-from darkroom.weight_file import read_header
+from darkroom.weight_file import gguf_types, read_header
 
 _Pinned = tuple[str, str | None]  # a repository of the hub and its revision
+
+_FULL_GGUF_TYPES = frozenset(("F32", "F16", "BF16"))
 
 # Never consolidated.safetensors: Mistral's repositories hold the same 48 GB once more under that name.
 _WEIGHTS = {
     "transformer": ("diffusion_pytorch_model*.safetensors",),
     "vae": ("diffusion_pytorch_model*.safetensors",),
     "text_encoder": ("model*.safetensors",),
+    "text_encoder_2": ("model*.safetensors",),
     "tokenizer": (),
+    "tokenizer_2": (),
 }
 
 
-def find_checkpoint(source: CheckpointSource, where: str, store: Store, needs_text: bool) -> Checkpoint:
+def find_checkpoint(source: CheckpointSource, family: str, where: str, store: Store, needs_text: bool) -> Checkpoint:
     """Resolve conf's `checkpoint:` section to files with digests; CheckpointError, all problems together.
 
     `where` names the conf file for messages. Without texts to encode, nothing that encodes them is looked for.
     """
     lookup = _Lookup(source, where)
-    places = lookup.places(components(needs_text))
+    lookup.check_section(family)
+    places = lookup.places(components(family, needs_text))
     snapshots = lookup.snapshots(places)
     found = lookup.components(places, snapshots, store)
     raise_together(lookup.problems)
@@ -51,10 +57,10 @@ def find_checkpoint(source: CheckpointSource, where: str, store: Store, needs_te
     return Checkpoint(source.repo, repo.name if repo else None, found)
 
 
-def local_files(source: CheckpointSource, needs_text: bool) -> list[Path]:
+def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list[Path]:
     """The files here that the model is read from, in a stable order; none of what lies on the hub."""
     found: list[Path] = []
-    for part in components(needs_text):
+    for part in components(family, needs_text):
         try:
             place = place_of(source, part)
         except CheckpointError:  # told by presence.py, before anything asks for files
@@ -70,7 +76,9 @@ class _Lookup:
     def __init__(self, source: CheckpointSource, where: str) -> None:
         self._source, self._where = source, where
         self.problems: list[DarkroomError] = []
-        for key, fault in section_faults(source):
+
+    def check_section(self, family: str) -> None:
+        for key, fault in section_faults(self._source, family):
             self._note(key, fault)
 
     def places(self, parts: tuple[str, ...]) -> dict[str, Place]:
@@ -124,7 +132,7 @@ class _Lookup:
 
 
 def _layout(path: Path, part: str) -> str:
-    folder = TOKENIZER if part == "tokenizer" else DIFFUSERS
+    folder = TOKENIZER if part in ENCODER_OF else DIFFUSERS
     return folder if path.is_dir() else LAYOUT_OF_ENDING.get(path.suffix.lower(), folder)
 
 
@@ -143,10 +151,11 @@ def _patterns(place: OnHub, part: str) -> list[str]:
 
 
 def _quantized(path: Path, layout: str) -> str | None:
-    """Component.quantized, by the dtypes in a single file's header."""
+    """Component.quantized, by the dtypes in the headers of its files."""
     if layout == GGUF:
-        return "GGUF"
-    if layout != SINGLE_FILE:
+        return None if gguf_types(path) <= _FULL_GGUF_TYPES else "GGUF"
+    if layout == TOKENIZER:
         return None
-    eight_bits = any(dtype.startswith("F8") for dtype in read_header(path).dtypes.values())
-    return "8-bit float" if eight_bits else None
+    files = weight_files(path) if path.is_dir() else [path]
+    dtypes = {dtype for file in files for dtype in read_header(file).dtypes.values()}
+    return "8-bit float" if any(dtype.startswith("F8") for dtype in dtypes) else None

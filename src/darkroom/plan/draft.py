@@ -5,6 +5,7 @@ from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, ImageError, raise_together
+from darkroom.plan.conditions import check_image
 from darkroom.plan.resolve import AUTO
 from darkroom.reference_image import read_reference
 from darkroom.request import Request
@@ -43,18 +44,22 @@ def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Stor
     combination = read_json(draft)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
     asked = [Request.from_json(values) for values in combination["requests"]]
-    _check_images({image.path for request in asked for image in request.ctrl_images})
+    _check_images({(image.path, r.family, r.ctrl_idx) for r in asked for image in r.ctrl_images})
     requests = [complete(request, checkpoint, store) for request in asked]
     ids = [request.request_id for request in requests]
     shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]
     write_json(output, {**combination, "requests": shown})
 
 
-def _check_images(paths: set[str]) -> None:
-    """Read each image whole: a header that was well at the start says nothing about the rest."""
+def _check_images(seen: set[tuple[str, str, int | None]]) -> None:
+    """Read each image whole: a header that was well at the start says nothing about the rest, nor about now.
+
+    `seen`: paths, each with the family and the ctrl_idx that it is for.
+    """
     problems: list[DarkroomError] = []
-    for path in sorted(paths):
+    for path, family, ctrl_idx in sorted(seen, key=str):
         try:
+            check_image(path, family, ctrl_idx)
             read_reference(path)
         except ImageError as error:
             problems.append(error)

@@ -5,7 +5,7 @@ Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import Any
 from darkroom.checkpoint import RENDERING
 from darkroom.errors import ConfigError, raise_together
 from darkroom.plan.compose import Conf
+from darkroom.plan.contradictions import contradictions
 from darkroom.plan.matrix import Matrix, read_matrix
 from darkroom.plan.options import Options, mentions_trigger_word
-from darkroom.plan.origin import Origin
 from darkroom.plan.presence import missing_loras, missing_weights
 from darkroom.plan.prompts import Picture, pictures
 from darkroom.plan.reader import read
@@ -69,7 +69,8 @@ class Experiment:
         source = asdict(choice.checkpoint)
         encoder = {key: value for key, value in source.items() if key not in RENDERING}
         computing = [choice.family, choice.dtype, choice.text_encoder_cast, choice.max_sequence_length]
-        return _digest([NUMERICS_REVISION, encoder, computing, choice.quantize.text_encoder, self.texts(model)])
+        computing += [choice.attn_masking, choice.quantize.text_encoder]
+        return _digest([NUMERICS_REVISION, encoder, computing, self.texts(model)])
 
     def files(self, model: str, lora: str, prompts: str) -> tuple[str, ...]:
         """The files, besides the base model's, that a combination's pixels depend on: adapters, images, embeddings."""
@@ -142,13 +143,13 @@ class _Plan:
             requests = [request for c in made if c.model == name for request in c.requests]
             needs_text = not requests or any(request.texts for request in requests)
             origin = self._options.option("model", name).origin
-            self._problems += missing_weights(model.checkpoint, origin, needs_text)
+            self._problems += missing_weights(model.checkpoint, model.family, origin, needs_text)
 
     def _model(self, name: str) -> Model | None:
         model = self._options.model(name)
         if model and name not in self.models:
             self.models[name] = model
-            self._problems += _contradictions(model, self._options.option("model", name).origin)
+            self._problems += contradictions(model, self._options.option("model", name).origin)
         return model
 
     def _stack(self, model: str, name: str) -> LoraStack | None:
@@ -175,14 +176,6 @@ class _Plan:
         if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names[2])):
             return ()
         return (f"${{lora.trigger_word}} is empty: LoRA {names[1]} has no trigger_word",)
-
-
-def _contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:
-    if model.quantize.transformer is not None and model.lora_merge in ("merged", "merged_in_dtype"):
-        yield ConfigError(
-            f"{origin.at('lora_merge')}: {model.lora_merge} needs a base in full precision, but quantize.transformer "
-            f"is {model.quantize.transformer}; expected auto or live"
-        )
 
 
 def _files(requests: Sequence[Request]) -> tuple[str, ...]:

@@ -11,18 +11,29 @@ from pathlib import Path
 from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING
 from darkroom.demo_folder import is_in_demo_folder
 from darkroom.errors import CheckpointError
+from darkroom.plan.families import ENCODER_OF, FAMILIES
 from darkroom.plan.hub import Reference, is_hub_id, read_reference
 from darkroom.plan.schema import CheckpointSource
 
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # without one, transformers builds an empty one
-KNOWN_TOKENIZERS = "Qwen/Qwen3-4B (klein 4B), Qwen/Qwen3-8B (klein 9B), mistralai/Mistral-Small-3.1-24B-Instruct-2503"
+KNOWN_TOKENIZERS = {
+    "tokenizer": "Qwen/Qwen3-4B (klein 4B), Qwen/Qwen3-8B (klein 9B), mistralai/Mistral-Small-3.1-24B-Instruct-2503, "
+    "openai/clip-vit-large-patch14 (FLUX.1 and Flex)",
+    "tokenizer_2": "ostris/Flex.1-alpha (FLUX.1 and Flex)",
+}
 
-_FILES = {"transformer": (".safetensors", ".gguf"), "vae": (".safetensors",), "text_encoder": (".safetensors",)}
+_FILES = {
+    "transformer": (".safetensors", ".gguf"),
+    "vae": (".safetensors",),
+    "text_encoder": (".safetensors",),
+    "text_encoder_2": (".safetensors",),
+}
 _COMFYUI = {
     "transformer": ("diffusion_models", "unet"),
     "vae": ("vae",),
     "text_encoder": ("text_encoders", "clip"),
+    "text_encoder_2": ("text_encoders", "clip"),
 }
 
 
@@ -47,24 +58,27 @@ class OnHub:
 Place = Here | OnHub
 
 
-def components(needs_text: bool) -> tuple[str, ...]:
+def components(family: str, needs_text: bool) -> tuple[str, ...]:
     """The components to look for, by the names of their keys."""
-    return (*RENDERING, *(("text_encoder", "tokenizer") if needs_text else ()))
+    return (*RENDERING, *(FAMILIES[family].text_parts if needs_text else ()))
 
 
 def key_of(source: CheckpointSource, part: str) -> str:
     """The key that says where a component lies; a tokenizer comes with its text encoder."""
     if getattr(source, part) is not None:
         return part
-    return "text_encoder" if part == "tokenizer" and source.text_encoder is not None else "repo"
+    encoder = ENCODER_OF.get(part)
+    return encoder if encoder and getattr(source, encoder) is not None else "repo"
 
 
-def section_faults(source: CheckpointSource) -> Iterator[tuple[str, str]]:
+def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str, str]]:
     """(key, sentence) for what is wrong with the section as a whole."""
     for key, value in vars(source).items():
         if value is not None and not value.strip():
             yield key, "is empty; expected a hub id or a path"
-    if source.revision is not None and not _takes_from_hub_repo(source):
+        elif value is not None and key in _FILES.keys() | ENCODER_OF and key not in components(family, True):
+            yield key, f"{value}: has no effect: a model of the family {family} has no {key}"
+    if source.revision is not None and not _takes_from_hub_repo(source, family):
         yield "revision", f"{source.revision}: has no effect: nothing comes from a repository {source.repo} of the hub"
     if source.comfyui_models is not None:
         folder = Path(source.comfyui_models).expanduser()
@@ -77,7 +91,7 @@ def place_of(source: CheckpointSource, part: str) -> Place:
     """Where a component is to be found; CheckpointError with a sentence that leaves the key to the caller."""
     written = getattr(source, part)
     if written is None:
-        return _tokenizer_of_text_encoder(source) if part == "tokenizer" else _in_repo(source, part)
+        return _beside_encoder(source, part) if part in ENCODER_OF else _in_repo(source, part)
     ending = _ending(written)
     _refuse(part, written, ending)
     return _file(source, part, written) if ending in LAYOUT_OF_ENDING else _folder(source, part, written)
@@ -85,7 +99,7 @@ def place_of(source: CheckpointSource, part: str) -> Place:
 
 def component_folder(root: Path, part: str) -> Path:
     """A component's folder: the root itself, or the one with the component's name below it."""
-    own = holds_tokenizer(root) if part == "tokenizer" else (root / "config.json").is_file()
+    own = holds_tokenizer(root) if part in ENCODER_OF else (root / "config.json").is_file()
     return root / part if not own and (root / part).is_dir() else root
 
 
@@ -93,8 +107,8 @@ def holds_tokenizer(folder: Path) -> bool:
     return any(all((folder / name).is_file() for name in names) for names in TOKENIZERS)
 
 
-def _takes_from_hub_repo(source: CheckpointSource) -> bool:
-    for part in components(needs_text=True):
+def _takes_from_hub_repo(source: CheckpointSource, family: str) -> bool:
+    for part in components(family, needs_text=True):
         try:
             place = place_of(source, part)
         except CheckpointError:  # told where the component is looked for
@@ -117,21 +131,22 @@ def _in_repo(source: CheckpointSource, part: str) -> Place:
     raise CheckpointError(f"{source.repo}: neither a folder nor a hub id such as organisation/name")
 
 
-def _tokenizer_of_text_encoder(source: CheckpointSource) -> Place:
-    """That of the text encoder's own folder or repository, or one beside its folder, or else that of `repo`."""
-    encoder = place_of(source, "text_encoder")
-    if isinstance(encoder, OnHub) and source.text_encoder is not None and _ending(encoder.path or "") == "":
+def _beside_encoder(source: CheckpointSource, part: str) -> Place:
+    """A tokenizer: its text encoder's own folder or repository, or one beside its folder, or else that of `repo`."""
+    encoder = place_of(source, ENCODER_OF[part])
+    is_named = getattr(source, ENCODER_OF[part]) is not None
+    if isinstance(encoder, OnHub) and is_named and _ending(encoder.path or "") == "":
         return encoder
     if isinstance(encoder, Here) and encoder.path.is_dir():
-        for folder in (encoder.path, encoder.path.parent / "tokenizer"):
+        for folder in (encoder.path, encoder.path.parent / part):
             if holds_tokenizer(folder):
                 return Here(folder, encoder.written)
     try:
-        return _in_repo(source, "tokenizer")
+        return _in_repo(source, part)
     except CheckpointError as error:
         raise CheckpointError(
             f"{encoder.written}: has no tokenizer with it, and repo has none: {error}; "
-            f"set checkpoint.tokenizer to that of the text encoder: {KNOWN_TOKENIZERS}"
+            f"set checkpoint.{part} to that of the text encoder: {KNOWN_TOKENIZERS[part]}"
         ) from error
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.demo_folder import is_in_demo_folder
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError
+from darkroom.plan.families import ENCODER_OF
 from darkroom.plan.origin import Origin
 from darkroom.plan.places import (
     KNOWN_TOKENIZERS,
@@ -30,11 +31,11 @@ def missing_loras(stack: LoraStack, origin: Origin) -> Iterator[ConfigError]:
             yield from _told_of(_file_faults(Path(lora.path)), origin.at(f"loras[{number}].path"))
 
 
-def missing_weights(source: CheckpointSource, origin: Origin, needs_text: bool) -> Iterator[ConfigError]:
+def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs_text: bool) -> Iterator[ConfigError]:
     """A sentence for all that can be said of a base model without a network; what lies on the hub is not looked at."""
-    for key, fault in section_faults(source):
+    for key, fault in section_faults(source, family):
         yield ConfigError(f"{origin.at(f'checkpoint.{key}')}: {fault}")
-    for part in components(needs_text):
+    for part in components(family, needs_text):
         where = origin.at(f"checkpoint.{key_of(source, part)}")
         try:
             place = place_of(source, part)
@@ -53,7 +54,7 @@ def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
         yield CheckpointError(f"{path}: no such file")
     elif not path.is_dir():
         yield CheckpointError(f"{path}: no such folder{_tokenizer_advice(part)}")
-    elif part == "tokenizer":
+    elif part in ENCODER_OF:
         if not holds_tokenizer(path):
             found = f"got {_listing(path)}{_tokenizer_advice(part)}"
             yield CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, {found}")
@@ -101,7 +102,7 @@ def _check_gguf(path: Path) -> None:
 
 
 def _tokenizer_advice(part: str) -> str:
-    return f"; checkpoint.tokenizer can name another: {KNOWN_TOKENIZERS}" if part == "tokenizer" else ""
+    return f"; checkpoint.{part} can name another: {KNOWN_TOKENIZERS[part]}" if part in ENCODER_OF else ""
 
 
 def _listing(folder: Path) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from darkroom.errors import ConfigError
 from darkroom.plan import sizes
-from darkroom.plan.conditions import REFERENCE_KEYS, Conditions, references
+from darkroom.plan.conditions import Conditions
+from darkroom.plan.families import REFERENCE_KEYS
 from darkroom.plan.matrix import Point
 from darkroom.plan.origin import Origin
 from darkroom.plan.reader import read
@@ -36,6 +37,7 @@ class Picture:
     template: str  # "" where the prompt comes encoded
     prompt_embeds: str | None
     ctrl_images: tuple[str, ...]
+    ctrl_idx: int | None
     own_trigger_word: str | None  # comes before the LoRA's
     set_trigger_word: str | None  # comes after the LoRA's
     neg: str
@@ -46,6 +48,7 @@ class Picture:
     guidance_scale: float
     strength: float
     warnings: tuple[str, ...]
+    not_comparable: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def read_sheet(content: Any, origin: Origin, problems: list[ConfigError]) -> She
     for entry in found:
         if (entry.prompt.prompt is None) == (entry.prompt.prompt_embeds is None):
             problems.append(ConfigError(f"{entry.place}: expected either prompt or prompt_embeds"))
+        elif entry.prompt.prompt_embeds == "":
+            problems.append(ConfigError(f"{entry.place}.prompt_embeds: is empty; expected a .safetensors file"))
     levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in found)]
     for level, place in levels:
         if level.aspect_ratio and (level.width or level.height):
@@ -85,7 +90,7 @@ def pictures(
     sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str], problems: list[ConfigError]
 ) -> list[Picture]:
     """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
-    made, conditions = [], Conditions(problems)
+    made, conditions = [], Conditions(model.family, problems)
     for index, entry in enumerate(sheet.entries):
         for point in points:
             try:
@@ -110,9 +115,8 @@ def _picture(
     seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
     neg = _first("neg", levels, defaults.neg)
     guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
-    ctrl_images, noted = references({key: _first(key, levels) for key in REFERENCE_KEYS})
-    for key, path in ctrl_images.items():
-        noted += conditions.image(path, _place_of(key, point, entry))
+    named = _references(levels)
+    shown = conditions.references(named, _first("ctrl_idx", levels), lambda key: _place_of(key, point, entry))
     if entry.prompt.prompt_embeds:
         conditions.embeds(entry.prompt.prompt_embeds, f"{entry.place}.prompt_embeds")
     return Picture(
@@ -121,7 +125,8 @@ def _picture(
         image_name=f"{index:03d}_{seed}{point.label}",
         template=entry.prompt.prompt or "",
         prompt_embeds=entry.prompt.prompt_embeds,
-        ctrl_images=tuple(ctrl_images.values()),
+        ctrl_images=shown.images,
+        ctrl_idx=shown.ctrl_idx,
         own_trigger_word=_first("trigger_word", levels[:2]),
         set_trigger_word=_first("trigger_word", (common.defaults, common)),
         neg=neg,
@@ -131,8 +136,16 @@ def _picture(
         sample_steps=_first("sample_steps", levels, defaults.sample_steps),
         guidance_scale=guidance_scale,
         strength=_first("network_multiplier", levels, 1.0),
-        warnings=(*_warnings(model, size_requested, size, neg, guidance_scale), *noted),
+        warnings=(*_warnings(model, size_requested, size, neg, guidance_scale), *shown.warnings),
+        not_comparable=shown.not_comparable,
     )
+
+
+def _references(levels: Sequence[Settings]) -> dict[str, str | None]:
+    """The reference images in effect, by key. ctrl_img and ctrl_img_1 name the same one: one level decides on both."""
+    named = {key: _first(key, levels) for key in REFERENCE_KEYS}
+    deciding = next((level for level in levels if level.ctrl_img or level.ctrl_img_1), None)
+    return {**named, "ctrl_img": deciding.ctrl_img, "ctrl_img_1": deciding.ctrl_img_1} if deciding else named
 
 
 def _place_of(key: str, point: Point, entry: Entry) -> str:
@@ -197,7 +210,8 @@ def _warnings(
 
 def guidance_in_effect(model: Model) -> str:
     """cfg | embedded | none: diffusers runs no classifier-free guidance on a distilled model, the trainer does."""
-    return "none" if model.distilled and model.schedule == "diffusers" else model.guidance
+    is_ignored = model.guidance == "cfg" and model.distilled and model.schedule == "diffusers"
+    return "none" if is_ignored else model.guidance
 
 
 def _lines(name: str, place: str, problems: list[ConfigError]) -> list[Entry]:

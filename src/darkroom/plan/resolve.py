@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from darkroom.plan.families import FAMILIES
 from darkroom.plan.prompts import Picture, guidance_in_effect
 from darkroom.plan.schema import LoraStack, Model
 from darkroom.request import Lora, ReferenceImage, Request
 
 _TRIGGER = "[trigger]"
+_TRAINERS_LENGTH = 512  # tokens, of every family
 AUTO = "auto:"  # begins the reason for a lora_merge that conf/ leaves to the trainer's rule
 _Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
@@ -28,8 +30,9 @@ def resolve(
     for picture in pictures:
         prompt, trigger_word, unreplaced = _prompt(picture, stack)
         loras = stacks[picture.strength]
-        is_adapted = any(lora.network_multiplier for lora in loras)
-        regime, reason = regimes[picture.point.values] if is_adapted else (None, None)
+        adapters = sum(lora.network_multiplier != 0 for lora in loras)
+        trainers, why = regimes[picture.point.values]
+        regime, reason = _in_effect(model, trainers, why) if adapters else (None, None)
         requests.append(
             Request(
                 experiment=experiment,
@@ -52,7 +55,7 @@ def resolve(
                 guidance_scale=picture.guidance_scale,
                 family=model.family,
                 checkpoint=model.checkpoint.repo,
-                text_encoder=model.checkpoint.text_encoder or model.checkpoint.repo,
+                text_encoder=_text_encoder(model),
                 dtype=model.dtype,
                 quantize_transformer=model.quantize.transformer,
                 quantize_text_encoder=model.quantize.text_encoder,
@@ -61,32 +64,43 @@ def resolve(
                 schedule=model.schedule,
                 numerics=model.numerics,
                 max_sequence_length=model.max_sequence_length,
-                attn_masking=False,
+                attn_masking=model.attn_masking,
                 lora_merge=regime,
                 lora_merge_reason=reason,
                 network_multiplier=picture.strength,
                 loras=loras,
+                allow_foreign_lora=stack.allow_foreign_lora,
                 ctrl_images=tuple(map(ReferenceImage, picture.ctrl_images)),
+                ctrl_idx=picture.ctrl_idx,
                 prompt_embeds=picture.prompt_embeds,
-                not_comparable=tuple(_not_comparable(model, regime)),
+                not_comparable=(*_not_comparable(model, adapters, regime, trainers), *picture.not_comparable),
                 warnings=(*picture.warnings, *warnings, *unreplaced),
             )
         )
     return tuple(requests)
 
 
+def _text_encoder(model: Model) -> str:
+    """As configured; both, where a family has two that come from different places."""
+    source = model.checkpoint
+    parts = FAMILIES[model.family].text_encoders
+    return " + ".join(dict.fromkeys(getattr(source, part) or source.repo for part in parts))
+
+
 def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[str, str]]:
-    """lora_merge and its reason at each point of the matrix, where a set is what the trainer has as its samples."""
+    """The trainer's regime and why, at each point of the matrix, where a set is what the trainer has as its samples."""
     strengths: dict[_Axes, set[float]] = defaultdict(set)
     for picture in pictures:
         strengths[picture.point.values].add(picture.strength)
-    return {point: _regime(model, found) for point, found in strengths.items()}
+    return {point: _trainers_regime(model, found) for point, found in strengths.items()}
 
 
-def _regime(model: Model, strengths: set[float]) -> tuple[str, str]:
-    """The trainer's rule (ai-toolkit's base_model.py and BaseSDTrainProcess.py), unless conf/ names a regime."""
-    if model.lora_merge != "auto":
-        return model.lora_merge, "asked for"
+def _in_effect(model: Model, trainers: str, why: str) -> tuple[str, str]:
+    return (trainers, why) if model.lora_merge == "auto" else (model.lora_merge, "asked for")
+
+
+def _trainers_regime(model: Model, strengths: set[float]) -> tuple[str, str]:
+    """The trainer's rule (ai-toolkit's base_model.py and BaseSDTrainProcess.py), and how it came out."""
     if model.quantize.transformer is not None:
         return "live", f"{AUTO} the base is quantised ({model.quantize.transformer})"
     if len(strengths) > 1:
@@ -94,16 +108,22 @@ def _regime(model: Model, strengths: set[float]) -> tuple[str, str]:
     return "merged", f"{AUTO} the base is not quantised, and the set has one network_multiplier"
 
 
-def _not_comparable(model: Model, regime: str | None) -> Iterator[str]:
-    """Why no trainer could have previewed this picture."""
+def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: str) -> Iterator[str]:
+    """Why no trainer could have previewed this picture. `trainers`: the regime that it would have taken."""
     if model.distilled and not model.imported:
         yield "the model is distilled, and the trainer previews what it trains"
     if model.schedule != "aitk":
         yield f"schedule: {model.schedule}"
     if model.numerics != "exact":
         yield f"numerics: {model.numerics}"
+    if model.max_sequence_length != _TRAINERS_LENGTH:
+        yield f"max_sequence_length: {model.max_sequence_length}, the trainer's is {_TRAINERS_LENGTH}"
+    if adapters > 1:
+        yield f"{adapters} adapters at once: the trainer previews one"
     if regime == "merged_in_dtype":
         yield "lora_merge: merged_in_dtype is ai-toolkit-inference's"
+    elif regime not in (None, trainers):
+        yield f"lora_merge: {regime}, where the trainer has adapters {trainers}"
 
 
 def _prompt(picture: Picture, stack: LoraStack) -> tuple[str, str | None, tuple[str, ...]]:

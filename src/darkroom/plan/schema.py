@@ -7,7 +7,8 @@ Names are those of the ai-toolkit-inference request schema. A key's metadata say
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-FAMILIES = ("flux2",)
+from darkroom.plan.families import FAMILIES
+
 AXIS_GROUPS = ("model", "lora", "prompts")
 QTYPES = ("qfloat8", "qint8", "qint4")
 ASPECT_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
@@ -54,7 +55,9 @@ class CheckpointSource:
     transformer: str | None = None
     vae: str | None = None
     text_encoder: str | None = None
+    text_encoder_2: str | None = None  # T5, beside the CLIP of text_encoder; families flux and flex2
     tokenizer: str | None = None
+    tokenizer_2: str | None = None
     comfyui_models: str | None = None
 
 
@@ -82,7 +85,7 @@ class ModelDefaults:
 class Model:
     """conf/model/*.yaml: one base model and how it computes."""
 
-    family: str = field(metadata={"one_of": FAMILIES})
+    family: str = field(metadata={"one_of": tuple(FAMILIES)})
     checkpoint: CheckpointSource
     distilled: bool = False
     imported: bool = False  # from a training run: the trainer previewed this very model, distilled or not
@@ -90,6 +93,7 @@ class Model:
     schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
     resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token
     max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
+    attn_masking: bool = False
     dtype: str = field(default="bfloat16", metadata={"one_of": ("bfloat16", "float32")})
     quantize: Quantize = Quantize()
     text_encoder_cast: bool = False
@@ -114,6 +118,7 @@ class LoraStack:
 
     trigger_word: str | None = None
     loras: tuple[LoraFile, ...]
+    allow_foreign_lora: bool = False  # one of a kindred base, such as FLUX.1's on Flex.1, as far as it fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +138,7 @@ class Settings:
     ctrl_img_1: str | None = None
     ctrl_img_2: str | None = None
     ctrl_img_3: str | None = None
+    ctrl_idx: int | None = field(default=None, metadata={"one_of": (0, 1)})
 
 
 @dataclass(frozen=True, kw_only=True)

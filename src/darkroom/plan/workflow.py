@@ -6,7 +6,7 @@ Knows --config and results/; must stay quick to import, since Snakemake parses t
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -18,7 +18,7 @@ from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_togeth
 from darkroom.plan.checkpoint_files import local_files
 from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
 from darkroom.plan.finished import Finished
-from darkroom.plan.schema import CheckpointSource
+from darkroom.plan.schema import Model
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, locked, sweep, write_json
 from darkroom.weight_file import identity
@@ -49,10 +49,10 @@ class Workflow:
     def records(self) -> list[str]:
         return [str(self.folder.records(*_names(c))) for c in self.experiment.combinations]
 
-    def files(self, model: str, lora: str, prompts: str) -> tuple[str, ...]:
+    def files(self, model: str, lora: str, prompts: str) -> list[str]:
         """The adapters, reference images and encoded prompts of a combination."""
         combination = self._combination(model, lora, prompts)
-        return tuple(map(_literal, self.experiment.files(*_names(combination))))
+        return _watchable(self.experiment.files(*_names(combination)))
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
@@ -79,22 +79,22 @@ class Workflow:
 
     def source(self, model: str) -> str:
         """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
-        source, needs_text = self._checkpoint_source(model), bool(self.experiment.texts(model))
-        return digest_of(
-            [asdict(source), needs_text, _identities([str(path) for path in local_files(source, needs_text)])]
-        )[:16]
+        choice, needs_text = self._model(model), bool(self.experiment.texts(model))
+        files = local_files(choice.checkpoint, choice.family, needs_text)
+        found = _identities([str(path) for path in files])
+        return digest_of([asdict(choice.checkpoint), choice.family, needs_text, found])[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
-        source, needs_text = self._checkpoint_source(model), bool(self.experiment.texts(model))
-        if is_in_demo_folder(source.repo):
+        choice, needs_text = self._model(model), bool(self.experiment.texts(model))
+        if is_in_demo_folder(choice.checkpoint.repo):
             return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
-        return [_literal(str(path)) for path in local_files(source, needs_text)]
+        return _watchable(map(str, local_files(choice.checkpoint, choice.family, needs_text)))
 
-    def _checkpoint_source(self, model: str) -> CheckpointSource:
+    def _model(self, model: str) -> Model:
         if model not in self.experiment.models:
             stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
-        return self.experiment.models[model].checkpoint
+        return self.experiment.models[model]
 
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
@@ -180,9 +180,9 @@ def _identities(paths: Sequence[str]) -> list[Any]:
     return [identity(path) for path in paths if not is_in_demo_folder(path)]
 
 
-def _literal(path: str) -> str:
-    """A path for Snakemake, which would take {…} in it for a wildcard."""
-    return path.replace("{", "{{").replace("}", "}}")
+def _watchable(paths: Iterable[str]) -> list[str]:
+    """The paths that Snakemake can watch: it takes {…} for a wildcard. `trigger` and `source` see changes of all."""
+    return [path for path in paths if "{" not in path and "}" not in path]
 
 
 def _names(combination: Combination) -> Names:

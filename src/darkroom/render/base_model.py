@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from darkroom.render.adapter_naming import AdapterNaming
 from darkroom.render.base_weights import BaseWeights, Part
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -23,6 +24,7 @@ class Base:
     vae: Any
     weights: BaseWeights  # of the transformer, as its files have them
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
+    adapter_naming: AdapterNaming  # how files name these layers, and which bases they may be for
     dtype: torch.dtype
     device: torch.device  # where it computes; between uses, its weights may rest elsewhere
 

@@ -6,7 +6,7 @@ told by the family, as a function from a stored key to the parameters in it. Kno
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,14 @@ def shapes_of(module: torch.nn.Module) -> Shapes:
         for buffer, _ in layer.named_buffers(recurse=False)
     }
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if name not in added}
+
+
+def built(cls: Any, config: Mapping[str, Any], weights: "BaseWeights") -> Any:
+    """A diffusers model on the meta device, each of its tensors accounted for in `weights`; CheckpointError."""
+    with torch.device("meta"):
+        module = cls.from_config(config)
+    weights.account(shapes_of(module))
+    return module
 
 
 def _as_it_is(_: torch.nn.Module) -> None:

@@ -6,7 +6,7 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from darkroom.errors import ImageError, StoreError
+from darkroom.errors import DarkroomError, ImageError, StoreError
 from darkroom.image_file import read_record
 from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, is_embedded_record, write_records
 from darkroom.render.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.families import family
 from darkroom.render.job import Combination, Job, read_combination
+from darkroom.render.memory import Picture
 from darkroom.render.pipelines import Loaded, Pipelines
 from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Saved, Writer, show
@@ -30,6 +31,8 @@ from darkroom.store import Store
 from darkroom.weight_file import is_whole, sha256_of
 
 _Embeds = dict[str, torch.Tensor]  # tensors by name, as the family's text encoder made them
+_Read = tuple[str, int, int, str | None]  # of an adapter: format, keys applied, keys left out, warning
+_NOT_READ: _Read = ("not applied", 0, 0, None)
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
 
 
@@ -62,7 +65,7 @@ def render_combination(
     progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
     # 3. The rest, in the order in which weights change least.
     rendered: dict[str, Rendered] = {}
-    pictures = tuple(missing.values())
+    pictures = frozenset(map(Picture.of, missing.values()))
     with Writer() as writer:
         for request in sorted(missing.values(), key=_order):
             pipelines.pace.begin()
@@ -90,7 +93,7 @@ class _Made:
 def _render_one(
     combination: Combination,
     request: Request,
-    pictures: Sequence[Request],
+    pictures: frozenset[Picture],
     pipelines: Pipelines,
     writer: Writer,
     check: Callable[[], None],
@@ -124,6 +127,7 @@ def _make(store: Store, request: Request, loaded: Loaded, check: Callable[[], No
     with loaded.use("transformer"):
         latents, sigmas = kind.denoise(loaded.base, request, prompt, neg, seen, on_step=lambda step: check())
     latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right
+    _check_finite(request, latents_on_cpu)
     denoised = time.monotonic()
     # 3. Pixels
     with loaded.use("vae"):
@@ -143,18 +147,28 @@ def _make(store: Store, request: Request, loaded: Loaded, check: Callable[[], No
     return _Made(latents_on_cpu, pixels, sigmas, loras, environment_of(device, loaded.base.dtype), cost)
 
 
+def _check_finite(request: Request, latents: torch.Tensor) -> None:
+    """A black picture is no picture: NaN comes from an adapter's or an embedding's values, not from the prompt."""
+    if not bool(torch.isfinite(latents).all()):
+        at = f"{request.image_name} ({request.dtype})"
+        from_ = request.prompt_embeds or "the adapters at this strength, or the weights"
+        raise DarkroomError(
+            f"{at}: denoising ended in NaN or infinity; the values of {from_} are too large or no numbers"
+        )
+
+
 def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
-    adapters = {lora.sha256: loaded.adapter(lora) for lora in request.active_loras}
+    adapters = loaded.adapters(request)
     stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.active_loras]
     loaded.stack.apply(stack, request.lora_merge or "merged")
-    read = {sha256: (adapter.format, adapter.matched_keys) for sha256, adapter in adapters.items()}
+    read = {digest: (each.format, each.matched_keys, each.left_out, each.warning) for digest, each in adapters.items()}
     return _lora_uses(request, read)
 
 
-def _lora_uses(request: Request, read: Mapping[str, tuple[str, int]]) -> list[LoraUse]:
-    """`read`: format and number of keys by the file's digest; a file at multiplier 0 is never opened."""
+def _lora_uses(request: Request, read: Mapping[str, _Read]) -> list[LoraUse]:
+    """`read`: what the file with a digest was found to be; a file at multiplier 0 is never opened."""
     return [
-        LoraUse(lora.path, lora.sha256, lora.network_multiplier, *read.get(lora.sha256, ("not applied", 0)))
+        LoraUse(lora.path, lora.sha256, lora.network_multiplier, *read.get(lora.sha256, _NOT_READ))
         for lora in request.loras
     ]
 
@@ -227,8 +241,9 @@ def _own_record(request: Request, stored: dict[str, Any]) -> dict[str, Any]:
     return embedded_record(request, Environment.from_row(stored), uses, stored["sigmas"])
 
 
-def _formats(stored: dict[str, Any]) -> dict[str, tuple[str, int]]:
-    return {use["sha256"]: (use["format"], use["matched_keys"]) for use in stored["loras"]}
+def _formats(stored: dict[str, Any]) -> dict[str, _Read]:
+    names = ("format", "matched_keys", "left_out_keys", "warning")
+    return {use["sha256"]: tuple(use[name] for name in names) for use in stored["loras"]}
 
 
 def _cost(made: Rendered, saved: Saved) -> Cost:

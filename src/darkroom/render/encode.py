@@ -86,7 +86,9 @@ def _load(request: Request, checkpoint: Checkpoint, device: torch.device, offloa
 
     text_encoder = family(request.family).load_text_encoder(checkpoint, request, torch.device("cpu"))
     footprints = family(request.family).text_footprints(text_encoder)
-    memory = plan(footprints, request.quantize_text_encoder, memory_budget(device), offload, TEXT_LADDER)
+    quantization = request.quantize_text_encoder
+    budget = memory_budget(device).without(0, footprints[quantization].weights)  # they are in it by now
+    memory = plan(footprints, quantization, budget, offload, TEXT_LADDER)
     _say(f"{request.model}: {memory.reason}")
     return place_text_encoder(text_encoder, memory.mode, device)
 

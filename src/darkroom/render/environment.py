@@ -48,22 +48,30 @@ def fix_arithmetic(device: torch.device) -> None:
 
 @contextlib.contextmanager
 def fixed_attention(device: torch.device, dtype: torch.dtype, part: str) -> Iterator[None]:
-    """Have every attention of `part` (transformer | vae | text_encoder) within computed by one kernel."""
+    """Have every attention of `part` (transformer | vae | text_encoder | clip) within computed by one kernel."""
     if device.type != "cuda":
         yield
         return
-    with sdpa_kernel(attention_kernel(part, dtype, torch.cuda.get_device_capability(device))):
+    with sdpa_kernel(attention_kernels(part, dtype, torch.cuda.get_device_capability(device))):
         yield
 
 
-def attention_kernel(part: str, dtype: torch.dtype, capability: tuple[int, int]) -> SDPBackend:
-    """Flash attention where it can be: 16-bit, no mask, heads of at most 256; else the memory-efficient kernel.
+def attention_kernels(part: str, dtype: torch.dtype, capability: tuple[int, int]) -> list[SDPBackend]:
+    """The kernels that are allowed, of which a call's own shape leaves one: no choice is up to torch.
 
-    The VAE has one head of 512, and a text encoder masks its padding. Both kernels are those that torch takes by
-    itself on most cards; on some it would take cuDNN's.
+    Flash attention where it can be: 16-bit, no mask, heads of at most 256; the memory-efficient kernel for the VAE,
+    whose one head has 512, and wherever padding is masked or, as in T5, scores are added to. A prompt that fills its
+    length has no mask, and grouped heads that the efficient kernel cannot take. Cards before Ampere have bfloat16 in
+    neither.
     """
-    flash = part == "transformer" and dtype == torch.bfloat16 and capability >= _FLASH_SINCE
-    return SDPBackend.FLASH_ATTENTION if flash else SDPBackend.EFFICIENT_ATTENTION
+    if dtype == torch.bfloat16 and capability < _FLASH_SINCE:
+        return [SDPBackend.MATH]
+    if part == "text_encoder":
+        unmasked = SDPBackend.FLASH_ATTENTION if dtype == torch.bfloat16 else SDPBackend.MATH
+        return [SDPBackend.EFFICIENT_ATTENTION, unmasked]
+    if part in ("transformer", "clip") and dtype == torch.bfloat16:
+        return [SDPBackend.FLASH_ATTENTION]
+    return [SDPBackend.EFFICIENT_ATTENTION]
 
 
 def memory_budget(device: torch.device) -> Budget:
@@ -94,7 +102,7 @@ def _attention_name(device: torch.device, dtype: torch.dtype) -> str:
         return "sdpa"  # torch's scaled_dot_product_attention, which diffusers calls
     capability = torch.cuda.get_device_capability(device)
     parts = [
-        f"{part}: {attention_kernel(part, dtype, capability).name.removesuffix('_ATTENTION').lower()}"
+        f"{part}: {attention_kernels(part, dtype, capability)[0].name.removesuffix('_ATTENTION').lower()}"
         for part in ("transformer", "vae")
     ]
     return f"sdpa ({', '.join(parts)})"

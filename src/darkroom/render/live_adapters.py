@@ -5,6 +5,7 @@ once, that of a LoKr from its factors in the base's dtype (ai-toolkit's network_
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -44,9 +45,11 @@ class LiveStack:
         return len(self._handles)
 
     def _hang(self, parts: Sequence[Part], delta: Delta, multiplier: float) -> None:
+        device = self._base.device
+        stored = {suffix: tensor.to(device, torch.float32) for suffix, tensor in delta.tensors.items()}
         for part in parts:
             module = self._base.transformer.get_submodule(part.parameter.removesuffix(".weight"))
-            branch = _branch(delta, part, multiplier, self._base.device)
+            branch = _branch(delta, stored, part, multiplier)
             self._handles.append(module.register_forward_hook(_adding(branch)))
 
 
@@ -57,8 +60,8 @@ def _adding(branch: _Branch) -> Callable[..., torch.Tensor]:
     return hook
 
 
-def _branch(delta: Delta, part: Part, multiplier: float, device: torch.device) -> _Branch:
-    stored = {suffix: tensor.to(device, torch.float32) for suffix, tensor in delta.tensors.items()}
+def _branch(delta: Delta, stored: Mapping[str, torch.Tensor], part: Part, multiplier: float) -> _Branch:
+    """`stored`: the delta's tensors in float32 on the base's device, shared by all parts of a fused layer."""
     if delta.kind == "lokr":
         return _lokr(stored, part, delta.scale(torch.float32), multiplier)
     if delta.kind == "diff":
@@ -89,12 +92,17 @@ def _lokr(stored: Mapping[str, torch.Tensor], part: Part, scale: float, multipli
     first = lokr_factor(stored, "lokr_w1")
     seconds = [stored[name] for name in ("lokr_w2_b", "lokr_w2_a", "lokr_w2") if name in stored]  # in order of use
 
+    @cache  # a layer has one dtype: rounded once, and nothing is sent to the device while it computes
+    def rounded(dtype: torch.dtype) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+        strength = torch.tensor(multiplier, device=first.device).to(dtype)
+        return first.to(dtype) * scale, [second.to(dtype) for second in seconds], strength
+
     def branch(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        outer, inners, strength = rounded(dtype)
         inner = x.to(dtype).reshape(*x.shape[:-1], first.shape[1], seconds[0].shape[1])
-        for second in seconds:
-            inner = torch.einsum("...qs,os->...qo", inner, second.to(dtype))
-        whole = torch.einsum("...qo,pq->...po", inner, first.to(dtype) * scale).flatten(-2, -1)
-        scaled = whole * torch.tensor(multiplier, device=x.device).to(dtype)
+        for factor in inners:
+            inner = torch.einsum("...qs,os->...qo", inner, factor)
+        scaled = torch.einsum("...qo,pq->...po", inner, outer).flatten(-2, -1) * strength
         return part.cut(scaled.movedim(-1, 0)).movedim(0, -1)
 
     return branch

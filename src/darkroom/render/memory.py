@@ -9,7 +9,7 @@ docs/memory.md tells the rule in words. GB are 10^9 bytes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from darkroom.errors import ConfigError, DeviceMemoryError
@@ -78,6 +78,11 @@ class Budget:
     total: int
     host_free: int
 
+    def without(self, held: int, beside: int) -> "Budget":
+        """What there would be without a model that holds so much on the device, and so much beside it."""
+        on_device = held + (beside if self.device == "cpu" else 0)
+        return replace(self, free=self.free + on_device, host_free=self.host_free + beside)
+
     def lacks(self, footprint: Footprint, mode: str) -> str | None:
         """A clause on what is too small for this mode, None when it fits."""
         if with_margin(footprint.peak(mode)) > self.free:
@@ -111,8 +116,9 @@ def plan(
     footprint, wanted = footprints[quantization], mode_of(wish)
     if wanted != AUTO:
         mode = wanted if wanted in ladder else ladder[0]
+        asked = "as asked for" if mode == wanted else f"{wanted} was asked for, which is {mode} for a text encoder"
         short = budget.lacks(footprint, mode)
-        return _plan(footprint, budget, mode, ["as asked for", *([f"though {short}: may run out"] if short else [])])
+        return _plan(footprint, budget, mode, [asked, *([f"though {short}: may run out"] if short else [])])
     if budget.device == "cpu":
         short = budget.lacks(footprint, RESIDENT)
         return _plan(footprint, budget, RESIDENT, ["on a CPU", *([f"though {short}: may run out"] if short else [])])

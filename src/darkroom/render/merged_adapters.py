@@ -13,6 +13,9 @@ from darkroom.render.adapter_file import Adapter, Delta
 from darkroom.render.base_model import Base
 
 REGIMES = ("merged", "merged_in_dtype")
+_ROWS = (
+    1024  # scaled at once, as a whole layer of klein-4B in float32 is 340 MB; number by number it makes no difference
+)
 _Recipe = tuple[str, tuple[tuple[Adapter, float], ...]]  # regime, adapters in order
 _BASE: _Recipe = ("", ())
 _TORN: _Recipe = ("torn", ())  # equal to nothing that is asked for, so that the next stack rewrites the layer
@@ -87,10 +90,14 @@ def lokr_factor(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
 def _add(
     weight: torch.Tensor, left: torch.Tensor, factors: _Factors, multiplier: float, *, rounded: bool
 ) -> torch.Tensor:
-    """weight + delta, in ai-toolkit-inference's order of operations if `rounded`, else in the trainer's."""
+    """weight + delta in place, in ai-toolkit-inference's order of operations if `rounded`, else in the trainer's."""
     right, scale = factors.right, factors.scale
     if rounded and right is not None:
         return weight.addmm_(left, right, beta=1.0, alpha=scale * multiplier)
     if rounded:
         return weight.add_(left, alpha=scale * multiplier)
-    return weight + (left * scale * multiplier if right is None else multiplier * (left @ right) * scale)
+    if right is not None:
+        return weight.add_((left @ right).mul_(multiplier).mul_(scale))
+    for rows, delta in zip(torch.split(weight, _ROWS), torch.split(left, _ROWS), strict=True):
+        rows.add_((delta * scale).mul_(multiplier))
+    return weight

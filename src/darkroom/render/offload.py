@@ -1,8 +1,9 @@
 """Applies a memory mode to loaded models: what rests in CPU memory, and when it comes to the device. Plans nothing.
 
 Weights that rest are the ones that a module has: whatever writes into them between two uses (adapters that are merged)
-is what arrives with the next use. During a use the device has copies, which are dropped after it, never copied back.
-Only `resident` and CPUs could be run while this was written; on CUDA it rests on reading torch's and diffusers' code.
+is what arrives with the next use. During a use the device has copies, which are dropped after it; only of what is in
+no block diffusers' group offloading copies the same values back. Tested on CPUs; on CUDA it rests on reading torch's
+and diffusers' code.
 """
 
 import contextlib
@@ -10,13 +11,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import torch
 from diffusers.hooks import apply_group_offloading
 from torch import nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from darkroom.render.base_model import Base, TextEncoder
+from darkroom.render.footprint import blocks_of
 from darkroom.render.memory import MODEL, RESIDENT
+from darkroom.render.quantization import moved
 
 _Table = dict[str, Any]  # a module's own parameters or buffers, by name
 
@@ -80,17 +84,27 @@ class Residence:
 def stream_blocks(model: nn.Module, device: torch.device) -> None:
     """Bring each block to the device for its forward pass, by diffusers; on CUDA the next one arrives meanwhile.
 
-    Between two passes every parameter is its pinned copy in CPU memory: what is written into it arrives next time.
+    Between two passes every parameter is what rests in CPU memory: what is written into it arrives next time. It is a
+    pinned copy, from which copying is quicker, where there is room for all of them beside what they are made from.
     """
     on_cuda = device.type == "cuda"
-    apply_group_offloading(model, device, torch.device("cpu"), num_blocks_per_group=1, use_stream=on_cuda)
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    is_tight = on_cuda and psutil.virtual_memory().available < weights
+    apply_group_offloading(
+        model,
+        device,
+        torch.device("cpu"),
+        num_blocks_per_group=1,
+        use_stream=on_cuda,
+        low_cpu_mem_usage=is_tight,
+    )
 
 
 def place_text_encoder(text_encoder: TextEncoder, mode: str, device: torch.device) -> TextEncoder:
     """A text encoder that was loaded into CPU memory, ready to encode on `device` for the rest of the process."""
     model = text_encoder.model
     if mode == RESIDENT:
-        model.to(device)
+        Visit(model.modules(), device).arrive()
     else:
         _visit_by_blocks(model, device).arrive()
     return replace(text_encoder, device=device)
@@ -98,7 +112,7 @@ def place_text_encoder(text_encoder: TextEncoder, mode: str, device: torch.devic
 
 def _visit_by_blocks(model: nn.Module, device: torch.device) -> Visit:
     """Hooks that bring one block at a time, and the visit of all else: for tensors that diffusers cannot offload."""
-    blocks = [block for child in model.children() if isinstance(child, nn.ModuleList) for block in child]
+    blocks = blocks_of(model)
     for block in blocks:
         visit = Visit(block.modules(), device)
         block.register_forward_pre_hook(lambda module, inputs, visit=visit: visit.arrive())
@@ -111,7 +125,7 @@ def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`tensor` on a device: itself if it is there; a parameter stays one."""
     if tensor.device.type == device.type:
         return tensor
-    copy = tensor.detach().to(device)
+    copy = moved(tensor.detach(), device)
     return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
 
 

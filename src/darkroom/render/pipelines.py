@@ -61,7 +61,7 @@ class Loaded:
         self.stack = AdapterStack(base)
         self._residence = Residence(base, memory.mode)
         self._layers = base.adapter_shapes()
-        self._adapters: OrderedDict[str, Adapter] = OrderedDict()
+        self._adapters: OrderedDict[tuple[str, bool], Adapter] = OrderedDict()
         self._references: OrderedDict[_Seen, dict[str, torch.Tensor]] = OrderedDict()
         self._unclaimed_seconds = seconds
 
@@ -76,14 +76,22 @@ class Loaded:
         seconds, self._unclaimed_seconds = self._unclaimed_seconds, 0.0
         return seconds
 
-    def adapter(self, lora: Lora) -> Adapter:
-        """A LoRA or LoKr file, read now or before; AdapterError when one of its keys cannot be applied."""
-        if lora.sha256 not in self._adapters:
-            self._adapters[lora.sha256] = read_adapter(lora.path, self._layers)
-            while len(self._adapters) > _ADAPTERS_KEPT:
-                self._adapters.popitem(last=False)
-        self._adapters.move_to_end(lora.sha256)
-        return self._adapters[lora.sha256]
+    def adapters(self, request: Request) -> dict[str, Adapter]:
+        """The files that a request applies, by digest, read now or before; AdapterError if a key cannot be applied."""
+        active, allow_foreign = request.active_loras, request.allow_foreign_lora
+        found = {lora.sha256: self._adapter(lora, allow_foreign=allow_foreign) for lora in active}
+        while len(self._adapters) > max(_ADAPTERS_KEPT, len(found)):
+            self._adapters.popitem(last=False)
+        return found
+
+    def _adapter(self, lora: Lora, *, allow_foreign: bool) -> Adapter:
+        """`allow_foreign`: one of a kindred base may be applied as far as it fits; its `warning` is to be recorded."""
+        key = (lora.sha256, allow_foreign)
+        if key not in self._adapters:
+            naming = self.base.adapter_naming
+            self._adapters[key] = read_adapter(lora.path, self._layers, naming, allow_foreign=allow_foreign)
+        self._adapters.move_to_end(key)
+        return self._adapters[key]
 
     def reference(self, image: ReferenceImage, request: Request) -> dict[str, torch.Tensor]:
         """What the model sees of a reference image, encoded now or before; ImageError if it cannot be used."""
@@ -115,7 +123,7 @@ class Pipelines:
         checkpoint: Checkpoint,
         request: Request,
         work: Callable[[Loaded], _Result],
-        pictures: Sequence[Request] = (),
+        pictures: frozenset[Picture] = frozenset(),
         offload: str = AUTO,
     ) -> _Result:
         """`work` on the base model that `request` names; once more, one step down the ladder, if memory runs out.
@@ -130,20 +138,26 @@ class Pipelines:
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
+                if _key(checkpoint, request) not in self._plans:
+                    raise  # before there was a model to let go
                 said.append(f"{self._plans[_key(checkpoint, request)].mode}: {_first_line(error)}")
             # Only here: the error's traceback held on to the tensors of the attempt.
             self._fall_back(_key(checkpoint, request), said[-1])
         raise DeviceMemoryError(self._twice(checkpoint, request, said))
 
     def base(
-        self, checkpoint: Checkpoint, request: Request, pictures: Sequence[Request] = (), offload: str = AUTO
+        self,
+        checkpoint: Checkpoint,
+        request: Request,
+        pictures: frozenset[Picture] = frozenset(),
+        offload: str = AUTO,
     ) -> Loaded:
         """The base model that `request` names, loaded now or before, in a mode in which `pictures` fit."""
         key = _key(checkpoint, request)
         footprints = self._needs(checkpoint, request, pictures)
         footprint = footprints[request.quantize_transformer]
         loaded = self._bases.get(key)
-        if loaded and (footprint.peak(loaded.memory.mode) > loaded.memory.estimate or offload != loaded.offload):
+        if loaded and self._is_outdated(key, loaded, footprint, offload):
             loaded = self._plan_again(key, loaded, footprints, request, offload)
         if not loaded:
             self._make_room(footprint, self._ran_out[key][0] if key in self._ran_out else mode_of(offload))
@@ -151,6 +165,12 @@ class Pipelines:
             loaded = self._bases[key] = self._load(checkpoint, request, memory, offload)
         self._bases.move_to_end(key)
         return loaded
+
+    def _is_outdated(self, key: _Key, loaded: Loaded, footprint: Footprint, offload: str) -> bool:
+        """True where the mode was chosen for smaller pictures, for larger ones that needed a slower mode, or a wish."""
+        peak, estimate = footprint.peak(loaded.memory.mode), loaded.memory.estimate
+        is_slow = loaded.memory.mode != LADDER[0] and key not in self._ran_out
+        return peak > estimate or (is_slow and peak < estimate) or offload != loaded.offload
 
     def _plan_again(
         self,
@@ -161,10 +181,13 @@ class Pipelines:
         offload: str,
     ) -> Loaded | None:
         """The loaded base if the mode it is in will do for what is asked now; else None, and it is gone."""
-        held = footprints[request.quantize_transformer].at_rest(loaded.memory.mode)
-        budget = memory_budget(self.device)
-        memory = self._plan(key, footprints, request, offload, replace(budget, free=budget.free + held))
-        if memory.mode != loaded.memory.mode:
+        footprint, mode = footprints[request.quantize_transformer], loaded.memory.mode
+        budget = memory_budget(self.device).without(footprint.at_rest(mode), footprint.beside(mode))
+        try:
+            memory = self._plan(key, footprints, request, offload, budget)
+        except DeviceMemoryError:  # beside the other models; they go first, and then it is planned anew
+            memory = None
+        if memory is None or memory.mode != mode:
             del self._bases[key]
             return None
         loaded.memory, loaded.offload = memory, offload
@@ -191,10 +214,9 @@ class Pipelines:
         return memory
 
     def _needs(
-        self, checkpoint: Checkpoint, request: Request, pictures: Sequence[Request]
+        self, checkpoint: Checkpoint, request: Request, pictures: frozenset[Picture]
     ) -> Mapping[str | None, Footprint]:
-        key = _key(checkpoint, request)
-        wanted = frozenset(Picture.of(each) for each in (request, *pictures) if _key(checkpoint, each) == key)
+        key, wanted = _key(checkpoint, request), pictures | {Picture.of(request)}
         if (key, wanted) not in self._footprints:
             self._footprints[key, wanted] = family(request.family).footprints(checkpoint, request, wanted)
         return self._footprints[key, wanted]

@@ -3,10 +3,15 @@
 Two steps, so that a model never has to fit in full precision: `prepare` on the meta device, then `finish` for each
 layer as soon as its weights are there. qfloat8 has one scale an output row, so that splitting a fused layer by rows
 changes nothing.
+
+quanto would pack weights for the kernel of the device that they are on, and again on each device that they come to:
+other kernels, so other pixels in another memory mode. Here they stay as they are, and a layer dequantises its weights
+and multiplies in the model's dtype everywhere. On a GPU the trainer may have run quanto's own kernel.
 """
 
 import torch
-from optimum.quanto import QModuleMixin, qfloat8, qint4, qint8, quantize
+from optimum.quanto import QModuleMixin, SymmetricOptimizer, qfloat8, qint4, qint8, quantize, quantize_weight
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 QTYPES = {"qfloat8": qfloat8, "qint8": qint8, "qint4": qint4}
 
@@ -16,9 +21,36 @@ def prepare(model: torch.nn.Module, qtype: str) -> None:
     quantize(model, weights=QTYPES[qtype])
 
 
+@torch.no_grad()
 def finish(layer: torch.nn.Module) -> None:
     """Quantise one layer, filled by now; a layer of another kind stays as it is."""
-    if isinstance(layer, QModuleMixin):
-        layer.freeze()
-        for name, scale in layer.named_buffers(recurse=False):  # of activations, which are not quantised
-            setattr(layer, name, torch.ones(scale.shape, dtype=scale.dtype, device=layer.weight.device))
+    if not isinstance(layer, QModuleMixin):
+        return
+    layer.weight = torch.nn.Parameter(_quantized(layer), requires_grad=False)
+    for name, scale in layer.named_buffers(recurse=False):  # of activations, which are not quantised
+        setattr(layer, name, torch.ones(scale.shape, dtype=scale.dtype, device=layer.weight.device))
+
+
+def _quantized(layer: QModuleMixin) -> torch.Tensor:
+    """What `layer.freeze()` makes of the weights, but not packed for a device."""
+    weight, qtype, optimizer = layer.weight, layer.weight_qtype, layer.optimizer
+    if isinstance(optimizer, SymmetricOptimizer):
+        scale = optimizer(weight, qtype=qtype, axis=0)
+        plain: torch.Tensor = quantize_weight(weight, qtype, axis=0, scale=scale, optimized=False)
+        return plain
+    group = layer.weight_group_size
+    scale, shift = optimizer(weight, qtype=qtype, axis=0, group_size=group)
+    grouped: torch.Tensor = quantize_weight(
+        weight, qtype, axis=0, scale=scale, shift=shift, group_size=group, optimized=False
+    )
+    return grouped
+
+
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on a device, of the same kind: of quantised weights each part by itself, and nothing is packed anew."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return tensor.to(device)
+    names, meta = tensor.__tensor_flatten__()
+    parts = {name: moved(getattr(tensor, name), device) for name in names}
+    unflatten = type(tensor).__tensor_unflatten__
+    return unflatten(parts, meta, tensor.size(), tensor.stride())

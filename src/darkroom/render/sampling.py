@@ -17,11 +17,16 @@ def aitk_sigmas(steps: int, tokens: int) -> list[float]:
 
     Computed in float32 like the trainer's get_schedule (extensions_built_in/diffusion_models/flux2/src/sampling.py).
     """
-    slope = (_MU_HIGH - _MU_LOW) / (_TOKENS_HIGH - _TOKENS_LOW)
-    mu = slope * tokens + (_MU_LOW - slope * _TOKENS_LOW)
+    mu = linear_mu(tokens)
     times = torch.linspace(1, 0, steps + 1)
     sigmas: list[float] = (math.exp(mu) / (math.exp(mu) + (1 / times - 1))).tolist()
     return sigmas
+
+
+def linear_mu(tokens: int) -> float:
+    """The shift of ai-toolkit's schedule for FLUX.2 and of FLUX.1's: diffusers' `calculate_shift`, as it rounds."""
+    slope = (_MU_HIGH - _MU_LOW) / (_TOKENS_HIGH - _TOKENS_LOW)
+    return slope * tokens + (_MU_LOW - slope * _TOKENS_LOW)
 
 
 def diffusers_sigmas(steps: int, tokens: int) -> list[float]:

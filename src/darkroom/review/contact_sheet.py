@@ -30,15 +30,17 @@ def axes_of(rows: Sequence[Row]) -> tuple[Axis, ...]:
         _axis("model", rows, lambda row: row["model"]),
         _axis("lora", rows, lambda row: row["lora"], lambda row: (bool(row["loras"]), row["lora"])),
         _axis("prompts", rows, lambda row: row["prompts"]),
-        _axis(
-            "index",
-            rows,
-            lambda row: row["prompt_template"] or row["prompt_embeds"] or "",
-            lambda row: (row["prompts"], row["index"]),
-        ),
+        _axis("index", rows, _prompt_label, lambda row: (row["prompts"], row["index"])),
         *(_further_axis(name, rows) for name in further),
     ]
     return _placed([axis for axis in axes if len(axis.values) > 1])
+
+
+def _prompt_label(row: Row) -> str:
+    """The prompt, or its file, and the reference images beside it, without which some prompts would read alike."""
+    images = [image["path"].rpartition("/")[2] for image in row["ctrl_images"]]
+    text = row["prompt_template"] or (row["prompt_embeds"] or "").rpartition("/")[2]
+    return f"{text} [{', '.join(images)}]" if images else text
 
 
 def _axis(name: str, rows: Sequence[Row], label: Callable[[Row], str], key: Callable[[Row], Any] | None = None) -> Axis:

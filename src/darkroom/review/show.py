@@ -166,6 +166,8 @@ def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
     images = [image["path"] for image in record["ctrl_images"]]
     keys = ["ctrl_img"] if len(images) == 1 else [f"ctrl_img_{number}" for number in range(1, len(images) + 1)]
     entry |= dict(zip(keys, images, strict=True))
+    if record["ctrl_idx"] is not None:
+        entry["ctrl_idx"] = record["ctrl_idx"]
     return {key: _Quoted(_literal(value)) if isinstance(value, str) else value for key, value in entry.items()}
 
 
@@ -178,19 +180,20 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
     """The comment lines above the prompts: how to use the file, then what it needs to give the same pixels."""
     matrix = {"model": [record["model"]], "lora": [record["lora"]], "prompts": [_AGAIN]}
     model = {name: record[name] for name in _MODEL_SETTINGS}
-    quantize = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder")}
-    if any(quantize.values()):
-        model["quantize"] = quantize
+    model["quantize"] = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder")}
+    if record["attn_masking"]:
+        model["attn_masking"] = True
     if record["lora_merge"] is not None:
         model["lora_merge"] = record["lora_merge"]
     images = "jpeg" if path.suffix == ".jpg" else path.suffix.removeprefix(".")
     return [
         f"Renders {path.name} again:",
         f"  1. save this file as conf/prompts/{_AGAIN}.yaml",
-        f"  2. save these three lines as conf/experiment/{_AGAIN}.yaml:",
+        f"  2. save these lines as conf/experiment/{_AGAIN}.yaml:",
         f"       matrix: {_flow(matrix)}",
         f"       model: {_flow(model)}",
         f"       output: {_flow({'format': images})}",
+        *(["       lora: {allow_foreign_lora: true}"] if record["allow_foreign_lora"] else []),
         f"  3. snakemake --cores 1 --config experiment={_AGAIN}",
         "",
         f"It was rendered in experiment {record['experiment']} from prompt {record['index']} of {record['prompts']},",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from darkroom.render.base_model import Base, TextEncoder
     from darkroom.render.memory import Footprint, Picture
 
-_MODULES = {"flux2": "darkroom.render.families.flux2"}
+_MODULES = {name: f"darkroom.render.families.{name}" for name in ("flux2", "flux", "flex2")}
 
 
 class Family(Protocol):

@@ -91,7 +91,7 @@ def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base
     transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
     vae_weights.fill(vae, dtype, device)
     modules = layout.adapter_modules(transformer.config)
-    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, dtype, device)
+    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, layout.ADAPTER_NAMING, dtype, device)
 
 
 def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
@@ -120,7 +120,7 @@ def denoise(
     latents = noise((1, channels, rows, columns), request.seed, base.dtype).to(base.device)
     velocity = _velocity(base, request, _ids(rows, columns, base.device), [image["latents"] for image in seen])
     predict = _guided(velocity, request, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
-    tokens = euler(latents.flatten(2).transpose(1, 2), sigmas, predict, on_step)
+    tokens = euler(latents.flatten(2).transpose(1, 2).contiguous(), sigmas, predict, on_step)
     return tokens.transpose(1, 2).reshape(1, channels, rows, columns), sigmas
 
 
@@ -128,9 +128,10 @@ def _check_features(base: Base, request: Request, found: int) -> None:
     """Embeddings in the store may be those of another model's text encoder, which conf/ names by mistake."""
     expected = base.transformer.config.joint_attention_dim
     if found != expected:
+        what = "these embeddings are" if request.prompt_embeds else "this text encoder is"
         raise CheckpointError(
-            f"{request.prompt_embeds or request.text_encoder}: this text encoder is for another model: the transformer "
-            f"of {base.name} expects {expected} features a token (3 hidden sizes of its own encoder), got {found}"
+            f"{request.prompt_embeds or request.text_encoder}: {what} for another model: the transformer of "
+            f"{base.name} expects {expected} features a token (3 hidden sizes of its own encoder), got {found}"
         )
 
 

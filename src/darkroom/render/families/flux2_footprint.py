@@ -3,7 +3,7 @@
 docs/memory.md tells each rule in words; the tests measure them on the meta device at full size.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,16 @@ from torch import nn
 from darkroom.checkpoint import Checkpoint
 from darkroom.render.base_model import DTYPES, TextEncoder
 from darkroom.render.families.flux2_kind import build_transformer, build_vae
+from darkroom.render.footprint import MERGING_BYTES, READING_BYTES, footprints_of, tensor_bytes
 from darkroom.render.memory import Footprint, Picture
 from darkroom.request import Request
-
-QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
 
 # Measured, with fused attention: 22.4 and 47.5 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.
 _HIDDEN_STATES, _HIDDEN_STATES_LIVE = 24, 52
 # Measured: 4 feature maps of the decoder's widest layer at full resolution, one more for the convolutions' workspace.
 _FEATURE_MAPS = 5
-# Temporaries for each weight of the largest layer. Merging has it in float32 five times: base, LoKr product, two
-# steps of scaling it, sum. Measured: quantising takes 8.6 bytes with its result. Reading may convert from float32.
-_MERGING_BYTES, _QUANTIZING_BYTES, _READING_BYTES = 20, 10, 4
-_DEQUANTIZED = 3  # copies of a layer's weights in the model's dtype, while it multiplies by quantised ones
 _FLOAT32_OF_16_BIT = 2  # live adapters are kept in float32; their files have 16 bits a number
-_GROUP = 128  # weights that share a scale and a shift in qint4
 _REFERENCE_PIXELS = 1024**2  # at most, each; pixels
 _PIXELS_PER_TOKEN = 16 * 16
 
@@ -43,15 +37,10 @@ def model_footprints(
     transformer: nn.Module, vae: nn.Module, dtype: torch.dtype, pictures: Collection[Picture]
 ) -> dict[str | None, Footprint]:
     """The same for modules on the meta device."""
-    coded = _tensor_bytes(vae, dtype, None)
+    coded = tensor_bytes(vae, dtype, None)
     computing = max(denoising_bytes(transformer, dtype, picture) for picture in pictures)
     coding = max(coding_bytes(vae, dtype, picture) for picture in pictures)
-    return {
-        quantization: _footprint(
-            transformer, dtype, quantization, _MERGING_BYTES, vae=coded, computing=computing, coding=coding
-        )
-        for quantization in QUANTIZATIONS
-    }
+    return footprints_of(transformer, dtype, MERGING_BYTES, vae=coded, computing=computing, coding=coding)
 
 
 def text_footprints(text_encoder: TextEncoder) -> dict[str | None, Footprint]:
@@ -66,10 +55,7 @@ def text_model_footprints(model: nn.Module, tokens: int, dtype: torch.dtype) -> 
     layer = 10 * config.hidden_size + 3 * config.intermediate_size + 4 * tokens  # attention, gated MLP, masks
     joined = 2 * 3 * config.hidden_size
     computing = tokens * (kept + layer + joined) * dtype.itemsize
-    return {
-        quantization: _footprint(model, dtype, quantization, _READING_BYTES, vae=0, computing=computing, coding=0)
-        for quantization in QUANTIZATIONS
-    }
+    return footprints_of(model, dtype, READING_BYTES, computing=computing)
 
 
 def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Picture) -> int:
@@ -89,49 +75,3 @@ def coding_bytes(vae: Any, dtype: torch.dtype, picture: Picture) -> int:
     encoder, decoder = vae.config.block_out_channels, vae.config.decoder_block_out_channels
     channels: int = max((*encoder[:2], *(decoder or ())[:2]))
     return _FEATURE_MAPS * channels * pixels * dtype.itemsize
-
-
-def _footprint(
-    model: nn.Module,
-    dtype: torch.dtype,
-    quantization: str | None,
-    rewriting_bytes: int,  # for each weight, where it is not quantised
-    *,
-    vae: int,
-    computing: int,
-    coding: int,
-) -> Footprint:
-    lists = [child for child in model.children() if isinstance(child, nn.ModuleList)]
-    blocks = sorted(_tensor_bytes(block, dtype, quantization) for blocks in lists for block in blocks)
-    weights = _tensor_bytes(model, dtype, quantization)
-    largest = max(layer.weight.numel() for layer in _linears(model))
-    return Footprint(
-        weights=weights,
-        blocks=sum(blocks[-2:]),
-        outside=weights - sum(blocks),
-        vae=vae,
-        rewriting=(_QUANTIZING_BYTES if quantization else rewriting_bytes) * largest,
-        computing=computing + (_DEQUANTIZED * largest * dtype.itemsize if quantization else 0),
-        coding=coding,
-    )
-
-
-def _tensor_bytes(module: nn.Module, dtype: torch.dtype, quantization: str | None) -> int:
-    tensors = sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers())) * dtype.itemsize
-    if quantization is None:
-        return tensors
-    linears = list(_linears(module))
-    plain = sum(layer.weight.numel() for layer in linears) * dtype.itemsize
-    return tensors - plain + sum(_quantized_bytes(layer, dtype, quantization) for layer in linears)
-
-
-def _quantized_bytes(layer: nn.Linear, dtype: torch.dtype, quantization: str) -> int:
-    rows, columns = layer.weight.shape
-    if quantization == "qint4":
-        groups = -(-columns // _GROUP)
-        return rows * (-(-columns // 2) + 2 * groups * dtype.itemsize)
-    return rows * (columns + dtype.itemsize)
-
-
-def _linears(module: nn.Module) -> Iterable[nn.Linear]:
-    return (layer for layer in module.modules() if isinstance(layer, nn.Linear))

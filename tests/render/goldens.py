@@ -1,0 +1,113 @@
+"""Goldens of the trainer's own previews, and rendering their cases through a family on one warm pipeline."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
+from darkroom.reference_image import read_reference
+from darkroom.render.adapter_file import read_adapter
+from darkroom.render.adapter_stack import AdapterStack
+from darkroom.render.base_model import Base, TextEncoder
+from darkroom.render.families import Family
+from darkroom.request import Request
+
+DTYPES = ("float32", "bfloat16")
+# On another kind of processor: mean |difference| / mean |golden| of latents, mean |difference| of a pixel (0 to 255).
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
+LEVELS = {"float32": 0.01, "bfloat16": 2.0}
+CPU = torch.device("cpu")
+FLUX1 = Path(__file__).parents[1] / "data" / "parity" / "flux1"
+
+
+@dataclass(frozen=True)
+class Goldens:
+    """One set: its cases, and by canary, dtype and case the hashes of [latents, pixels]."""
+
+    folder: Path
+    cases: list[dict[str, Any]]
+    trainer_canary: str
+    hashes: dict[str, dict[str, dict[str, list[str]]]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Goldens":
+        spec = json.loads((folder / "cases.json").read_text())
+        return cls(folder, spec["cases"], spec["trainer_canary"], json.loads((folder / "hashes.json").read_text()))
+
+    @property
+    def runs(self) -> list[tuple[dict[str, Any], str]]:
+        """Every case in every dtype in which the trainer was run."""
+        theirs = self.hashes[self.trainer_canary]
+        return [(case, dtype) for dtype in DTYPES for case in self.cases if case["id"] in theirs[dtype]]
+
+    def theirs(self, dtype: str) -> dict[str, torch.Tensor]:
+        """The trainer's `<case>.latents` and, for small pictures, `<case>.pixels`."""
+        return _loaded(self.folder / f"{dtype}.safetensors")
+
+
+@cache
+def _loaded(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path)
+
+
+@dataclass
+class Warm:
+    """One pipeline: the cases also switch adapters and regimes on it, one after the other."""
+
+    kind: Family
+    checkpoint: Checkpoint
+    base: Base
+    stack: AdapterStack
+    encoders: dict[tuple[bool, bool, str | None], TextEncoder] = field(default_factory=dict)
+
+    def encode(self, request: Request, text: str) -> dict[str, torch.Tensor]:
+        key = (request.text_encoder_cast, request.attn_masking, request.quantize_text_encoder)
+        if key not in self.encoders:
+            self.encoders[key] = self.kind.load_text_encoder(self.checkpoint, request, CPU)
+        return self.kind.encode(self.encoders[key], text)
+
+    def adapt(self, path: Path | None, multiplier: float, regime: str) -> None:
+        layers, naming = self.base.adapter_shapes(), self.base.adapter_naming
+        self.stack.apply([(read_adapter(path, layers, naming), multiplier)] if path else [], regime)
+
+    def render(self, request: Request) -> tuple[torch.Tensor, np.ndarray[Any, Any]]:
+        embeds = load_file(request.prompt_embeds) if request.prompt_embeds else self.encode(request, request.prompt)
+        neg = self.encode(request, request.neg) if request.uses_neg else None
+        images = [read_reference(image.path) for image in request.ctrl_images]
+        seen = [self.kind.encode_reference(self.base, request, image) for image in images]
+        latents, sigmas = self.kind.denoise(self.base, request, embeds, neg, seen, lambda step: None)
+        assert len(sigmas) == request.sample_steps + 1
+        return latents, self.kind.decode(self.base, latents)
+
+
+def warm(kind: Family, checkpoint: Checkpoint, request: Request) -> Warm:
+    base = kind.load(checkpoint, request, CPU)
+    return Warm(kind, checkpoint, base, AdapterStack(base))
+
+
+def relative(ours: torch.Tensor, golden: torch.Tensor) -> float:
+    """Mean |difference| / mean |golden|."""
+    return ((ours.float() - golden.float()).abs().mean() / golden.float().abs().mean()).item()
+
+
+def hashes_of(latents: torch.Tensor, pixels: np.ndarray[Any, Any]) -> list[str]:
+    return [
+        hashlib.sha256(np.ascontiguousarray(v).tobytes()).hexdigest()[:16] for v in (latents.float().numpy(), pixels)
+    ]
+
+
+def flux1_checkpoint(model: str) -> Checkpoint:
+    """The tiny `flux` or `flex2`, which differ in their transformers alone."""
+    folders = {part: FLUX1 / "flux" / part for part in ("vae", "text_encoder", "text_encoder_2")}
+    folders["transformer"] = FLUX1 / model / "transformer"
+    components = {part: Component(str(folder), DIFFUSERS, "") for part, folder in folders.items()}
+    for part in ("tokenizer", "tokenizer_2"):
+        components[part] = Component(str(FLUX1 / "flux" / part), TOKENIZER, "")
+    return Checkpoint(f"tiny_{model}", None, components)

@@ -1,0 +1,118 @@
+"""The memory rule of FLUX.1, Flex.1 and Flex.2 against what is measured, at full size on the meta device."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, FluxTransformer2DModel
+from tests.render.goldens import flux1_checkpoint
+from tests.render.memory_meter import FusedAttention, Meter
+
+from darkroom.render.families import flex2
+from darkroom.render.families.flux1_footprint import coding_bytes, denoising_bytes, model_footprints
+from darkroom.render.live_adapters import _adding, _lora
+from darkroom.render.memory import MODEL, Picture
+
+META = torch.device("meta")
+MEGAPIXEL = Picture(1024, 1024, references=0, text_tokens=512, live_adapters=())
+SMALL = replace(MEGAPIXEL, width=64, height=64)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize(("channels", "double_blocks"), [(64, 19), (64, 8), (196, 8)])
+@torch.no_grad()
+def test_denoising_takes_less_than_estimated_but_not_half_of_it(
+    channels: int, double_blocks: int, dtype: torch.dtype
+) -> None:
+    transformer = _transformer(channels, double_blocks, dtype)
+    for picture in (SMALL, MEGAPIXEL):
+        estimated = denoising_bytes(transformer, dtype, picture)
+        assert estimated / 2 < _forward_peak(transformer, picture) <= estimated
+
+
+@torch.no_grad()
+def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
+    transformer = _transformer(64, 8, torch.bfloat16)
+    branches = []
+    for layer in [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]:
+        down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
+        branches += [down, up]
+        layer.register_forward_hook(_adding(_lora(down, up, 1.0, 1.0)))
+    adapters = 4 * sum(branch.numel() for branch in branches)
+    file = tmp_path / "lora.safetensors"
+    file.write_bytes(bytes(adapters // 2))
+    picture = replace(MEGAPIXEL, live_adapters=(str(file),))
+    estimated = denoising_bytes(transformer, torch.bfloat16, picture)
+    assert estimated / 2 < _forward_peak(transformer, picture, branches) + adapters <= estimated
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@torch.no_grad()
+def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype) -> None:
+    vae = _vae(dtype)
+    estimated = coding_bytes(vae, dtype, MEGAPIXEL)
+    latents, pixels = torch.empty(1, 16, 128, 128, dtype=dtype, device=META), torch.empty(1, 3, 1024, 1024, device=META)
+    with Meter([latents, *vae.parameters()]) as meter, FusedAttention():
+        vae.decode(latents, return_dict=False)
+    assert estimated / 2 < meter.peak <= estimated
+    with Meter(vae.parameters()) as meter, FusedAttention():
+        vae.encode(pixels.to(dtype))
+    assert meter.peak <= estimated
+
+
+def test_flux1_dev_in_full_and_flex2() -> None:
+    flux = model_footprints(_transformer(64, 19, torch.bfloat16), _vae(torch.bfloat16), torch.bfloat16, [MEGAPIXEL])
+    flex = model_footprints(_transformer(196, 8, torch.bfloat16), _vae(torch.bfloat16), torch.bfloat16, [MEGAPIXEL])
+    assert round(flux[None].weights / 1e9, 1) == 23.8  # 11.9 billion numbers
+    assert round(flux[None].peak(MODEL) / 1e9, 1) == 24.3
+    assert round(flux["qfloat8"].weights / 1e9, 1) == 11.9
+    assert round(flex[None].weights / 1e9, 1) == 16.3
+
+
+def test_footprints_of_a_checkpoint(make_request: Any) -> None:
+    request = make_request(family="flex2", dtype="bfloat16", guidance="embedded")
+    found = flex2.footprints(flux1_checkpoint("flex2"), request, [SMALL, MEGAPIXEL])
+    assert found == flex2.footprints(flux1_checkpoint("flex2"), request, [MEGAPIXEL])
+    assert set(found) == {None, "qfloat8", "qint8", "qint4"}
+
+
+def _transformer(channels: int, double_blocks: int, dtype: torch.dtype) -> Any:
+    with META:
+        made = FluxTransformer2DModel(
+            in_channels=channels, out_channels=64, num_layers=double_blocks, guidance_embeds=True
+        )
+    return torch.nn.Module.to(made, dtype)  # diffusers' own `to` warns about layers that it would keep
+
+
+def _vae(dtype: torch.dtype) -> Any:
+    with META:
+        made = AutoencoderKL(
+            block_out_channels=(128, 256, 512, 512),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=2,
+            latent_channels=16,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
+        )
+    return torch.nn.Module.to(made, dtype)
+
+
+def _forward_peak(transformer: Any, picture: Picture, given: Sequence[torch.Tensor] = ()) -> int:
+    tokens = picture.width * picture.height // 256
+    weight = transformer.x_embedder.weight
+    inputs = {
+        "hidden_states": weight.new_empty(1, tokens, transformer.config.in_channels),
+        "encoder_hidden_states": weight.new_empty(1, picture.text_tokens, transformer.config.joint_attention_dim),
+        "pooled_projections": weight.new_empty(1, transformer.config.pooled_projection_dim),
+        "timestep": weight.new_empty(1),
+        "guidance": weight.new_empty(1),
+        "img_ids": weight.new_empty(tokens, 3),
+        "txt_ids": weight.new_empty(picture.text_tokens, 3),
+    }
+    with Meter([*inputs.values(), *transformer.parameters(), *given]) as meter, FusedAttention():
+        transformer(**inputs, return_dict=False)
+    return meter.peak
