@@ -44,6 +44,8 @@ def test_row_has_the_columns_of_the_manifest_in_their_order():
             "network_multiplier": 0.5,
             "format": "ai-toolkit",
             "matched_keys": 96,
+            "left_out_keys": 0,
+            "warning": None,
         }
     ]
     assert (row["width_requested"], row["width"], row["seconds_load"], row["reused"]) == (70, 64, 3.25, False)

@@ -1,5 +1,6 @@
 """Reference images: which can be used, and a sentence for those that cannot."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_files_that_are_no_picture(tmp_path):
     faults = {
         "gone.png": "no such file",
         "text.png": "not an image that can be read",
-        "animation.gif": "an animation of 3 frames",
+        "animation.gif": "has 3 frames or pages",
         "cut.png": "damaged or unreadable: ",
         "bomb.png": "too large: ",
     }
@@ -89,3 +90,23 @@ def _write_bomb(path: Path, width: int, height: int) -> None:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def test_a_cameras_second_picture_is_no_animation(tmp_path):
+    pictures = [Image.new("RGB", (80, 64), color) for color in ("red", "blue")]
+    pictures[0].save(tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=pictures[1:])
+    assert read_reference(tmp_path / "photo.jpg").getpixel((0, 0))[0] > 200
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe.png", "folder.png"):
+        with pytest.raises(ImageError, match=f"{name}: not a file"):
+            read_reference(tmp_path / name)
+
+
+def test_postscript_is_not_run(tmp_path):
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n")
+    with pytest.raises(ImageError, match="not an image that can be read; save it as PNG, JPEG, WEBP"):
+        read_reference(tmp_path / "a.png")

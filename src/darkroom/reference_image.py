@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 64_000_000  # models see a megapixel or so; a small file can claim to be gigabytes
 _ORIENTATION = 0x0112  # EXIF
-_FORMATS = ("PNG", "JPEG", "WEBP", "MPO", "TIFF", "BMP", "GIF", "AVIF")  # no EPS: Pillow would run Ghostscript on it
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # no EPS: Pillow would run Ghostscript on it
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,10 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 
 from darkroom.checkpoint import Checkpoint
@@ -28,7 +31,10 @@ def put(folder: Path, *names: str) -> Path:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes({".safetensors": WEIGHTS, ".gguf": b"GGUF" + bytes(20)}.get(path.suffix, b"{}"))
+        if path.suffix == ".gguf":
+            write_gguf(path)
+        else:
+            path.write_bytes(WEIGHTS if path.suffix == ".safetensors" else b"{}")
     return folder
 
 
@@ -40,3 +46,13 @@ def refusal(where: Path, source: CheckpointSource, needs_text: bool = True, fami
     with pytest.raises(DarkroomError) as caught:
         find(where, source, needs_text, family)
     return str(caught.value)
+
+
+def write_gguf(path: Path, dtype: type[np.floating[Any]] = np.float32) -> None:
+    """A whole .gguf file of one tensor."""
+    writer = gguf.GGUFWriter(path, "flux")
+    writer.add_tensor("img_in.weight", np.zeros((4, 32), dtype))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

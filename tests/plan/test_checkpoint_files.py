@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
-from tests.plan.model_files import KLEIN, SOURCE, find, put, refusal
+from tests.plan.model_files import KLEIN, SOURCE, find, put, refusal, write_gguf
 
 from darkroom.checkpoint import DIFFUSERS, GGUF, SINGLE_FILE, TOKENIZER
 from darkroom.plan.checkpoint_files import local_files
@@ -184,3 +187,20 @@ class TestComfyui:
     def test_a_name_that_is_nowhere(self, tmp_path, models):
         said = refusal(tmp_path, self.source(models, vae="ae.safetensors"))
         assert f"ae.safetensors: no such file; looked for it here, in any name, below vae of {models}" in said
+
+
+@pytest.mark.parametrize(("dtype", "quantized"), [(np.float16, None), (np.float32, None)])
+def test_a_gguf_file_of_full_numbers_is_not_quantised(tmp_path, dtype, quantized):
+    write_gguf(tmp_path / "klein.gguf", dtype)
+    found = find(tmp_path, replace(SOURCE, transformer=str(tmp_path / "klein.gguf")))
+    assert found["transformer"].quantized is quantized
+
+
+def test_a_gguf_file_of_8_bits_is_quantised(tmp_path):
+    writer = gguf.GGUFWriter(tmp_path / "klein.gguf", "flux")
+    packed = gguf.quants.quantize(np.ones((4, 32), np.float32), gguf.GGMLQuantizationType.Q8_0)
+    writer.add_tensor("img_in.weight", packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    found = find(tmp_path, replace(SOURCE, transformer=str(tmp_path / "klein.gguf")))
+    assert found["transformer"].quantized == "GGUF"

@@ -272,3 +272,30 @@ def test_an_encoded_prompt_asks_for_no_text(project):
     (request,) = requests(project.load())
     assert (request.prompt, request.prompt_embeds, request.texts) == ("", "e.safetensors", ())
     assert project.load().texts("m") == ()
+
+
+def test_the_stronger_level_names_the_first_reference_image(project):
+    for name in ("common.png", "own.png"):
+        Image.new("RGB", (64, 64)).save(name)
+    project.write(
+        "conf/prompts/p.yaml",
+        "defaults: {ctrl_img: common.png}\nprompts:\n  - {prompt: edit, ctrl_img_1: own.png}\n  - edit\n",
+    )
+    assert [request.ctrl_images[0].path for request in requests(project.load())] == ["own.png", "common.png"]
+
+
+@pytest.mark.parametrize(
+    ("model", "lora", "reason"),
+    [
+        ("numerics: fast", "", "numerics: fast"),
+        ("max_sequence_length: 256", "", "max_sequence_length: 256, the trainer's is 512"),
+        ("lora_merge: live", "", "lora_merge: live, where the trainer has adapters merged"),
+        ("lora_merge: merged_in_dtype", "", "lora_merge: merged_in_dtype is ai-toolkit-inference's"),
+        ("", "  - two.safetensors\n", "2 adapters at once: the trainer previews one"),
+    ],
+)
+def test_what_no_trainer_could_have_previewed_says_why(project, model, lora, reason):
+    project.write_weights("two.safetensors")
+    project.write("conf/model/m.yaml", f"family: flux2\ncheckpoint: {{repo: someone/klein}}\n{model}\n")
+    project.write("conf/lora/l.yaml", f"loras:\n  - sks.safetensors\n{lora}")
+    assert requests(project.load())[0].not_comparable == (reason,)

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
-from darkroom.errors import CheckpointError, StoreError
+from darkroom.errors import CheckpointError, DarkroomError, StoreError
 from darkroom.image_file import read_record
 from darkroom.record import read_records
 from darkroom.render.combination import render_combination
@@ -230,3 +230,28 @@ def test_a_strength_changes_nothing_but_the_adapter(bench: Bench, make_request: 
     rows, _ = bench.render(*requests)
     assert len({row["base_load_id"] for row in rows}) == 1
     assert len({row["image_sha256"] for row in rows}) == 8
+
+
+def test_no_black_picture_is_called_done(bench: Bench, make_request: MakeRequest, tmp_path: Path) -> None:
+    path = tmp_path / "nan.safetensors"
+    save_file({"prompt_embeds": torch.full((1, 512, 96), torch.nan)}, path)
+    request = bench.request(
+        make_request, guidance_scale=1.0, prompt="", prompt_embeds=str(path), prompt_embeds_sha256=sha256_of(path)
+    )
+    with pytest.raises(DarkroomError, match=r"denoising ended in NaN or infinity; the values of .*nan\.safetensors"):
+        bench.render(request)
+
+
+def test_a_long_stack_is_read_once(bench: Bench, make_request: MakeRequest, adapters: Path, tmp_path: Path) -> None:
+    files = []
+    for number in range(6):
+        tensors = {key: tensor * 0.1 for key, tensor in load_file(adapters / "lora_fp32.safetensors").items()}
+        save_file(tensors, tmp_path / f"{number}.safetensors", {"number": str(number)})
+        files.append(tmp_path / f"{number}.safetensors")
+    loras = tuple(Lora(str(file), 0.5, sha256_of(file)) for file in files)
+    first, second = (bench.request(make_request, seed=seed, loras=loras) for seed in (1, 2))
+    bench.render(first)
+    loaded = bench.pipelines.base(bench.checkpoint, first)
+    kept = loaded.adapters(first)
+    bench.render(second)
+    assert loaded.adapters(second) == kept, "the same values, so that no weight is rewritten"

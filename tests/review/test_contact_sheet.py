@@ -11,6 +11,8 @@ def row(lora="none", prompts="p", index=0, model="demo", **axes):
         "prompts": prompts,
         "index": index,
         "prompt_template": f"{prompts} {index}",
+        "prompt_embeds": None,
+        "ctrl_images": [],
         "axes": [{"name": name, "value": value} for name, value in axes.items()],
     }
 
@@ -58,3 +60,10 @@ def test_columns_by_code():
     assert coded(["a", "a"]) == {"values": ["a"]}
     assert coded([1, 2]) == {"values": [1, 2]}
     assert coded([[], [1], []])["values"][coded([[], [1], []])["codes"][2]] == []
+
+
+def test_prompts_that_differ_only_in_their_reference_images_read_apart():
+    seen = [{"path": "faces/anna.png", "sha256": "a"}, {"path": "bob.png", "sha256": "b"}]
+    rows = [row(), {**row(index=1), "prompt_template": "p 0", "ctrl_images": seen}]
+    (axis,) = axes_of(rows)
+    assert axis.values == ("p 0", "p 0 [anna.png, bob.png]")
