@@ -1,23 +1,13 @@
-"""Goldens through Snakemake with nothing but conf files: single files, adapters, reference images, encoded prompts."""
+"""FLUX.2's goldens through Snakemake with nothing but conf files: single files, adapters, images, encoded prompts."""
 
-import hashlib
-import itertools
-import json
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
-from safetensors.torch import load_file
 from tests.canary import canary
+from tests.workflow.golden_set import GoldenSet
 from tests.workflow.project import REPOSITORY, Project
 
 PARITY = REPOSITORY / "tests/data/parity"
-CASES = {case["id"]: case for case in json.loads((PARITY / "golden/cases.json").read_text())["cases"]}
-HASHES = json.loads((PARITY / "golden/hashes.json").read_text())  # canary → dtype → case → [latents, pixels]
-TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 RUNS = [
     ("t2i_odd_100x75_s4_g4", "bfloat16"),
     ("lora_bf16_x0.5", "float32"),  # merged in the weights' dtype
@@ -28,7 +18,6 @@ RUNS = [
     ("q8_lora_s25_g4", "bfloat16"),  # transformer and text encoder quantised, so live
     ("dev_ref1_s25_g4", "bfloat16"),  # guidance embedded, the prompt encoded
 ]
-Run = tuple[str, str]  # case, dtype
 
 
 def model_of(case: dict[str, Any], dtype: str) -> dict[str, Any]:
@@ -62,61 +51,19 @@ def prompt_of(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_conf(project: Project, runs: Sequence[Run]) -> None:
-    """Options for models, adapters and prompts, and an experiment of exactly these runs."""
-    wanted, models, loras = set(), dict[str, Any](), {"none": {"loras": []}}
-    for name, dtype in runs:
-        case = CASES[name]
-        settings = model_of(case, dtype)
-        model = f"m{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}"
-        models[model] = settings
-        lora = case["adapter"] or "none"
-        if case["adapter"]:
-            loras[lora] = {"loras": [str(PARITY / "adapters" / f"{lora}.safetensors")]}
-        project.write(f"conf/prompts/{name}.yaml", yaml.safe_dump({"prompts": [prompt_of(case)]}))
-        wanted |= {("model", model, name), ("lora", lora, name)}
-    for group, options in (("model", models), ("lora", loras)):
-        for name, content in options.items():
-            project.write(f"conf/{group}/{name}.yaml", yaml.safe_dump(content))
-    axes = {"model": [*models], "lora": [*loras], "prompts": list(dict.fromkeys(name for name, _ in runs))}
-    exclude = [
-        {group: option, "prompts": prompts}
-        for group in ("model", "lora")
-        for option, prompts in itertools.product(axes[group], axes["prompts"])
-        if (group, option, prompts) not in wanted
-    ]
-    content = {"matrix": axes, "exclude": exclude, "output": {"save_latents": True}}
-    project.write("conf/experiment/goldens.yaml", yaml.safe_dump(content))
-
-
-def latents_of(project: Project, row: dict[str, Any]) -> Any:
-    return load_file(project.folder / row["latents_path"])["latents"]
+GOLDENS = GoldenSet(PARITY, model_of, prompt_of)
 
 
 @pytest.mark.parametrize(("case", "dtype"), RUNS)
 def test_a_preview_of_the_trainer_comes_out_again(rendered: Project, case: str, dtype: str) -> None:
-    (row,) = [row for row in rendered.rows("goldens") if (row["prompts"], row["dtype"]) == (case, dtype)]
-    theirs = load_file(PARITY / "golden" / f"{dtype}.safetensors")
-    golden, latents = theirs[f"{case}.latents"].float(), latents_of(rendered, row)
-    # Another processor than the trainer's rounds differently; tests/render says bit for bit where one can.
-    assert (latents - golden).abs().mean() / golden.abs().mean() < TOLERANCE[dtype]
-    if f"{case}.pixels" in theirs:
-        picture = np.asarray(Image.open(rendered.folder / row["image_path"]), float)
-        assert np.abs(picture - theirs[f"{case}.pixels"].numpy()).mean() < 2, "levels of 255"
+    GOLDENS.check_near(rendered, case, dtype)
 
 
 def test_on_a_known_kind_of_processor_bit_for_bit(rendered: Project) -> None:
-    known = HASHES.get(canary())
-    if known is None:
+    ours = canary()
+    if ours not in GOLDENS.hashes:
         pytest.skip("this processor rounds unlike those of the goldens")
-    for row in rendered.rows("goldens"):
-        picture = np.asarray(Image.open(rendered.folder / row["image_path"]))
-        made = [digest(latents_of(rendered, row).numpy()), digest(picture)]
-        assert made == known[row["dtype"]][row["prompts"]], row["prompts"]
-
-
-def digest(values: Any) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
+    assert GOLDENS.unequal(rendered, ours) == []
 
 
 def test_the_record_says_what_was_asked_and_what_was_done(rendered: Project) -> None:
@@ -149,7 +96,7 @@ def test_the_record_says_how_it_was_conditioned(rendered: Project) -> None:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("parity") / "project")
-    write_conf(project, RUNS)
+    GOLDENS.write_conf(project, RUNS)
     result = project.snakemake("--config", "experiment=goldens")
     assert result.returncode == 0, result.stderr
     return project
