@@ -12,6 +12,7 @@ from tests.plan.model_files import KLEIN, SOURCE, find, put, refusal, write_gguf
 
 from darkroom.checkpoint import DIFFUSERS, GGUF, SINGLE_FILE, TOKENIZER
 from darkroom.plan.checkpoint_files import local_files
+from darkroom.plan.places import place_of
 from darkroom.plan.schema import CheckpointSource
 
 
@@ -165,6 +166,13 @@ class TestComfyui:
         monkeypatch.setenv("HOME", str(tmp_path))
         source = self.source(models, repo="organisation/name", comfyui_models="~/models")
         assert str(models / "vae/flux2-vae.safetensors") == find(tmp_path, source)["vae"].path
+
+    def test_links_in_a_circle_end(self, models):
+        (models / "vae" / "again").symlink_to(models / "vae")
+        (models / "vae" / "deeper").mkdir()
+        (models / "vae" / "deeper" / "up").symlink_to(models / "vae")
+        source = replace(SOURCE, vae="flux2-vae.safetensors", comfyui_models=str(models))
+        assert place_of(source, "vae").path == models / "vae/flux2-vae.safetensors"
 
     def test_a_name_that_is_there_twice_is_an_error_that_names_both(self, tmp_path, models):
         (models / "unet").symlink_to(models / "diffusion_models")  # the same files by another way are no second ones

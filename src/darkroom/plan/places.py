@@ -196,11 +196,22 @@ def _in_comfyui(models: str, part: str, name: str) -> list[Path]:
     tail = Path(name).parts
     found: dict[Path, Path] = {}
     for folder in _COMFYUI[part]:
-        for root, _, files in os.walk(Path(models).expanduser() / folder, followlinks=True):
-            for path in (Path(root, file) for file in files if file == tail[-1]):
-                if path.parts[-len(tail) :] == tail:
-                    found.setdefault(path.resolve(), path)
+        for path in _files_below(Path(models).expanduser() / folder):
+            if path.parts[-len(tail) :] == tail:
+                found.setdefault(path.resolve(), path)
     return sorted(found.values())
+
+
+def _files_below(folder: Path) -> tuple[Path, ...]:
+    """All files, links followed; a folder that links lead to again is looked into once."""
+    found, seen = [], set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(root, file) for file in files]
+    return tuple(found)
 
 
 def _folder(source: CheckpointSource, part: str, written: str) -> Place:
