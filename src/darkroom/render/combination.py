@@ -5,34 +5,24 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-
-from darkroom.errors import DarkroomError, ImageError, StoreError
+from darkroom.errors import ImageError, StoreError
 from darkroom.image_file import read_record
-from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, is_embedded_record, write_records
-from darkroom.render.environment import environment_of, peak_memory_bytes, reset_peak_memory
-from darkroom.render.families import family
+from darkroom.record import Cost, Environment, Record, embedded_record, is_embedded_record, write_records
 from darkroom.render.job import Combination, Job, read_combination
 from darkroom.render.memory import Picture
-from darkroom.render.pipelines import Loaded, Pipelines
+from darkroom.render.picture import AdapterRead, lora_uses, make_picture
+from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Saved, Writer, show
 from darkroom.request import Request
-from darkroom.store import Store
 from darkroom.weight_file import is_whole, sha256_of
 
-_Embeds = dict[str, torch.Tensor]  # tensors by name, as the family's text encoder made them
-_Read = tuple[str, int, int, str | None]  # of an adapter: format, keys applied, keys left out, warning
-_NOT_READ: _Read = ("not applied", 0, 0, None)
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
 
 
@@ -78,18 +68,6 @@ def render_combination(
     write_records(Path(job.records), [record.row() for record in records], {"experiment": combination.folder.root.name})
 
 
-@dataclass(frozen=True, eq=False)
-class _Made:
-    """One picture as it comes from the device, with what it took."""
-
-    latents: torch.Tensor  # on the CPU, float32
-    pixels: Any
-    sigmas: list[float]
-    loras: list[LoraUse]
-    environment: Environment
-    cost: dict[str, Any]  # Cost, but for seconds_save
-
-
 def _render_one(
     combination: Combination,
     request: Request,
@@ -103,7 +81,7 @@ def _render_one(
     made = pipelines.with_base(
         combination.checkpoint,
         request,
-        lambda loaded: _make(combination.store, request, loaded, check),
+        lambda loaded: make_picture(combination.store, request, loaded, check),
         pictures=pictures,
         offload=combination.offload,
     )
@@ -111,77 +89,6 @@ def _render_one(
     record = embedded_record(request, made.environment, made.loras, made.sigmas)
     saved = writer.save(combination.destination(request), made.pixels, made.latents, record)
     return Rendered(request, record, saved, made.cost)
-
-
-def _make(store: Store, request: Request, loaded: Loaded, check: Callable[[], None]) -> _Made:
-    started_at, device = datetime.now(UTC).isoformat(timespec="milliseconds"), loaded.base.device
-    kind = family(request.family)
-    reset_peak_memory(device)
-    started = time.monotonic()
-    # 1. Weights, while they rest
-    loras = _merge(loaded, request)
-    switched = time.monotonic()
-    # 2. Latents
-    prompt, neg = _embeds(store, request, device)
-    seen = [loaded.reference(image, request) for image in request.ctrl_images]
-    with loaded.use("transformer"):
-        latents, sigmas = kind.denoise(loaded.base, request, prompt, neg, seen, on_step=lambda step: check())
-    latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right
-    _check_finite(request, latents_on_cpu)
-    denoised = time.monotonic()
-    # 3. Pixels
-    with loaded.use("vae"):
-        pixels = kind.decode(loaded.base, latents)
-    decoded = time.monotonic()
-    cost = {
-        "seconds_load": loaded.claim_load_seconds(),
-        "seconds_switch": switched - started,
-        "seconds_denoise": denoised - switched,
-        "seconds_decode": decoded - denoised,
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "memory_mode": loaded.memory.mode,
-        "memory_plan": loaded.memory.reason,
-        "started_at": started_at,
-        "base_load_id": loaded.load_id,
-    }
-    return _Made(latents_on_cpu, pixels, sigmas, loras, environment_of(device, loaded.base.dtype), cost)
-
-
-def _check_finite(request: Request, latents: torch.Tensor) -> None:
-    """A black picture is no picture: NaN comes from an adapter's or an embedding's values, not from the prompt."""
-    if not bool(torch.isfinite(latents).all()):
-        at = f"{request.image_name} ({request.dtype})"
-        from_ = request.prompt_embeds or "the adapters at this strength, or the weights"
-        raise DarkroomError(
-            f"{at}: denoising ended in NaN or infinity; the values of {from_} are too large or no numbers"
-        )
-
-
-def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
-    adapters = loaded.adapters(request)
-    stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.active_loras]
-    loaded.stack.apply(stack, request.lora_merge or "merged")
-    read = {digest: (each.format, each.matched_keys, each.left_out, each.warning) for digest, each in adapters.items()}
-    return _lora_uses(request, read)
-
-
-def _lora_uses(request: Request, read: Mapping[str, _Read]) -> list[LoraUse]:
-    """`read`: what the file with a digest was found to be; a file at multiplier 0 is never opened."""
-    return [
-        LoraUse(lora.path, lora.sha256, lora.network_multiplier, *read.get(lora.sha256, _NOT_READ))
-        for lora in request.loras
-    ]
-
-
-def _embeds(store: Store, request: Request, device: torch.device) -> tuple[_Embeds, _Embeds | None]:
-    """Of the prompt, from its own file or the store, and of the negative prompt if it is used."""
-
-    def read(text: str) -> _Embeds:
-        return load_file(store.embedding(request.embedding_id(text)), device=str(device))
-
-    own = request.prompt_embeds
-    prompt = load_file(own, device=str(device)) if own else read(request.prompt)
-    return prompt, read(request.neg) if request.uses_neg else None
 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:
@@ -224,7 +131,7 @@ def _record(
     return Record(
         request=request,
         environment=Environment.from_row(stored),
-        loras=tuple(_lora_uses(request, _formats(stored))),
+        loras=tuple(lora_uses(request, _formats(stored))),
         sigmas=tuple(stored["sigmas"]),
         image_path=str(to.shown),
         image_sha256=saved.image_sha256 if saved and fresh else sha256_of(to.shown),
@@ -237,11 +144,11 @@ def _record(
 
 def _own_record(request: Request, stored: dict[str, Any]) -> dict[str, Any]:
     """This request's record for a picture that was rendered for another one with the same id."""
-    uses = _lora_uses(request, _formats(stored))
+    uses = lora_uses(request, _formats(stored))
     return embedded_record(request, Environment.from_row(stored), uses, stored["sigmas"])
 
 
-def _formats(stored: dict[str, Any]) -> dict[str, _Read]:
+def _formats(stored: dict[str, Any]) -> dict[str, AdapterRead]:
     names = ("format", "matched_keys", "left_out_keys", "warning")
     return {use["sha256"]: tuple(use[name] for name in names) for use in stored["loras"]}
 
