@@ -6,6 +6,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── AdapterError             a LoRA or LoKr file that cannot be applied whole
 ├── ImageError               a picture that cannot be read as one of ours
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
+├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
 ├── WorkerError              the warm worker died or could not be started
 ├── Repeated                 an error of a first attempt, met again by its retry
@@ -37,6 +38,10 @@ class ImageError(DarkroomError):
 
 class StoreError(DarkroomError):
     """results/ cannot be written, or lacks something that an earlier stage should have left."""
+
+
+class PictureError(DarkroomError):
+    """One picture that came to nothing; the others of its combination are rendered."""
 
 
 class DeviceMemoryError(DarkroomError):

@@ -185,7 +185,10 @@ def embedded_record(
         **asdict(environment),
         "request_id": request.request_id,
         "axes": [{"name": name, "value": json.dumps(value, ensure_ascii=False)} for name, value in request.axes],
-        "not_comparable": list(request.not_comparable),
+        "not_comparable": [
+            *request.not_comparable,
+            *(f"{lora.path} is an adapter of another base" for lora in loras if lora.warning),
+        ],
         "ctrl_images": [asdict(image) for image in request.ctrl_images],
         "warnings": [*request.warnings, *(lora.warning for lora in loras if lora.warning)],
         "loras": [asdict(lora) for lora in loras],

@@ -14,6 +14,8 @@ from typing import Any, Self
 NUMERICS_REVISION = 1
 
 PROMPT_EMBEDS = "prompt_embeds"  # the tensor in a file of that key, and in every embedding of a text
+POOLED_PROMPT_EMBEDS = "pooled_prompt_embeds"  # beside it, of a family with CLIP
+INPAINT, CONTROL = 0, 1  # values of ctrl_idx
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Request:
         values["ctrl_images"] = [image.sha256 for image in self.ctrl_images]
         values["loras"] = [[lora.sha256, lora.network_multiplier] for lora in self.active_loras]
         values["lora_merge"] = self.lora_merge if self.active_loras else None
+        values["allow_foreign_lora"] = self.allow_foreign_lora and bool(self.active_loras)
         return digest_of(values)
 
     def embedding_id(self, text: str) -> str:

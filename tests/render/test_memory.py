@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKLFlux2
-from optimum.quanto import freeze, quantize
 from tests.render.memory_meter import FusedAttention, Meter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from darkroom.errors import ConfigError, DeviceMemoryError
-from darkroom.render import memory_table
+from darkroom.render import merged_adapters, quantization
 from darkroom.render.adapter_file import read_adapter
 from darkroom.render.adapter_stack import AdapterStack
 from darkroom.render.base_model import Base
-from darkroom.render.families import flux2
+from darkroom.render.families import flux2, flux2_sizes
 from darkroom.render.families.flux2_exact import make_transformer_exact, make_vae_exact
 from darkroom.render.families.flux2_footprint import (
     coding_bytes,
@@ -25,6 +24,7 @@ from darkroom.render.families.flux2_footprint import (
     model_footprints,
     text_model_footprints,
 )
+from darkroom.render.families.flux2_text_layout import PARTNERS, QWEN3
 from darkroom.render.footprint import tensor_bytes
 from darkroom.render.live_adapters import _adding, _lora
 from darkroom.render.memory import (
@@ -39,7 +39,7 @@ from darkroom.render.memory import (
     plan,
     with_margin,
 )
-from darkroom.render.quantization import QTYPES
+from darkroom.render.memory_table import memory_table
 from darkroom.request import Request
 
 GB = 10**9
@@ -47,6 +47,7 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 MEGAPIXEL = Picture(1024, 1024, references=0, text_tokens=512, live_adapters=())
 SMALL = replace(MEGAPIXEL, width=64, height=64)
 DOCS = Path(__file__).parents[2] / "docs" / "memory.md"
+CONF = Path(__file__).parents[2] / "conf" / "model"
 
 
 # ---- the rule, against what is measured ----
@@ -107,11 +108,11 @@ def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype,
 @pytest.mark.parametrize("model", ["flux2_klein_4b", "flux2_klein_9b", "flux2"])
 @torch.no_grad()
 def test_encoding_takes_less_than_estimated_but_not_half_of_it(model: str) -> None:
-    sizes = memory_table.MODELS[model]
-    encoder = _cast(memory_table.text_encoder(sizes), torch.bfloat16)
+    sizes = flux2_sizes.MODELS[model]
+    encoder = _cast(flux2_sizes.text_encoder(sizes), torch.bfloat16)
     tokens = torch.empty(1, 512, dtype=torch.long, device=META)
     mask: Any = torch.empty(1, 1, 512, 512, dtype=torch.bfloat16, device=META)
-    if sizes.text_class == "Qwen3":
+    if PARTNERS[sizes.text_features].kind is QWEN3:
         mask = {"full_attention": mask}
     with Meter([tokens, *encoder.parameters(), *encoder.buffers()]) as meter, FusedAttention():
         states = encoder(
@@ -129,18 +130,21 @@ def test_denoising_on_a_cpu_is_within_the_estimate(base: Base, make_request: Cal
     given = [*base.transformer.parameters(), *base.transformer.buffers(), *prompt.values()]
     with Meter(given) as meter:
         flux2.denoise(base, request, prompt, None, (), on_step=lambda step: None)
-    assert meter.peak <= denoising_bytes(base.transformer, torch.bfloat16, Picture.of(request))
+    drawn = 256 * 128 * 2  # kept during the loop; at a real hidden size a thousandth of the estimate, and within it
+    assert meter.peak <= denoising_bytes(base.transformer, torch.bfloat16, Picture.of(request)) + drawn
 
 
 @pytest.mark.parametrize("file", ["lora_bf16_alpha.safetensors", "lokr_full_bf16.safetensors"])
-def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str) -> None:
+def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As small a part of the largest layer, which has 864 rows here, as 1024 rows are of klein 4B's 27648.
+    monkeypatch.setattr(merged_adapters, "_ROWS", 32)
     stack = AdapterStack(base)
     adapter = read_adapter(str(adapters / file), base.adapter_shapes(), base.adapter_naming)
     given = [*base.transformer.parameters(), *(t for delta in adapter.deltas.values() for t in delta.tensors.values())]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:
         stack.apply([(adapter, 0.5)], "merged")
-    assert footprint.rewriting / 4 < meter.peak <= footprint.rewriting
+    assert footprint.rewriting / 2 < meter.peak <= footprint.rewriting
 
 
 @pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
@@ -148,8 +152,8 @@ def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str) -
 def test_quantised_weights_have_the_size_that_is_estimated(qtype: str, dtype: torch.dtype) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(512, 1024, bias=False)).to(dtype)
     estimated = tensor_bytes(model, dtype, qtype)
-    quantize(model, weights=QTYPES[qtype])
-    freeze(model)
+    quantization.prepare(model, qtype)
+    quantization.finish(model[0])
     assert _stored_bytes(model[0].weight) == estimated
 
 
@@ -235,7 +239,13 @@ def test_down_the_ladder() -> None:
 
 
 def test_the_docs_hold_the_table_that_the_planner_computes() -> None:
-    assert memory_table.memory_table() in DOCS.read_text(encoding="utf-8")
+    assert memory_table() in DOCS.read_text(encoding="utf-8")
+
+
+def test_every_model_is_in_the_table() -> None:
+    rows = [line.split("|") for line in memory_table(64, 64).splitlines()[2:]]
+    ids = {name for row in rows for name in row[1].strip().split(", ")}
+    assert ids == {path.stem for path in CONF.glob("*.yaml")} - {"demo"}
 
 
 # ---- what the tests above need ----
@@ -250,7 +260,7 @@ def _cast(module: torch.nn.Module, dtype: torch.dtype) -> Any:
 
 
 def _meta_transformer(model: str, dtype: torch.dtype) -> Any:
-    transformer = _cast(memory_table.transformer(memory_table.MODELS[model]), dtype)
+    transformer = _cast(flux2_sizes.transformer(flux2_sizes.MODELS[model]), dtype)
     make_transformer_exact(transformer)
     return transformer
 

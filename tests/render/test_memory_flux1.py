@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel
-from tests.render.goldens import flux1_checkpoint
+from tests.render.goldens import FLUX1, flux1_checkpoint
 from tests.render.memory_meter import FusedAttention, Meter
 
-from darkroom.render.families import flex2
+from darkroom.render import merged_adapters
+from darkroom.render.adapter_file import read_adapter
+from darkroom.render.adapter_stack import AdapterStack
+from darkroom.render.families import family, flex2, flux1_sizes
 from darkroom.render.families.flux1_footprint import coding_bytes, denoising_bytes, model_footprints
 from darkroom.render.live_adapters import _adding, _lora
 from darkroom.render.memory import MODEL, Picture
@@ -22,12 +24,10 @@ SMALL = replace(MEGAPIXEL, width=64, height=64)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize(("channels", "double_blocks"), [(64, 19), (64, 8), (196, 8)])
+@pytest.mark.parametrize("model", ["flux", "flex1", "flex2"])
 @torch.no_grad()
-def test_denoising_takes_less_than_estimated_but_not_half_of_it(
-    channels: int, double_blocks: int, dtype: torch.dtype
-) -> None:
-    transformer = _transformer(channels, double_blocks, dtype)
+def test_denoising_takes_less_than_estimated_but_not_half_of_it(model: str, dtype: torch.dtype) -> None:
+    transformer = _transformer(model, dtype)
     for picture in (SMALL, MEGAPIXEL):
         estimated = denoising_bytes(transformer, dtype, picture)
         assert estimated / 2 < _forward_peak(transformer, picture) <= estimated
@@ -35,7 +35,7 @@ def test_denoising_takes_less_than_estimated_but_not_half_of_it(
 
 @torch.no_grad()
 def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
-    transformer = _transformer(64, 8, torch.bfloat16)
+    transformer = _transformer("flex1", torch.bfloat16)
     branches = []
     for layer in [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]:
         down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
@@ -52,7 +52,7 @@ def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @torch.no_grad()
 def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype) -> None:
-    vae = _vae(dtype)
+    vae = _cast(flux1_sizes.vae(), dtype)
     estimated = coding_bytes(vae, dtype, MEGAPIXEL)
     latents, pixels = torch.empty(1, 16, 128, 128, dtype=dtype, device=META), torch.empty(1, 3, 1024, 1024, device=META)
     with Meter([latents, *vae.parameters()]) as meter, FusedAttention():
@@ -63,9 +63,27 @@ def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype)
     assert meter.peak <= estimated
 
 
+@pytest.mark.parametrize("model", ["flux", "flex2"])
+@pytest.mark.parametrize("adapter", ["lora_bf16", "lokr_new_bf16"])
+def test_merging_is_within_the_estimate(
+    model: str, adapter: str, make_request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As small a part of the largest layer, which has 576 rows here, as 1024 rows are of FLUX.1's 18432.
+    monkeypatch.setattr(merged_adapters, "_ROWS", 32)
+    request = make_request(family=model, dtype="bfloat16", guidance="embedded")
+    base = family(model).load(flux1_checkpoint(model), request, torch.device("cpu"))
+    file = FLUX1 / "adapters" / f"{model}_{adapter}.safetensors"
+    deltas = read_adapter(file, base.adapter_shapes(), base.adapter_naming)
+    given = [*base.transformer.parameters(), *(t for delta in deltas.deltas.values() for t in delta.tensors.values())]
+    footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
+    with Meter(given) as meter:
+        AdapterStack(base).apply([(deltas, 0.5)], "merged")
+    assert footprint.rewriting / 2 < meter.peak <= footprint.rewriting
+
+
 def test_flux1_dev_in_full_and_flex2() -> None:
-    flux = model_footprints(_transformer(64, 19, torch.bfloat16), _vae(torch.bfloat16), torch.bfloat16, [MEGAPIXEL])
-    flex = model_footprints(_transformer(196, 8, torch.bfloat16), _vae(torch.bfloat16), torch.bfloat16, [MEGAPIXEL])
+    found = {name: base for name, _, base in flux1_sizes.footprints(MEGAPIXEL, torch.bfloat16)}
+    flux, flex = found["flux"], found["flex2"]
     assert round(flux[None].weights / 1e9, 1) == 23.8  # 11.9 billion numbers
     assert round(flux[None].peak(MODEL) / 1e9, 1) == 24.3
     assert round(flux["qfloat8"].weights / 1e9, 1) == 11.9
@@ -79,26 +97,12 @@ def test_footprints_of_a_checkpoint(make_request: Any) -> None:
     assert set(found) == {None, "qfloat8", "qint8", "qint4"}
 
 
-def _transformer(channels: int, double_blocks: int, dtype: torch.dtype) -> Any:
-    with META:
-        made = FluxTransformer2DModel(
-            in_channels=channels, out_channels=64, num_layers=double_blocks, guidance_embeds=True
-        )
-    return torch.nn.Module.to(made, dtype)  # diffusers' own `to` warns about layers that it would keep
+def _transformer(model: str, dtype: torch.dtype) -> Any:
+    return _cast(flux1_sizes.transformer(flux1_sizes.MODELS[model]), dtype)
 
 
-def _vae(dtype: torch.dtype) -> Any:
-    with META:
-        made = AutoencoderKL(
-            block_out_channels=(128, 256, 512, 512),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            latent_channels=16,
-            use_quant_conv=False,
-            use_post_quant_conv=False,
-        )
-    return torch.nn.Module.to(made, dtype)
+def _cast(module: Any, dtype: torch.dtype) -> Any:
+    return torch.nn.Module.to(module, dtype)  # diffusers' own `to` warns about layers that it would keep
 
 
 def _forward_peak(transformer: Any, picture: Picture, given: Sequence[torch.Tensor] = ()) -> int:

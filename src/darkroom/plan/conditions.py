@@ -11,9 +11,9 @@ from pathlib import Path
 from darkroom.errors import CheckpointError, ConfigError, ImageError
 from darkroom.plan.families import FAMILIES, REFERENCE_KEYS
 from darkroom.reference_image import ImageHeader, read_image_header
+from darkroom.request import CONTROL, INPAINT
 from darkroom.weight_file import read_header
 
-INPAINT, CONTROL = 0, 1  # ctrl_idx
 _OF_INPAINTING = ".inpaint."  # in a path, says to the trainer what the image is for
 
 

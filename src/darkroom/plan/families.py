@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from darkroom.reference_image import SizeLimits
-from darkroom.request import PROMPT_EMBEDS
+from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
 
 REFERENCE_KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
 ENCODER_OF = {"tokenizer": "text_encoder", "tokenizer_2": "text_encoder_2"}  # the part that each tokenizer belongs to
@@ -23,6 +23,8 @@ class Family:
     schedules: tuple[str, ...]  # values of model.schedule
     takes_distilled: bool  # model.distilled has a meaning
     takes_attn_masking: bool  # model.attn_masking has one
+    takes_cast: bool  # model.text_encoder_cast changes an embedding
+    has_fast: bool  # model.numerics: fast computes otherwise than exact
     reference_keys: tuple[str, ...]  # of a prompt, in the order in which the model sees the images
     reference_limits: SizeLimits
     has_slots: bool  # ctrl_idx says what an image is for: 0 inpainting, 1 control
@@ -34,8 +36,8 @@ class Family:
 
 _TWO_ENCODERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")  # CLIP and T5
 _TOKENS = {PROMPT_EMBEDS: ("1", "tokens", "features")}
-_TOKENS_AND_POOLED = {**_TOKENS, "pooled_prompt_embeds": ("1", "features")}
-_ANY_SIZE = SizeLimits(shortest_side=16, largest_aspect=None)  # the picture's size is what the image is stretched to
+_TOKENS_AND_POOLED = {**_TOKENS, POOLED_PROMPT_EMBEDS: ("1", "features")}
+_ANY_SIZE = SizeLimits(shortest_side=1, largest_aspect=None)  # the picture's size is what the image is stretched to
 
 FAMILIES: Mapping[str, Family] = {
     "flux2": Family(
@@ -45,6 +47,8 @@ FAMILIES: Mapping[str, Family] = {
         schedules=("aitk", "diffusers"),
         takes_distilled=True,
         takes_attn_masking=False,
+        takes_cast=True,
+        has_fast=True,
         reference_keys=REFERENCE_KEYS,
         reference_limits=SizeLimits(shortest_side=64, largest_aspect=8),  # the trainer's: flux2/src/sampling.py
         has_slots=False,
@@ -56,6 +60,8 @@ FAMILIES: Mapping[str, Family] = {
         schedules=("aitk",),
         takes_distilled=False,
         takes_attn_masking=True,
+        takes_cast=False,
+        has_fast=False,
         reference_keys=(),
         reference_limits=_ANY_SIZE,
         has_slots=False,
@@ -67,6 +73,8 @@ FAMILIES: Mapping[str, Family] = {
         schedules=("aitk",),
         takes_distilled=False,
         takes_attn_masking=False,
+        takes_cast=False,
+        has_fast=False,
         reference_keys=("ctrl_img",),
         reference_limits=_ANY_SIZE,
         has_slots=True,

@@ -59,10 +59,10 @@ def resolve(
                 dtype=model.dtype,
                 quantize_transformer=model.quantize.transformer,
                 quantize_text_encoder=model.quantize.text_encoder,
-                text_encoder_cast=model.text_encoder_cast,
+                text_encoder_cast=model.text_encoder_cast and FAMILIES[model.family].takes_cast,
                 guidance=guidance_in_effect(model),
                 schedule=model.schedule,
-                numerics=model.numerics,
+                numerics=_numerics(model),
                 max_sequence_length=model.max_sequence_length,
                 attn_masking=model.attn_masking,
                 lora_merge=regime,
@@ -78,6 +78,11 @@ def resolve(
             )
         )
     return tuple(requests)
+
+
+def _numerics(model: Model) -> str:
+    """Where a family computes alike either way, there is one picture and not two."""
+    return model.numerics if FAMILIES[model.family].has_fast else "exact"
 
 
 def _text_encoder(model: Model) -> str:
@@ -114,8 +119,11 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
         yield "the model is distilled, and the trainer previews what it trains"
     if model.schedule != "aitk":
         yield f"schedule: {model.schedule}"
-    if model.numerics != "exact":
+    if _numerics(model) != "exact":
         yield f"numerics: {model.numerics}"
+    for part, qtype in vars(model.quantize).items():
+        if qtype == "qint4":
+            yield f"quantize.{part}: qint4 is multiplied here by another kernel than the trainer's"
     if model.max_sequence_length != _TRAINERS_LENGTH:
         yield f"max_sequence_length: {model.max_sequence_length}, the trainer's is {_TRAINERS_LENGTH}"
     if adapters > 1:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import PictureError
 from darkroom.record import Environment, LoraUse
 from darkroom.render.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.families import family
@@ -72,10 +72,11 @@ def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable
 def _check_finite(request: Request, latents: torch.Tensor) -> None:
     """A black picture is no picture: NaN comes from an adapter's or an embedding's values, not from the prompt."""
     if not bool(torch.isfinite(latents).all()):
-        at = f"{request.image_name} ({request.dtype})"
-        from_ = request.prompt_embeds or "the adapters at this strength, or the weights"
-        raise DarkroomError(
-            f"{at}: denoising ended in NaN or infinity; the values of {from_} are too large or no numbers"
+        adapters = ", ".join(f"{lora.path} at {lora.network_multiplier}" for lora in request.active_loras)
+        suspects = [name for name in (request.prompt_embeds, adapters) if name] or ["the base model"]
+        raise PictureError(
+            f"{request.image_name}: denoising ended in NaN or infinity, so there is no picture: look at the values of "
+            f"{' and of '.join(suspects)}"
         )
 
 

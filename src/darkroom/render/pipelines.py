@@ -113,7 +113,7 @@ class Pipelines:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pace = Pace()
         self._bases: OrderedDict[_Key, Loaded] = OrderedDict()
-        self._footprints: dict[tuple[_Key, frozenset[Picture]], Mapping[str | None, Footprint]] = {}
+        self._footprints: dict[_Key, tuple[frozenset[Picture], Mapping[str | None, Footprint]]] = {}  # last asked for
         self._plans: dict[_Key, MemoryPlan] = {}  # the last one of each model, loaded or not
         self._ran_out: dict[_Key, tuple[str, str]] = {}  # mode to start from since memory ran out, and what was said
         fix_arithmetic(self.device)
@@ -157,7 +157,7 @@ class Pipelines:
         footprints = self._needs(checkpoint, request, pictures)
         footprint = footprints[request.quantize_transformer]
         loaded = self._bases.get(key)
-        if loaded and self._is_outdated(key, loaded, footprint, offload):
+        if loaded and self._is_outdated(loaded, footprint, offload):
             loaded = self._plan_again(key, loaded, footprints, request, offload)
         if not loaded:
             self._make_room(footprint, self._ran_out[key][0] if key in self._ran_out else mode_of(offload))
@@ -166,11 +166,12 @@ class Pipelines:
         self._bases.move_to_end(key)
         return loaded
 
-    def _is_outdated(self, key: _Key, loaded: Loaded, footprint: Footprint, offload: str) -> bool:
-        """True where the mode was chosen for smaller pictures, for larger ones that needed a slower mode, or a wish."""
-        peak, estimate = footprint.peak(loaded.memory.mode), loaded.memory.estimate
-        is_slow = loaded.memory.mode != LADDER[0] and key not in self._ran_out
-        return peak > estimate or (is_slow and peak < estimate) or offload != loaded.offload
+    def _is_outdated(self, loaded: Loaded, footprint: Footprint, offload: str) -> bool:
+        """True where the mode was chosen for smaller pictures, or by another wish.
+
+        Not for larger ones: where sizes alternate, loading again each time costs more than a slower mode.
+        """
+        return footprint.peak(loaded.memory.mode) > loaded.memory.estimate or offload != loaded.offload
 
     def _plan_again(
         self,
@@ -217,9 +218,9 @@ class Pipelines:
         self, checkpoint: Checkpoint, request: Request, pictures: frozenset[Picture]
     ) -> Mapping[str | None, Footprint]:
         key, wanted = _key(checkpoint, request), pictures | {Picture.of(request)}
-        if (key, wanted) not in self._footprints:
-            self._footprints[key, wanted] = family(request.family).footprints(checkpoint, request, wanted)
-        return self._footprints[key, wanted]
+        if key not in self._footprints or self._footprints[key][0] != wanted:
+            self._footprints[key] = wanted, family(request.family).footprints(checkpoint, request, wanted)
+        return self._footprints[key][1]
 
     def _load(self, checkpoint: Checkpoint, request: Request, memory: MemoryPlan, offload: str) -> Loaded:
         started = time.monotonic()

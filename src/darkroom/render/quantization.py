@@ -5,8 +5,9 @@ layer as soon as its weights are there. qfloat8 has one scale an output row, so 
 changes nothing.
 
 quanto would pack weights for the kernel of the device that they are on, and again on each device that they come to:
-other kernels, so other pixels in another memory mode. Here they stay as they are, and a layer dequantises its weights
-and multiplies in the model's dtype everywhere. On a GPU the trainer may have run quanto's own kernel.
+other kernels, so other pixels in another memory mode. Here they stay in quanto's plain form, of which qfloat8 (and
+qint8 on a GPU) is dequantised and multiplied in the model's dtype; qint8 on a CPU has a kernel of torch's, as in the
+trainer. What quanto would have packed rounds otherwise in the trainer: qint4, and qfloat8 on a GPU with its extension.
 """
 
 import torch

@@ -24,7 +24,7 @@ from darkroom.render.families.flux1_kind import FLEX2_CHANNELS
 from darkroom.render.families.flux1_loop import decode
 from darkroom.render.families.flux1_text import encode, load_text_encoder, text_footprints, tokens_cut
 from darkroom.render.memory import Footprint, Picture
-from darkroom.request import Request
+from darkroom.request import CONTROL, INPAINT, Request
 
 __all__ = [
     "check",
@@ -38,8 +38,6 @@ __all__ = [
     "text_footprints",
     "tokens_cut",
 ]
-
-INPAINT, CONTROL = 0, 1  # values of ctrl_idx
 
 
 def check(checkpoint: Checkpoint, request: Request) -> None:

@@ -14,9 +14,8 @@ from darkroom.render.adapter_naming import AdapterNaming
 from darkroom.render.base_model import DTYPES, Base
 from darkroom.render.base_weights import Part, read_config
 from darkroom.render.families.flux1_kind import build_transformer, build_vae, check_files
-from darkroom.render.families.flux1_loop import POOLED_EMBEDS
 from darkroom.render.families.flux1_text import check_text_encoder
-from darkroom.request import PROMPT_EMBEDS, Request
+from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Request
 from darkroom.weight_file import read_header
 
 
@@ -70,7 +69,7 @@ def _embeds_faults(checkpoint: Checkpoint, request: Request) -> Iterator[Darkroo
     config = read_config(checkpoint["transformer"], "FluxTransformer2DModel")
     expected = {
         PROMPT_EMBEDS: config.get("joint_attention_dim"),
-        POOLED_EMBEDS: config.get("pooled_projection_dim"),
+        POOLED_PROMPT_EMBEDS: config.get("pooled_projection_dim"),
     }
     found = {name: shape[-1] for name, shape in read_header(request.prompt_embeds).shapes.items()}
     if found != expected:

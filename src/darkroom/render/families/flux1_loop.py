@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from darkroom.errors import CheckpointError
 from darkroom.render.base_model import Base
 from darkroom.render.sampling import linear_mu
-from darkroom.request import PROMPT_EMBEDS, Request
+from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Request
 
-POOLED_EMBEDS = "pooled_prompt_embeds"  # CLIP's, beside T5's PROMPT_EMBEDS
 LATENT_CHANNELS = 16
 PIXELS_PER_LATENT = 8  # per side
 _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in packing
@@ -108,7 +107,7 @@ def _fixed_inputs(base: Base, request: Request, prompt: Mapping[str, torch.Tenso
     positions = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
     return {
         "guidance": torch.full([1], request.guidance_scale, dtype=torch.float32, device=base.device),
-        "pooled_projections": prompt[POOLED_EMBEDS].to(base.device, base.dtype),
+        "pooled_projections": prompt[POOLED_PROMPT_EMBEDS].to(base.device, base.dtype),
         "encoder_hidden_states": text,
         "txt_ids": torch.zeros(text.shape[1], 3, dtype=base.dtype, device=base.device),
         "img_ids": positions.to(base.device, base.dtype),
@@ -118,7 +117,7 @@ def _fixed_inputs(base: Base, request: Request, prompt: Mapping[str, torch.Tenso
 def _check_features(base: Base, request: Request, prompt: Mapping[str, torch.Tensor]) -> None:
     """Embeddings in the store may be those of another model's text encoders, which conf/ names by mistake."""
     config = base.transformer.config
-    expected = {PROMPT_EMBEDS: config.joint_attention_dim, POOLED_EMBEDS: config.pooled_projection_dim}
+    expected = {PROMPT_EMBEDS: config.joint_attention_dim, POOLED_PROMPT_EMBEDS: config.pooled_projection_dim}
     found = {name: tensor.shape[-1] for name, tensor in prompt.items()}
     if found != expected:
         raise CheckpointError(

@@ -23,7 +23,7 @@ from darkroom.render.families.flux1_tokenizers import Tokenizers, check_tokenize
 from darkroom.render.footprint import READING_BYTES, footprints_of
 from darkroom.render.memory import Footprint
 from darkroom.render.stored import Stored, stored_tensors
-from darkroom.request import Request
+from darkroom.request import POOLED_PROMPT_EMBEDS, Request
 
 _PLACES = "checkpoint.text_encoder is the CLIP, checkpoint.text_encoder_2 the T5"
 
@@ -125,7 +125,7 @@ def encode(text_encoder: TextEncoder, text: str) -> dict[str, torch.Tensor]:
         embeds = embeds * pieces["attention_mask"].unsqueeze(-1).to(device, embeds.dtype)
     return {
         "prompt_embeds": embeds.to(text_encoder.dtype),
-        "pooled_prompt_embeds": pooled.to(text_encoder.dtype),
+        POOLED_PROMPT_EMBEDS: pooled.to(text_encoder.dtype),
     }
 
 
