@@ -47,3 +47,14 @@ def test_a_move_packs_nothing_anew(qtype: str) -> None:
     there = moved(layer.weight, torch.device("meta"))
     assert (type(there), there.device.type, there.shape) == (type(layer.weight), "meta", layer.weight.shape)
     assert type(there).__name__ in ("WeightQBytesTensor", "WeightQBitsTensor")
+
+
+def test_eight_bits_on_a_cpu_take_input_from_anywhere() -> None:
+    """torch's kernel ends the process on some: the pooled embedding of a file, or tokens that were transposed."""
+    layer, _ = quantized_layer("qint8")
+    x = torch.randn(131, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    shifted = x[3:].view(1, 128)
+    assert shifted.data_ptr() % 64 != 0
+    assert torch.equal(layer(shifted), layer(shifted.clone()))
+    rows = torch.randn(128, 3, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    assert torch.equal(layer(rows.T), layer(rows.T.contiguous()))

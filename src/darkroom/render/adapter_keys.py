@@ -6,6 +6,7 @@ says what it is. Needs neither torch nor the tensors.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ _REFUSED = {  # endings of keys, and what a file with them is
     "hada_w1_a": "LoHa (hada_w1_a)",
 }
 _SCALES_IN_HEADER = "lora_adapter_metadata"  # PEFT's config, which diffusers writes: its lora_alpha is in no tensor
+_BLOCK = re.compile(r".*?\.\d+\.")  # transformer_blocks.7.
 _FLOATS = {"F32", "F16", "BF16"}
 _NAMED = 3  # keys named in a message before it goes on with their number
 
@@ -92,7 +94,8 @@ def assign_keys(
     foreign = foreign_to(layers, naming, found, header.metadata.get("ss_base_model_version"))
     unfit = [layer for layer, shape in found.items() if layers.get(layer) != shape]
     left_out = [key for layer in unfit for key in keys[layer].values()]
-    if (unfit or foreign) and not (allow_foreign and foreign and foreign.kindred and len(unfit) < len(found)):
+    is_allowed = allow_foreign and foreign and foreign.kindred and len(unfit) < len(found)
+    if (unfit or foreign) and not (is_allowed and not any(_is_in_a_block_of(layers, layer) for layer in unfit)):
         raise AdapterError(f"{path}: {_refusal(header, foreign, left_out)}")
     fit = [layer for layer in found if layer not in set(unfit)]
     return AssignedKeys(
@@ -101,6 +104,12 @@ def assign_keys(
         tuple(left_out),
         f"{foreign.reason}{_said_by(header)}" if foreign else "",
     )
+
+
+def _is_in_a_block_of(layers: LayerShapes, layer: str) -> bool:
+    """True for a layer of a block that the base has too: a kindred base has the same layers in it."""
+    block = _BLOCK.match(layer)
+    return block is not None and any(known.startswith(block[0]) for known in layers)
 
 
 def _refuse_unsupported(path: str, header: Header, naming: AdapterNaming, flattened: Mapping[str, str]) -> None:

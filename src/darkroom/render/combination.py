@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ImageError, StoreError
+from darkroom.errors import DarkroomError, ImageError, PictureError, StoreError, raise_together
 from darkroom.image_file import read_record
 from darkroom.record import Cost, Environment, Record, embedded_record, is_embedded_record, write_records
 from darkroom.render.job import Combination, Job, read_combination
@@ -55,13 +55,18 @@ def render_combination(
     progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
     # 3. The rest, in the order in which weights change least.
     rendered: dict[str, Rendered] = {}
+    failed: list[DarkroomError] = []
     pictures = frozenset(map(Picture.of, missing.values()))
     with Writer() as writer:
         for request in sorted(missing.values(), key=_order):
             pipelines.pace.begin()
-            rendered[request.request_id] = _render_one(combination, request, pictures, pipelines, writer, check)
+            try:
+                rendered[request.request_id] = _render_one(combination, request, pictures, pipelines, writer, check)
+            except PictureError as error:
+                failed.append(error)
             pipelines.pace.count()
             progress.count()
+    raise_together(failed)
     # 4. Records, once every picture is on disk.
     _remove_stale(combination)
     records = [_record(combination, request, kept, rendered) for request in combination.requests]

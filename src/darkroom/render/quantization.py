@@ -28,8 +28,18 @@ def finish(layer: torch.nn.Module) -> None:
     if not isinstance(layer, QModuleMixin):
         return
     layer.weight = torch.nn.Parameter(_quantized(layer), requires_grad=False)
+    if layer.weight_qtype == qint8:
+        layer.register_forward_pre_hook(_on_a_boundary)
     for name, scale in layer.named_buffers(recurse=False):  # of activations, which are not quantised
         setattr(layer, name, torch.ones(scale.shape, dtype=scale.dtype, device=layer.weight.device))
+
+
+def _on_a_boundary(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """torch's int8 kernel for CPUs ends the process on input that is not contiguous on a boundary of 64 bytes."""
+    first, *others = inputs
+    if first.device.type == "cpu" and (first.data_ptr() % 64 or not first.is_contiguous()):
+        first = first.clone(memory_format=torch.contiguous_format)
+    return (first, *others)
 
 
 def _quantized(layer: QModuleMixin) -> torch.Tensor:

@@ -76,7 +76,7 @@ GROUPS = {
 }
 
 # What conf/model may have said differently from the file that is there now.
-_MODEL_SETTINGS = ("dtype", "schedule", "numerics", "max_sequence_length", "text_encoder_cast")
+_MODEL_SETTINGS = ("dtype", "schedule", "numerics", "max_sequence_length", "text_encoder_cast", "attn_masking")
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
@@ -181,8 +181,6 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
     matrix = {"model": [record["model"]], "lora": [record["lora"]], "prompts": [_AGAIN]}
     model = {name: record[name] for name in _MODEL_SETTINGS}
     model["quantize"] = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder")}
-    if record["attn_masking"]:
-        model["attn_masking"] = True
     if record["lora_merge"] is not None:
         model["lora_merge"] = record["lora_merge"]
     images = "jpeg" if path.suffix == ".jpg" else path.suffix.removeprefix(".")
