@@ -13,7 +13,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 └── Problems                 several independent errors, reported together
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class DarkroomError(Exception):
@@ -68,6 +68,15 @@ class Problems(DarkroomError):
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n    ")
+
+
+def caught(check: Callable[[], object]) -> list[DarkroomError]:
+    """The error that `check` raises, or none: for `raise_together`."""
+    try:
+        check()
+    except DarkroomError as error:
+        return [error]
+    return []
 
 
 def raise_together(errors: Iterable[DarkroomError]) -> None:

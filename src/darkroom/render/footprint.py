@@ -3,12 +3,13 @@
 docs/memory.md tells the rule in words; the tests measure it on the meta device at full size.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
-from darkroom.render.memory import Footprint
+from darkroom.render.memory import Footprint, Picture
 
 QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
 
@@ -17,6 +18,21 @@ QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
 MERGING_BYTES, QUANTIZING_BYTES, READING_BYTES = 10, 10, 4
 _DEQUANTIZED = 3  # copies of a layer's weights in the model's dtype, while it multiplies by quantised ones
 _GROUP = 128  # weights that share a scale and a shift in qint4
+
+
+def base_footprints_of(
+    transformer: nn.Module,
+    vae: nn.Module,
+    dtype: torch.dtype,
+    pictures: Collection[Picture],
+    denoising_bytes: Callable[[Any, torch.dtype, Picture], int],
+    coding_bytes: Callable[[Any, torch.dtype, Picture], int],
+) -> dict[str | None, Footprint]:
+    """By quantisation, of modules on the meta device, by a family's own rules for the temporaries of a picture."""
+    computing = max(denoising_bytes(transformer, dtype, picture) for picture in pictures)
+    coding = max(coding_bytes(vae, dtype, picture) for picture in pictures)
+    coded = tensor_bytes(vae, dtype, None)
+    return footprints_of(transformer, dtype, MERGING_BYTES, vae=coded, computing=computing, coding=coding)
 
 
 def footprints_of(

@@ -13,7 +13,7 @@ from torch import nn
 from darkroom.checkpoint import Checkpoint
 from darkroom.render.base_model import DTYPES
 from darkroom.render.families.flux1_kind import build_transformer, build_vae
-from darkroom.render.footprint import MERGING_BYTES, footprints_of, tensor_bytes
+from darkroom.render.footprint import base_footprints_of
 from darkroom.render.memory import Footprint, Picture
 from darkroom.request import Request
 
@@ -39,10 +39,7 @@ def model_footprints(
     transformer: nn.Module, vae: nn.Module, dtype: torch.dtype, pictures: Collection[Picture]
 ) -> dict[str | None, Footprint]:
     """The same for modules on the meta device."""
-    coded = tensor_bytes(vae, dtype, None)
-    computing = max(denoising_bytes(transformer, dtype, picture) for picture in pictures)
-    coding = max(coding_bytes(vae, dtype, picture) for picture in pictures)
-    return footprints_of(transformer, dtype, MERGING_BYTES, vae=coded, computing=computing, coding=coding)
+    return base_footprints_of(transformer, vae, dtype, pictures, denoising_bytes, coding_bytes)
 
 
 def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Picture) -> int:

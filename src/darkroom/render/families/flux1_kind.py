@@ -3,13 +3,13 @@
 Reads headers and configs only, of diffusers folders. What is something else is named, with what is needed instead.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 
 from darkroom.checkpoint import DIFFUSERS, Component
-from darkroom.errors import CheckpointError
+from darkroom.errors import CheckpointError, DarkroomError, caught
 from darkroom.render.base_weights import BaseWeights, built, by_own_name, read_config
 from darkroom.render.families.file_kind import FLUX1_TRANSFORMER, FLUX1_VAE, kind_of
 from darkroom.render.stored import Stored, stored_tensors
@@ -68,17 +68,9 @@ def build_vae(component: Component) -> tuple[Any, BaseWeights]:
     return built(AutoencoderKL, config, weights), weights
 
 
-def check_files(transformer: Component, vae: Component, channels: int) -> list[CheckpointError]:
+def check_files(transformer: Component, vae: Component, channels: int) -> list[DarkroomError]:
     """What is wrong with both, as far as headers and configs show."""
-    return [*_problems(lambda: build_transformer(transformer, channels)), *_problems(lambda: build_vae(vae))]
-
-
-def _problems(build: Callable[[], Any]) -> list[CheckpointError]:
-    try:
-        build()
-    except CheckpointError as error:
-        return [error]
-    return []
+    return [*caught(lambda: build_transformer(transformer, channels)), *caught(lambda: build_vae(vae))]
 
 
 def _refuse_others(component: Component, stored: Mapping[str, Stored], wanted: str) -> None:

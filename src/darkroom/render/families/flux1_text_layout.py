@@ -4,7 +4,6 @@ Knows names, shapes and config.json only; reads no weights, knows no tokens. Sou
 `text_encoder` and `text_encoder_2`, transformers' models/clip and models/t5, ComfyUI's clip_l and t5xxl files.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
 from darkroom.render.base_weights import Part, read_config
 from darkroom.render.families.file_kind import kind_of
+from darkroom.render.families.text_folder import built_config, read_encoder_config
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -109,27 +109,15 @@ def _is_umt5(own: Shapes) -> bool:
 
 def _from_folder(folder: Path, kind: Kind) -> "PretrainedConfig":
     import transformers
-    from huggingface_hub.errors import StrictDataclassError
 
-    path = folder / "config.json"
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        model_type, quantized = values.get("model_type"), "quantization_config" in values
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the config of a text encoder: {error}") from error
-    if model_type not in kind.model_types:
-        raise CheckpointError(f"{path}: model_type: expected {' or '.join(kind.model_types)}, got {model_type}")
-    if quantized:
-        raise CheckpointError(
-            f"{path}: quantization_config: expected plain weights; name the original repository, "
-            "and quantize.text_encoder to save memory"
-        )
+    model_type, _ = read_encoder_config(folder, kind.model_types)
     config_class = getattr(transformers, kind.config_class)
-    try:
+
+    def build() -> "PretrainedConfig":
         config: PretrainedConfig = config_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (StrictDataclassError, OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the config of {model_type}: {error}") from error
-    return config
+        return config
+
+    return built_config(folder, model_type, build)
 
 
 def _from_shapes(path: str, kind: Kind, own: Shapes) -> "PretrainedConfig":

@@ -1,6 +1,5 @@
 """The tokenizers of FLUX.1's two text encoders: found whole, loaded, and made for their encoder. Encodes nothing."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
 from darkroom.render.families.flux1_text_layout import CLIP, T5, Kind
+from darkroom.render.families.text_folder import check_tokenizer_lacks, read_tokenizer_file
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def check_tokenizer(component: Component, kind: Kind) -> None:
     sets = " or ".join(" and ".join(names) for names in needs.files)
     if not any(all((folder / name).is_file() for name in names) for names in needs.files):
         raise CheckpointError(f"{folder}: lacks {sets}: expected the tokenizer of {kind.title} as {needs.part}")
-    _read_json(folder / "tokenizer_config.json")
+    read_tokenizer_file(folder / "tokenizer_config.json")
     whole = folder / "tokenizer.json"
-    model = _read_json(whole).get("model") if whole.is_file() else None
+    model = read_tokenizer_file(whole).get("model") if whole.is_file() else None
     algorithm = model.get("type") if isinstance(model, dict) else None
     if whole.is_file() and algorithm != needs.algorithm:
         raise CheckpointError(
@@ -80,17 +80,5 @@ def load_tokenizer(component: Component, kind: Kind, config: Any) -> Any:
             longest is not None and tokenizer.model_max_length != longest
         ),
     }
-    if any(lacks.values()):
-        text = ", ".join(fault for fault, holds in lacks.items() if holds)
-        raise CheckpointError(f"{folder}: the tokenizer {text}; expected the one of the same {kind.title}")
+    check_tokenizer_lacks(folder, lacks, kind.title)
     return tokenizer
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as part of a tokenizer: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: cannot be read as part of a tokenizer: expected a mapping")
-    return values

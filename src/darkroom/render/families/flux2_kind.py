@@ -3,14 +3,14 @@
 Reads headers and configs only. A file that is something else is named, with the one that is needed instead.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 
 from darkroom.checkpoint import DIFFUSERS, GGUF, Component
-from darkroom.errors import CheckpointError
+from darkroom.errors import CheckpointError, DarkroomError, caught
 from darkroom.render.base_weights import BaseWeights, built, read_config
 from darkroom.render.families import flux2_layout, flux2_vae_layout
 from darkroom.render.families.file_kind import FLUX2_TRANSFORMER, FLUX2_VAE, kind_of
@@ -56,22 +56,14 @@ def transformer_sizes(component: Component) -> dict[str, Any]:
     return {**config, "hidden_size": transformer.inner_dim, "model": MODELS.get(transformer.inner_dim)}
 
 
-def check_transformer(component: Component) -> list[CheckpointError]:
+def check_transformer(component: Component) -> list[DarkroomError]:
     """What is wrong with the files of a transformer, as far as headers and configs show."""
-    return _problems(build_transformer, component)
+    return caught(lambda: build_transformer(component))
 
 
-def check_vae(component: Component) -> list[CheckpointError]:
+def check_vae(component: Component) -> list[DarkroomError]:
     """What is wrong with the files of a VAE, as far as headers and configs show."""
-    return _problems(build_vae, component)
-
-
-def _problems(build: Callable[[Component], Any], component: Component) -> list[CheckpointError]:
-    try:
-        build(component)
-    except CheckpointError as error:
-        return [error]
-    return []
+    return caught(lambda: build_vae(component))
 
 
 def _refuse_others(component: Component, stored: Mapping[str, Stored], wanted: str) -> None:

@@ -19,6 +19,7 @@ from darkroom.render.base_model import DTYPES, TextEncoder
 from darkroom.render.base_weights import BaseWeights, shapes_of
 from darkroom.render.families.flux2_layout import text_features
 from darkroom.render.families.flux2_text_layout import MISTRAL3, PARTNERS, QWEN3, Description, Kind, describe
+from darkroom.render.families.text_folder import check_tokenizer_lacks, read_tokenizer_file
 from darkroom.render.stored import stored_tensors
 from darkroom.request import Request
 
@@ -156,13 +157,7 @@ def _check_tokenizer_files(folder: Path) -> None:
     """
     template = folder / _PROCESSOR_TEMPLATE
     names = ("tokenizer.json", "tokenizer_config.json", *((template.name,) if template.is_file() else ()))
-    read = {}
-    for name in names:
-        try:
-            read[name] = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{folder / name}: cannot be read as part of a tokenizer: {error}") from error
-    told = any("chat_template" in values for values in read.values())
+    told = any("chat_template" in values for values in [read_tokenizer_file(folder / name) for name in names])
     if not told and not (folder / "chat_template.jinja").is_file():
         raise CheckpointError(f"{folder}: the tokenizer has no chat template; expected the text encoder's own")
 
@@ -187,7 +182,5 @@ def _load_tokenizer(component: Component, model: Any) -> Any:
         f"does not know {token}": token not in tokenizer.get_vocab(),
         f"has more tokens than the text encoder's {model.config.vocab_size}": len(tokenizer) > model.config.vocab_size,
     }
-    if any(lacks.values()):
-        text = ", ".join(fault for fault, holds in lacks.items() if holds)
-        raise CheckpointError(f"{folder}: the tokenizer {text}; expected the one of the same {kind.title} text encoder")
+    check_tokenizer_lacks(folder, lacks, kind.title)
     return tokenizer

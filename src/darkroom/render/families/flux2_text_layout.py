@@ -4,7 +4,6 @@ Knows names, shapes and config.json only; reads no weights, knows no tokens. Sou
 states), the config.json of the repositories named here, ComfyUI's text_encoders/llama.py (its single files).
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
 from darkroom.render.base_weights import Layout, Part
+from darkroom.render.families.text_folder import built_config, read_encoder_config
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -129,27 +129,11 @@ def describe(component: Component, shapes: Shapes) -> Description:
 
 
 def _from_folder(folder: Path) -> tuple[Kind, "PretrainedConfig"]:
-    from huggingface_hub.errors import StrictDataclassError
     from transformers import Mistral3Config, MistralConfig, Qwen3Config
 
-    path = folder / "config.json"
-    try:
-        values: dict[str, Any] = json.loads(path.read_text())
-        model_type, quantized = values.get("model_type"), "quantization_config" in values
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the config of a text encoder: {error}") from error
-    if model_type not in _KIND_OF_MODEL_TYPE:
-        raise CheckpointError(f"{path}: model_type: expected {' or '.join(_KIND_OF_MODEL_TYPE)}, got {model_type}")
-    if quantized:
-        raise CheckpointError(
-            f"{path}: quantization_config: expected plain weights; name the original repository, "
-            "and quantize.text_encoder to save memory"
-        )
+    model_type, values = read_encoder_config(folder, _KIND_OF_MODEL_TYPE)
     of_type = {"qwen3": Qwen3Config, "mistral3": Mistral3Config, "mistral": MistralConfig}[model_type]
-    try:
-        config = of_type.from_dict(values)
-    except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the config of {model_type}: {error}") from error
+    config = built_config(folder, model_type, lambda: of_type.from_dict(values))
     return _KIND_OF_MODEL_TYPE[model_type], config.get_text_config()
 
 
