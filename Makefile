@@ -4,6 +4,7 @@
 PYTHON ?= python3.11
 TORCH ?= default
 CORES ?= 1
+TEST_PROCESSES ?= 2
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
@@ -14,7 +15,7 @@ demo: .venv/installed
 	.venv/bin/snakemake --cores $(CORES) --config experiment=demo
 
 test: .venv/installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: .venv/installed
 	.venv/bin/ruff check .

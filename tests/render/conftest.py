@@ -1,6 +1,5 @@
 """A tiny klein in both layouts, requests, adapters, and what this machine's arithmetic can be compared with."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from darkroom.render.families import flux2
 from darkroom.request import Request
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
-GOLDEN = PARITY / "golden"
-TRAINER_CANARY = json.loads((GOLDEN / "cases.json").read_text())["trainer_canary"]
 CPU = torch.device("cpu")
 
 
@@ -36,26 +33,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def our_canary(one_thread: None, pytestconfig: pytest.Config) -> str:
-    pytestconfig.stash[_CANARY] = canary()
-    return pytestconfig.stash[_CANARY]
-
-
-_CANARY = pytest.StashKey[str]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how strictly pixels were compared."""
-    ours = config.stash.get(_CANARY, None)
-    if ours is None:
-        return
-    if ours == TRAINER_CANARY:
-        said = "bit for bit with the trainer's goldens"
-    elif ours in json.loads((GOLDEN / "hashes.json").read_text()):
-        said = "bit for bit with this processor's goldens, and with the trainer's within rel 1e-5 (fp32), 2e-2 (bf16)"
-    else:
-        said = "with the trainer's goldens within rel 1e-5 (fp32), 2e-2 (bf16): this processor rounds differently"
-    terminalreporter.write_line(f"parity: compared {said} (canary {ours}, the trainer's {TRAINER_CANARY})")
+def our_canary(one_thread: None) -> str:
+    return canary()
 
 
 @pytest.fixture
