@@ -33,6 +33,8 @@ localrules:
     plan,
     manifest,
     report,
+    compare,
+    regress,
 
 
 rule all:

@@ -89,6 +89,14 @@ def previews_file(experiment: str) -> Path:
     return PREVIEWS / experiment / "previews.parquet"
 
 
+def no_previews(path: Path) -> StoreError:
+    """What to say where an experiment has none."""
+    return StoreError(
+        f"{path}: there are no stored previews: `darkroom import aitk JOB` takes them from a training run, "
+        "`darkroom accept EXPERIMENT` from what was rendered"
+    )
+
+
 def axes_text(axes: Iterable[tuple[str, Any]]) -> str:
     """Further axes of the matrix, as canonical JSON: {"seed":1}."""
     return json.dumps(dict(axes), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -130,10 +138,7 @@ def read_previews(path: Path) -> tuple[Preview, ...]:
         with pq.ParquetFile(path) as file:
             table = file.read()
     except FileNotFoundError as error:
-        raise StoreError(
-            f"{path}: there are no stored previews: `darkroom import aitk JOB` takes them from a training run, "
-            "`darkroom accept EXPERIMENT` from what was rendered"
-        ) from error
+        raise no_previews(path) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(
             f"{path}: not a whole Parquet file ({error}); restore it, or import and accept again"

@@ -86,6 +86,11 @@ class ExperimentFolder:
         """The experiment's table of contents: its combinations and how many images each has."""
         return self.root / "contents.json"
 
+    @property
+    def thresholds(self) -> Path:
+        """By model, how near a render has to come to its preview."""
+        return self.root / "thresholds.json"
+
     def choice(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""
         return self.root / "models" / f"{model}.json"

@@ -30,6 +30,8 @@ from darkroom.plan.origin import Origin
 from darkroom.plan.schema import AXIS_GROUPS, Config
 from darkroom.plan.written import Written
 
+COMPARE = "compare"  # a group whose options are chosen by the name of a model
+
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
 _PRIMARY = "_primary_"  # includes config.yaml: Hydra looks for a primary config in the first folder only
@@ -108,8 +110,15 @@ class Conf:
         return self._changes.choices.get(group) or self._written.choice(group)
 
     def option(self, group: str, name: str) -> Option:
-        """One option with what the experiment and the overrides change in its group."""
-        file = self._folders.option(group, name, f"{self.file}: matrix.{group}")
+        """One option of an axis with what the experiment and the overrides change in its group."""
+        return self._option(group, name, self._folders.option(group, name, f"{self.file}: matrix.{group}"))
+
+    def thresholds(self, model: str) -> Option:
+        """The option of `compare` that goes for a model: its own, else `default`."""
+        name = model if self._folders.find(f"{COMPARE}/{model}") else "default"
+        return self._option(COMPARE, name, self._folders.option(COMPARE, name, COMPARE))
+
+    def _option(self, group: str, name: str, file: Path) -> Option:
         origin = self.origin(group, file)
         content = _load(file)
         changes, updates = self._root[group], self._changes.of_group(group)
@@ -149,7 +158,7 @@ class Conf:
 
 
 class _Changes:
-    """Overrides, sorted by who applies them: Hydra, or `Conf.option` for the values of an axis group."""
+    """Overrides, sorted by who applies them: Hydra, or `Conf.option` for the values of its groups."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.of_hydra: list[str] = []
@@ -189,7 +198,7 @@ class _Changes:
             self.choices[key] = str(value)
             if key == "output":
                 self.of_hydra.append(str(line))
-        elif key.split(".")[0] in AXIS_GROUPS:
+        elif key.split(".")[0] in (*AXIS_GROUPS, COMPARE):
             if override.is_delete():
                 raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
             self._values.append(override)

@@ -5,7 +5,7 @@ Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from darkroom.plan.presence import missing_loras, missing_weights
 from darkroom.plan.prompts import Picture, pictures
 from darkroom.plan.reader import read
 from darkroom.plan.resolve import resolve
-from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, Output
+from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, Output, Thresholds
 from darkroom.request import NUMERICS_REVISION, Request
 
 Names = tuple[str, str, str]  # model, lora, prompts
@@ -38,6 +38,18 @@ class Combination:
 
 
 @dataclass(frozen=True)
+class Floor:
+    """How near the renders of one model have to come to their previews, and the file that says so."""
+
+    thresholds: Thresholds
+    source: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What the review room reads: the thresholds and their `source`."""
+        return {"source": self.source, **asdict(self.thresholds)}
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Everything that conf/ says, resolved. Digests (16 hex digits) change with what is asked, not with files."""
 
@@ -45,6 +57,7 @@ class Experiment:
     output: Output
     combinations: tuple[Combination, ...]
     models: Mapping[str, Model]
+    floors: Mapping[str, Floor]  # by model
 
     @property
     def images(self) -> int:
@@ -108,9 +121,30 @@ def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[st
     plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems)
     combinations = plan.combinations()
     plan.look_for_weights(combinations)
+    floors = _floors(conf, plan.models, problems)
     raise_together(problems)
     assert output  # otherwise there was a problem
-    return Experiment(name, output, combinations, plan.models)
+    return Experiment(name, output, combinations, plan.models, floors)
+
+
+def _floors(conf: Conf, models: Iterable[str], problems: list[ConfigError]) -> dict[str, Floor]:
+    """By model; one that comes to nothing is a problem."""
+    made = {}
+    for model in models:
+        try:
+            option = conf.thresholds(model)
+            content = option.resolved()
+        except ConfigError as error:
+            problems.append(error)
+            continue
+        thresholds = read(Thresholds, content, option.origin, problems)
+        if thresholds and not thresholds.asks:
+            problems.append(
+                ConfigError(f"{option.origin.at('')}: asks nothing: every picture would be within the floor")
+            )
+        elif thresholds:
+            made[model] = Floor(thresholds, option.origin.file)
+    return made
 
 
 class _Plan:

@@ -130,7 +130,7 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
         yield f"{adapters} adapters at once: the trainer previews one"
     if regime == "merged_in_dtype":
         yield "lora_merge: merged_in_dtype is ai-toolkit-inference's"
-    elif regime not in (None, trainers):
+    elif regime not in (None, trainers) and not model.imported:
         yield f"lora_merge: {regime}, where the trainer has adapters {trainers}"
 
 

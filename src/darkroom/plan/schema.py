@@ -31,12 +31,13 @@ _MULTIPLIER = {"range": (-2, 2)}
 
 @dataclass
 class Config:
-    """The root of conf/, as Hydra fills it. Under model, lora and prompts stands what applies to every option."""
+    """The root of conf/, as Hydra fills it. Under model, lora, prompts, compare stands what goes for every option."""
 
     model: dict[str, Any] = field(default_factory=dict)
     lora: dict[str, Any] = field(default_factory=dict)
     prompts: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)
+    compare: dict[str, Any] = field(default_factory=dict)
     matrix: dict[str, Any] = field(default_factory=dict)
     exclude: list[Any] = field(default_factory=list)
 
@@ -168,3 +169,35 @@ class Output:
     format: str = field(default="png", metadata={"one_of": ("png", "jpeg", "webp")})
     quality: int = field(default=95, metadata={"range": (1, 100)})
     save_latents: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorEnvironment:
+    """Where a floor was learned: columns of the manifest, those of record.Environment."""
+
+    device: str | None = None
+    gpu_name: str | None = None
+    attention_backend: str | None = None
+    threads: int | None = None
+    torch_version: str | None = None
+    diffusers_version: str | None = None
+    transformers_version: str | None = None
+    darkroom_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """conf/compare/<model>.yaml, else default.yaml: how near a render has to come to its preview; null asks nothing."""
+
+    psnr: float | None = field(default=None, metadata={"range": (0, 200)})  # dB, at least
+    ssim: float | None = field(default=None, metadata={"range": (-1, 1)})  # at least
+    flip: float | None = field(default=None, metadata={"range": (0, 1)})  # mean of FLIP's error map, at most
+    mean_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
+    max_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
+    learned: str | None = None  # when and from what, by `darkroom floor`
+    environment: FloorEnvironment | None = None
+
+    @property
+    def asks(self) -> bool:
+        """False where every picture would be within the floor."""
+        return any(v is not None for v in (self.psnr, self.ssim, self.flip, self.mean_abs, self.max_abs))

@@ -19,6 +19,7 @@ from darkroom.plan.checkpoint_files import local_files
 from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
 from darkroom.plan.finished import Finished
 from darkroom.plan.schema import Model
+from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, locked, sweep, write_json
 from darkroom.weight_file import identity
@@ -91,6 +92,22 @@ class Workflow:
             return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
         return _watchable(map(str, local_files(choice.checkpoint, choice.family, needs_text)))
 
+    def previews(self) -> str:
+        """The list of the experiment's stored previews, for a run that compares."""
+        path = previews_file(self.name)
+        if not path.is_file():
+            stop(no_previews(path))
+        return str(path)
+
+    def baseline(self) -> str:
+        """Changes when pictures have to be compared anew: a preview's file is another one now, or a threshold."""
+        try:
+            paths = {preview.path for preview in read_previews(previews_file(self.name)) if preview.path}
+        except StoreError as error:
+            stop(error)
+        found = [[path, identity(path) if Path(path).is_file() else None] for path in sorted(paths)]
+        return digest_of([found, self._floors()])[:16]
+
     def _model(self, model: str) -> Model:
         if model not in self.experiment.models:
             stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
@@ -118,6 +135,10 @@ class Workflow:
             done = len(requests) if self._finished.is_complete(combination, asked) else 0
             contents.append([*_names(combination), len(requests), done])
         write_json(self.folder.contents, {"experiment": self.name, "combinations": contents})
+        write_json(self.folder.thresholds, self._floors())
+
+    def _floors(self) -> dict[str, Any]:
+        return {model: floor.to_json() for model, floor in self.experiment.floors.items()}
 
     def _choice(self, model: str) -> dict[str, Any]:
         first = next(c.requests[0] for c in self.experiment.combinations if c.model == model)
