@@ -37,6 +37,8 @@ rule compare:
     log:
         "results/{experiment}/logs/compare.log",
     retries: 0
+    # FLIP computes on as many threads as it is given.
+    threads: workflow.cores
     params:
         baseline=lambda wildcards: DARKROOM.baseline(),
     shell:

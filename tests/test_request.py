@@ -27,6 +27,8 @@ def test_json_and_back_is_the_same_request() -> None:
         {"dtype": "float32"},
         {"numerics": "fast"},
         {"schedule": "diffusers"},
+        {"timestep_rounding": "diffusers"},
+        {"noise_device": "cuda"},
         {"checkpoint_digest": "other"},
         {"text_encoder_digest": "other"},
         {"text_encoder_cast": not BASE.text_encoder_cast},
@@ -64,7 +66,7 @@ def test_a_new_field_is_in_the_id_unless_it_is_listed_as_harmless() -> None:
     assert names - _NOT_IN_ID == {
         *("width", "height", "seed", "sample_steps", "guidance_scale", "family", "dtype", "quantize_transformer"),
         *("guidance", "schedule", "numerics", "lora_merge", "loras", "ctrl_images", "checkpoint_digest"),
-        *("prompt_embeds_sha256", "ctrl_idx", "allow_foreign_lora"),
+        *("prompt_embeds_sha256", "ctrl_idx", "allow_foreign_lora", "timestep_rounding", "noise_device"),
     }
 
 

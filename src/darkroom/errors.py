@@ -65,6 +65,10 @@ class Problems(DarkroomError):
         heading = f"{count} problems" if count > 1 else "1 problem"
         super().__init__("\n".join([f"{heading}:", *(f"  - {_indented(str(e))}" for e in self.errors)]))
 
+    def __reduce__(self) -> tuple[type["Problems"], tuple[tuple[DarkroomError, ...]]]:
+        """From another process as it was: by default it would be made anew from its text."""
+        return Problems, (self.errors,)
+
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n    ")

@@ -74,6 +74,8 @@ class Request:
     max_sequence_length: int
     attn_masking: bool  # the embedding's rows of padding are zero (FLUX.1 and Flex.1 with T5)
     lora_merge: str | None  # merged | merged_in_dtype | live; None where no adapter is in effect
+    timestep_rounding: str = "aitk"  # aitk | diffusers: of the time that the transformer is told
+    noise_device: str = "cpu"  # cpu | cuda: whose generator draws the noise
     network_multiplier: float = 1.0  # of the whole stack: each file's own is multiplied by it in `loras`
     loras: tuple[Lora, ...] = ()
     allow_foreign_lora: bool = False  # adapters of a kindred base may be applied as far as they fit

@@ -87,6 +87,21 @@ class ExperimentFolder:
         return self.root / "contents.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by whoever is changing the experiment."""
+        return self.root / ".lock"
+
+    @property
+    def manifest(self) -> Path:
+        """Every picture's record, a row each."""
+        return self.root / "manifest.parquet"
+
+    @property
+    def comparison(self) -> Path:
+        """How each picture compares with its stored preview."""
+        return self.root / "compare.parquet"
+
+    @property
     def thresholds(self) -> Path:
         """By model, how near a render has to come to its preview."""
         return self.root / "thresholds.json"
@@ -94,6 +109,10 @@ class ExperimentFolder:
     def choice(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""
         return self.root / "models" / f"{model}.json"
+
+    def checkpoint(self, model: str) -> Path:
+        """The model's files as found, with their digests."""
+        return self.root / "checkpoints" / f"{model}.json"
 
     def embeddings(self, model: str) -> Path:
         """The embedding ids of a model's texts, once they are in the store."""

@@ -144,6 +144,11 @@ class TestKeys:
             ("flex2", "schedule: diffusers", "schedule: in flex2 the trainer's schedule is diffusers' own: expected"),
             (
                 "flux",
+                "timestep_rounding: diffusers",
+                "timestep_rounding: in flux the trainer's timestep_rounding is diffusers' own: expected aitk",
+            ),
+            (
+                "flux",
                 "distilled: true",
                 "distilled: has no meaning for flux, whose guidance is embedded whatever it was trained from",
             ),

@@ -222,6 +222,17 @@ def test_diffusers_runs_no_guidance_on_a_distilled_model(project):
     assert first.not_comparable[1] == "schedule: diffusers"
 
 
+def test_other_roundings_and_other_noise_than_the_trainers(project):
+    plain, _ = requests(project.load())
+    other, _ = requests(project.load("+model.timestep_rounding=diffusers", "+model.noise_device=cuda"))
+    assert (plain.timestep_rounding, plain.noise_device, plain.not_comparable) == ("aitk", "cpu", ())
+    assert (other.timestep_rounding, other.noise_device) == ("diffusers", "cuda")
+    assert other.not_comparable == (
+        "timestep_rounding: diffusers",
+        "noise_device: cuda, where the trainer draws on the cpu",
+    )
+
+
 def test_embedded_guidance_has_no_negative_prompt_and_says_so(project):
     project.write("conf/model/m.yaml", "family: flux2\nguidance: embedded\ncheckpoint: {repo: someone/dev}\n")
     project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, neg: blurry}]\n")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from darkroom.render.sampling import aitk_sigmas, diffusers_sigmas, euler, noise
+from darkroom.errors import ConfigError
+from darkroom.render.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 
 
 @pytest.mark.parametrize(
@@ -45,12 +46,29 @@ def test_schedules_differ_at_1024_and_coincide_at_1536() -> None:
     ],
 )
 def test_noise(seed: int, first: list[float], digest: str, capsys: pytest.CaptureFixture[str]) -> None:
-    drawn = noise((1, 128, 64, 64), seed, torch.bfloat16)
+    drawn = noise((1, 128, 64, 64), generator(seed, "cpu"), torch.bfloat16)
     assert drawn.flatten()[:4].tolist() == pytest.approx(first, rel=1e-2)
     found = hashlib.sha256(drawn.view(torch.int16).numpy().tobytes()).hexdigest()[:16]
     if found != digest:  # soft: kernels without SIMD differ in low bits
         with capsys.disabled():
             print(f"noise of seed {seed}: other low bits on this processor ({found}, expected {digest})")
+
+
+def test_noise_on_a_gpu_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"there is no GPU here to draw the noise on \(noise_device: cuda\)"):
+        generator(42, "cuda")
+
+
+def test_the_time_is_rounded_once_or_as_diffusers_pipelines_do() -> None:
+    def told(sigma: float, rounding: str) -> float:
+        return float(timestep(sigma, rounding, torch.bfloat16, torch.device("cpu")) * 1000)  # the embedder's own factor
+
+    sigmas = aitk_sigmas(25, 4096)[:-1]
+    assert [told(sigma, "aitk") for sigma in sigmas[:6]] == [1000, 988, 972, 956, 940, 924]
+    gaps = [abs(told(sigma, "aitk") - told(sigma, "diffusers")) for sigma in sigmas]
+    assert [step for step, gap in enumerate(gaps) if gap] == [3, 4, 5, 6, 13, 15, 22, 23, 24]
+    assert max(gaps) == 4.0
 
 
 def test_euler_follows_a_constant_velocity_and_counts_its_steps() -> None:

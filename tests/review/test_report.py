@@ -16,7 +16,8 @@ from darkroom.image_file import write_image
 from darkroom.record import Cost, Environment, Record, embedded_record, write_records
 from darkroom.request import Request
 from darkroom.review import report
-from darkroom.review.report import make_thumbnails, script_json, write_report
+from darkroom.review.page import script_json
+from darkroom.review.report import make_thumbnails, write_report
 from darkroom.review.thumbnail import thumbnail
 
 REQUEST = Request.from_json(json.loads((Path(__file__).parents[1] / "data/record/request.json").read_text()))

@@ -75,9 +75,10 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
     }
     for comment in (
         "#        matrix: {model: [demo], lora: [anna], prompts: [again]}",
-        "#        model: {dtype: bfloat16, schedule: aitk, numerics: exact, max_sequence_length: 512, "
-        "text_encoder_cast: false, attn_masking: false, quantize: {transformer: null, text_encoder: null}, "
-        "lora_merge: merged}",
+        "#        model: {dtype: bfloat16, schedule: aitk, timestep_rounding: aitk, noise_device: cpu, "
+        "numerics: exact, "
+        "max_sequence_length: 512, text_encoder_cast: false, attn_masking: false, "
+        "quantize: {transformer: null, text_encoder: null}, lora_merge: merged}",
         "#        output: {format: png}",
         "#   3. snakemake --cores 1 --config experiment=again",
         "#   model demo: demo, revision none,",

@@ -19,9 +19,10 @@ def _of_family(model: Model) -> Iterator[tuple[str, str]]:
     if model.guidance not in family.guidances:
         expected = f"expected {' or '.join(family.guidances)}, got {model.guidance}"
         yield "guidance", f"{name} has its guidance embedded in the transformer: {expected}"
-    if model.schedule not in family.schedules:
-        # FLUX.1's trainer samples with diffusers' scheduler, so that there is nothing else to choose.
-        yield "schedule", f"in {name} the trainer's schedule is diffusers' own: expected aitk, got {model.schedule}"
+    for key in ("schedule", "timestep_rounding"):
+        if getattr(model, key) not in family.schedules:
+            # FLUX.1's trainer samples with diffusers' scheduler, so that there is nothing else to choose.
+            yield key, f"in {name} the trainer's {key} is diffusers' own: expected aitk, got {getattr(model, key)}"
     if model.distilled and not family.takes_distilled:
         yield "distilled", f"has no meaning for {name}, whose guidance is embedded whatever it was trained from"
     if model.attn_masking and not family.takes_attn_masking:

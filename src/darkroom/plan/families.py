@@ -20,7 +20,7 @@ class Family:
     text_parts: tuple[str, ...]  # of the checkpoint, besides transformer and vae
     embeds: Mapping[str, tuple[str, ...]]  # tensors of an encoded prompt, and what their dimensions are; the first is 1
     guidances: tuple[str, ...]  # values of model.guidance
-    schedules: tuple[str, ...]  # values of model.schedule
+    schedules: tuple[str, ...]  # values of model.schedule and of model.timestep_rounding
     takes_distilled: bool  # model.distilled has a meaning
     takes_attn_masking: bool  # model.attn_masking has one
     takes_cast: bool  # model.text_encoder_cast changes an embedding

@@ -62,6 +62,8 @@ def resolve(
                 text_encoder_cast=model.text_encoder_cast and FAMILIES[model.family].takes_cast,
                 guidance=guidance_in_effect(model),
                 schedule=model.schedule,
+                timestep_rounding=model.timestep_rounding,
+                noise_device=model.noise_device,
                 numerics=_numerics(model),
                 max_sequence_length=model.max_sequence_length,
                 attn_masking=model.attn_masking,
@@ -119,6 +121,10 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
         yield "the model is distilled, and the trainer previews what it trains"
     if model.schedule != "aitk":
         yield f"schedule: {model.schedule}"
+    if model.timestep_rounding != "aitk":
+        yield f"timestep_rounding: {model.timestep_rounding}"
+    if model.noise_device != "cpu":
+        yield f"noise_device: {model.noise_device}, where the trainer draws on the cpu"
     if _numerics(model) != "exact":
         yield f"numerics: {model.numerics}"
     for part, qtype in vars(model.quantize).items():

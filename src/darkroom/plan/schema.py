@@ -92,6 +92,8 @@ class Model:
     imported: bool = False  # from a training run: the trainer previewed this very model, distilled or not
     guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded")})
     schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
+    timestep_rounding: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
+    noise_device: str = field(default="cpu", metadata={"one_of": ("cpu", "cuda")})
     resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token
     max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
     attn_masking: bool = False

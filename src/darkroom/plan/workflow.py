@@ -116,7 +116,7 @@ class Workflow:
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
         try:
-            self._lock = locked(self.folder.root / ".lock")
+            self._lock = locked(self.folder.lock)
             sweep(RESULTS)
             self._write_drafts()
         except DarkroomError as error:

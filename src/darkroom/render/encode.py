@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -40,19 +41,25 @@ def encode_texts(
     ids = {text: request.embedding_id(text) for text in choice["texts"]}
     missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}
     if missing:
-        for component in checkpoint.encoding:
-            component.check_unchanged(store.sha256)
+        check_encoders(checkpoint, store)
         with ExitStack() as held:
             run = owner()
             if run is not None:
                 device = held.enter_context(slot.hold(run))
                 device.use()
                 client.prewarm(device, request.family, worker_log)
-            _encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()}, offload)
+            encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()}, offload)
     write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
 
 
-def _encode(request: Request, checkpoint: Checkpoint, texts: dict[Path, str], offload: str) -> None:
+def check_encoders(checkpoint: Checkpoint, store: Store) -> None:
+    """CheckpointError where a text encoder is not what it was when it was planned."""
+    for component in checkpoint.encoding:
+        component.check_unchanged(store.sha256)
+
+
+def encode(request: Request, checkpoint: Checkpoint, texts: Mapping[Path, str], offload: str) -> None:
+    """Encode texts into these files, by the text encoder and settings that the request names."""
     import torch
     from safetensors.torch import save
 

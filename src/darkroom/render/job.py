@@ -1,6 +1,6 @@
 """One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,12 @@ def _check_unchanged(combination: Combination) -> None:
         raise CheckpointError(f"{checkpoint.name}: planned with other files than the checkpoint's; run Snakemake again")
     for component in checkpoint.rendering:
         component.check_unchanged(sha256)
-    for path, planned in {named for request in combination.requests for named in _named_files(request)}:
+    check_named_files(combination.requests, sha256)
+
+
+def check_named_files(requests: Iterable[Request], sha256: Callable[[Path], str]) -> None:
+    """StoreError where an adapter, a reference image or an encoded prompt is not the file that was planned."""
+    for path, planned in {named for request in requests for named in _named_files(request)}:
         if not Path(path).is_file() or sha256(Path(path)) != planned:
             raise StoreError(f"{path}: changed or gone after the plan was made; run Snakemake again")
 

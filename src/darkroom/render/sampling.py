@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from darkroom.errors import ConfigError
+
 # Shift of the flow schedule, linear in the number of image tokens: 0.5 at 256 (256²), 1.15 at 4096 (1024²), not capped.
 _TOKENS_LOW, _MU_LOW = 256, 0.5
 _TOKENS_HIGH, _MU_HIGH = 4096, 1.15
@@ -41,9 +43,31 @@ def diffusers_sigmas(steps: int, tokens: int) -> list[float]:
     return sigmas
 
 
-def noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> torch.Tensor:
-    """Gaussian noise on the CPU, from a CPU generator of its own: the same picture on every device."""
-    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=dtype)
+def generator(seed: int, device: str) -> torch.Generator:
+    """What noise is drawn from: on the "cpu", so that every device gives the same picture; on "cuda" as others do.
+
+    ConfigError where there is no GPU to draw on.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "there is no GPU here to draw the noise on (noise_device: cuda); expected cpu, as the trainer"
+        )
+    return torch.Generator(device).manual_seed(seed)
+
+
+def noise(shape: tuple[int, ...], drawn_from: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
+    """Gaussian noise, the generator's next numbers, on its device."""
+    return torch.randn(shape, generator=drawn_from, dtype=dtype, device=drawn_from.device)
+
+
+def timestep(sigma: float, rounding: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(1,) in `dtype`, the time as FLUX.2's transformer is told it: the sigma itself, rounded once ("aitk").
+
+    "diffusers": as its pipelines round: 1000 sigma first, then that divided by 1000.
+    """
+    if rounding == "aitk":
+        return torch.full((1,), sigma, dtype=dtype, device=device)
+    return (torch.full((1,), sigma, device=device) * 1000).to(dtype) / 1000
 
 
 def euler(

@@ -1,25 +1,18 @@
 """The manifest as one HTML page that works from file://. Knows nothing of how images are rendered or compared."""
 
-import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from darkroom.errors import ImageError
 from darkroom.record import COLUMNS, read_records
 from darkroom.review.contact_sheet import axes_of, coded
+from darkroom.review.page import distinct, link_from, script_json, write_page
 from darkroom.review.show import GROUPS
 from darkroom.review.thumbnail import thumbnail
-from darkroom.store import atomic
 
 Row = Mapping[str, Any]
 
@@ -44,17 +37,16 @@ def write_report(manifest: Path, output: Path) -> None:
     """
     rows, _ = read_records(manifest)
     thumbnails = make_thumbnails(rows)
-    page = _template().render(
-        experiment=rows[0]["experiment"],
-        facts=facts(rows),
-        labels=Counter(reason for row in rows for reason in row["not_comparable"]).most_common(),
-        warnings=Counter(warning for row in rows for warning in row["warnings"]).most_common(),
-        problems=thumbnails.problems,
-        side=thumbnails.side,
-        data=script_json(page_data(rows, thumbnails, output.parent)),
-    )
-    with atomic(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    values = {
+        "experiment": rows[0]["experiment"],
+        "facts": facts(rows),
+        "labels": Counter(reason for row in rows for reason in row["not_comparable"]).most_common(),
+        "warnings": Counter(warning for row in rows for warning in row["warnings"]).most_common(),
+        "problems": thumbnails.problems,
+        "side": thumbnails.side,
+        "data": script_json(page_data(rows, thumbnails, output.parent)),
+    }
+    write_page(output, "report.html.j2", values)
 
 
 def page_data(rows: Sequence[Row], thumbnails: Thumbnails, folder: Path) -> dict[str, Any]:
@@ -64,7 +56,7 @@ def page_data(rows: Sequence[Row], thumbnails: Thumbnails, folder: Path) -> dict
         "columns": {name: coded([row[name] for row in rows]) for name in COLUMNS},
         "groups": GROUPS,
         "axes": [asdict(axis) for axis in axes_of(rows)],
-        "links": [quote(os.path.relpath(row["image_path"], folder).replace(os.sep, "/")) for row in rows],
+        "links": [link_from(folder, row["image_path"]) for row in rows],
         "thumbnails": {"uris": thumbnails.uris, "codes": thumbnails.codes},
     }
 
@@ -106,24 +98,18 @@ def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
         ("of which", ", ".join(f"{step} {_duration(seconds)}" for step, seconds in spent.items() if step != "save")),
     ]
     versions = (
-        (name, _distinct(rows, f"{name}_version")) for name in ("darkroom", "torch", "diffusers", "transformers")
+        (name, distinct(rows, f"{name}_version")) for name in ("darkroom", "torch", "diffusers", "transformers")
     )
     return [
         ("images", f"{len(rows)}: {len(rendered)} rendered, {len(rows) - len(rendered)} reused"),
         *(time if rendered else []),
-        ("models", _distinct(rows, "model")),
-        ("loras", _distinct(rows, "lora")),
-        ("prompt sets", _distinct(rows, "prompts")),
-        ("numerics", _distinct(rows, "numerics")),
-        ("device", _distinct(rows, "device", "gpu_name")),
+        ("models", distinct(rows, "model")),
+        ("loras", distinct(rows, "lora")),
+        ("prompt sets", distinct(rows, "prompts")),
+        ("numerics", distinct(rows, "numerics")),
+        ("device", distinct(rows, "device", "gpu_name")),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions)),
     ]
-
-
-def _distinct(rows: Sequence[Row], *names: str) -> str:
-    """The different values in order of appearance: all if they are few, else their number."""
-    values = list(dict.fromkeys(" ".join(str(row[name]) for name in names if row[name] is not None) for row in rows))
-    return ", ".join(values) if len(values) <= 6 else str(len(values))
 
 
 def _duration(seconds: float) -> str:
@@ -131,17 +117,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def script_json(value: Any) -> Markup:
-    """JSON for a <script> element: no character in it can end the element or begin a comment or an entity."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _template() -> Any:
-    source = files("darkroom.review").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(source)

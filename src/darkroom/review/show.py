@@ -42,7 +42,9 @@ GROUPS = {
         "numerics",
         "guidance",
         "schedule",
+        "timestep_rounding",
         "sigmas",
+        "noise_device",
         "max_sequence_length",
         "text_encoder_cast",
         "attn_masking",
@@ -76,7 +78,10 @@ GROUPS = {
 }
 
 # What conf/model may have said differently from the file that is there now.
-_MODEL_SETTINGS = ("dtype", "schedule", "numerics", "max_sequence_length", "text_encoder_cast", "attn_masking")
+_MODEL_SETTINGS = (
+    *("dtype", "schedule", "timestep_rounding", "noise_device", "numerics", "max_sequence_length"),
+    *("text_encoder_cast", "attn_masking"),
+)
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
@@ -98,7 +103,7 @@ def show(path: Path) -> str:
     record = read_record(path)
     grouped = {name for names in GROUPS.values() for name in names}
     groups = {**GROUPS, "other": [name for name in record if name not in grouped]}
-    lines = [_printable(str(path))]
+    lines = [printable(str(path))]
     for heading, names in groups.items():
         present = [name for name in names if name in record]
         if present:
@@ -114,7 +119,7 @@ def as_conf(path: Path) -> str:
     record = read_record(path)
     content = {"prompts": [_prompt_entry(record)]}
     entry: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
-    return "".join(f"# {_printable(line)}".rstrip() + "\n" for line in _comments(path, record)) + entry
+    return "".join(f"# {printable(line)}".rstrip() + "\n" for line in _comments(path, record)) + entry
 
 
 def _entry(name: str, value: Any) -> list[str]:
@@ -151,10 +156,10 @@ def _wrapped(text: str) -> list[str]:
         textwrap.wrap(line, _WIDTH - _NAME, break_long_words=False, break_on_hyphens=False) or [""]
         for line in text.splitlines()
     ]
-    return [_printable(piece) for lines in pieces for piece in lines] or [""]
+    return [printable(piece) for lines in pieces for piece in lines] or [""]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without the characters that would command a terminal or break a YAML comment: each as its escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -20,7 +20,7 @@ def thumbnail(path: Path, side: int) -> str:
         data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             if max(image.size) <= side and len(data) <= side * side * 3 // 4:
-                return _data_uri(data, Image.MIME[image.format or ""])
+                return data_uri(data, Image.MIME[image.format or ""])
             image.draft("RGB", (side, side))  # JPEG: decode at a fraction of the size
             small = image.convert("RGB")
     except FileNotFoundError as error:
@@ -30,8 +30,9 @@ def thumbnail(path: Path, side: int) -> str:
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=_QUALITY)
-    return _data_uri(buffer.getvalue(), "image/webp")
+    return data_uri(buffer.getvalue(), "image/webp")
 
 
-def _data_uri(data: bytes, mime: str) -> str:
+def data_uri(data: bytes, mime: str) -> str:
+    """The bytes of a file as an address that holds them."""
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"

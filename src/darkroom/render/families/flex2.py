@@ -24,6 +24,7 @@ from darkroom.render.families.flux1_kind import FLEX2_CHANNELS
 from darkroom.render.families.flux1_loop import decode
 from darkroom.render.families.flux1_text import encode, load_text_encoder, text_footprints, tokens_cut
 from darkroom.render.memory import Footprint, Picture
+from darkroom.render.sampling import generator
 from darkroom.request import CONTROL, INPAINT, Request
 
 __all__ = [
@@ -96,14 +97,14 @@ def denoise(
     """
     if neg is not None or len(references) > 1:
         raise ValueError("neg, references: expected no neg and at most one image: guidance is embedded")
-    generator = torch.Generator("cpu").manual_seed(request.seed)
+    drawn_from = generator(request.seed, request.noise_device)
     inpaint, control = _blank(base, request)
     for image in references:  # before the noise is drawn: the image takes the generator's first numbers
         if request.ctrl_idx == INPAINT:
-            inpaint = _inpaint(base, _sample(base, request, image, generator), image["keep"])
+            inpaint = _inpaint(base, _sample(base, request, image, drawn_from), image["keep"])
         else:
-            control = _sample(base, request, image, generator)
-    noise = loop.draw(request, generator, base)
+            control = _sample(base, request, image, drawn_from)
+    noise = loop.draw(request, drawn_from, base)
     return loop.denoise(base, request, prompt, noise, on_step, loop.pack(torch.cat([inpaint, control], 1)))
 
 
@@ -115,10 +116,10 @@ def _blank(base: Base, request: Request) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _sample(
-    base: Base, request: Request, image: Mapping[str, torch.Tensor], generator: torch.Generator
+    base: Base, request: Request, image: Mapping[str, torch.Tensor], drawn_from: torch.Generator
 ) -> torch.Tensor:
     """Latents of the image, drawn from what the VAE sees in it, as the transformer takes them."""
-    drawn = image["mean"] + image["std"] * loop.draw(request, generator, base)
+    drawn = image["mean"] + image["std"] * loop.draw(request, drawn_from, base)
     scaled: torch.Tensor = (drawn - base.vae.config.shift_factor) * base.vae.config.scaling_factor
     return scaled
 

@@ -19,6 +19,7 @@ from darkroom.render.families.flux1_kind import FLUX1_CHANNELS
 from darkroom.render.families.flux1_loop import decode
 from darkroom.render.families.flux1_text import encode, load_text_encoder, text_footprints, tokens_cut
 from darkroom.render.memory import Footprint, Picture
+from darkroom.render.sampling import generator
 from darkroom.request import Request
 
 __all__ = [
@@ -69,5 +70,5 @@ def denoise(
     """
     if neg is not None or references:
         raise ValueError("neg, references: expected none: guidance is embedded, and text alone conditions")
-    noise = loop.draw(request, torch.Generator("cpu").manual_seed(request.seed), base)
+    noise = loop.draw(request, generator(request.seed, request.noise_device), base)
     return loop.denoise(base, request, prompt, noise, on_step)

@@ -15,8 +15,8 @@ from diffusers.image_processor import VaeImageProcessor
 from numpy.typing import NDArray
 
 from darkroom.errors import CheckpointError
+from darkroom.render import sampling
 from darkroom.render.base_model import Base
-from darkroom.render.sampling import linear_mu
 from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Request
 
 LATENT_CHANNELS = 16
@@ -25,10 +25,10 @@ _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in packing
 _TRAINING_STEPS = 1000
 
 
-def draw(request: Request, generator: torch.Generator, base: Base) -> torch.Tensor:
+def draw(request: Request, drawn_from: torch.Generator, base: Base) -> torch.Tensor:
     """Gaussian noise in the shape of the picture's latents (1, 16, height/8, width/8): the generator's next numbers."""
     shape = (1, LATENT_CHANNELS, request.height // PIXELS_PER_LATENT, request.width // PIXELS_PER_LATENT)
-    return torch.randn(shape, generator=generator, dtype=base.dtype).to(base.device)
+    return sampling.noise(shape, drawn_from, base.dtype).to(base.device)
 
 
 @torch.no_grad()
@@ -95,7 +95,7 @@ def _scheduler(steps: int, tokens: int, device: torch.device) -> Any:
         base_image_seq_len=256,
         max_image_seq_len=4096,
     )
-    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=linear_mu(tokens), device=device)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=sampling.linear_mu(tokens), device=device)
     scheduler.set_begin_index(0)
     return scheduler
 

@@ -22,7 +22,7 @@ from darkroom.render.families.flux2_exact import make_transformer_exact, make_va
 from darkroom.render.families.flux2_footprint import footprints, text_footprints
 from darkroom.render.families.flux2_kind import build_transformer, build_vae, check_transformer, check_vae
 from darkroom.render.families.flux2_text import check_text_encoder, encode, load_text_encoder, tokens_cut
-from darkroom.render.sampling import aitk_sigmas, diffusers_sigmas, euler, noise
+from darkroom.render.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.request import PROMPT_EMBEDS, Request
 from darkroom.weight_file import read_header
 
@@ -117,7 +117,8 @@ def denoise(
     channels = base.transformer.config.in_channels
     _check_features(base, request, prompt[PROMPT_EMBEDS].shape[-1])
     sigmas = _SCHEDULES[request.schedule](request.sample_steps, rows * columns)
-    latents = noise((1, channels, rows, columns), request.seed, base.dtype).to(base.device)
+    drawn_from = generator(request.seed, request.noise_device)
+    latents = noise((1, channels, rows, columns), drawn_from, base.dtype).to(base.device)
     velocity = _velocity(base, request, _ids(rows, columns, base.device), [image["latents"] for image in seen])
     predict = _guided(velocity, request, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
     tokens = euler(latents.flatten(2).transpose(1, 2).contiguous(), sigmas, predict, on_step)
@@ -147,8 +148,7 @@ def _velocity(
         whole = torch.cat([tokens, beside[0]], 1).to(base.dtype) if beside else tokens
         prediction: torch.Tensor = base.transformer(
             hidden_states=whole,
-            # The sigma itself, rounded once: diffusers' pipelines round 1000 sigma and divide again.
-            timestep=torch.full((1,), sigma, dtype=base.dtype, device=base.device),
+            timestep=timestep(sigma, request.timestep_rounding, base.dtype, base.device),
             guidance=embedded if request.guidance == "embedded" else None,
             encoder_hidden_states=text.to(base.device, base.dtype),
             img_ids=positions,

@@ -1,0 +1,148 @@
+"""The commands that people type: show, accept, explain, floor, memory. Those of import have a file of their own."""
+
+import argparse
+import getpass
+import platform
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from darkroom.cli import Commands, importing
+from darkroom.errors import StoreError
+from darkroom.store import RESULTS, ExperimentFolder
+
+
+def add_to(commands: Commands) -> None:
+    importing.add_to(commands)
+
+    show = commands.add("show", _show, "Print the record embedded in a picture.")
+    show.add_argument("image", type=Path)
+    show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
+
+    accept = commands.add("accept", _accept, "Take renders as an experiment's previews: what regress compares with.")
+    accept.add_argument("experiment", help="its name")
+    accept.add_argument("--verdict", action="append", default=[], metavar="TEXT", help="those with it, such as drifted")
+    accept.add_argument("--id", action="append", default=[], metavar="PREFIX", help="the one with this request_id")
+    accept.add_argument("--yes", action="store_true", help="do not ask")
+
+    explain = commands.add("explain", _explain, "Say what differs between a picture and its stored preview.")
+    explain.add_argument("image", type=Path, help="a picture in results/")
+    explain.add_argument("--try", dest="tried", action="store_true", help="render it again, one thing otherwise a time")
+    explain.add_argument("--preview", type=Path, help="compare with this picture in place of the stored preview")
+
+    floor = commands.add("floor", _floor, "Learn how much repeated renders differ: writes conf/compare/<model>.yaml.")
+    floor.add_argument("experiment", help="its name")
+    floor.add_argument("--repeats", type=_at_least(2), default=3, help="renders of each picture")
+    floor.add_argument("--pictures", type=_at_least(1), default=8, help="how many, spread over the experiment")
+    floor.add_argument("--margin", type=_margin, default=1.5, help="what the largest difference is multiplied by")
+    floor.add_argument("--force", action="store_true", help="overwrite a file that was edited")
+    for parser in (explain, floor):
+        parser.add_argument(
+            "--offload", default="auto", help="auto | none | model | block: where weights rest (memory)"
+        )
+
+    memory = commands.add("memory", _memory, "Print how much memory each model takes, by memory mode (docs/memory.md).")
+    memory.add_argument("--width", type=_side, default=1024, help="pixels")
+    memory.add_argument("--height", type=_side, default=1024, help="pixels")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from darkroom.review.show import as_conf, show
+
+    print(as_conf(options.image) if options.as_conf else show(options.image), end="")
+
+
+def _accept(options: argparse.Namespace) -> int:
+    from darkroom.previews import previews_file
+    from darkroom.review.accept import apply, plan_acceptance
+    from darkroom.store import locked
+
+    # 1. What would change, while no Snakemake changes it
+    folder = ExperimentFolder(RESULTS / options.experiment)
+    if not folder.manifest.is_file():
+        raise StoreError(f"{folder.manifest}: missing: there is nothing to accept before the experiment is rendered")
+    with closing(locked(folder.lock)):
+        compared = folder.comparison if folder.comparison.is_file() else None
+        file = previews_file(options.experiment)
+        acceptance = plan_acceptance(
+            folder.manifest, file, compared, options.experiment, verdicts=options.verdict, ids=options.id
+        )
+        print(acceptance.text())
+        # 2. Consent
+        if not acceptance.changes:
+            return 0
+        if not (options.yes or _agreed()):
+            print("nothing was changed")
+            return 1
+        # 3. The change
+        apply(acceptance, f"{getpass.getuser()}@{platform.node()}", datetime.now(UTC).isoformat(timespec="seconds"))
+    print(f"{file}: written; the target regress compares with it")
+    return 0
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        print("Nobody to ask here: --yes accepts.")
+        return False
+    return input("Accept? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from darkroom.review.explain import explain
+
+    outcomes = None
+    if options.tried:
+        from darkroom.plan.trials import write_trials
+        from darkroom.render.trials import render_trials
+
+        sheet = write_trials(options.image, RESULTS, options.preview)
+        outcomes = render_trials(sheet, RESULTS, offload=options.offload)
+    print(explain(options.image, outcomes, RESULTS), end="")
+
+
+def _floor(options: argparse.Namespace) -> None:
+    from darkroom.plan.floor import write_floors, write_sheets
+    from darkroom.render.trials import render_afresh
+    from darkroom.review.floor import learn
+
+    sheets = write_sheets(options.experiment, RESULTS, pictures=options.pictures, repeats=options.repeats)
+    floors = [
+        learn(model, [render_afresh(path, RESULTS, options.offload) for path in paths], margin=options.margin)
+        for model, paths in sheets.items()
+    ]
+    print(*(floor.said for floor in floors), sep="\n")
+    print(*write_floors([asdict(floor) for floor in floors], options.experiment, force=options.force), sep="\n")
+
+
+def _memory(options: argparse.Namespace) -> None:
+    from darkroom.render.memory_table import memory_table
+
+    print(memory_table(options.width, options.height))
+
+
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 64 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"expected 64 to 4096 pixels, got {text}")
+    return int(text)
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {lowest} on, got {text}")
+        return int(text)
+
+    return read
+
+
+def _margin(text: str) -> float:
+    try:
+        margin = float(text)
+    except ValueError:
+        margin = 0.0
+    if not 1 <= margin <= 100:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 100, got {text}")
+    return margin

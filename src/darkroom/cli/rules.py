@@ -1,0 +1,139 @@
+"""The commands that Snakemake's rules call: one a rule, with the rule's files as arguments."""
+
+import argparse
+from pathlib import Path
+
+from darkroom.cli import Commands
+from darkroom.demo_folder import DEMO_FOLDER
+from darkroom.store import RESULTS, STORE
+
+
+def add_to(commands: Commands) -> None:
+    demo = commands.add_for_rule("demo", _demo, "Make the demo's tiny checkpoint and adapters.")
+    demo.add_argument("folder", type=Path, nargs="?", default=Path(DEMO_FOLDER))
+
+    checkpoint = commands.add_for_rule("checkpoint", _checkpoint, "Find a model's files and take their digests.")
+    checkpoint.add_argument("choice", type=Path)
+    checkpoint.add_argument("output", type=Path)
+
+    plan = commands.add_for_rule("plan", _plan, "Complete one combination's requests with the digests of its files.")
+    plan.add_argument("draft", type=Path)
+    plan.add_argument("checkpoint", type=Path)
+    plan.add_argument("output", type=Path)
+
+    encode = commands.add_for_rule("encode", _encode, "Encode one model's texts into the store.")
+    encode.add_argument("choice", type=Path)
+    encode.add_argument("checkpoint", type=Path)
+    encode.add_argument("output", type=Path)
+
+    render = commands.add_for_rule("render", _render, "Render one combination, on the warm worker if Snakemake runs.")
+    render.add_argument("requests", type=Path)
+    render.add_argument("checkpoint", type=Path)
+    render.add_argument("records", type=Path)
+    for parser in (encode, render):
+        parser.add_argument(
+            "--offload", default="auto", help="auto | none | model | block: where weights rest (memory)"
+        )
+        parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
+
+    worker = commands.add("worker", _worker, "Serve render jobs until the owner ends (started by render itself).")
+    worker.add_argument("socket", type=Path)
+    worker.add_argument("--owner", type=int, required=True, help="process id to live and die with")
+
+    manifest = commands.add_for_rule("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
+    manifest.add_argument("experiment", type=Path, help="results/NAME")
+    manifest.add_argument("output", type=Path)
+
+    report = commands.add_for_rule("report", _report, "Write the contact sheet of a manifest.")
+    report.add_argument("manifest", type=Path)
+    report.add_argument("output", type=Path)
+
+    compare = commands.add_for_rule("compare", _compare, "Compare an experiment's pictures with their stored previews.")
+    compare.add_argument("experiment", type=Path, help="results/NAME")
+    compare.add_argument("previews", type=Path)
+
+    verdict = commands.add_for_rule("verdict", _verdict, "Say how a comparison came out; status 1 if anything drifted.")
+    verdict.add_argument("table", type=Path, help="results/NAME/compare.parquet")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from darkroom.render.demo import make_demo
+
+    make_demo(options.folder)
+
+
+def _checkpoint(options: argparse.Namespace) -> None:
+    from darkroom.plan.checkpoint_files import find_checkpoint
+    from darkroom.plan.schema import CheckpointSource
+    from darkroom.store import Store, read_json, write_json
+
+    choice = read_json(options.choice)
+    where = f"conf/model/{choice['request']['model']}.yaml"
+    source, family = CheckpointSource(**choice["checkpoint"]), choice["request"]["family"]
+    checkpoint = find_checkpoint(source, family, where, Store(RESULTS / STORE), bool(choice["texts"]))
+    write_json(options.output, checkpoint.to_json())
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from darkroom.plan.draft import write_requests
+    from darkroom.store import Store
+
+    write_requests(options.draft, options.checkpoint, options.output, Store(RESULTS / STORE))
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from darkroom.render.encode import encode_texts
+
+    encode_texts(options.choice, options.checkpoint, options.output, RESULTS, options.worker_log, options.offload)
+
+
+def _render(options: argparse.Namespace) -> None:
+    from darkroom.render.client import render
+    from darkroom.render.job import Job
+
+    files = (options.requests, options.checkpoint, options.records, RESULTS)
+    requests, checkpoint, records, results = map(str, files)
+    job = Job(str(Path.cwd()), requests, checkpoint, records, results, options.offload)
+    render(job, options.worker_log)
+
+
+def _worker(options: argparse.Namespace) -> None:
+    from darkroom.render.worker import serve
+
+    serve(options.socket, options.owner)
+
+
+def _manifest(options: argparse.Namespace) -> None:
+    from darkroom.review.manifest import write_manifest
+    from darkroom.store import ExperimentFolder, read_json
+
+    folder = ExperimentFolder(options.experiment)
+    combinations = [entry[:3] for entry in read_json(folder.contents)["combinations"]]
+    write_manifest([folder.records(*names) for names in combinations], options.output)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from darkroom.review.report import write_report
+
+    write_report(options.manifest, options.output)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from darkroom.review.compare import compare
+    from darkroom.review.junit import write_junit
+    from darkroom.review.regress_page import write_regress_page
+    from darkroom.store import ExperimentFolder
+
+    folder = ExperimentFolder(options.experiment)
+    compare(folder.manifest, options.previews, folder.thresholds, folder.comparison)
+    write_regress_page(folder.comparison, folder.root / "regress.html")
+    write_junit(folder.comparison, folder.root / "junit.xml")
+
+
+def _verdict(options: argparse.Namespace) -> int:
+    from darkroom.review.comparison import read_comparisons
+    from darkroom.review.verdict import failed, summary
+
+    comparisons, _ = read_comparisons(options.table)
+    print(f"{summary(comparisons)}; {options.table.with_name('regress.html')} shows them")
+    return int(failed(comparisons))

@@ -1,0 +1,34 @@
+"""The other checkpoints of a training run, by the names of their files. Knows ai-toolkit's naming, opens nothing.
+
+my_lora_000000250.safetensors, my_lora_000000500.safetensors, …, my_lora.safetensors: the last, without its step
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_NAME = re.compile(r"(?P<run>.+?)(?:_(?P<step>\d{9}))?\.safetensors")
+_EACH_SIDE = 2
+
+
+def other_steps(path: Path) -> list[Path]:
+    """The files of the same run beside a LoRA: the two next to it on each side, nearest first, and the last."""
+    names = [file.name for file in path.parent.iterdir() if file.is_file()] if path.parent.is_dir() else []
+    return [path.parent / name for name in nearest(path.name, names)]
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """The choice of `other_steps`, by names alone."""
+    run, here = _run_and_step(name)
+    steps = {_run_and_step(other)[1]: other for other in names if run and _run_and_step(other)[0] == run}
+    before = sorted((step for step in steps if step < here), reverse=True)
+    after = sorted(step for step in steps if step > here)
+    beside = [step for n in range(_EACH_SIDE) for step in (*before[n : n + 1], *after[n : n + 1])]
+    return [steps[step] for step in dict.fromkeys([*beside, *after[-1:]])]
+
+
+def _run_and_step(name: str) -> tuple[str, float]:
+    """The run's name and the step, infinite for the last file; no name for a file that is no LoRA."""
+    found = _NAME.fullmatch(name)
+    return (found["run"], int(found["step"]) if found["step"] else math.inf) if found else ("", math.inf)

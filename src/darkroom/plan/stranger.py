@@ -1,0 +1,216 @@
+"""Files that somebody else wrote, as plain values: nothing in them is run, nothing grows without bounds. Knows no keys.
+
+Every failure is a ConfigError that names the file, and the line where there is one.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom.errors import ConfigError
+
+MEGABYTE = 2**20
+_BYTES = 4 * MEGABYTE
+_NODES = 200_000  # values, those that aliases repeat included
+_DEPTH = 100  # lists and mappings inside each other
+_TOO_MANY = f"more than {_NODES} values"
+_TOO_DEEP = f"more than {_DEPTH} lists and mappings inside each other"
+_JSON_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Plain values only. 1e-4 is a number, as in the trainer's loader (toolkit/config.py)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_bytes(path: Path, limit: int = _BYTES) -> bytes:
+    """What is in a file of at most `limit` bytes; ConfigError where it is larger, or cannot be read."""
+    try:
+        if path.exists() and not path.is_file():  # a FIFO would be waited for
+            raise ConfigError(f"{path}: expected a file, got a folder or a device")
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error} (paths start at the working directory)") from error
+    if len(content) > limit:
+        raise ConfigError(f"{path}: larger than the {limit / MEGABYTE:g} MB that are read of such a file")
+    return content
+
+
+def read_text(path: Path, limit: int = _BYTES) -> str:
+    """UTF-8 text, with or without a byte order mark."""
+    content = read_bytes(path, limit)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}: line {line}: not UTF-8 text: {error.reason}; save it as UTF-8") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """One YAML document as plain values. A repeated key, a tag of Python's or an alias within itself is an error."""
+    text = read_text(path)
+    try:
+        _check_events(path, text)
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                raise ConfigError(f"{path}: is empty")
+            _check_nodes(path, root)
+            return loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        said = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ConfigError(f"{place}: {said}") from error
+    except ValueError as error:  # a date that there is none of, a number with thousands of digits
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def read_json(path: Path, limit: int = _BYTES) -> Any:
+    """One JSON value of at most `limit` bytes. A repeated key and NaN are errors."""
+    return parse_json(read_text(path, limit), str(path))
+
+
+def parse_json(text: str, place: str) -> Any:
+    """As `read_json`, for a text that was found at `place`."""
+    _check_skeleton(place, _JSON_STRING.sub("", text))
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ConfigError(f"{place}: key {key!r} is there twice in one object")
+            found[key] = value
+        return found
+
+    def no_number(name: str) -> None:
+        raise ConfigError(f"{place}: {name} is no number of JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        raise ConfigError(f"{place}: {line}column {error.colno}: {error.msg}") from error
+    except ValueError as error:  # a number with thousands of digits
+        raise ConfigError(f"{place}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The folders in which files may lie that a stranger's file names. A relative path is looked for in each."""
+
+    folders: Sequence[Path]
+
+    def inside(self, path_text: str, where: str) -> Path:
+        """The path in the first folder that has it, or in the first folder if none has; relative to here where it can.
+
+        ConfigError, with `where` (file and key) before it, for a path that leads out of all folders, be it by `..` or
+        by a symbolic link.
+        """
+        if not path_text or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in path_text):
+            raise ConfigError(f"{where}: expected a path, got {path_text!r}")
+        candidates = [folder / path_text for folder in self.folders]
+        there = [path for path in candidates if os.path.lexists(path)]  # unlike exists, never an error
+        allowed = [path for path in there or candidates if self._holds(path)]
+        if not allowed:
+            roots, folder = ", ".join(map(str, self.folders)), Path(os.path.realpath((there or candidates)[0])).parent
+            raise ConfigError(
+                f"{where}: {path_text!r} lies outside {roots}; if you trust this file, add --root {folder}"
+            )
+        return _shown(allowed[0])
+
+    def _holds(self, path: Path) -> bool:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
+
+
+def _shown(path: Path) -> Path:
+    """Relative to the working directory if it is below it; `..` is followed first, as a link may stand before it."""
+    absolute = Path(os.path.realpath(path)) if ".." in path.parts else path.absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+
+
+def _check_events(path: Path, text: str) -> None:
+    """How deep and how many, before anything is built: building is recursive."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEPTH:
+            raise ConfigError(f"{path}: line {_line(event)}: {_TOO_DEEP}")
+        if count > 2 * _NODES:  # a mapping or a list is two events
+            raise ConfigError(f"{path}: line {_line(event)}: {_TOO_MANY}")
+
+
+def _check_nodes(path: Path, root: yaml.Node) -> None:
+    """No key twice, and neither too many values nor too deep once each alias stands for what it repeats."""
+    extents: dict[int, tuple[int, int]] = {}  # values, depth
+    building: set[int] = set()
+
+    def extent(node: yaml.Node) -> tuple[int, int]:
+        if id(node) in building:
+            raise ConfigError(f"{path}: line {_line(node)}: contains itself by an alias")
+        if id(node) not in extents:
+            building.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                _check_keys(path, node)
+            inner = [extent(child) for child in _children(node)]
+            count, depth = 1 + sum(count for count, _ in inner), 1 + max((depth for _, depth in inner), default=0)
+            extents[id(node)] = count, depth
+            building.remove(id(node))
+            if count > _NODES or depth > _DEPTH:
+                said = _TOO_MANY if count > _NODES else _TOO_DEEP
+                raise ConfigError(f"{path}: line {_line(node)}: {said}, with those that aliases repeat")
+        return extents[id(node)]
+
+    extent(root)
+
+
+def _check_keys(path: Path, node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if (key.tag, key.value) in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise ConfigError(f"{path}: line {_line(key)}: key {key.value!r} is there twice")
+            seen.add((key.tag, key.value))
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key
+            yield value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _line(place: yaml.Event | yaml.Node) -> int:
+    assert place.start_mark  # what is parsed has one
+    return int(place.start_mark.line) + 1
+
+
+def _check_skeleton(place: str, skeleton: str) -> None:
+    """How deep and how many, from JSON without its strings."""
+    if sum(map(skeleton.count, ",[{")) > _NODES:
+        raise ConfigError(f"{place}: {_TOO_MANY}")
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", skeleton):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > _DEPTH:
+            raise ConfigError(f"{place}: {_TOO_DEEP}")

@@ -1,0 +1,197 @@
+"""Renders a sheet of trials in this process: texts first, then pictures into a store. Knows not what they are to show.
+
+One that fails is reported with its reason, and the others are rendered. What the store has is not rendered again.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from darkroom.checkpoint import Checkpoint
+from darkroom.errors import DarkroomError, ImageError, WorkerError, caught
+from darkroom.image_file import read_record
+from darkroom.record import embedded_record
+from darkroom.render.encode import check_encoders, encode
+from darkroom.render.job import Destination, check_named_files
+from darkroom.render.memory import Picture
+from darkroom.render.picture import make_picture
+from darkroom.render.pipelines import Pipelines
+from darkroom.render.progress import Progress, ProgressLine
+from darkroom.render.sampling import generator
+from darkroom.render.writer import Saved, Writer
+from darkroom.request import Request
+from darkroom.store import ENDINGS, STORE, Store, link, read_json
+from darkroom.trials import Outcome, Outcomes, Trial, TrialSheet
+from darkroom.weight_file import is_whole
+
+_SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
+_ENCODING = ("dtype", "quantize_text_encoder", "text_encoder_cast", "max_sequence_length", "attn_masking")
+_LOADING = ("dtype", "numerics", "quantize_transformer", "guidance")  # what makes another base model in memory
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One sheet on its way."""
+
+    sheet: TrialSheet
+    checkpoint: Checkpoint
+    files: Store  # whose digests of weight files are known
+    store: Store  # where embeddings and pictures go
+    folder: Path  # where people look at the pictures
+    offload: str
+    failed: dict[str, str]  # by request_id
+
+    def destination(self, trial: Trial) -> Destination:
+        kind, quality = self.sheet.image_format, self.sheet.quality
+        number = self.sheet.trials.index(trial)
+        name = re.sub(r"[^\w.=-]+", "_", trial.factor)[:60].strip("_")
+        return Destination(
+            stored=self.store.image(trial.request.request_id, kind, quality),
+            shown=self.folder / f"{number:02d}_{name}.{ENDINGS[kind]}",
+            image_format=kind,
+            quality=quality,
+            stored_latents=None,
+            shown_latents=None,
+        )
+
+
+def render_trials(sheet_file: Path, results: Path, store: Path | None = None, offload: str = "auto") -> Path:
+    """Render what `store` lacks, and write outcomes.json and links to the pictures beside the sheet; its path.
+
+    `store`: a folder for embeddings and pictures, by default results/store. CheckpointError when the base model is
+    not what it was when the experiment was planned.
+    """
+    # 1. What is asked for
+    sheet, files = TrialSheet.read(sheet_file), Store(results / STORE)
+    checkpoint = Checkpoint.from_json(read_json(Path(sheet.checkpoint)))
+    run = _Run(sheet, checkpoint, files, Store(store) if store else files, sheet_file.parent, offload, {})
+    missing = [trial for trial in sheet.trials if not _is_stored(run.destination(trial), trial.request)]
+    # 2. Is it there, and still what it was?
+    for component in checkpoint.rendering if missing else ():
+        component.check_unchanged(files.sha256)
+    for trial in missing:
+        _note(run, [trial.request], caught(partial(_check, trial.request, files)))
+    # 3. Texts, then pictures
+    torch.set_num_threads(sheet.threads)
+    _encode(run, [trial.request for trial in missing if trial.request.request_id not in run.failed])
+    _render(run, [trial for trial in missing if trial.request.request_id not in run.failed])
+    # 4. What came of it
+    return _write(run)
+
+
+def render_afresh(sheet_file: Path, results: Path, offload: str = "auto") -> Path:
+    """`render_trials` in a process of its own, with a store beside the sheet: nothing rendered elsewhere counts."""
+    store = sheet_file.parent / "store"
+    try:
+        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+            return process.submit(render_trials, sheet_file, results, store, offload).result()
+    except BrokenProcessPool as error:
+        raise WorkerError(f"{sheet_file}: the process that rendered it ended; is there enough memory?") from error
+
+
+def _check(request: Request, files: Store) -> None:
+    """Before a base model is loaded for it: its files, and a GPU if its noise comes from one."""
+    check_named_files([request], files.sha256)
+    generator(request.seed, request.noise_device)
+
+
+def _note(run: _Run, requests: Iterable[Request], errors: Iterable[DarkroomError]) -> None:
+    for error in errors:
+        run.failed.update({request.request_id: str(error) for request in requests})
+
+
+def _is_stored(to: Destination, request: Request) -> bool:
+    try:
+        return to.stored.is_file() and read_record(to.stored)["request_id"] == request.request_id
+    except ImageError:  # damaged: rendering it again mends it
+        return False
+
+
+def _encode(run: _Run, requests: Iterable[Request]) -> None:
+    """One text encoder after the other: those with the same settings at once."""
+    groups: dict[tuple[Any, ...], list[Request]] = {}
+    for request in requests:
+        groups.setdefault(tuple(getattr(request, name) for name in _ENCODING), []).append(request)
+    for group in groups.values():
+        paths = {run.store.embedding(r.embedding_id(text)): text for r in group for text in r.texts}
+        missing = {path: text for path, text in paths.items() if not is_whole(path)}
+        if missing:
+            _note(run, group, caught(partial(_encode_group, run, group[0], missing)))
+
+
+def _encode_group(run: _Run, request: Request, texts: Mapping[Path, str]) -> None:
+    check_encoders(run.checkpoint, run.files)
+    encode(request, run.checkpoint, texts, run.offload)
+
+
+def _render(run: _Run, trials: list[Trial]) -> None:
+    """Those on the base model that the first one needs before all others, in the sheet's order otherwise."""
+    if not trials:
+        return
+    first, pipelines, line = _loading(run.sheet.trials[0].request), Pipelines(), ProgressLine()
+    pictures = frozenset(Picture.of(trial.request) for trial in trials)
+    ordered = sorted(trials, key=lambda t: (_loading(t.request) != first, str(_loading(t.request))))
+    saved: list[tuple[Trial, Future[Saved]]] = []
+    try:
+        with Writer() as writer:
+            for done, trial in enumerate(ordered):
+                pace = pipelines.pace.seconds_per_image
+                line.show(Progress(run.sheet.name, trial.factor, done, len(ordered), pace))
+                pipelines.pace.begin()
+                try:
+                    saved.append((trial, _render_one(run, trial, pictures, pipelines, writer)))
+                except DarkroomError as error:
+                    _note(run, [trial.request], [error])
+                pipelines.pace.count()
+        line.show(Progress(run.sheet.name, "done", len(ordered), len(ordered), pipelines.pace.seconds_per_image))
+    finally:
+        line.close()
+    for trial, future in saved:
+        _note(run, [trial.request], caught(future.result))
+
+
+def _render_one(
+    run: _Run, trial: Trial, pictures: frozenset[Picture], pipelines: Pipelines, writer: Writer
+) -> Future[Saved]:
+    request = trial.request
+    made = pipelines.with_base(
+        run.checkpoint,
+        request,
+        lambda loaded: make_picture(run.store, request, loaded, lambda: None),
+        pictures=pictures,
+        offload=run.offload,
+    )
+    record = embedded_record(request, made.environment, made.loras, made.sigmas)
+    return writer.save(run.destination(trial), made.pixels, made.latents, record)
+
+
+def _loading(request: Request) -> tuple[Any, ...]:
+    return tuple(getattr(request, name) for name in _LOADING)
+
+
+def _write(run: _Run) -> Path:
+    wanted = {run.destination(trial).shown for trial in run.sheet.trials}
+    for file in run.folder.iterdir():
+        if _SHOWN.fullmatch(file.name) and file not in wanted:
+            file.unlink()  # of an earlier sheet
+    outcomes = tuple(_outcome(run, trial) for trial in run.sheet.trials)
+    path = run.folder / "outcomes.json"
+    sheet = run.sheet
+    Outcomes(outcomes=outcomes, not_tried=sheet.not_tried, image=sheet.image, preview=sheet.preview).write(path)
+    return path
+
+
+def _outcome(run: _Run, trial: Trial) -> Outcome:
+    name, to = trial.request.request_id, run.destination(trial)
+    if name in run.failed:
+        return Outcome(trial.factor, trial.change, name, error=run.failed[name])
+    link(to.stored, to.shown)
+    return Outcome(trial.factor, trial.change, name, image=str(to.shown))

@@ -1,0 +1,237 @@
+"""Renders taken as the new previews: first what would change, then the change. Asks nobody; judges no picture.
+
+plan_acceptance   reads the manifest and what there is; writes nothing
+apply             copies the pictures, keeps what they replace, writes previews.parquet last
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError, DarkroomError, StoreError, caught, raise_together
+from darkroom.image_file import read_record
+from darkroom.previews import DARKROOM, Preview, Replaced, key_of, read_previews, write_previews
+from darkroom.record import is_embedded_record, read_records
+from darkroom.review.acceptance import Acceptance, Change
+from darkroom.review.comparison import (
+    BEFORE_ENCODING,
+    IDENTICAL,
+    MISSING,
+    VERDICTS,
+    Comparison,
+    read_comparisons,
+    renders_digest,
+)
+from darkroom.store import atomic
+from darkroom.weight_file import sha256_of
+
+Row = Mapping[str, Any]  # of the manifest
+_Key = tuple[str, str, str, int, str]  # which picture: `previews.key_of`
+_Compared = Mapping[_Key, Sequence[Comparison]]  # two where two previews are of one picture
+
+_PREFIX = re.compile(r"[0-9a-f]{6,64}")
+_EQUAL = (IDENTICAL, BEFORE_ENCODING)  # nothing new is accepted with these
+
+
+def plan_acceptance(
+    manifest: Path,
+    previews_file: Path,
+    compare_file: Path | None,
+    experiment: str,
+    *,
+    verdicts: Collection[str] = (),
+    ids: Collection[str] = (),
+) -> Acceptance:
+    """Which renders would become previews: those with one of `verdicts`, and those that one of `ids` names.
+
+    `ids`: beginnings of request_ids. If neither is given: all that are not identical already. `previews_file` need
+    not exist; without `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not,
+    StoreError for drafts, for a comparison of other renders and for a file that is not the render.
+    """
+    rows = {key_of(row): row for row in read_records(manifest)[0]}
+    previews = read_previews(previews_file) if previews_file.exists() else ()
+    compared = _compared(compare_file, rows) if compare_file else {}
+    old: dict[_Key, list[Preview]] = {key: [] for key in rows}
+    for preview in previews:
+        old.setdefault(preview.key, []).append(preview)
+    if verdicts and not compare_file:
+        raise StoreError("no comparison, so no verdicts; run Snakemake with the target regress first, or name ids")
+    chosen = _named(rows, compared, verdicts, ids) if verdicts or ids else _not_equal(rows, compared)
+    new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key])}
+    _refuse_drafts(new.values())
+    kept = tuple(each for each in previews if each.key not in new)
+    changes = _changes(new, old, compared, previews_file.parent, {each.path for each in kept})
+    return Acceptance(experiment, previews_file, kept, changes)
+
+
+def apply(acceptance: Acceptance, who: str, when: str) -> None:
+    """Make the change; killed midway, it can be planned and made again. `when`: ISO 8601, UTC."""
+    if not acceptance.changes:
+        return
+    folder = acceptance.previews_file.parent
+    accepted = [_accepted(change, folder, who, when) for change in acceptance.changes]
+    listed = sorted([*acceptance.kept, *accepted], key=lambda preview: (*preview.key, preview.step or 0))
+    write_previews(acceptance.previews_file, acceptance.experiment, listed)
+    in_use = {preview.path for preview in listed}
+    for change in acceptance.changes:
+        for preview in change.old:  # a picture that was kept under another name, such as .jpg before .png
+            if preview.path not in in_use and _is_ours(preview, folder):
+                Path(str(preview.path)).unlink(missing_ok=True)
+
+
+def _compared(compare_file: Path, rows: Mapping[_Key, Row]) -> _Compared:
+    """By picture; StoreError unless it was just these renders that were compared."""
+    comparisons, metadata = read_comparisons(compare_file)
+    if metadata.get("renders") != renders_digest(rows.values()):
+        raise StoreError(
+            f"{compare_file}: compares other renders than there are now; run Snakemake with the target regress again"
+        )
+    found: dict[_Key, list[Comparison]] = {key: [] for key in rows}
+    for each in comparisons:
+        if each.request_id is not None:  # else a preview of a picture that is rendered no more
+            found[each.key].append(each)
+    return found
+
+
+def _named(rows: Mapping[_Key, Row], compared: _Compared, verdicts: Collection[str], ids: Collection[str]) -> set[_Key]:
+    unknown = [verdict for verdict in verdicts if verdict not in VERDICTS]
+    raise_together(
+        [
+            *(ConfigError(f"--verdict: expected one of {', '.join(VERDICTS)}, got {verdict!r}") for verdict in unknown),
+            *(error for prefix in ids for error in caught(partial(_with_id, rows, prefix))),
+        ]
+    )
+    by_verdict = {key for key, found in compared.items() if any(each.verdict in verdicts for each in found)}
+    return by_verdict.union(*(_with_id(rows, prefix) for prefix in ids))
+
+
+def _with_id(rows: Mapping[_Key, Row], prefix: str) -> set[_Key]:
+    if not _PREFIX.fullmatch(prefix):
+        raise ConfigError(f"--id: expected the first 6 hex digits of a request_id or more, got {prefix!r}")
+    found = {key: row["request_id"] for key, row in rows.items() if row["request_id"].startswith(prefix)}
+    if len(set(found.values())) != 1:
+        raise ConfigError(f"--id {prefix}: {len(set(found.values()))} requests begin so; expected one")
+    return set(found)
+
+
+def _not_equal(rows: Mapping[_Key, Row], compared: _Compared) -> set[_Key]:
+    """All of them where nothing was compared."""
+    return {key for key in rows if not compared or any(each.verdict not in _EQUAL for each in compared[key])}
+
+
+def _is_preview(row: Row, old: Sequence[Preview]) -> bool:
+    return [(each.origin, each.sha256) for each in old] == [(DARKROOM, row["image_sha256"])]
+
+
+def _refuse_drafts(rows: Collection[Row]) -> None:
+    drafts = [row["image_path"] for row in rows if row["numerics"] != "exact"]
+    if drafts:
+        raise StoreError(f"numerics fast: a draft is never a baseline; render with numerics exact: {', '.join(drafts)}")
+
+
+def _record(row: Row) -> dict[str, Any]:
+    """The record in a render; StoreError unless the file is the one that the manifest lists."""
+    path = Path(row["image_path"])
+    again = "so it was edited, replaced or removed since; render it again"
+    if not path.is_file() or sha256_of(path) != row["image_sha256"]:
+        raise StoreError(f"{path}: not the file that the manifest lists, {again}")
+    record = read_record(path)
+    if not is_embedded_record(record) or key_of(record) != key_of(row) or record["request_id"] != row["request_id"]:
+        raise StoreError(f"{path}: its record is not that of the manifest's row, {again}")
+    return record
+
+
+def _changes(
+    new: Mapping[_Key, Row],
+    old: Mapping[_Key, Sequence[Preview]],
+    compared: _Compared,
+    folder: Path,
+    taken: Collection[str | None],
+) -> tuple[Change, ...]:
+    """`folder`: of the previews; `taken`: the pictures in it that stay."""
+    changes, errors = [], []
+    for key, row in new.items():
+        place = folder / "images" / row["model"] / row["lora"] / row["prompts"]
+        destination = place / f"{row['image_name']}{Path(row['image_path']).suffix}"
+        if str(_from_here(destination)) in taken:  # by a preview of a picture that is rendered no more
+            destination = destination.with_stem(f"{row['image_name']}_{row['request_id'][:12]}")
+        try:
+            changes.append(_change(row, tuple(old[key]), compared.get(key, ()), destination))
+        except DarkroomError as error:
+            errors.append(error)
+    raise_together(errors)
+    return tuple(changes)
+
+
+def _change(row: Row, old: tuple[Preview, ...], compared: Sequence[Comparison], destination: Path) -> Change:
+    return Change(
+        row=row,
+        record=_record(row),
+        old=old,
+        because=", ".join(dict.fromkeys(each.verdict for each in compared)) or (None if old else MISSING),
+        measured="; ".join(filter(None, (each.measured for each in compared))),
+        destination=destination,
+    )
+
+
+def _accepted(change: Change, folder: Path, who: str, when: str) -> Preview:
+    """Copy one picture; what was in its place is kept first."""
+    row = change.row
+    replaced = [_replaced(preview, folder) for preview in change.old if preview.path is not None]
+    data = Path(row["image_path"]).read_bytes()
+    if hashlib.sha256(data).hexdigest() != row["image_sha256"]:
+        raise StoreError(f"{row['image_path']}: changed while it was being accepted; accept again")
+    _write(change.destination, data)
+    return Preview(
+        model=row["model"],
+        lora=row["lora"],
+        prompts=row["prompts"],
+        index=row["index"],
+        axes=key_of(row)[-1],
+        path=str(_from_here(change.destination)),
+        sha256=row["image_sha256"],
+        width=row["width"],
+        height=row["height"],
+        origin=DARKROOM,
+        step=next((preview.step for preview in change.old if preview.step is not None), None),
+        made_at=row["started_at"],
+        then=change.record,
+        accepted_by=who,
+        accepted_at=when,
+        accepted_because=change.because,
+        replaced=(*replaced, *(each for preview in change.old for each in preview.replaced)),
+    )
+
+
+def _replaced(preview: Preview, folder: Path) -> Replaced:
+    """An accepted picture is copied to where its digest names it; any other stays where it lies."""
+    path, sha256 = Path(str(preview.path)), preview.sha256 or ""
+    if _is_ours(preview, folder):
+        kept = folder / "replaced" / f"{sha256[:16]}{path.suffix}"
+        if not kept.exists() and path.is_file():
+            data = path.read_bytes()
+            sha256 = hashlib.sha256(data).hexdigest()  # of the file that is there, whatever was listed
+            kept = kept.with_name(f"{sha256[:16]}{path.suffix}")
+            _write(kept, data)
+        path = _from_here(kept)
+    return Replaced(str(path), sha256, preview.accepted_by, preview.accepted_at)
+
+
+def _is_ours(preview: Preview, folder: Path) -> bool:
+    """True for a picture that was copied into the previews' folder: no other is ever moved or removed."""
+    images = (folder / "images").resolve()
+    return preview.path is not None and Path(preview.path).resolve().is_relative_to(images)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _from_here(path: Path) -> Path:
+    """Relative to the working directory where it is below it."""
+    here, whole = Path.cwd().resolve(), path.resolve()
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole

@@ -1,0 +1,50 @@
+"""A page as one file that works from file://: its template, its data, its links. Knows nothing of what is on it.
+
+`page.css.j2` and `page.js.j2` are what the pages share: colours, head, frames of film, the dialog of one picture;
+elements made from text that is never parsed as HTML, parts that are built when they come near the window.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from darkroom.store import atomic
+
+
+def write_page(path: Path, template: str, values: Mapping[str, Any]) -> None:
+    """Write a template of this folder with these values, whole or not at all."""
+    environment = Environment(
+        loader=PackageLoader("darkroom.review", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template(template).render(values)
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def link_from(folder: Path, path: str | Path) -> str:
+    """The address of a file for a page in `folder`: relative, so that both may move together."""
+    return quote(os.path.relpath(path, folder).replace(os.sep, "/"))
+
+
+def distinct(rows: Sequence[Mapping[str, Any]], *names: str) -> str:
+    """The different values of some columns, in order of appearance: all if they are few, else their number."""
+    values = list(dict.fromkeys(" ".join(str(row[name]) for name in names if row[name] is not None) for row in rows))
+    return ", ".join(values) if len(values) <= 6 else str(len(values))
+
+
+def script_json(value: Any) -> Markup:
+    """JSON for a <script> element: no character in it can end the element or begin a comment or an entity."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

@@ -1,0 +1,47 @@
+"""What follows from trials: one factor named, several, or none."""
+
+import math
+
+from darkroom.review.tried import Tried, conclusion
+from darkroom.trials import AS_IT_IS, Outcome
+
+
+def tried(factor, psnr):
+    return Tried(Outcome(factor, f"{factor} in conf", factor, f"{factor}.png"), psnr, 1.0)
+
+
+BASE = tried(AS_IT_IS, 20.0)
+
+
+def test_the_one_that_makes_it_identical():
+    assert conclusion(BASE, [tried("seed: 43", math.inf), tried("steps", 21.0)]) == [
+        "Closest: seed: 43, from 20.00 dB to identical.",
+        "  in conf/: seed: 43 in conf",
+    ]
+
+
+def test_closer_but_not_all_of_it():
+    assert conclusion(BASE, [tried("schedule: diffusers", 30.0)])[-1] == (
+        "It is not the whole of it: the pixels are not the preview's."
+    )
+
+
+def test_several_that_are_as_close():
+    lines = conclusion(BASE, [tried("a", 30.2), tried("b", 30.0), tried("c", 29.0)])
+    assert lines[2:4] == ["As close, so that pictures cannot tell them apart:", "  b (30.00 dB): b in conf"]
+    assert not any("c in conf" in line for line in lines)
+
+
+def test_none_explains_it():
+    assert conclusion(BASE, [tried("a", 20.4), tried("b", 12.0)])[0] == (
+        "None of the 2 that were tried explains it: the closest, a, gains 0.40 dB."
+    )
+    assert conclusion(BASE, [tried("a", 19.0)])[0].endswith("the closest, a, does not gain anything.")
+
+
+def test_nothing_to_explain_and_nothing_to_compare():
+    assert conclusion(tried(AS_IT_IS, math.inf), [tried("a", math.inf)]) == [
+        "The picture is the preview's as it is: there is nothing to explain."
+    ]
+    assert conclusion(None, []) == ["Nothing that could be tried can be compared with the preview."]
+    assert conclusion(None, [tried("size", 20.0)])[0] == "Closest: size, from another size to 20.00 dB."
