@@ -165,3 +165,31 @@ def test_every_built_in_option_is_valid_and_says_what_it_is(group, project):
         matrix = "".join(f"  {key}: [{name}]\n" for key, name in listed.items())
         project.write("conf/experiment/e.yaml", f"matrix:\n{matrix}")
         assert project.load().images > 0
+
+
+def test_thresholds_come_from_the_models_own_file_else_the_default(project):
+    assert project.load().floors["m"].source.endswith("conf/compare/default.yaml")
+    project.write("conf/compare/m.yaml", "psnr: 30\nenvironment: {device: cpu, threads: 1}\n")
+    floor = project.load("compare.flip=0.2").floors["m"]
+    assert (floor.source, floor.thresholds.psnr, floor.thresholds.flip) == ("conf/compare/m.yaml", 30.0, 0.2)
+    assert floor.to_json()["environment"]["device"] == "cpu"
+
+
+def test_an_experiment_may_change_thresholds(project):
+    matrix = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
+    project.write("conf/experiment/e.yaml", f"{matrix}compare: {{encoded: {{psnr: 20}}}}\n")
+    assert project.load().floors["m"].thresholds.encoded.psnr == 20.0
+
+
+def test_thresholds_that_ask_nothing_are_refused(project):
+    project.write("conf/compare/m.yaml", "psnr: null\nencoded: {ssim: null}\n")
+    assert project.error() == (
+        "2 problems:\n"
+        "  - conf/compare/m.yaml: asks nothing: every picture would be within the floor\n"
+        "  - conf/compare/m.yaml: encoded: asks nothing: every picture would be within the floor"
+    )
+
+
+def test_a_mistyped_threshold_is_named(project):
+    project.write("conf/compare/m.yaml", "psrn: 40\n")
+    assert "conf/compare/m.yaml: psrn: unknown key; did you mean 'psnr'?" in project.error()

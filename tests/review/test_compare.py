@@ -131,6 +131,16 @@ def test_a_lossy_render_is_measured_as_it_is_and_says_so(tmp_path):
     assert finding.notes == ("the render is JPEG itself, so it is measured as it is: render to png to compare",)
 
 
+def test_a_lossy_preview_has_thresholds_of_its_own(tmp_path):
+    pixels = picture()
+    pixels[::2] += 8
+    floor = {**FLOOR, "psnr": 60.0, "encoded": {**dict.fromkeys(FLOOR), "psnr": 20.0}}
+    row = render(tmp_path, picture())
+    found = [find(row, preview(tmp_path, row, pixels, ending=ending), floor) for ending in ("png", "jpg")]
+    assert [finding.verdict for finding in found] == ["drifted", "within floor"]
+    assert [(finding.floor["psnr"], "lossy" in finding.floor) for finding in found] == [(60.0, False), (20.0, True)]
+
+
 def test_the_table(tmp_path):
     rows = [render(tmp_path, picture(), index) for index in (0, 1, 2)]
     rows[1] |= {"schedule": "diffusers", "not_comparable": ["schedule: diffusers"]}

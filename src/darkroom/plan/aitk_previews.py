@@ -76,7 +76,7 @@ class Previewer:
                 origin=TRAINER,
                 step=file.step,
                 made_at=file.made_at,
-                then=self._then(prompt, option.name, lora),
+                then=self._then(prompt, option.name, lora_name, lora),
                 reason="; ".join(dict.fromkeys([*reasons, *own])) or None,
             )
 
@@ -95,12 +95,14 @@ class Previewer:
                     path=None,
                     origin=TRAINER,
                     step=step,
-                    then=self._then(prompt, option.name, lora),
+                    then=self._then(prompt, option.name, lora_name, lora),
                     reason=f"the trainer left no picture of it at step {step}",
                 )
 
-    def _then(self, prompt: SamplePrompt | None, option: str, lora: TrainedLora | None) -> dict[str, Any]:
-        """What is known of how a picture was made, by columns of the manifest."""
+    def _then(
+        self, prompt: SamplePrompt | None, option: str, lora_name: str, lora: TrainedLora | None
+    ) -> dict[str, Any]:
+        """What is known of how a picture was made, by columns of the manifest: not its LoRA if no file of that is left."""
         if prompt is None:
             return dict(self.model.facts)
         settings = prompt.settings

@@ -138,11 +138,12 @@ def _floors(conf: Conf, models: Iterable[str], problems: list[ConfigError]) -> d
             problems.append(error)
             continue
         thresholds = read(Thresholds, content, option.origin, problems)
-        if thresholds and not thresholds.asks:
-            problems.append(
-                ConfigError(f"{option.origin.at('')}: asks nothing: every picture would be within the floor")
-            )
-        elif thresholds:
+        if thresholds is None:
+            continue
+        empty = [("", thresholds), *([("encoded", thresholds.encoded)] if thresholds.encoded else [])]
+        idle = [option.origin.at(key) for key, distances in empty if not distances.asks]
+        problems += [ConfigError(f"{place}: asks nothing: every picture would be within the floor") for place in idle]
+        if not idle:
             made[model] = Floor(thresholds, option.origin.file)
     return made
 

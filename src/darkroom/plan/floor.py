@@ -50,7 +50,7 @@ def write_floors(floors: Sequence[Mapping[str, Any]], experiment: str, *, force:
 
 def floor_file(floor: Mapping[str, Any], experiment: str) -> ConfFile:
     """The thresholds of one model."""
-    keys = ("psnr", "ssim", "flip", "mean_abs", "max_abs", "learned", "environment")
+    keys = ("psnr", "ssim", "flip", "mean_abs", "max_abs", "encoded", "learned", "environment")
     body = yaml_text({key: floor[key] for key in keys})
     return conf_file(CONF / "compare" / f"{floor['model']}.yaml", f"darkroom floor {experiment}", body)
 

@@ -4,7 +4,7 @@ Names are those of the ai-toolkit-inference request schema. A key's metadata say
 `range` (lowest, highest), `one_of` (values), `aliases` (what YAML makes of an unquoted value).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from darkroom.plan.families import FAMILIES
@@ -188,18 +188,25 @@ class FloorEnvironment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """conf/compare/<model>.yaml, else default.yaml: how near a render has to come to its preview; null asks nothing."""
+class Distances:
+    """How far a render may be from its preview; null asks nothing."""
 
     psnr: float | None = field(default=None, metadata={"range": (0, 200)})  # dB, at least
     ssim: float | None = field(default=None, metadata={"range": (-1, 1)})  # at least
     flip: float | None = field(default=None, metadata={"range": (0, 1)})  # mean of FLIP's error map, at most
     mean_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
     max_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
-    learned: str | None = None  # when and from what, by `darkroom floor`
-    environment: FloorEnvironment | None = None
 
     @property
     def asks(self) -> bool:
         """False where every picture would be within the floor."""
-        return any(v is not None for v in (self.psnr, self.ssim, self.flip, self.mean_abs, self.max_abs))
+        return any(getattr(self, f.name) is not None for f in fields(Distances))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds(Distances):
+    """conf/compare/<model>.yaml, else default.yaml: the distances within which a render has not drifted."""
+
+    encoded: Distances | None = None  # in their place where the preview is lossy, whose encoding adds its own rounding
+    learned: str | None = None  # when and from what, by `darkroom floor`
+    environment: FloorEnvironment | None = None

@@ -59,7 +59,7 @@ def plan_acceptance(
         old.setdefault(preview.key, []).append(preview)
     if verdicts and not compare_file:
         raise StoreError("no comparison, so no verdicts; run Snakemake with the target regress first, or name ids")
-    chosen = _named(rows, compared, verdicts, ids) if verdicts or ids else _not_equal(rows, compared)
+    chosen = _named(rows, compared, verdicts, ids) if verdicts or ids else _not_equal(rows, compared, old)
     new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key])}
     _refuse_drafts(new.values())
     kept = tuple(each for each in previews if each.key not in new)
@@ -117,9 +117,11 @@ def _with_id(rows: Mapping[_Key, Row], prefix: str) -> set[_Key]:
     return set(found)
 
 
-def _not_equal(rows: Mapping[_Key, Row], compared: _Compared) -> set[_Key]:
-    """All of them where nothing was compared."""
-    return {key for key in rows if not compared or any(each.verdict not in _EQUAL for each in compared[key])}
+def _not_equal(rows: Mapping[_Key, Row], compared: _Compared, old: Mapping[_Key, Sequence[Preview]]) -> set[_Key]:
+    """All of them where nothing was compared; of those that were, what has no preview any more as well."""
+    return {
+        key for key in rows if not compared or not old[key] or any(each.verdict not in _EQUAL for each in compared[key])
+    }
 
 
 def _is_preview(row: Row, old: Sequence[Preview]) -> bool:

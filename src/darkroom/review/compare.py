@@ -86,7 +86,7 @@ def _compared(experiment: str, pair: _Pair, floor: Thresholds) -> Comparison:
         note="; ".join([*own, *finding.notes]) or None,
         **(asdict(finding.measures) if finding.measures else dict.fromkeys(f.name for f in fields(Measures))),
         encoding=finding.encoding,
-        thresholds=json.dumps(floor, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        thresholds=json.dumps(finding.floor or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
         differs=differences(preview.then, row) if row and preview else (),
         accepted_by=preview.accepted_by if preview else None,
         accepted_at=preview.accepted_at if preview else None,

@@ -18,7 +18,7 @@ from darkroom.review.measures import EQUAL, Measures, measure
 from darkroom.review.picture_file import PictureFile, read_picture
 
 Row = Mapping[str, Any]  # of the manifest
-Thresholds = Mapping[str, Any]  # of one model: measures by name, null where they do not count; see `within`
+Thresholds = Mapping[str, Any]  # of one model: measures by name, null where they do not count; `in_effect`, `within`
 
 _AT_LEAST, _AT_MOST = ("psnr", "ssim"), ("flip", "mean_abs", "max_abs")
 
@@ -32,6 +32,7 @@ class Finding:
     notes: tuple[str, ...] = ()
     encoding: str | None = None
     measures: Measures | None = None
+    floor: Thresholds | None = None  # that the measures were held against; None where nothing was measured
 
 
 def find(row: Row | None, preview: Preview | None, floor: Thresholds) -> Finding:
@@ -71,8 +72,9 @@ def _judged(now: PictureFile, then: PictureFile, origin: str, floor: Thresholds)
     """Of two pictures, whatever else is known of them."""
     if now.pixels.shape != then.pixels.shape:
         return Finding(DRIFTED, f"size: the preview is {then.size}, the render {now.size}")
+    floor = in_effect(floor, then)
     if np.array_equal(now.pixels, then.pixels):
-        return Finding(IDENTICAL, measures=EQUAL)
+        return Finding(IDENTICAL, measures=EQUAL, floor=floor)
     notes: list[str] = []
     encoding, pixels = None, now.pixels
     if then.lossy and origin == TRAINER:
@@ -85,8 +87,15 @@ def _judged(now: PictureFile, then: PictureFile, origin: str, floor: Thresholds)
         notes.append(f"the preview is {then.format}, the render {now.format}: measured as they are")
     measures = measure(then.pixels, pixels)
     if measures.max_abs == 0:
-        return Finding(BEFORE_ENCODING, None, (), encoding, measures)
-    return Finding(WITHIN_FLOOR if within(measures, floor) else DRIFTED, None, tuple(notes), encoding, measures)
+        return Finding(BEFORE_ENCODING, None, (), encoding, measures, floor)
+    verdict = WITHIN_FLOOR if within(measures, floor) else DRIFTED
+    return Finding(verdict, None, tuple(notes), encoding, measures, floor)
+
+
+def in_effect(floor: Thresholds, preview: PictureFile) -> Thresholds:
+    """Those of `encoded` for a lossy preview, if there are any; the others for every other picture."""
+    plain = {name: value for name, value in floor.items() if name != "encoded"}
+    return {**plain, **floor["encoded"], "lossy": True} if preview.lossy and floor.get("encoded") else plain
 
 
 def within(measures: Measures, floor: Thresholds) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 from darkroom.errors import ConfigError, StoreError
 from darkroom.image_file import read_record
 from darkroom.record import Environment
-from darkroom.review.measures import Measures, measure
+from darkroom.review.encoding import ENCODINGS, as_encoded
+from darkroom.review.measures import Measures, Pixels, measure
 from darkroom.review.picture_file import read_picture
 from darkroom.trials import Outcomes
 
@@ -28,6 +29,7 @@ class Floor:
     flip: float  # at most
     mean_abs: float  # levels of 255, at most
     max_abs: float  # levels of 255, at most
+    encoded: Mapping[str, Any]  # the same, between the pictures as JPEGs of a trainer's
     learned: str
     environment: Mapping[str, Any]
 
@@ -51,11 +53,13 @@ def learn(model: str, outcomes_files: Sequence[Path], *, margin: float, now: dat
     if margin < 1:
         raise ConfigError(f"--margin: expected 1 or more, got {margin}: less would not allow what was measured")
     repeats = [_pictures(path) for path in outcomes_files]
-    worst = [_measured(pair) for each in zip(*repeats, strict=True) for pair in itertools.combinations(each, 2)]
+    pairs = [_pixels(pair) for each in zip(*repeats, strict=True) for pair in itertools.combinations(each, 2)]
+    jpeg = ENCODINGS["JPEG"]
     dates = (now or datetime.now(UTC)).date().isoformat()
     return Floor(
         model=model,
-        **thresholds(worst, margin),
+        **thresholds([measure(*pair) for pair in pairs], margin),
+        encoded=thresholds([measure(*(as_encoded(each, jpeg) for each in pair)) for pair in pairs], margin),
         learned=f"{dates}: {len(repeats[0])} pictures rendered {len(repeats)} times, the worst difference x {margin:g}",
         environment=asdict(Environment.from_row(read_record(repeats[0][0]))),
     )
@@ -81,9 +85,9 @@ def _pictures(outcomes_file: Path) -> list[Path]:
     return [Path(str(each.image)) for each in outcomes]
 
 
-def _measured(pair: tuple[Path, Path]) -> Measures:
-    first, second = (read_picture(path).pixels for path in pair)
-    return measure(first, second)
+def _pixels(pair: tuple[Path, Path]) -> tuple[Pixels, Pixels]:
+    first, second = pair
+    return read_picture(first).pixels, read_picture(second).pixels
 
 
 def _down(value: float) -> float:

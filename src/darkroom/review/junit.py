@@ -92,8 +92,14 @@ def _names(comparisons: Sequence[Comparison]) -> list[str]:
 def _thresholds(comparisons: Sequence[Comparison]) -> dict[str, str]:
     """Those of each model: `thresholds of demo` → `psnr 38.0, ssim 0.98 (conf/compare/default.yaml)`."""
     return {
-        f"thresholds of {each.model}": _floor(json.loads(each.thresholds)) for each in comparisons if each.image_name
+        f"thresholds of {each.model}{_of_lossy(floor)}": _floor(floor)
+        for each in comparisons
+        if (floor := json.loads(each.thresholds))
     }
+
+
+def _of_lossy(thresholds: Mapping[str, object]) -> str:
+    return ", lossy previews" if thresholds.get("lossy") else ""
 
 
 def _floor(thresholds: Mapping[str, object]) -> str:

@@ -164,10 +164,12 @@ def measures(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
-    """By model: the thresholds in words, the file that they are from, where a floor was learned."""
+    """By model and kind of preview: the thresholds in words, their file, and where a floor was learned."""
     rows = []
     for model, text in sorted({(comparison.model, comparison.thresholds) for comparison in comparisons}):
         found = json.loads(text)
+        if not found:  # nothing was measured
+            continue
         limits = [
             f"{name} {'≤' if most else '≥'} {found[column]:g}{unit}"
             for column, name, _, unit, most in _MEASURES
@@ -176,8 +178,8 @@ def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
         environment = found.get("environment") or {}
         rows.append(
             {
-                "model": model,
-                "limits": ", ".join(limits) or "none: whatever is not equal is within the floor",
+                "model": f"{model}, lossy previews" if found.get("lossy") else model,
+                "limits": ", ".join(limits),
                 "source": found.get("source") or "",
                 "environment": ", ".join(f"{key} {value}" for key, value in environment.items() if value is not None),
             }
