@@ -213,6 +213,7 @@ class TestReasons:
         job = imported(a_job(kept=(500,)))
         assert reasons(job)["250", 0] == "no checkpoint kept"
         assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none", "my_job_000000500"]
+        assert ["loras" in row.then for row in job.previews] == [True, True, False, False, True, True]
         check_against_requests(job)
 
     def test_a_checkpoint_without_previews_is_an_option_and_not_rendered(self) -> None:
@@ -558,6 +559,9 @@ class TestControlImages:
         job = imported(copies=Copies())
         entry = written(job, "prompts/my_job")["prompts"][0]
         assert entry == {"prompt": "a", "seed": 42, "ctrl_img": "c.png", "ctrl_idx": 1}
+        assert [note.partition(": ")[2] for note in job.notes] == [
+            "config.process[0].sample: prompt 0: ctrl_img_2 has no effect in the trainer's flex2"
+        ]
         assert check_against_requests(job) == 1
 
 

@@ -4,6 +4,7 @@ A relative path began where the trainer ran, which nobody wrote down.
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def with_images(sheet: SampleSheet, family: str, roots: Roots, where: str, probl
         except ImageError as error:
             left_out[prompt.index] = str(error)
     return replace(sheet, prompts=tuple(prompts), left_out={**sheet.left_out, **left_out})
+
+
+def unused_images(sheet: SampleSheet, family: str, where: str) -> Iterator[str]:
+    """A sentence for each image that a prompt names and the trainer does not look at."""
+    for prompt in sheet.prompts:
+        for key in REFERENCE_KEYS:
+            if prompt.settings.get(key) and key not in FAMILIES[family].reference_keys:
+                yield f"{where}: prompt {prompt.index}: {key} has no effect in the trainer's {family}"
 
 
 def _with_images(

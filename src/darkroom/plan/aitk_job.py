@@ -15,7 +15,7 @@ from darkroom.plan.aitk_base import Copies
 from darkroom.plan.aitk_checkpoints import Found, TrainedLora, trained_loras
 from darkroom.plan.aitk_conf import ConfWriter
 from darkroom.plan.aitk_config import JobConfig, read_job
-from darkroom.plan.aitk_images import with_images
+from darkroom.plan.aitk_images import unused_images, with_images
 from darkroom.plan.aitk_model import TrainedModel, sampler_reasons, trained_model
 from darkroom.plan.aitk_placing import Placed, Placing
 from darkroom.plan.aitk_previews import BASE, Previewer, PromptOption, shown
@@ -121,7 +121,7 @@ class _Import:
         made = []
         for key, name, sheet in sections:
             section = process.section(key)
-            self._notes += sheet.ignored
+            self._notes += [*sheet.ignored, *unused_images(sheet, model.family, section.where)]
             with_files = with_images(sheet, model.family, self._roots, section.where, self._problems)
             made.append(PromptOption(name, with_files, tuple(sampler_reasons(model.arch, section))))
         if not any(option.sheet.prompts for option in made):

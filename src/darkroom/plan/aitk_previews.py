@@ -22,7 +22,6 @@ from darkroom.previews import TRAINER, Preview
 from darkroom.weight_file import sha256_of
 
 BASE = "none"  # the option without a LoRA
-_LORA_KEYS = ("path", "sha256", "network_multiplier")
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Previewer:
     def _then(
         self, prompt: SamplePrompt | None, option: str, lora_name: str, lora: TrainedLora | None
     ) -> dict[str, Any]:
-        """What is known of how a picture was made, by columns of the manifest: not its LoRA if no file of that is left."""
+        """What is known of how a picture was made, by columns of the manifest; not its LoRA if that is gone."""
         if prompt is None:
             return dict(self.model.facts)
         settings = prompt.settings
@@ -111,17 +110,16 @@ class Previewer:
         known = {key: value for key, value in settings.items() if key not in REFERENCE_KEYS}
         if settings["seed"] == DRAWN:
             del known["seed"]
-        loras = (
-            [dict(zip(_LORA_KEYS, (shown(lora.path), self._sha256(lora.path), strength), strict=True))] if lora else []
-        )
-        return {
-            **self.model.facts,
-            **known,
-            "prompt": prompt.text,
-            "loras": loras,
-            "lora_merge": self.regimes[option] if lora and strength else None,
-            "ctrl_images": [{"path": path, "sha256": self._sha256(Path(path))} for path in images],
-        }
+        known |= {"prompt": prompt.text, "ctrl_images": [self._file(Path(path)) for path in images]}
+        if lora:
+            known["loras"] = [{**self._file(lora.path), "network_multiplier": strength}]
+            known["lora_merge"] = self.regimes[option] if strength else None
+        elif lora_name == BASE:
+            known |= {"loras": [], "lora_merge": None}
+        return {**self.model.facts, **known}
+
+    def _file(self, path: Path) -> dict[str, str]:
+        return {"path": shown(path), "sha256": self._sha256(path)}
 
     def _sha256(self, path: Path) -> str:
         if path not in self._digests:
