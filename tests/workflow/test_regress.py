@@ -1,4 +1,4 @@
-"""A training run taken in, rendered again and compared; then what goes wrong, what explains it, and what is accepted."""
+"""A training run taken in, rendered again and compared; what goes wrong, what explains it, what is accepted."""
 
 import re
 import subprocess
