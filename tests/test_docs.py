@@ -10,7 +10,7 @@ FAMILIES = "src/darkroom/render/families"
 ROOMS = ("", "src/darkroom", "src/darkroom/render", FAMILIES, "src/darkroom/plan")
 
 
-@pytest.mark.parametrize("page", ["docs/new_family.md", "docs/models.md", "docs/memory.md"])
+@pytest.mark.parametrize("page", ["docs/new_family.md", "docs/models.md", "docs/memory.md", "docs/regress.md"])
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
