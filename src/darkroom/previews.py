@@ -146,4 +146,29 @@ def read_previews(path: Path) -> tuple[Preview, ...]:
     if not table.schema.equals(schema()):
         names = set(table.schema.names) ^ set(schema().names)
         raise StoreError(f"{path}: not the columns of this version of Darkroom ({', '.join(sorted(names)) or 'types'})")
-    return tuple(Preview.from_row(row) for row in table.to_pylist())
+    _check_metadata(path, {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()})
+    previews = tuple(_preview(path, number, row) for number, row in enumerate(table.to_pylist()))
+    seen: set[tuple[Any, ...]] = set()
+    for preview in previews:
+        if (place := (preview.key, preview.path)) in seen:
+            raise StoreError(f"{path}: lists {preview.path or 'the lack of a picture'} twice for {preview.key}")
+        seen.add(place)
+    return previews
+
+
+def _check_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    written = metadata.get("format")
+    if written != _FORMAT:
+        raise StoreError(
+            f"{path}: expected format {_FORMAT} in its metadata, got {written}: of another version of Darkroom"
+        )
+
+
+def _preview(path: Path, number: int, row: Mapping[str, Any]) -> Preview:
+    try:
+        preview = Preview.from_row(row)
+    except ValueError as error:
+        raise StoreError(f"{path}: row {number}: then: expected JSON: {error}") from error
+    if not isinstance(preview.then, dict):
+        raise StoreError(f"{path}: row {number}: then: expected keys and values, got {row['then'][:80]}")
+    return preview

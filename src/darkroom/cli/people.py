@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from darkroom.cli import Commands, importing
-from darkroom.errors import StoreError
+from darkroom.errors import ConfigError, StoreError
 from darkroom.store import RESULTS, ExperimentFolder
 
 
@@ -61,9 +61,7 @@ def _accept(options: argparse.Namespace) -> int:
     from darkroom.store import locked
 
     # 1. What would change, while no Snakemake changes it
-    folder = ExperimentFolder(RESULTS / options.experiment)
-    if not folder.manifest.is_file():
-        raise StoreError(f"{folder.manifest}: missing: there is nothing to accept before the experiment is rendered")
+    folder = _rendered(options.experiment)
     with closing(locked(folder.lock)):
         compared = folder.comparison if folder.comparison.is_file() else None
         file = previews_file(options.experiment)
@@ -83,9 +81,21 @@ def _accept(options: argparse.Namespace) -> int:
     return 0
 
 
+def _rendered(experiment: str) -> ExperimentFolder:
+    """The folder of an experiment that has a manifest."""
+    from darkroom.plan.folders import name_fault
+
+    if fault := name_fault(experiment):
+        raise ConfigError(f"experiment: {fault}")
+    folder = ExperimentFolder(RESULTS / experiment)
+    if not folder.manifest.is_file():
+        raise StoreError(f"{folder.manifest}: missing: render the experiment first")
+    return folder
+
+
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        print("Nobody to ask here: --yes accepts.")
+        print("The input is no terminal, so nobody is asked: --yes accepts.")
         return False
     return input("Accept? [y/N] ").strip().lower() in ("y", "yes")
 
@@ -108,6 +118,7 @@ def _floor(options: argparse.Namespace) -> None:
     from darkroom.render.trials import render_afresh
     from darkroom.review.floor import learn
 
+    _rendered(options.experiment)
     sheets = write_sheets(options.experiment, RESULTS, pictures=options.pictures, repeats=options.repeats)
     floors = [
         learn(model, [render_afresh(path, RESULTS, options.offload) for path in paths], margin=options.margin)

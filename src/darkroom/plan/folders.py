@@ -10,6 +10,7 @@ from darkroom.errors import ConfigError
 from darkroom.plan.origin import suggestion
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST = 100  # characters: file systems take 255 bytes, and names are parts of file names
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def name_fault(name: object) -> str | None:
         return (
             f"{name!r} is not a usable name: letters, digits, '.', '_' and '-' only, a letter or digit first, no '..'"
         )
+    if len(name) > _LONGEST:
+        return f"{name[:30] + '…'!r} is too long for a name: {len(name)} characters, at most {_LONGEST}"
     return None
 
 

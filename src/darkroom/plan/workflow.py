@@ -105,7 +105,7 @@ class Workflow:
             paths = {preview.path for preview in read_previews(previews_file(self.name)) if preview.path}
         except StoreError as error:
             stop(error)
-        found = [[path, identity(path) if Path(path).is_file() else None] for path in sorted(paths)]
+        found = [[path, _identity_if_there(path)] for path in sorted(paths)]
         return digest_of([found, self._floors()])[:16]
 
     def _model(self, model: str) -> Model:
@@ -199,6 +199,13 @@ def _check_writable(folder: Path) -> None:
 def _identities(paths: Sequence[str]) -> list[Any]:
     """Size and time of each file; the demo's are made by a rule, and their times watched by Snakemake."""
     return [identity(path) for path in paths if not is_in_demo_folder(path)]
+
+
+def _identity_if_there(path: str) -> list[Any] | None:
+    try:
+        return identity(path) if Path(path).is_file() else None
+    except OSError:  # a name that no file can have: whoever compares will say so
+        return None
 
 
 def _watchable(paths: Iterable[str]) -> list[str]:

@@ -1,0 +1,85 @@
+"""The table of stored previews: what goes in comes out, and a damaged one says what is wrong with it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from darkroom.errors import StoreError
+from darkroom.previews import TRAINER, Preview, Replaced, axes_text, key_of, read_previews, schema, write_previews
+
+PREVIEW = Preview(
+    model="klein",
+    lora="anna_000000250",
+    prompts="anna",
+    index=0,
+    path="output/anna/samples/1750000000000__000000250_0.jpg",
+    sha256="ab" * 32,
+    width=64,
+    height=64,
+    origin=TRAINER,
+    step=250,
+    then={"seed": 42, "prompt": "a cat – 猫"},
+    replaced=(Replaced("previews/anna/replaced/1.png", "cd" * 32, "me@here", "2026-01-02T03:04:05+00:00"),),
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "previews/anna/previews.parquet"
+
+
+def test_what_goes_in_comes_out(table: Path) -> None:
+    lacking = replace(PREVIEW, index=1, path=None, reason="the trainer left no such picture", replaced=())
+    write_previews(table, "anna", [PREVIEW, lacking])
+    assert read_previews(table) == (PREVIEW, lacking)
+
+
+def test_a_row_of_the_manifest_and_its_preview_have_the_same_key() -> None:
+    axes = axes_text([("seed", 1), ("network_multiplier", 0.5)])
+    assert axes == '{"network_multiplier":0.5,"seed":1}'
+    row = {"model": "klein", "lora": "none", "prompts": "p", "index": 3, "axes": [{"name": "seed", "value": "1"}]}
+    assert key_of(row) == ("klein", "none", "p", 3, '{"seed":1}')
+
+
+def test_none_yet(table: Path) -> None:
+    with pytest.raises(
+        StoreError, match=r"previews\.parquet: there are no stored previews: `darkroom import aitk JOB`"
+    ):
+        read_previews(table)
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [('{"seed": [1,2}', "row 0: then: expected JSON"), ("[]", r"row 0: then: expected keys and values, got \[\]")],
+)
+def test_facts_that_cannot_be_read(table: Path, then: str, message: str) -> None:
+    rewrite(table, [PREVIEW.row() | {"then": then}], {"format": "1", "experiment": "anna"})
+    with pytest.raises(StoreError, match=message):
+        read_previews(table)
+
+
+def test_a_table_of_another_version(table: Path) -> None:
+    rewrite(table, [PREVIEW.row()], {"format": "9", "experiment": "anna"})
+    with pytest.raises(StoreError, match="expected format 1 in its metadata, got 9"):
+        read_previews(table)
+
+
+def test_a_row_that_is_there_twice(table: Path) -> None:
+    write_previews(table, "anna", [PREVIEW, PREVIEW])
+    with pytest.raises(StoreError, match=r"lists output/anna/samples/1750000000000__000000250_0\.jpg twice"):
+        read_previews(table)
+
+
+def test_a_file_that_is_no_table(table: Path) -> None:
+    table.parent.mkdir(parents=True)
+    table.write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match="not a whole Parquet file"):
+        read_previews(table)
+
+
+def rewrite(table: Path, rows: list[dict[str, object]], metadata: dict[str, str]) -> None:
+    table.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema()).replace_schema_metadata(metadata), table)
