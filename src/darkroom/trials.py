@@ -14,7 +14,9 @@ from typing import Any, Self
 from darkroom.request import Request
 from darkroom.store import read_json, write_json
 
-AS_IT_IS = "as it is"  # the factor of the trial that changes nothing
+# Factors of the trials that the others are measured against: the first, or the second where sizes differ.
+AS_IT_IS = "as it is"
+AT_ITS_SIZE = "as it is, at the preview's size"  # which all others then have too
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Whole ai-toolkit jobs: the files that importing writes, and what each stored picture is a preview of."""
 
 import base64
+import errno
 import json
 import os
 import shutil
@@ -159,7 +160,7 @@ matrix:
 output: {format: png}
 """,
         ]
-        assert job.files[0].text.startswith("# Imported by darkroom from output/my_job; yours to edit. ")
+        assert job.files[0].text.startswith("# Imported by darkroom from output/my_job --text-encoder qwen3; yours")
 
     def test_twice_changes_nothing(self) -> None:
         imported(a_job()).write(force=False, dry_run=False)
@@ -258,6 +259,25 @@ class TestReasons:
         }
         write_checkpoint(folder / "my_job.safetensors", ADAPTER, None)
         assert reasons(imported())["500", 0] is None
+
+    def test_of_two_files_for_a_step_the_one_with_the_step_in_its_name(self) -> None:
+        folder = write_job(Path("output/run_01"), job_config(name="run_01"), pictures(500))
+        for name in ("run_01", "run_01_000000500"):
+            write_checkpoint(folder / f"{name}.safetensors", ADAPTER, 500)
+        job = imported(folder)
+        path = "output/run_01/run_01_000000500.safetensors"
+        assert written(job, "lora/run_01_000000500")["loras"][0]["path"] == path
+        assert job.notes == (
+            "output/run_01/run_01.safetensors: left out: run_01_000000500.safetensors is of the same step 500",
+        )
+
+    @pytest.mark.parametrize("step", [-1, 10**12, 10**299])
+    def test_a_step_that_is_none(self, step: int) -> None:
+        folder = write_job(JOB, job_config(train={"steps": step}), pictures(500))
+        write_checkpoint(folder / "my_job.safetensors", ADAPTER, step)
+        assert imported().notes == (
+            "output/my_job/my_job.safetensors: of which step it is, neither its header nor train.steps says",
+        )
 
     def test_a_name_with_lora_after_it(self) -> None:
         folder = write_job(JOB, job_config(), pictures(250))
@@ -378,6 +398,47 @@ class TestModel:
         assert content == {"family": "flux2", "imported": True, **expected}
         assert set(reasons(job).values()) == {None}
         check_against_requests(job)
+
+    @pytest.mark.parametrize(
+        ("sections", "notes"),
+        [
+            ({"model": {"model_kwargs": {}, "compile": False, "dtype": "bf16"}, "network": {"conv": 4}}, []),
+            (
+                {"model": {"te_name_or_path": "a/b", "model_kwargs": {"match_target_res": True}}},
+                ["no effect in the trainer's flux2_klein_4b: model.te_name_or_path, model.model_kwargs"],
+            ),
+            (
+                {
+                    "model": {"compile": True, "vae_dtype": "fp32"},
+                    "network": {"rnak": 4},
+                    "sample": {"samples": [{"prompt": "a", "widht": 64}, {"prompt": "b", "widht": 64}], "cfg": 1},
+                },
+                [
+                    "not taken over, and what they did to the previews is not known: model.compile, model.vae_dtype, "
+                    "network.rnak, sample.cfg, sample.samples[].widht"
+                ],
+            ),
+        ],
+    )
+    def test_keys_that_are_passed_over_are_named(self, sections: dict[str, Any], notes: list[str]) -> None:
+        assert list(imported(a_job(**sections)).notes) == notes
+
+    @pytest.mark.parametrize(
+        ("arch", "key", "counts"),
+        [
+            ("flux2", "quantize_kwargs", False),
+            ("flux", "quantize_kwargs", True),
+            ("flux2", "accuracy_recovery_adapter", True),
+            ("flex2", "accuracy_recovery_adapter", False),
+        ],
+    )
+    def test_what_only_some_architectures_look_at(self, arch: str, key: str, counts: bool) -> None:
+        value = {"exclude": ["*"]} if key == "quantize_kwargs" else "a/b/c.safetensors"
+        config = job_config(model={"arch": arch, "name_or_path": "a/b", "quantize": True, key: value})
+        write_job(JOB, config, pictures(0))
+        job = imported(copies=Copies())
+        assert (job.previews[0].reason is not None) == counts
+        assert (job.notes == ()) == counts
 
     def test_prompts_of_several_strengths_are_rendered_live(self) -> None:
         job = imported(a_job(sample={"samples": [{"prompt": "a", "network_multiplier": "0.5"}, {"prompt": "b"}]}))
@@ -518,6 +579,33 @@ class TestFirstSample:
         assert {"lora": "none", "prompts": "my_job"} in written(job, "experiment/my_job")["exclude"]
         assert check_against_requests(job) == 3
 
+    def test_a_lost_picture_that_leaves_open_which_set_is_which(self) -> None:
+        section = {**self.SECTION, "samples": [{"prompt": "first"}, {"prompt": "second"}]}
+        folder = write_job(JOB, job_config(first_sample=section), pictures(250), {250: ADAPTER})
+        for ms, index in enumerate((0, 0, 1)):
+            write_sample(folder, 0, index, GREY, ms=MS + ms)
+        job = imported()
+        why = "pictures of step 0 are missing: whether first_sample or sample made it, the others do not tell"
+        assert [row.reason for row in job.previews if row.lora == "none" and row.path] == [why] * 3
+        assert reasons(job)["250", 0] is None
+
+    def test_its_prompts_are_rendered_without_loras_also_if_those_of_sample_are_all_left_out(self) -> None:
+        sample = {"samples": [{"prompt": "a", "sample_steps": 200}]}
+        config = job_config(first_sample=self.SECTION, sample=sample)
+        folder = write_job(JOB, config, {}, {250: ADAPTER})
+        matrix = {"model": ["my_job"], "lora": ["none"], "prompts": ["my_job_first"]}
+        assert written(imported(), "experiment/my_job")["matrix"] == matrix
+        write_sample(folder, 250, 0, GREY, ms=MS)
+        assert written(imported(), "experiment/my_job")["matrix"] == matrix
+
+    def test_its_options_are_stale_when_the_section_is_gone(self) -> None:
+        write_job(JOB, job_config(first_sample=self.SECTION), pictures(0))
+        imported().write(force=False, dry_run=False)
+        shutil.rmtree(JOB)
+        write_job(JOB, job_config(), pictures(0))
+        said = "conf/prompts/my_job_first.yaml: is of an earlier import; the job has no prompts of first_sample now"
+        assert imported().notes == (said,)
+
     def test_texts_encoded_beforehand_are_those_of_sample(self) -> None:
         config = job_config(first_sample=self.SECTION, train={"cache_text_embeddings": True})
         write_job(JOB, config, pictures(0))
@@ -635,10 +723,42 @@ class TestPlaces:
         assert f"{link}: a link: '" in error()
         assert "lies outside" in error()
 
+    def test_a_configuration_that_is_a_link_out(self, tmp_path_factory: Any) -> None:
+        outside = tmp_path_factory.mktemp("outside") / "secret.yaml"
+        outside.write_text("token: hf_abc\n")
+        config = a_job() / "config.yaml"
+        config.unlink()
+        config.symlink_to(outside)
+        assert "output/my_job/config.yaml: a link: '" in error()
+        assert "hf_abc" not in error()
+        assert "config.name: expected the name" in error(roots=(outside.parent,))
+
+    def test_the_list_of_pictures_stays_when_they_are_gone(self) -> None:
+        imported(a_job()).write(force=False, dry_run=False)
+        shutil.rmtree(JOB / "samples")
+        said = imported().write(force=False, dry_run=False)
+        stays = "previews/my_job/previews.parquet: is of an earlier import, and stays, though the job has no previews"
+        assert stays in said
+
+    def test_another_text_encoder_does_not_come_in_unnoticed(self) -> None:
+        imported(a_job()).write(force=False, dry_run=False)
+        with pytest.raises(
+            DarkroomError, match=r"conf/model/my_job\.yaml: comes from another import, or one with other"
+        ):
+            imported(copies=Copies()).write(force=False, dry_run=False)
+
+    def test_what_no_preview_can_say_is_said(self) -> None:
+        a_job(kept=(), model={"assistant_lora_path": "a.safetensors"})
+        alone = imported(JOB / "config.yaml")
+        assert [note for note in alone.notes if note.startswith("not as trained: ")] != []
+
     def test_a_stale_option_is_named(self) -> None:
         imported(a_job()).write(force=False, dry_run=False)
         (JOB / "my_job_000000250.safetensors").unlink()
-        assert imported().notes == ("conf/lora/my_job_000000250.yaml: is of an earlier import; its checkpoint is gone",)
+        assert imported().notes == (
+            "conf/lora/my_job_000000250.yaml: is of an earlier import; its checkpoint is gone, "
+            "or cannot be applied any more",
+        )
 
     def test_folders_and_strange_files_are_named(self) -> None:
         folder = a_job()
@@ -670,7 +790,7 @@ class TestBadInput:
             ("config: {name: a, process: {a: b}}", "config.process: expected a list, got {'a': 'b'}"),
             ("config: {name: a, process: [5]}", "config.process[0]: expected keys and values, got 5"),
             ("config: {name: a, process: [{type: x}]}", "got 0; there are: process[0] (x)"),
-            ("x: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+            ("x: !!python/object/apply:os.system ['true']", "tag !!python/object/apply:os.system: expected a plain"),
             ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\nc: 1", "key 'c' is there twice"),
         ],
     )
@@ -750,6 +870,27 @@ class TestBadInput:
     def test_no_job_at_all(self, path: str, said: str) -> None:
         Path("a.txt").touch()
         assert error(Path(path)) == said
+
+    @pytest.mark.parametrize("code", [errno.EACCES, errno.ENOENT])
+    def test_what_cannot_be_read_or_goes_meanwhile(self, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        def failing(path: Path) -> str:
+            raise OSError(code, os.strerror(code), str(path))
+
+        a_job()
+        monkeypatch.setattr("darkroom.plan.aitk_previews.sha256_of", failing)
+        file = "output/my_job/my_job_000000250.safetensors"
+        assert error() == f"{file}: {os.strerror(code)}; is it readable, and the training at rest?"
+
+    def test_a_name_that_is_too_long_for_a_file(self) -> None:
+        assert error(Path("a" * 300)).startswith(f"{'a' * 300}: File name too long")
+
+    @pytest.mark.parametrize("key", ["network_multiplier", "guidance_scale", "seed", "width"])
+    def test_a_number_that_is_too_large_for_anything(self, key: str) -> None:
+        a_job(sample={key: 10**400})
+        assert "a whole number with more than 300 digits" in error()
+        shutil.rmtree(JOB)
+        a_job(sample={"samples": [{"prompt": "a", key: 10**299}, {"prompt": "b", "seed": 1}]})
+        assert "out of range" in text_of(imported(), "prompts/my_job")
 
     def test_no_prompt_left(self) -> None:
         write_job(JOB, job_config(sample={"samples": [{"prompt": "a --s many"}]}))

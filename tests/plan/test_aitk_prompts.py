@@ -227,3 +227,7 @@ def test_texts_encoded_beforehand_are_those_of_sample() -> None:
     made = with_texts_of(first, sheet(prompts=["a --n b", "c"]))
     assert [(p.text, p.settings["neg"], p.settings["width"]) for p in made.prompts] == [("a", "b", 64), ("c", "", 64)]
     assert made.left_out == {2: "the trainer had no encoded text for it, as sample has fewer prompts than first_sample"}
+    made = with_texts_of(first, sheet(prompts=["a --s 200", "b", "c"]))
+    assert made.left_out == {
+        0: "it had the text of sample's prompt 0, which is left out: sample_steps: 200 is out of range: 1 to 150"
+    }

@@ -54,19 +54,31 @@ def test_sets(files: list[tuple[int, int, int]], sets: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "then_baseline", "are_first"),
+    ("indices", "then_count", "origins"),
     [
-        ([2, 3], True, [True, False]),
-        ([2, 3, 2, 3], True, [True, False, True, False]),
-        ([1, 2, 3], True, [True, True, False]),  # stopped while it made the first
-        ([2, 1, 2, 3], True, [True, False, True, False]),  # stopped while it made the second
-        ([2, 2], False, [True, True]),
-        ([], True, []),
+        (["01", "012"], 3, ["first", "then"]),
+        (["01", "012", "01", "012"], 3, ["first", "then", "first", "then"]),
+        (["01", "01"], 2, ["first", "then"]),
+        (["01", "01"], 0, ["first", "first"]),  # without a baseline
+        (["0", "01", "012"], 3, ["first?", "first", "then"]),  # stopped while it made the first
+        (["01", "0", "01", "012"], 3, ["first", "then", "first", "then"]),  # stopped while it made the second
+        # a picture of the first is lost
+        (["0", "012"], 3, ["first", "then"]),
+        (["0", "01"], 2, ["first?", "first?"]),
+        (["0", "01", "01"], 2, ["first?", "first?", "first?"]),
+        # all of the first, or its last and the baseline's first
+        (["012"], 3, ["then?"]),
+        (["01"], 3, ["first?"]),
+        (["1"], 1, ["first"]),
+        ([], 3, []),
     ],
 )
-def test_which_sets_of_step_0_are_of_first_sample(sizes: list[int], then_baseline: bool, are_first: object) -> None:
-    sets = [SampleSet(0, tuple(of(*((0, 100 * n + i, i) for i in range(size))))) for n, size in enumerate(sizes)]
-    assert first_sets(sets, first_count=2, then_baseline=then_baseline) == are_first
+def test_which_section_made_a_set_of_step_0(indices: list[str], then_count: int, origins: list[str]) -> None:
+    """`first_sample` has two prompts; ? where pictures that are lost leave it open."""
+    sets = [SampleSet(0, tuple(of(*((0, int(index), int(index)) for index in each)))) for each in indices]
+    found = first_sets(sets, first_count=2, then_count=then_count)
+    said = [("first" if origin.is_first else "then") + ("" if origin.is_certain else "?") for origin in found]
+    assert said == origins
 
 
 def test_a_folder(tmp_path: Path) -> None:

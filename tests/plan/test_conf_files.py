@@ -127,3 +127,29 @@ def test_names():
 def test_a_source_cannot_break_out_of_its_comment():
     text = conf_file(Path("a.yaml"), "job\nfamily: flux2 \x1b[2J", "a: 1\n").text
     assert text.splitlines()[0].startswith("# Imported by darkroom from job\\nfamily: flux2 \\x1b[2J; yours")
+
+
+def test_a_file_of_another_import_stands_in_the_way(tmp_path):
+    path = tmp_path / "conf/model/my_lora.yaml"
+    write_conf_files([conf_file(path, "A/my_lora", "family: flux2\n")], force=False, dry_run=False)
+    other = conf_file(path, "B/my_lora", "family: flux\n")
+    with pytest.raises(ConfigError, match=r"my_lora\.yaml: comes from another import, or one with other options"):
+        write_conf_files([other], force=False, dry_run=False)
+    assert write_conf_files([other], force=True, dry_run=False) == [f"{path}: overwritten"]
+    assert path.read_text() == other.text
+
+
+def test_an_edited_file_may_stay_while_the_rest_is_written(tmp_path):
+    edited, new = tmp_path / "experiment.yaml", tmp_path / "lora.yaml"
+    write_conf_files([conf_file(edited, "job", "lora: [a]\nseed: 1\n")], force=False, dry_run=False)
+    edited.write_text(edited.read_text() + "# mine\n")
+    before = edited.read_text()
+    files = [conf_file(edited, "job", "lora: [a, b]\nseed: 1\n"), conf_file(new, "job", "loras: [b]\n")]
+    assert write_conf_files(files, force=False, dry_run=False, keep_edited=True) == [
+        f"{edited}: edited, so it stays as it is; an import would have changed:",
+        "    -lora: [a]",
+        "    +lora: [a, b]",
+        "    -# mine",
+        f"{new}: written",
+    ]
+    assert (edited.read_text(), new.exists()) == (before, True)

@@ -58,6 +58,17 @@ def _requests(name: str = "request"):
     return combination.requests
 
 
+def test_half_a_character_is_no_text():
+    assert _errors(_minimal(trigger_word="\ud800")) == [
+        "request.json: \\ud800 is half a character; expected the pair that makes one"
+    ]
+
+
+def test_a_name_that_is_too_long_for_a_file():
+    (said,) = _errors(_minimal(loras=[{"path": "a" * 300}]))
+    assert said.startswith("request.json: loras[0].path: there is no file 'aaa")
+
+
 def test_the_smallest_request_has_the_defaults_of_the_service():
     assert import_request(_write(_minimal()), ImportOptions()) == [
         "conf/lora/request.yaml: written",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DarkroomError
+from darkroom.plan.aitk_flags import FLAGS
 from darkroom.plan.conf_files import ImportOptions
 from darkroom.plan.prompt_file import import_prompts
 
@@ -50,6 +51,12 @@ def test_a_prompt_a_line(project):
         "yes",
         "16:9 ${x}",
     ]
+
+
+def test_every_flag_of_the_trainer_is_one(project):
+    project.write("a.txt", "".join(f"a cat --{flag} 1\n" for flag in FLAGS) + "a --wide\n")
+    (_, note) = import_prompts(Path("a.txt"), AS_TYPED)
+    assert note.startswith(f"a.txt: lines 1, 2, 3, 4, 5 and {len(FLAGS) - 5} more: flags such as --w 512 stay")
 
 
 def test_the_name_is_that_of_the_file(project):

@@ -45,18 +45,23 @@ def _staircase() -> str:
     ("text", "message"),
     [
         ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' is there twice"),
-        (
-            "a: !!python/object/apply:os.system [id]\n",
-            "line 1, column 4: could not determine a constructor for the tag",
-        ),
-        ("a: !!python/name:os.system\n", "line 1, column 4: could not determine a constructor for the tag"),
+        ("a: !!python/object/apply:os.system [id]\n", "line 1: tag !!python/object/apply:os.system: expected a plain"),
+        ("a: !!python/name:os.system\n", "line 1: tag !!python/name:os.system: expected a plain value, without a tag"),
+        ("a: 1\nb: !!bool maybe\n", "line 2: tag !!bool: expected a plain value, without a tag"),
+        ('a: !!int ""\n', "line 1: tag !!int: "),
+        ('a: !!float ""\n', "line 1: tag !!float: "),
+        ("a: !!timestamp foo\n", "line 1: tag !!timestamp: "),
+        ("a: !!set {b}\n", "line 1: tag !!set: "),
         ("a: &a [*a]\n", "line 1: contains itself by an alias"),
         (_billion_laughs(), "more than 200000 values, with those that aliases repeat"),
         (_staircase(), "more than 100 lists and mappings inside each other, with those that aliases repeat"),
         ("[" * 200_000, "line 1: more than 100 lists and mappings inside each other"),
         ("a: [" + "1," * 500_000 + "1]", "line 1: more than 200000 values"),
         ("a: [1\nb: 2\n", "line 2, column 2: "),
-        ("a: 2024-13-45\n", "month must be in 1..12"),
+        ("a: 2024-13-45\n", "line 1, column 4: month must be in 1..12"),
+        ("a: 1\nb: 1" + "0" * 400, "line 2, column 4: a whole number with more than 300 digits"),
+        ("a: 0x" + "f" * 4000, "line 1, column 4: a whole number with more than 300 digits"),
+        ("a: 1" + ":59" * 300 + ".5", "line 1, column 4: int too large to convert to float"),
         ("{[1]: 2}", "line 1, column 2: found unhashable key"),
         ("a: \x07\n", "control characters are not allowed"),
         ("a: 1\n---\nb: 2\n", "line 2, column 1: but found another document"),
@@ -80,7 +85,9 @@ def test_what_is_wrong_with_yaml(text, message, tmp_path):
         ('{"a": 1,\n "b": }', "line 2, column 7: Expecting value"),
         ("[" * 100_000, "more than 100 lists and mappings inside each other"),
         ("[" + "[]," * 300_000 + "1]", "more than 200000 values"),
-        ("1" * 5000, "Exceeds the limit (4300 digits)"),
+        ("1" * 301, "a whole number with more than 300 digits"),
+        ('{"a": 1,\n "b": "\\\\\\ud800"}', "line 2: \\ud800 is half a character"),
+        ('{"\\uDC00": 1}', "\\uDC00 is half a character"),
     ],
 )
 def test_what_is_wrong_with_json(text, message, tmp_path):
@@ -96,6 +103,13 @@ def test_brackets_and_commas_in_the_texts_of_json_do_not_count(tmp_path):
     file = tmp_path / "request.json"
     file.write_text('{"a": "' + '[{,\\"' * 200_000 + '"}', encoding="utf-8")
     assert read_json(file) == {"a": '[{,"' * 200_000}
+
+
+def test_texts_that_only_look_like_a_tag_or_half_a_character(tmp_path):
+    (tmp_path / "config.yaml").write_text("a: !!str 5\nb: '!!int'\n")
+    assert read_yaml(tmp_path / "config.yaml") == {"a": "5", "b": "!!int"}
+    (tmp_path / "request.json").write_text('["\\ud83d\\ude00", "\\\\ud800"]')
+    assert read_json(tmp_path / "request.json") == ["\U0001f600", "\\ud800"]
 
 
 def test_what_is_no_text_file(tmp_path):

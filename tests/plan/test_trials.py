@@ -62,7 +62,6 @@ class TestFactors:
         assert named["sample_steps: 7"].change == "sample_steps: 7 in conf/prompts/portraits.yaml, prompt 0"
         assert {"sample_steps: 9", "seed: 6", "seed: 8", 'neg: ""', "no LoRA", "guidance_scale: 1"} <= named.keys()
         assert {"[trigger] left in the prompt", "no trigger word", "text_encoder_cast: true"} <= named.keys()
-        assert "quantize: {transformer: qfloat8, text_encoder: qfloat8}" in named
 
     def test_each_differs_from_the_request_and_from_the_others(self):
         trials = trials_of(REQUEST, (), {})
@@ -86,12 +85,57 @@ class TestFactors:
         }
         assert strengths == {0.25, 0.4, 0.45, 0.55, 0.6, 1.0}
 
+    def test_strengths_are_said_where_they_stand(self):
+        """0.72 is in effect: 0.9 in conf/lora, times the prompt's 0.8."""
+        lora = replace(REQUEST.loras[0], network_multiplier=0.72)
+        named = tried(replace(REQUEST, loras=(lora,), network_multiplier=0.8))
+        strengths = {
+            name: (trial.request.loras[0].network_multiplier, trial.change)
+            for name, trial in named.items()
+            if name in ("network_multiplier: 0.4", "network_multiplier: 1", "network_multiplier: 1 of the LoRA's file")
+        }
+        prompt = "conf/prompts/portraits.yaml, prompt 0"
+        assert strengths == {
+            "network_multiplier: 0.4": (0.36, f"network_multiplier: 0.4 in {prompt}"),
+            "network_multiplier: 1": (0.9, f"network_multiplier: 1 in {prompt}"),
+            "network_multiplier: 1 of the LoRA's file": (0.8, "network_multiplier: 1 in conf/lora/anna.yaml"),
+        }
+
+    def test_without_one_of_the_prompt_the_strength_is_the_file_s(self):
+        named = tried(replace(REQUEST, network_multiplier=1.0))
+        assert named["network_multiplier: 0.45"].change == "network_multiplier: 0.45 in conf/lora/anna.yaml"
+        axis = tried(replace(REQUEST, network_multiplier=1.0, axes=(("network_multiplier", 1.0),)))
+        assert axis["network_multiplier: 0.9"].change == (
+            "network_multiplier: 0.9 in matrix.network_multiplier in conf/experiment/strength.yaml"
+        )
+
+    def test_one_part_is_quantised_at_a_time_or_both_as_in_the_trainers_interface(self):
+        both = "quantize: {transformer: qfloat8, text_encoder: qfloat8}"
+        live = " (so the LoRA is live)"
+        named = {name: trial for name, trial in tried(REQUEST).items() if name.startswith("quantize")}
+        assert {
+            name: (t.request.quantize_transformer, t.request.quantize_text_encoder) for name, t in named.items()
+        } == {
+            f"{both}, both, as the trainer's interface has it{live}": ("qfloat8", "qfloat8"),
+            f"quantize.transformer: qfloat8{live}": ("qfloat8", None),
+            "quantize.text_encoder: qfloat8": (None, "qfloat8"),
+        }
+        assert [trial.change for trial in named.values()] == [
+            f"{both} in conf/model/demo.yaml{live}",
+            f"quantize.transformer: qfloat8 in conf/model/demo.yaml{live}",
+            "quantize.text_encoder: qfloat8 in conf/model/demo.yaml",
+        ]
+
     def test_a_quantised_base_has_its_adapters_live(self):
-        quantised = tried(REQUEST)["quantize: {transformer: qfloat8, text_encoder: null}"].request
+        quantised = tried(REQUEST)["quantize.transformer: qfloat8 (so the LoRA is live)"].request
         assert quantised.lora_merge == "live"
-        back = tried(quantised)["quantize: {transformer: null, text_encoder: null}"].request
+        back = tried(quantised)["quantize.transformer: null (so the LoRA is merged)"].request
         assert back.request_id == REQUEST.request_id, "and an unquantised one merged"
         assert "LoRA merged" not in tried(quantised)
+        assert [name for name in tried(quantised) if name.startswith("quantize")] == [
+            "quantize.transformer: null (so the LoRA is merged)",
+            "quantize.text_encoder: qfloat8",
+        ]
 
     def test_without_an_adapter_nothing_is_said_of_adapters(self):
         base = consistent(replace(REQUEST, loras=(), trigger_word=None, prompt="a", prompt_template="a"))
@@ -165,11 +209,45 @@ class TestRecorded:
         assert found.factors == ()
         assert found.not_tried == ("quantize_transformer: float8, as recorded: not built",)
 
-    def test_a_lora_of_then_is_found_by_its_digest_under_another_name(self, tmp_path):
-        (tmp_path / "renamed.safetensors").write_text("d" * 64)
+    def test_a_lora_of_then_is_found_by_its_digest_at_another_step(self, tmp_path):
+        other = tmp_path / "a_000000250.safetensors"
+        other.write_text("d" * 64)
         then = [{"path": str(tmp_path / "a.safetensors"), "sha256": "d" * 64, "network_multiplier": 1.0}]
         (factor,) = self.recorded(loras=then).factors
-        assert factor.changes["loras"] == (Lora(str(tmp_path / "renamed.safetensors"), 1.0, "d" * 64),)
+        assert factor.changes["loras"] == (Lora(str(other), 1.0, "d" * 64),)
+
+    def test_of_a_folder_of_loras_the_run_s_own_are_read(self, tmp_path):
+        for name in ("a_000000250", "b", "b_000000250", "base_model"):
+            (tmp_path / f"{name}.safetensors").write_text("e" * 64)
+        read = []
+        then = [{"path": str(tmp_path / "a.safetensors"), "sha256": "d" * 64, "network_multiplier": 1.0}]
+        Recorded(REQUEST, {**THEN, "loras": then}, lambda path: read.append(path.name) or path.read_text())
+        assert read == ["a_000000250.safetensors"]
+
+    @pytest.mark.parametrize(
+        ("then", "strength", "change"),
+        [
+            # 0.5 of the prompt's times 1 of the file's now
+            (1.0, 1.0, "network_multiplier: 1 in {prompt}"),
+            (0.5, 0.4, "loras: {path} at 0.8 in conf/lora/anna.yaml"),
+            (0.8, 0.72, "network_multiplier: 0.8 in {prompt}; loras: {path} at 0.9 in conf/lora/anna.yaml"),
+            (0, 0, "network_multiplier: 0 in {prompt}"),
+        ],
+    )
+    def test_a_recorded_strength_is_said_where_it_stands(self, tmp_path, then, strength, change):
+        path = tmp_path / "anna.safetensors"
+        path.write_text("d" * 64)
+        request = replace(REQUEST, loras=(Lora(str(path), 0.5, "d" * 64),))
+        loras = [{"path": str(path), "sha256": "d" * 64, "network_multiplier": strength}]
+        (factor,) = self.recorded(request, loras=loras, network_multiplier=then).factors
+        assert factor.change == change.format(prompt="conf/prompts/portraits.yaml, prompt 0", path=path)
+        assert [lora.network_multiplier for lora in factor.changes["loras"]] == ([strength] if strength else [])
+
+    def test_a_recorded_quantisation_is_said_as_conf_has_it(self):
+        (factor,) = self.recorded(quantize_transformer="qfloat8").factors
+        (trial,) = [trial for name, trial in tried(REQUEST, factor).items() if name.startswith("quantize_")]
+        assert trial.factor == "quantize_transformer: qfloat8 (as recorded) (so the LoRA is live)"
+        assert trial.change == "quantize.transformer: qfloat8 in conf/model/demo.yaml (so the LoRA is live)"
 
     def test_a_lora_that_was_overwritten_is_said(self, tmp_path):
         path = tmp_path / "a.safetensors"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from darkroom.plan.schema import Thresholds
 from darkroom.plan.trials import write_trials
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
 from darkroom.record import Environment, LoraUse, Record, write_records
+from darkroom.render import trials
 from darkroom.render.trials import render_afresh, render_trials
 from darkroom.request import Lora, Request
 from darkroom.review.explain import explain
@@ -164,9 +166,9 @@ def test_a_planted_factor_that_no_record_shows_is_named(desk: Desk, planted: dic
     assert [line.split()[0] for line in rest if line.startswith("     ")][:3] == ["PSNR", rest_psnr(rest), "identical"]
 
 
-def rest_psnr(lines: list[str]) -> str:
-    """The first number of the table, that of the picture as it is."""
-    return next(line.split()[0] for line in lines if line.endswith("  as it is"))
+def rest_psnr(lines: list[str], factor: str = "as it is") -> str:
+    """The first number in the table's line of a factor."""
+    return next(line.split()[0] for line in lines if line.endswith(f"  {factor}"))
 
 
 def test_what_is_recorded_otherwise_is_set_back_first(desk: Desk) -> None:
@@ -218,9 +220,65 @@ def test_another_size_is_tried_first_and_all_others_at_it(desk: Desk) -> None:
     assert {(trial.request.width, trial.request.height) for trial in sheet.trials[1:]} == {(96, 32)}
     replace(sheet, trials=sheet.trials[:3]).write(path)
     lines = explain(image, render_trials(path, RESULTS), RESULTS).split("\n\n", 2)[2].splitlines()
-    assert lines[0] == ("Closest: schedule: diffusers, from another size to identical.")
+    there = rest_psnr(lines, "as it is, at the preview's size")
+    assert lines[:3] == [
+        f"The preview has another size. At that size the picture as it is: {there} dB; all else is tried at it.",
+        "  in conf/: width: 96, height: 32 in conf/prompts/test.yaml, prompt 0",
+        f"Closest: schedule: diffusers, from {there} dB to identical.",
+    ]
     assert lines[-1] == "  as it is: its size is 64x64, the preview's 96x32"
-    assert any(line.endswith("  size 96x32, as the preview's; so are all others") for line in lines)
+
+
+def test_at_another_size_a_factor_has_to_gain_too(desk: Desk) -> None:
+    image = desk.plan()
+    desk.preview(replace(desk.request, width=96, height=32, seed=4711, prompt="a house"))
+    path = write_trials(image, RESULTS)
+    sheet = TrialSheet.read(path)
+    replace(sheet, trials=sheet.trials[:3]).write(path)
+    lines = explain(image, render_trials(path, RESULTS), RESULTS).split("\n\n", 2)[2].splitlines()
+    assert lines[2].startswith("None of the 1 that were tried explains it: the closest, schedule: diffusers, ")
+
+
+@pytest.mark.parametrize("stage", ["encode", "make_picture"])
+def test_what_a_library_refuses_is_said_and_the_others_are_rendered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    real = getattr(trials, stage)
+
+    def refusing(*arguments: Any) -> Any:
+        request = next(each for each in arguments if isinstance(each, Request))
+        if request.attn_masking:
+            raise NotImplementedError("no kernel for this\nand a trace of C++")
+        return real(*arguments)
+
+    desk.plan()
+    first, refused, last = desk.request, replace(desk.request, attn_masking=True), replace(desk.request, seed=5)
+    sheet = TrialSheet(
+        name="test",
+        checkpoint=str(desk.folder.checkpoint("tiny_klein")),
+        image_format="png",
+        quality=100,
+        threads=1,
+        trials=(Trial("as it is", first), Trial("masked", refused), Trial("seed: 5", last)),
+    )
+    sheet.write(Path(stage, "trials.json"))
+    monkeypatch.setattr(trials, stage, refusing)
+    outcomes = Outcomes.read(render_trials(Path(stage, "trials.json"), RESULTS, Path(stage, "store"))).outcomes
+    assert [(each.image is not None, each.error) for each in outcomes] == [
+        (True, None),
+        (False, "NotImplementedError: no kernel for this"),
+        (True, None),
+    ]
+
+
+def test_an_interrupt_ends_the_trials(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    desk.plan()
+    monkeypatch.setattr(trials, "make_picture", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        desk.render(replace(desk.request, seed=6))
 
 
 def test_what_cannot_be_tried_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,14 +330,25 @@ def test_of_several_previews_the_latest_that_can_be_reproduced_is_tried(desk: De
     text = explain(image, results=RESULTS)
     assert "not reproducible: the configuration is newer, every pixel is equal" in text
     assert text.count("\nagainst ") == 3
+    picked = explain(image, results=RESULTS, preview=Path("samples/../samples/early.png"))
+    assert [line for line in picked.splitlines() if line.startswith("against ")] == [
+        "against samples/early.png (ai-toolkit, step 500, made 2026-01-01T00:00:00Z)"
+    ]
+    not_one = (
+        r"--preview samples/other\.png: not a stored preview of 000_42; .* has samples/early\.png, samples/late\.png"
+    )
+    for tell in (lambda path: explain(image, results=RESULTS, preview=path), partial(write_trials, image, RESULTS)):
+        with pytest.raises(StoreError, match=not_one):
+            tell(Path("samples/other.png"))
 
 
 def test_a_strangers_picture_leads_nowhere_else(desk: Desk) -> None:
     image = desk.plan()
     record = read_record(image) | {"experiment": "../elsewhere"}
     write_image(Path("evil.png"), np.zeros((64, 64, 3), np.uint8), record, "png", 100)
-    with pytest.raises(ImageError, match=r"evil\.png: its record says experiment '\.\./elsewhere'"):
-        write_trials(Path("evil.png"), RESULTS)
+    for tell in (lambda path: explain(path, results=RESULTS), lambda path: write_trials(path, RESULTS)):
+        with pytest.raises(ImageError, match=r"evil\.png: its record says experiment '\.\./elsewhere'"):
+            tell(Path("evil.png"))
 
 
 def test_a_picture_that_is_no_longer_asked_for(desk: Desk) -> None:
@@ -318,6 +387,19 @@ class TestFloor:
         first, second = write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
         return [render_afresh(first, RESULTS), render_trials(second, RESULTS, second.parent / "store")]
 
+    def test_nothing_is_learned_from_drafts(self, desk: Desk) -> None:
+        row = embedded_row(desk.plan(), desk.request)
+        write_records(desk.folder.records("tiny_klein", "anna", "test"), [row], {})
+        write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
+        draft = {"request_id": "…", **replace(desk.request, numerics="fast").to_json()}
+        write_json(desk.folder.requests("tiny_klein", "anna", "test"), {"requests": [draft]})
+        kept = desk.folder.root / "floor/tiny_klein/1/kept"
+        kept.mkdir(parents=True)
+        said = r"numerics fast: a draft is never a baseline; render with numerics exact: 000_42"
+        with pytest.raises(StoreError, match=said):
+            write_sheets("job", RESULTS, pictures=1, repeats=2)
+        assert kept.is_dir(), "nothing was emptied"
+
     def test_another_process_gives_the_same_pixels_on_a_cpu(self, desk: Desk) -> None:
         outcomes = self.rendered(desk)
         floor = learn("tiny_klein", outcomes, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))
@@ -327,9 +409,10 @@ class TestFloor:
         file = floor_file(asdict(floor), "job")
         assert file.path == Path("conf/compare/tiny_klein.yaml")
         first, *lines = file.text.splitlines()
-        assert first.startswith("# Imported by darkroom from darkroom floor job; yours to edit. ")
+        assert first.startswith("# Written by darkroom floor job; yours to edit. ")
         assert lines[:5] == ["psnr: null", "ssim: 1.0", "flip: 0.0", "mean_abs: 0.0", "max_abs: 0.0"]
-        assert lines[5] == 'learned: "2026-01-02: 1 pictures rendered 2 times, the worst difference x 1.5"'
+        assert lines[5] == "encoded: {psnr: null, ssim: 1.0, flip: 0.0, mean_abs: 0.0, max_abs: 0.0}"
+        assert lines[6] == 'learned: "2026-01-02: 1 pictures rendered 2 times, the worst difference x 1.5"'
         assert read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"), problems := []) is not None, problems
         assert write_floors([asdict(floor)], "job") == ["conf/compare/tiny_klein.yaml: written"]
         stores = [path.parent / "store/images" for path in outcomes]

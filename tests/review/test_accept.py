@@ -11,6 +11,7 @@ from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_p
 from darkroom.review.accept import apply, plan_acceptance
 from darkroom.review.compare import compare
 from darkroom.review.comparison import read_comparisons
+from darkroom.weight_file import sha256_of
 
 WHEN = "2026-11-21T06:00:00+00:00"
 LISTED = previews_file("strength")
@@ -28,6 +29,10 @@ def regress(rows):
     manifest = write_manifest(Path(), rows)
     compare(manifest, LISTED, Path("thresholds.json"), Path("compare.parquet"))
     return [each.verdict for each in read_comparisons(Path("compare.parquet"))[0]]
+
+
+def name(row):
+    return f"{row['image_name']}.{row['image_sha256'][:12]}.{row['image_path'].rpartition('.')[2]}"
 
 
 def plan(rows, compare_file="compare.parquet", **choice):
@@ -50,12 +55,12 @@ def test_the_first_previews_of_an_experiment():
     acceptance = plan([row], compare_file=None)
     assert acceptance.text() == (
         "1 render to become preview of strength, which keeps 0 more:\n"
-        "  previews/strength/images/demo/anna/portraits/0000_7.png: missing preview"
+        f"  previews/strength/images/demo/anna/portraits/{name(row)}: missing preview"
     )
     assert not LISTED.exists()
     apply(acceptance, "anna", WHEN)
     [stored] = read_previews(LISTED)
-    assert (stored.path, stored.sha256) == (str(IMAGES / "0000_7.png"), row["image_sha256"])
+    assert (stored.path, stored.sha256) == (str(IMAGES / name(row)), row["image_sha256"])
     assert Path(stored.path).read_bytes() == Path(row["image_path"]).read_bytes()
     assert (stored.origin, stored.then["torch_version"], stored.step) == (DARKROOM, "2.13.0", None)
     assert (stored.accepted_by, stored.accepted_at, stored.accepted_because) == ("anna", WHEN, "missing preview")
@@ -85,11 +90,11 @@ def test_a_second_time_changes_nothing(rows):
 
 def test_by_verdict_and_by_id(rows):
     def names(**choice):
-        return [change.destination.name for change in plan(rows, **choice).changes]
+        return [change.row["image_name"] for change in plan(rows, **choice).changes]
 
-    assert names(verdicts=["drifted"]) == ["0001_7.png"]
-    assert names(verdicts=["identical before encoding"]) == ["0000_7.png"]
-    assert names(ids=[rows[2]["request_id"][:6]], verdicts=["drifted"]) == ["0001_7.png", "0002_7.png"]
+    assert names(verdicts=["drifted"]) == ["0001_7"]
+    assert names(verdicts=["identical before encoding"]) == ["0000_7"]
+    assert names(ids=[rows[2]["request_id"][:6]], verdicts=["drifted"]) == ["0001_7", "0002_7"]
     assert names(verdicts=["not reproducible"]) == []
 
 
@@ -115,13 +120,13 @@ def test_an_accepted_picture_is_kept_when_another_takes_its_place():
     [stored] = read_previews(LISTED)
     kept = f"previews/strength/replaced/{old['image_sha256'][:16]}.png"
     assert stored.replaced == (Replaced(kept, old["image_sha256"], "anna", WHEN),)
-    assert {path.name for path in Path("previews/strength").rglob("*.png")} == {Path(kept).name, "0000_7.png"}
+    assert {path.name for path in Path("previews/strength").rglob("*.png")} == {Path(kept).name, name(new)}
     third = render(Path(), picture(shift=80), image_format="webp")
     assert regress([third]) == ["drifted"]
     apply(plan([third]), "carl", WHEN)
     [stored] = read_previews(LISTED)
     assert [each.accepted_by for each in stored.replaced] == ["bert", "anna"]
-    assert [path.name for path in IMAGES.iterdir()] == ["0000_7.webp"]
+    assert [path.name for path in IMAGES.iterdir()] == [name(third)]
     assert all(Path(each.path).is_file() for each in stored.replaced)
 
 
@@ -133,23 +138,68 @@ def test_killed_before_the_list_was_written(monkeypatch):
         patch.setattr("darkroom.review.accept.write_previews", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             apply(plan([new], compare_file=None), "bert", WHEN)
+    [stored] = read_previews(LISTED)  # the baseline is what it was, table and picture
+    assert (stored.accepted_by, sha256_of(stored.path)) == ("anna", old["image_sha256"])
     apply(plan([new], compare_file=None), "bert", WHEN)
     [stored] = read_previews(LISTED)
-    [replaced] = stored.replaced
-    assert Path(replaced.path).read_bytes() != Path(stored.path).read_bytes()
-    assert replaced.sha256 == old["image_sha256"]
+    assert [(each.sha256, sha256_of(each.path)) for each in stored.replaced] == [(old["image_sha256"],) * 2]
+    assert [path.name for path in IMAGES.iterdir()] == [name(new)]
 
 
-def test_the_name_of_a_picture_that_is_rendered_no_more_stays_its_own():
-    old = render(Path(), picture())
-    apply(plan([old], compare_file=None), "anna", WHEN)
-    new = render(Path(), picture(shift=40), axes=(("seed", 7),))
-    apply(plan([new], compare_file=None), "anna", WHEN)
-    second, first = read_previews(LISTED)
-    assert [first.path, second.path] == [
-        *[str(IMAGES / "0000_7.png"), str(IMAGES / f"0000_7_{new['request_id'][:12]}.png")]
+def test_a_render_that_changed_since_it_was_agreed_to_changes_nothing():
+    olds = [render(Path(), picture(), index) for index in (0, 1)]
+    apply(plan(olds, compare_file=None), "anna", WHEN)
+    news = [render(Path(), picture(shift=40), index) for index in (0, 1)]
+    acceptance = plan(news, compare_file=None)
+    Path(news[1]["image_path"]).write_bytes(b"")
+    with pytest.raises(StoreError, match=r"0001_7\.png: not the file that the manifest lists"):
+        apply(acceptance, "bert", WHEN)
+    assert sorted(path.name for path in Path("previews").rglob("*.png")) == sorted(map(name, olds))
+    assert [(each.accepted_by, sha256_of(each.path)) for each in read_previews(LISTED)] == [
+        ("anna", old["image_sha256"]) for old in olds
     ]
-    assert Path(first.path).read_bytes() != Path(second.path).read_bytes()
+
+
+def test_what_is_not_rendered_any_more_is_dropped():
+    old, new = render(Path(), picture()), render(Path(), picture(shift=40), 1)
+    apply(plan([old], compare_file=None), "anna", WHEN)
+    stored = preview(Path(), old, picture(), index=2)
+    unknown = preview(Path(), old, None, index=3, reason="seed -1")
+    write_previews(LISTED, "strength", [*read_previews(LISTED), stored, unknown])
+    assert plan([new], compare_file=None, ids=[new["request_id"]]).dropped == ()
+    acceptance = plan([new], compare_file=None)
+    assert acceptance.text().splitlines() == [
+        "1 render to become preview of strength, which keeps 1 more and drops 2:",
+        f"  {IMAGES / name(new)}: missing preview",
+        f"  no longer rendered: {IMAGES / name(old)} (demo / anna / portraits, picture 0)",
+        "  no longer rendered: samples/1700000000000__000000500_0.png (demo / anna / portraits, picture 2)",
+    ]
+    apply(acceptance, "anna", WHEN)
+    assert [(each.index, each.reason) for each in read_previews(LISTED)] == [(1, None), (3, "seed -1")]
+    assert {path.name for path in Path("previews").rglob("*.png")} == {name(new), f"{old['image_sha256'][:16]}.png"}
+    assert Path(str(stored.path)).is_file()  # a trainer's stays where it lies
+
+
+def test_dropping_alone_is_a_change_too():
+    old = render(Path(), picture())
+    write_previews(LISTED, "strength", [preview(Path(), old, picture())])
+    acceptance = plan([], compare_file=None)
+    assert not acceptance.is_empty
+    apply(acceptance, "anna", WHEN)
+    assert read_previews(LISTED) == ()
+
+
+@pytest.mark.parametrize("left", [None, b"edited"])
+def test_an_accepted_picture_that_was_lost_or_edited_is_restored(left):
+    row = render(Path(), picture())
+    apply(plan([row], compare_file=None), "anna", WHEN)
+    accepted = IMAGES / name(row)
+    accepted.unlink() if left is None else accepted.write_bytes(left)
+    assert regress([row]) == ["missing preview"]
+    apply(plan([row]), "bert", WHEN)
+    assert regress([row]) == ["identical"]
+    [stored] = read_previews(LISTED)
+    assert [Path(each.path).read_bytes() for each in stored.replaced] == ([] if left is None else [left])
 
 
 def test_a_draft_is_never_a_baseline():

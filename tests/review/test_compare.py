@@ -10,7 +10,7 @@ from PIL import Image
 from tests.review.renders import FLOOR, THEN, picture, preview, render, write_manifest
 
 from darkroom.errors import ImageError, StoreError
-from darkroom.previews import DARKROOM, write_previews
+from darkroom.previews import DARKROOM, TRAINER, write_previews
 from darkroom.review.compare import compare
 from darkroom.review.comparison import Difference, read_comparisons
 from darkroom.review.finding import find
@@ -112,12 +112,28 @@ def test_a_render_that_cannot_be_read_is_drifted(tmp_path):
     assert finding.reason == f"the render: {tmp_path / 'gone.png'}: no such file"
 
 
-def test_files_that_somebody_touched_are_noted(tmp_path):
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        (TRAINER, "is not the picture that was taken in: restore it, or import again"),
+        (DARKROOM, "is not the picture that was accepted: restore it, or accept again"),
+    ],
+)
+def test_a_preview_that_somebody_replaced_is_a_missing_one(tmp_path, origin, said):
     row = render(tmp_path, picture())
-    stored = preview(tmp_path, row, picture())
-    finding = find({**row, "image_sha256": "0" * 64}, replace(stored, sha256="0" * 64), FLOOR)
+    stored = preview(tmp_path, row, picture(), origin=origin, sha256="0" * 64)
+    finding = find(row, stored, FLOOR)
+    assert (finding.verdict, finding.reason) == ("missing preview", f"{stored.path} {said}")
+    assert finding.measures.max_abs == 0  # shown all the same
+    known = find(row, replace(stored, reason="seed -1"), FLOOR)
+    assert (known.verdict, known.reason, known.notes) == ("not reproducible", "seed -1", (f"{stored.path} {said}",))
+
+
+def test_a_render_that_somebody_touched_is_noted(tmp_path):
+    row = render(tmp_path, picture())
+    finding = find({**row, "image_sha256": "0" * 64}, preview(tmp_path, row, picture()), FLOOR)
     assert finding.verdict == "identical"
-    assert [note.split(": ")[-1] for note in finding.notes] == ["somebody edited or replaced it"] * 2
+    assert finding.notes == ("the render's file is not the one that was rendered: somebody edited or replaced it",)
 
 
 def test_an_accepted_jpeg_is_compared_as_it_is(tmp_path):
@@ -203,3 +219,12 @@ def test_a_grey_picture_is_one_in_colour(tmp_path):
     read = read_picture(tmp_path / "grey.png")
     assert (read.size, read.lossy) == ("8x4", False)
     assert np.array_equal(read.pixels, np.full((4, 8, 3), 7))
+
+
+@pytest.mark.parametrize("icc_profile", [None, b"a profile" * 20])
+def test_a_webp_is_lossy_by_its_chunks_wherever_they_stand(tmp_path, icc_profile):
+    def is_lossy(**options):
+        Image.new("RGB", (8, 4)).save(tmp_path / "a.webp", icc_profile=icc_profile, **options)
+        return read_picture(tmp_path / "a.webp").lossy
+
+    assert (is_lossy(lossless=True), is_lossy()) == (False, True)

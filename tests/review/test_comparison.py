@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from tests.review.renders import FLOOR, picture, preview, render
 
+from darkroom.__main__ import main
 from darkroom.errors import StoreError
 from darkroom.review.compare import compare_all
 from darkroom.review.comparison import VERDICTS, Difference, read_comparisons, write_comparisons
-from darkroom.review.verdict import failed, summary
+from darkroom.review.verdict import failed, installed_versions, outdated, summary
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,48 @@ def test_what_a_comparison_comes_to(drifted, verdicts, fails, line):
     comparisons = [replace(drifted, verdict=verdict) for verdict in verdicts]
     assert set(verdicts) <= set(VERDICTS)
     assert (failed(comparisons), summary(comparisons)) == (fails, line)
+
+
+def test_a_picture_that_is_not_rendered_any_more_is_a_fault(tmp_path):
+    row = render(tmp_path, picture())
+    stored = [preview(tmp_path, row, picture()), preview(tmp_path, row, None, index=1, reason="seed -1")]
+    known = compare_all("strength", [row], stored, {"demo": FLOOR})
+    assert [failed(known), summary(known)] == [False, "2 previews: 1 identical, 1 not reproducible"]
+    lost = [*known, *compare_all("strength", [], [preview(tmp_path, row, None, index=2)], {"demo": FLOOR})]
+    assert summary(lost) == "3 previews: 1 identical, 1 not reproducible, 1 not rendered any more"
+    assert failed(lost)
+
+
+INSTALLED = {"torch": "2.13.0", "diffusers": "0.42.1"}
+
+
+@pytest.mark.parametrize("torch", ["2.13.0", "2.13.0+cu130"])
+def test_what_rendered_is_what_is_installed(torch):
+    assert outdated({"rendered_torch_version": torch, "rendered_diffusers_version": "0.42.1"}, INSTALLED) is None
+
+
+@pytest.mark.parametrize(
+    ("torch", "installed"), [("2.12.1", "2.13.0"), ("2.12.1, 2.13.0", "2.13.0"), ("2.13.0+cpu", "2.13.0+cu130")]
+)
+def test_kept_pictures_of_other_versions_say_nothing_of_these(torch, installed):
+    metadata = {"experiment": "strength", "rendered_torch_version": torch, "rendered_diffusers_version": "0.42.1"}
+    assert outdated(metadata, INSTALLED | {"torch": installed}) == (
+        f"rendered with torch {torch}; installed: torch {installed}. So nothing is known of what is installed: delete "
+        "results/strength, results/store/images and results/store/embeddings to render anew"
+    )
+
+
+def test_the_command_fails_for_an_upgrade(tmp_path, drifted, capsys):
+    table = tmp_path / "compare.parquet"
+    versions = {f"rendered_{package}_version": version for package, version in installed_versions().items()}
+    write_comparisons(table, [replace(drifted, verdict="identical")], {"experiment": "strength", **versions})
+    assert main(["verdict", str(table)]) == 0
+    write_comparisons(
+        table,
+        [replace(drifted, verdict="identical")],
+        {"experiment": "strength", **versions, "rendered_torch_version": "1.13.1"},
+    )
+    assert main(["verdict", str(table)]) == 1
+    said = capsys.readouterr()
+    assert "1 preview: 1 identical" in said.out
+    assert "compare.parquet: rendered with torch 1.13.1; installed: torch 2." in said.err

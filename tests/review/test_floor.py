@@ -22,7 +22,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def repeat(folder, number, *pictures):
-    """One repeat's outcomes: a flat grey picture for each level."""
+    """One repeat's outcomes: a picture for each level, flat and grey if it is one number."""
     outcomes = []
     for index, level in enumerate(pictures):
         path = folder / f"{number}_{index}.png"
@@ -43,6 +43,16 @@ def test_the_worst_pair_of_any_picture_counts(tmp_path):
     assert floor.learned == "2026-01-02: 2 pictures rendered 3 times, the worst difference x 2"
     assert (floor.environment["gpu_name"], floor.environment["torch_version"]) == ("NVIDIA H100", "2.13.0")
     assert floor.said.startswith("klein: at least 32.56")
+
+
+def test_between_lossy_previews_what_the_encoder_leaves_of_a_difference_counts(tmp_path):
+    """A checkerboard of 1 level, which JPEG at quality 75 rounds away; and 6 levels of all pixels, which it keeps."""
+    fine = 100 + np.indices((16, 16)).sum(axis=0)[..., None].repeat(3, axis=-1) % 2
+    floor = learn("klein", [repeat(tmp_path, 1, 100), repeat(tmp_path, 2, fine)], margin=1, now=NOW)
+    assert (floor.max_abs, floor.encoded["max_abs"]) == (1.0, 0.0)
+    assert (floor.encoded["psnr"], floor.encoded["ssim"]) == (None, 1.0)
+    floor = learn("klein", [repeat(tmp_path, 1, 100), repeat(tmp_path, 2, 106)], margin=2, now=NOW)
+    assert (floor.max_abs, floor.encoded["max_abs"], floor.encoded["mean_abs"]) == (12.0, 12.0, 12.0)
 
 
 def test_equal_repeats_allow_equality_alone_and_say_so(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from tests.review.renders import FLOOR, picture, preview, render
 
 from darkroom.review.compare import compare_all
-from darkroom.review.comparison import write_comparisons
+from darkroom.review.comparison import NOT_RENDERED, write_comparisons
 from darkroom.review.junit import junit, write_junit
 
 METADATA = {"experiment": "strength", "darkroom_version": "0.1.0"}
@@ -67,3 +67,11 @@ def test_two_previews_of_one_picture_have_names_of_their_own(comparisons):
     assert [case.get("name") for case in suite.iter("testcase")] == [
         *["0000_7 (1__000000500_0.jpg)", "0000_7 (2__000000500_0.jpg)"],
     ]
+
+
+def test_a_picture_that_is_not_rendered_any_more_is_an_error(comparisons):
+    lost = replace(comparisons[3], request_id=None, image_path=None, reason=NOT_RENDERED)
+    [suite] = ElementTree.fromstring(junit([comparisons[0], lost], METADATA))
+    assert (suite.get("errors"), suite.get("skipped")) == ("1", "0")
+    [error] = suite.iter("error")
+    assert error.get("message") == "not reproducible: the experiment renders no such picture"

@@ -21,6 +21,7 @@ from darkroom.review.comparison import (
     DRIFTED,
     IDENTICAL,
     MISSING,
+    NOT_RENDERED,
     NOT_REPRODUCIBLE,
     WITHIN_FLOOR,
     Comparison,
@@ -248,3 +249,15 @@ def test_carried_as_they_are_then_lossy_then_reduced():
     (uri,) = carry([noise], 300_000).uris
     assert np.array_equal(pixels(uri), noise)
     assert pixels(carry([noise, noise[:80]], 0).uris[1]).shape == (24, 96, 3)
+
+
+def test_a_picture_that_is_not_rendered_any_more_comes_before_what_is_known():
+    lost = replace(BARE, verdict=NOT_REPRODUCIBLE, reason=NOT_RENDERED, request_id=None, **UNMEASURED)
+    known = replace(BARE, verdict=NOT_REPRODUCIBLE, reason="seed -1", **DIFFERENT)
+    assert worst_first([known, lost]) == [lost, known]
+
+
+def test_a_preview_that_was_replaced_is_carried_as_a_pair(experiment, monkeypatch):
+    monkeypatch.setattr(regress_page, "_SINGLE", 1)
+    [pair] = read_pairs([replace(BARE, verdict=MISSING, reason="edited", preview_path=SHIFTED_JPEG, **DIFFERENT)])
+    assert (list(pair.pictures), pair.lossless) == (["preview", "render", "error"], True)

@@ -3,7 +3,7 @@
 import math
 
 from darkroom.review.tried import Tried, conclusion
-from darkroom.trials import AS_IT_IS, Outcome
+from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Outcome
 
 
 def tried(factor, psnr):
@@ -44,4 +44,29 @@ def test_nothing_to_explain_and_nothing_to_compare():
         "The picture is the preview's as it is: there is nothing to explain."
     ]
     assert conclusion(None, []) == ["Nothing that could be tried can be compared with the preview."]
-    assert conclusion(None, [tried("size", 20.0)])[0] == "Closest: size, from another size to 20.00 dB."
+
+
+def test_without_the_picture_as_it_is_no_gain_is_told():
+    assert conclusion(None, [tried("seed: 43", 20.0)]) == [
+        "The picture as it is was not measured (see below), so no gain can be told; the nearest, seed: 43: 20.00 dB."
+    ]
+
+
+def test_at_another_size_gains_are_measured_from_the_picture_at_that_size():
+    resized = tried(AT_ITS_SIZE, 20.0)
+    size = [
+        "The preview has another size. At that size the picture as it is: 20.00 dB; all else is tried at it.",
+        f"  in conf/: {AT_ITS_SIZE} in conf",
+    ]
+    assert conclusion(resized, [tried("seed: 43", math.inf)]) == [
+        *size,
+        "Closest: seed: 43, from 20.00 dB to identical.",
+        "  in conf/: seed: 43 in conf",
+    ]
+    assert conclusion(resized, [tried("a", 20.4)])[2] == (
+        "None of the 1 that were tried explains it: the closest, a, gains 0.40 dB."
+    )
+    assert conclusion(tried(AT_ITS_SIZE, math.inf), [tried("a", 20.4)]) == [
+        "The preview has another size. At that size the picture as it is: identical; nothing else is otherwise.",
+        f"  in conf/: {AT_ITS_SIZE} in conf",
+    ]

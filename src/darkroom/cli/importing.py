@@ -38,6 +38,7 @@ _COPIES = {
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="of the files to write, in place of the job's or the file's")
     parser.add_argument("--force", action="store_true", help="overwrite files that were edited since the last import")
+    parser.add_argument("--keep-edited", action="store_true", help="leave such files, and write the rest")
     parser.add_argument("--dry-run", action="store_true", help="print what would be written")
     parser.add_argument(
         "--root",
@@ -62,7 +63,7 @@ def _job(options: argparse.Namespace) -> None:
         config_unchanged=options.config_unchanged,
     )
     job = plan_job(options.path, choices)
-    print(job.write(force=options.force, dry_run=options.dry_run), end="")
+    print(job.write(force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited), end="")
 
 
 def _request(options: argparse.Namespace) -> None:
@@ -85,5 +86,6 @@ def _options(options: argparse.Namespace, download: bool) -> Any:
         roots=(Path(), *options.root),
         download=download,
         force=options.force,
+        keep_edited=options.keep_edited,
         dry_run=options.dry_run,
     )

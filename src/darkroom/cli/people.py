@@ -31,7 +31,7 @@ def add_to(commands: Commands) -> None:
     explain = commands.add("explain", _explain, "Say what differs between a picture and its stored preview.")
     explain.add_argument("image", type=Path, help="a picture in results/")
     explain.add_argument("--try", dest="tried", action="store_true", help="render it again, one thing otherwise a time")
-    explain.add_argument("--preview", type=Path, help="compare with this picture in place of the stored preview")
+    explain.add_argument("--preview", type=Path, help="which one, of several stored previews of the picture")
 
     floor = commands.add("floor", _floor, "Learn how much repeated renders differ: writes conf/compare/<model>.yaml.")
     floor.add_argument("experiment", help="its name")
@@ -70,7 +70,7 @@ def _accept(options: argparse.Namespace) -> int:
         )
         print(acceptance.text())
         # 2. Consent
-        if not acceptance.changes:
+        if acceptance.is_empty:
             return 0
         if not (options.yes or _agreed()):
             print("nothing was changed")
@@ -83,7 +83,7 @@ def _accept(options: argparse.Namespace) -> int:
 
 def _rendered(experiment: str) -> ExperimentFolder:
     """The folder of an experiment that has a manifest."""
-    from darkroom.plan.folders import name_fault
+    from darkroom.names import name_fault
 
     if fault := name_fault(experiment):
         raise ConfigError(f"experiment: {fault}")
@@ -110,7 +110,7 @@ def _explain(options: argparse.Namespace) -> None:
 
         sheet = write_trials(options.image, RESULTS, options.preview)
         outcomes = render_trials(sheet, RESULTS, offload=options.offload)
-    print(explain(options.image, outcomes, RESULTS), end="")
+    print(explain(options.image, outcomes, RESULTS, options.preview), end="")
 
 
 def _floor(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from darkroom.cli import Commands
 from darkroom.demo_folder import DEMO_FOLDER
+from darkroom.errors import StoreError
 from darkroom.store import RESULTS, STORE
 
 
@@ -132,8 +133,10 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _verdict(options: argparse.Namespace) -> int:
     from darkroom.review.comparison import read_comparisons
-    from darkroom.review.verdict import failed, summary
+    from darkroom.review.verdict import failed, installed_versions, outdated, summary
 
-    comparisons, _ = read_comparisons(options.table)
+    comparisons, metadata = read_comparisons(options.table)
     print(f"{summary(comparisons)}; {options.table.with_name('regress.html')} shows them")
+    if said := outdated(metadata, installed_versions()):
+        raise StoreError(f"{options.table}: {said}")
     return int(failed(comparisons))

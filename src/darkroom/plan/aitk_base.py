@@ -29,6 +29,10 @@ class Copies:
     text_encoder_2: str | None = None
     vae: str | None = None
 
+    def __str__(self) -> str:
+        """As they were typed."""
+        return " ".join(f"--{_flag(name)} {value}" for name, value in vars(self).items() if value is not None)
+
 
 @dataclass(frozen=True)
 class _Place:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.display import printable
 from darkroom.errors import CheckpointError
 from darkroom.weight_file import Header, read_header
 
 _OLD_PREFIX = "lycoris_"  # of LoKr files, whatever the family
 _PREFIXES = {"flux2": "diffusion_model.", "flux": "transformer.", "flex2": "transformer."}
+_STEPS = range(10**12)  # what the name of a file can say
 _UNFIT = {  # endings of keys, and what a file with them is
     ".magnitude": "is DoRA",
     ".dora_scale": "is DoRA",
@@ -45,13 +47,13 @@ class Found:
 def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_version: str) -> Found:
     """Those of a job `name` that goes on for `steps`; of two for one step the file with the step in its name."""
     pattern = re.compile(rf"{re.escape(name)}(?:_LoRA)?(?:_(?P<step>[0-9]{{9,12}}))?\.safetensors")
+    steps = steps if steps is not None and steps in _STEPS else None
     found: dict[int, TrainedLora] = {}
     notes = []
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    for file in sorted(names, key=lambda file: "_0" not in file):
-        match, path = pattern.fullmatch(file), folder / file
-        if match is None:
-            continue
+    matches = [match for name in names if (match := pattern.fullmatch(name))]
+    for match in sorted(matches, key=lambda match: match["step"] is None):
+        path = folder / match[0]
         if not path.is_file():
             notes.append(f"{path}: no file: the job trained a whole model, or something else lies there")
             continue
@@ -78,7 +80,7 @@ def _read(path: Path, named: int | None, steps: int | None, family: str, base_ve
     step = named if named is not None else said if said is not None else steps
     if step is None:
         return None
-    fault = next(_faults(header, family, base_version), None)
+    fault = next(map(printable, _faults(header, family, base_version)), None)
     doubt = f"the checkpoint's header says step {said}" if said not in (None, step) else None
     return TrainedLora(step, path, modified, f"{path.name} {fault}" if fault else None, doubt)
 
@@ -89,7 +91,7 @@ def _step_in(header: Header) -> int | None:
         step = json.loads(header.metadata.get("training_info", "null"))["step"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return step if isinstance(step, int) else None
+    return step if type(step) is int and step in _STEPS else None
 
 
 def _faults(header: Header, family: str, base_version: str) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from darkroom.display import printable
 from darkroom.plan.aitk_previews import BASE, PromptOption
 from darkroom.plan.aitk_prompts import SamplePrompt
-from darkroom.plan.conf_files import CONF, ConfFile, conf_file, printable, yaml_text
+from darkroom.plan.conf_files import CONF, ConfFile, conf_file, yaml_text
 
 _COMMON = ("width", "height", "sample_steps", "guidance_scale", "neg", "network_multiplier")
 _NO_STRENGTH = {"network_multiplier": 1.0}  # what a prompt has that names none
@@ -15,13 +16,20 @@ _NO_STRENGTH = {"network_multiplier": 1.0}  # what a prompt has that names none
 
 @dataclass(frozen=True)
 class ConfWriter:
-    """Makes the files of one import. `source`: what it was imported from, as the first line of each says."""
+    """Makes the files of one import. `source`: what it was imported from, as the first line of each says.
+
+    `copies`: the options that name copies of its weights, which the model's first line says too, so that an import
+    without them does not send the model elsewhere unnoticed.
+    """
 
     name: str
     source: str
+    copies: str = ""
 
     def model(self, content: Mapping[str, Any], comments: Sequence[str]) -> ConfFile:
-        return self._file("model", self.name, comments, content)
+        return replace(self, source=f"{self.source} {self.copies}".rstrip())._file(
+            "model", self.name, comments, content
+        )
 
     def lora(self, name: str, path: str, trigger_word: str | None) -> ConfFile:
         trigger = {"trigger_word": trigger_word} if trigger_word else {}

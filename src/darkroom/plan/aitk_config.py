@@ -33,9 +33,8 @@ class JobConfig:
     notes: tuple[str, ...]
 
 
-def read_job(path: Path) -> JobConfig:
-    """A job folder or a configuration alone; ConfigError, or Problems, where there is no job in it."""
-    file = _file_of(path)
+def read_job(file: Path, folder: Path | None) -> JobConfig:
+    """A configuration, alone or of a job folder; ConfigError, or Problems, where there is no job in it."""
     content = _READERS[file.suffix.lower()](file)
     problems: list[ConfigError] = []
     if not isinstance(content, Mapping):
@@ -51,11 +50,11 @@ def read_job(path: Path) -> JobConfig:
     kind = process.text("type")
     if kind not in _KNOWN_TYPES:
         notes.append(f"process type {kind}: taken for {_KNOWN_TYPES[0]}, whose previews are known")
-    folder = path if path.is_dir() else None
     return JobConfig(file, folder, file.stat().st_mtime_ns // 1_000_000, name, process, problems, tuple(notes))
 
 
-def _file_of(path: Path) -> Path:
+def config_file(path: Path) -> Path:
+    """The configuration of a job folder, or `path` itself; ConfigError where it is neither."""
     if path.is_dir():
         for name in _IN_FOLDER:
             if (path / name).is_file():

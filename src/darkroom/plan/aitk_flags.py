@@ -50,6 +50,8 @@ _KNOWN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "fps": ("", int),
 }
 
+FLAGS = tuple(_KNOWN)  # without the two dashes
+
 
 def parse_flags(prompt: str) -> Flags:
     """What the trainer makes of a prompt.

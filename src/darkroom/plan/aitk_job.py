@@ -10,21 +10,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from darkroom.display import from_here
 from darkroom.errors import ConfigError, raise_together
 from darkroom.plan.aitk_base import Copies
 from darkroom.plan.aitk_checkpoints import Found, TrainedLora, trained_loras
 from darkroom.plan.aitk_conf import ConfWriter
-from darkroom.plan.aitk_config import JobConfig, read_job
+from darkroom.plan.aitk_config import JobConfig, config_file, read_job
+from darkroom.plan.aitk_folders import job_roots, links_out, training_folder
 from darkroom.plan.aitk_images import unused_images, with_images
+from darkroom.plan.aitk_keys import passed_over
 from darkroom.plan.aitk_model import TrainedModel, sampler_reasons, trained_model
 from darkroom.plan.aitk_placing import Placed, Placing
-from darkroom.plan.aitk_previews import BASE, Previewer, PromptOption, shown
+from darkroom.plan.aitk_previews import BASE, Previewer, PromptOption
 from darkroom.plan.aitk_prompts import sample_sheet, with_texts_of
 from darkroom.plan.aitk_samples import SampleSet, sample_files, sample_sets
-from darkroom.plan.conf_files import CONF, ConfFile, import_name
+from darkroom.plan.conf_files import ConfFile, import_name
+from darkroom.plan.earlier_import import stale, with_accepted
 from darkroom.plan.imported_job import ImportedJob
 from darkroom.plan.stranger import Roots
-from darkroom.previews import Preview, previews_file, read_previews
+from darkroom.previews import Preview, previews_file
 
 _FIRST = "first_sample"
 
@@ -42,28 +46,33 @@ class JobOptions:
 
 def plan_job(path: Path, options: JobOptions) -> ImportedJob:
     """Everything that importing will write; ConfigError, or Problems with all that is wrong, before anything is."""
-    job = read_job(path)
-    return _Import(job, options).planned()
+    try:
+        file, folder = config_file(path), path if path.is_dir() else None
+        roots = job_roots(folder or file.parent, options.roots)
+        if folder:  # a file that was typed may be a link to anywhere
+            raise_together(links_out([file], roots))
+        return _Import(read_job(file, folder), options, roots).planned()
+    except OSError as error:
+        said = f"{error.filename or path}: {error.strerror or error}"
+        raise ConfigError(f"{said}; is it readable, and the training at rest?") from error
 
 
 class _Import:
     """One job on its way."""
 
-    def __init__(self, job: JobConfig, options: JobOptions) -> None:
-        self._job, self._options, self._problems = job, options, job.problems
+    def __init__(self, job: JobConfig, options: JobOptions, roots: Roots) -> None:
+        self._job, self._options, self._roots, self._problems = job, options, roots, job.problems
         self._notes = list(job.notes)
-        home = job.folder or job.file.parent
-        self._roots = _roots(home, options.roots)
         self._folder = job.folder or self._training_folder()
         self._name = import_name(options.name, job.name, f"{job.file}: config.name")
-        self._writer = ConfWriter(self._name, shown(job.folder or job.file))
+        self._writer = ConfWriter(self._name, str(from_here(job.folder or job.file)), str(options.copies))
 
     def planned(self) -> ImportedJob:
         # 1. What the configuration says
         model = trained_model(self._job.process, self._options.copies, self._roots, self._options.builtin)
         raise_together(self._problems)
         assert model
-        self._notes += model.notes
+        self._notes += passed_over(self._job.process, model.arch)
         options = self._prompt_options(model)
         raise_together(self._problems)
         # 2. What the trainer left
@@ -78,6 +87,7 @@ class _Import:
         combinations = _combinations(options, usable, rows)
         if rows:
             rows += list(_lacking(previewer, options, usable, combinations, rows))
+        self._notes += _unseen(model, options, found, rows)
         # 4. The files
         files = self._files(model, options, regimes, found, combinations)
         self._check_names(files)
@@ -87,7 +97,7 @@ class _Import:
             name=self._name,
             heading=f"ai-toolkit job {self._job.name} ({model.arch}) in {self._writer.source}",
             files=tuple(files),
-            previews=_with_accepted(rows, previews_file(self._name)) if rows else (),
+            previews=with_accepted(rows, previews_file(self._name)) if rows else (),
             notes=tuple(self._notes),
         )
 
@@ -136,7 +146,7 @@ class _Import:
         if self._folder is None:
             return Found((), ())
         steps = self._job.process.section("train").whole_number("steps")
-        self._stay_inside([self._folder, *self._folder.glob("*.safetensors")])
+        self._problems += links_out([self._folder, *self._folder.glob("*.safetensors")], self._roots)
         found = trained_loras(self._folder, self._job.name, steps, model.family, model.base_version)
         self._notes += found.notes
         return found
@@ -147,13 +157,13 @@ class _Import:
             return []
         folder = self._job.folder / "samples"
         files, others = sample_files(folder)
-        self._stay_inside([folder, *(file.path for file in files)])
+        self._problems += links_out([folder, *(file.path for file in files)], self._roots)
         if others:
             named = ", ".join(other.name for other in others[:3])
             more = f", … ({len(others)} in all)" if len(others) > 3 else ""
-            self._notes.append(f"{shown(folder)}: no samples by their names: {named}{more}")
+            self._notes.append(f"{from_here(folder)}: no samples by their names: {named}{more}")
         if not files:
-            self._notes.append(f"{shown(folder)}: holds no samples")
+            self._notes.append(f"{from_here(folder)}: holds no samples")
         return sample_sets(files)
 
     def _files(
@@ -169,9 +179,9 @@ class _Import:
         written = [option for option in options if option.sheet.prompts]
         files = [writer.model(_content(model, written, regimes), comments)]
         usable = [lora for lora in found.loras if lora.fault is None]
-        files += [writer.lora(writer.lora_name(lora.step), shown(lora.path), trigger_word) for lora in usable]
+        files += [writer.lora(writer.lora_name(lora.step), str(from_here(lora.path)), trigger_word) for lora in usable]
         files += [writer.prompts(option, trigger_word) for option in written]
-        self._notes += _stale(self._name, files)
+        self._notes += stale(self._name, files)
         command = "snakemake --cores 1 regress --config experiment=" + self._name
         rendered = {lora for lora, _ in combinations}
         idle = [name for lora in usable if (name := writer.lora_name(lora.step)) not in rendered]
@@ -182,26 +192,11 @@ class _Import:
         return [*files, writer.experiment(combinations, comments, command)]
 
     def _training_folder(self) -> Path | None:
-        """Of a configuration alone: the job's folder, where it is here and within the roots."""
-        process = self._job.process
-        written = process.text("training_folder")
-        if written is None:
-            return None
         try:
-            folder = self._roots.inside(f"{written}/{self._job.name}", process.at("training_folder"))
+            return training_folder(self._job.process, self._job.name, self._roots)
         except ConfigError as error:
             self._notes.append(f"its checkpoints are not looked for: {error}")
             return None
-        return folder if folder.is_dir() else None
-
-    def _stay_inside(self, paths: Sequence[Path]) -> None:
-        """A problem for each symbolic link that leads out of the roots."""
-        for path in paths:
-            if path.is_symlink():
-                try:
-                    self._roots.inside(str(path.absolute()), f"{path}: a link")
-                except ConfigError as error:
-                    self._problems.append(error)
 
     def _check_names(self, files: Sequence[ConfFile]) -> None:
         """ConfigError where a file would go ahead of one of Darkroom's own of the same name."""
@@ -212,15 +207,16 @@ class _Import:
             raise ConfigError(f"{named}: Darkroom has files of that name itself; choose another with --name")
 
 
-def _roots(home: Path, typed: Sequence[Path]) -> Roots:
-    """Where files may lie. Paths of the job began where the trainer ran, maybe a folder above the job's."""
-    allowed = [Path.cwd(), home.absolute(), *(root.absolute() for root in typed)]
-    above = [
-        folder
-        for folder in home.absolute().parents
-        if any(folder.resolve().is_relative_to(root.resolve()) for root in allowed)
-    ]
-    return Roots(tuple(dict.fromkeys((*allowed, *above))))
+def _unseen(
+    model: TrainedModel, options: Sequence[PromptOption], found: Found, rows: Sequence[Preview]
+) -> Iterator[str]:
+    """What cannot be reproduced or rendered, where no preview's reason says so."""
+    if not rows:
+        yield from (f"not as trained: {reason}" for reason in model.reasons)
+        for option in options:
+            yield from (f"left out: prompt {index}: {why}" for index, why in option.sheet.left_out.items())
+    steps = {row.step for row in rows}
+    yield from (f"cannot be applied: {lora.fault}" for lora in found.loras if lora.fault and lora.step not in steps)
 
 
 def _regime(model: TrainedModel, option: PromptOption) -> str:
@@ -240,9 +236,12 @@ def _content(model: TrainedModel, options: Sequence[PromptOption], regimes: Mapp
 def _combinations(
     options: Sequence[PromptOption], usable: Mapping[str, TrainedLora], rows: Sequence[Preview]
 ) -> list[tuple[str, str]]:
-    """LoRA and prompt set of what is rendered: what there are previews of; everything, where there are none at all."""
-    main, *others = (option.name for option in options if option.sheet.prompts)
-    every = [(BASE, main), *((BASE, name) for name in others), *((name, main) for name in usable)]
+    """LoRA and prompt set of what is rendered: what there are previews of; everything, where there are none at all.
+
+    LoRAs with the prompts of `sample`, which is the first of the options, and with no others.
+    """
+    every = [(BASE, option.name) for option in options if option.sheet.prompts]
+    every += [(name, options[0].name) for name in usable if options[0].sheet.prompts]
     held = {option.name: range(len(option.sheet.prompts)) for option in options}
     there = {(row.lora, row.prompts) for row in rows if row.index in held[row.prompts]}
     return [pair for pair in every if pair in there] or every
@@ -260,19 +259,3 @@ def _lacking(
     for lora_name, prompts in combinations:
         there = {row.index for row in rows if (row.lora, row.prompts) == (lora_name, prompts)}
         yield from previewer.lacking(by_name[prompts], lora_name, usable.get(lora_name), there)
-
-
-def _stale(name: str, files: Sequence[ConfFile]) -> Iterator[str]:
-    """LoRA options of an earlier import whose checkpoints the trainer has deleted since."""
-    planned = {file.path.name for file in files}
-    for path in sorted((CONF / "lora").glob(f"{name}_{'[0-9]' * 9}.yaml")):
-        if path.name not in planned:
-            yield f"{path}: is of an earlier import; its checkpoint is gone"
-
-
-def _with_accepted(rows: Sequence[Preview], file: Path) -> tuple[Preview, ...]:
-    """Rows that somebody has accepted stay, and take the place of what would be imported once more."""
-    known = read_previews(file) if file.is_file() else ()
-    kept = [row for row in known if row.accepted_by is not None]
-    keys = {row.key for row in kept}
-    return (*(row for row in rows if row.key not in keys), *kept)

@@ -44,7 +44,6 @@ class TrainedModel:
     is_merged: bool  # unless the previews of a set have several strengths
     reasons: tuple[str, ...]  # why no preview can be reproduced
     base_reasons: tuple[str, ...]  # why those before the training cannot
-    notes: tuple[str, ...]
 
     @property
     def family(self) -> str:
@@ -67,7 +66,7 @@ def trained_model(process: Section, copies: Copies, roots: Roots, builtin: Path)
         return None
     shipped = yaml.safe_load((builtin / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
     family = shipped["family"]
-    storage = _Storage(model, uses_qtype_te=arch.startswith("flux2_klein"))
+    storage = _Storage(model, arch)
     dtype = process.section("train").text("dtype") or "fp32"
     content = {
         "family": family,
@@ -86,9 +85,6 @@ def trained_model(process: Section, copies: Copies, roots: Roots, builtin: Path)
     reasons = [*storage.reasons(), *_reasons(process, model, family)]
     if dtype not in _DTYPES:
         reasons.append(f"train.dtype {dtype}: models are in bfloat16 or float32 here")
-    notes = (
-        [] if arch != "flex2" or "vae_path" not in model else ["model.vae_path has no effect in the trainer's flex2"]
-    )
     facts = {
         **{key: content[key] for key in ("family", "guidance", "attn_masking", "text_encoder_cast")},
         "dtype": _DTYPES.get(dtype, dtype),
@@ -106,7 +102,6 @@ def trained_model(process: Section, copies: Copies, roots: Roots, builtin: Path)
         is_merged=not storage.is_live,
         reasons=tuple(reasons),
         base_reasons=tuple(_base_reasons(process.section("network"))),
-        notes=tuple(notes),
     )
     return trained if len(process.problems) == before else None
 
@@ -114,16 +109,17 @@ def trained_model(process: Section, copies: Copies, roots: Roots, builtin: Path)
 class _Storage:
     """In which types the trainer kept the weights; None: in its dtype."""
 
-    def __init__(self, model: Section, *, uses_qtype_te: bool) -> None:
+    def __init__(self, model: Section, arch: str) -> None:
+        is_flux2, is_klein = arch.startswith("flux2"), arch.startswith("flux2_klein")
         quantizes = model.flag("quantize")
         quantizes_text = model.flag("quantize_te", default=quantizes)
         self._offloads = model.flag("layer_offloading", default=model.flag("auto_memory"))
         qtype, text_qtype = (self._qtype(model.text(key)) for key in ("qtype", "qtype_te"))
         qtype, _, recovery = qtype.partition("|")
-        self._recovery = bool(recovery or "accuracy_recovery_adapter" in model) and quantizes
-        self._excludes = bool(model.section("quantize_kwargs").content) and quantizes
+        self._recovery = bool(recovery or "accuracy_recovery_adapter" in model) and quantizes and is_flux2
+        self._excludes = bool(model.section("quantize_kwargs").content) and quantizes and not is_flux2
         self.transformer = qtype if quantizes else None
-        self.text_encoder = (text_qtype if uses_qtype_te else qtype) if quantizes_text else None
+        self.text_encoder = (text_qtype if is_klein else qtype) if quantizes_text else None
         self.is_live = quantizes or self._offloads
 
     def _qtype(self, written: str | None) -> str:

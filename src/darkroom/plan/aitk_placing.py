@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from darkroom.plan.aitk_checkpoints import TrainedLora
 from darkroom.plan.aitk_model import TrainedModel
 from darkroom.plan.aitk_previews import PromptOption
-from darkroom.plan.aitk_samples import SampleSet, first_sets
+from darkroom.plan.aitk_samples import Attribution, SampleSet, first_sets
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,27 @@ class Placing:
     def placed(self, sets: Sequence[SampleSet]) -> Iterator[Placed]:
         """Each set with its own; `sets` by step, then by time."""
         loras = {lora.step: lora for lora in self.loras}
-        of_first = self._of_first(sets)
+        origins = self._origins(sets)
         for number, samples in enumerate(sets):
             lora = loras.get(samples.step)
             is_last = number + 1 == len(sets) or sets[number + 1].step != samples.step
-            option = self.first if self.first and number in of_first else self.main
+            origin = origins.get(number)
+            option = self.first if self.first and origin and origin.is_first else self.main
             reasons = [*self.model.reasons, *option.reasons, *self._reasons(samples, lora, is_last)]
+            if origin and not origin.is_certain:
+                reasons.append(
+                    "pictures of step 0 are missing: whether first_sample or sample made it, the others do not tell"
+                )
             yield Placed(samples, option, lora if lora and lora.fault is None else None, tuple(reasons))
 
-    def _of_first(self, sets: Sequence[SampleSet]) -> set[int]:
-        """Positions of the sets that first_sample made."""
+    def _origins(self, sets: Sequence[SampleSet]) -> dict[int, Attribution]:
+        """By position, of the sets of step 0; nothing where all are of `sample`."""
         at_start = [number for number, samples in enumerate(sets) if samples.step == 0]
         if self.first is None:
-            return set()
-        are_first = first_sets([sets[number] for number in at_start], self.first.sheet.count, self.has_baseline)
-        return {number for number, is_first in zip(at_start, are_first, strict=True) if is_first}
+            return {}
+        then_count = self.main.sheet.count if self.has_baseline else 0
+        origins = first_sets([sets[number] for number in at_start], self.first.sheet.count, then_count)
+        return dict(zip(at_start, origins, strict=True))
 
     def _reasons(self, samples: SampleSet, lora: TrainedLora | None, is_last: bool) -> Iterator[str]:
         if samples.step == 0:

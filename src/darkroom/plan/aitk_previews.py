@@ -5,7 +5,6 @@ Opens pictures for their size and digest, and nothing else.
 
 import hashlib
 import io
-import os
 import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from darkroom.display import from_here
 from darkroom.plan.aitk_checkpoints import TrainedLora
 from darkroom.plan.aitk_model import TrainedModel
 from darkroom.plan.aitk_prompts import DRAWN, SamplePrompt, SampleSheet
@@ -68,7 +68,7 @@ class Previewer:
                 lora=lora_name,
                 prompts=option.name,
                 index=option.position(file.index),
-                path=shown(file.path),
+                path=str(from_here(file.path)),
                 sha256=picture.sha256,
                 width=picture.size[0] if picture.size else None,
                 height=picture.size[1] if picture.size else None,
@@ -119,18 +119,12 @@ class Previewer:
         return {**self.model.facts, **known}
 
     def _file(self, path: Path) -> dict[str, str]:
-        return {"path": shown(path), "sha256": self._sha256(path)}
+        return {"path": str(from_here(path)), "sha256": self._sha256(path)}
 
     def _sha256(self, path: Path) -> str:
         if path not in self._digests:
             self._digests[path] = sha256_of(path)
         return self._digests[path]
-
-
-def shown(path: Path) -> str:
-    """As it is written into files: relative to the working directory where it is below it."""
-    absolute = path.absolute()
-    return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
 @dataclass(frozen=True)

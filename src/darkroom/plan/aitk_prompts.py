@@ -85,9 +85,7 @@ def with_texts_of(sheet: SampleSheet, cached: SampleSheet) -> SampleSheet:
     """The sheet of `first_sample` in a job that encodes its texts beforehand: for `sample` alone, and by index."""
     texts = {prompt.index: prompt for prompt in cached.prompts}
     left_out = {
-        prompt.index: "the trainer had no encoded text for it, as sample has fewer prompts than first_sample"
-        for prompt in sheet.prompts
-        if prompt.index not in texts
+        prompt.index: _without_text(prompt.index, cached) for prompt in sheet.prompts if prompt.index not in texts
     }
     prompts = tuple(
         replace(
@@ -100,6 +98,12 @@ def with_texts_of(sheet: SampleSheet, cached: SampleSheet) -> SampleSheet:
         if prompt.index in texts
     )
     return replace(sheet, prompts=prompts, left_out={**left_out, **sheet.left_out})
+
+
+def _without_text(index: int, cached: SampleSheet) -> str:
+    if index in cached.left_out:
+        return f"it had the text of sample's prompt {index}, which is left out: {cached.left_out[index]}"
+    return "the trainer had no encoded text for it, as sample has fewer prompts than first_sample"
 
 
 def _seeds(section: Section, items: Sequence[Section], count: int) -> list[Any]:

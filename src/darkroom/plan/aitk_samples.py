@@ -41,6 +41,10 @@ class SampleSet:
         """When its first picture was saved, ms since 1970."""
         return self.files[0].ms
 
+    def fits(self, count: int) -> bool:
+        """Can it be of a section with that many prompts?"""
+        return self.files[-1].index < count
+
 
 def read_name(name: str) -> tuple[int, int, int] | None:
     """(ms, step, index), or None for a name that the trainer gives to no sample."""
@@ -75,17 +79,37 @@ def sample_sets(files: Iterable[SampleFile]) -> list[SampleSet]:
     return sets
 
 
-def first_sets(sets: Sequence[SampleSet], first_count: int, then_baseline: bool) -> list[bool]:
-    """Of the sets of step 0 in the order of time: is it of `first_sample`?
+@dataclass(frozen=True)
+class Attribution:
+    """Which section made a set of step 0."""
 
-    Each start makes one of `first_sample`, with `first_count` pictures, then one of `sample` if `then_baseline`. A set
-    that is not whole was the last of its start.
+    is_first: bool  # first_sample, or else the baseline of sample
+    is_certain: bool
+
+
+def first_sets(sets: Sequence[SampleSet], first_count: int, then_count: int) -> list[Attribution]:
+    """Of each set of step 0, in the order of time, the section that made it.
+
+    Each start makes one of `first_sample`, with `first_count` pictures, then the baseline with `then_count`, of which 0
+    is none. A start may have been cut short, and pictures may be lost since. What tells: an index that only one section
+    has, and that the baseline follows a whole set of `first_sample`; but after a set in doubt, a whole one may as well
+    be the baseline that belongs to it.
     """
-    found: list[bool] = []
-    for number in range(len(sets)):
-        before = number - 1
-        follows = then_baseline and before >= 0 and found[before] and len(sets[before].files) >= first_count
-        found.append(not follows)
+    if not then_count:
+        return [Attribution(is_first=True, is_certain=True)] * len(sets)
+    found: list[Attribution] = []
+    in_doubt = False
+    while len(found) < len(sets):
+        here, *after = sets[len(found) : len(found) + 2]
+        maybe_first, maybe_then = here.fits(first_count), here.fits(then_count)
+        if maybe_first and after and after[0].fits(then_count):
+            is_whole = len(here.files) == first_count
+            if not after[0].fits(first_count) or (is_whole and not in_doubt):
+                found += [Attribution(is_first=True, is_certain=True), Attribution(is_first=False, is_certain=True)]
+                in_doubt = False
+                continue
+        found.append(Attribution(maybe_first, is_certain=maybe_first and not maybe_then))
+        in_doubt = maybe_first
     return found
 
 

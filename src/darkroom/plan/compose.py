@@ -25,7 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from darkroom.errors import ConfigError, raise_together
-from darkroom.plan.folders import existing_folders, name_fault
+from darkroom.names import name_fault
+from darkroom.plan.folders import existing_folders
 from darkroom.plan.origin import Origin
 from darkroom.plan.schema import AXIS_GROUPS, Config
 from darkroom.plan.written import Written

@@ -4,6 +4,7 @@ The first line of each holds a digest of the rest: while it fits, the file is as
 replace it.
 """
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,13 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
-from darkroom.plan.folders import name_fault
+from darkroom.names import name_fault
 from darkroom.store import atomic
 
 CONF = Path("conf")  # relative to the working directory
 _COLUMNS = 120
-_FIRST_LINE = re.compile(r"# Imported by darkroom from .*; yours to edit\. ([0-9a-f]{8})")
+# What may be there already where a file is to be written.
+_NEW, _SAME, _UNTOUCHED, _ANOTHERS, _EDITED = "new", "same", "untouched", "another's", "edited"
+_IN_THE_WAY = (_ANOTHERS, _EDITED)
+_ADVICE = {
+    _ANOTHERS: "comes from another import, or one with other options, as its first line says; --name writes others, "
+    "--force replaces it",
+    _EDITED: "edited since it was imported, or not imported at all; --keep-edited leaves it and writes the rest, "
+    "--force overwrites it, --name writes others",
+}
+_FIRST_LINE = re.compile(
+    r"# (?P<source>(?:Imported by darkroom from|Written by) .*); yours to edit\. (?P<digest>[0-9a-f]{8})"
+)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # what YAML and OmegaConf take for text without quotes, but for
 _YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off"}
 _TEXT_LINE = re.compile(r'(\s*(?:- )?(?:[A-Za-z_]\w*: )?)(".*")')  # `- "text"`, `key: "text"`
@@ -34,6 +47,7 @@ class ImportOptions:
     roots: tuple[Path, ...] = (Path(),)  # folders in which files may lie that are named in it
     download: bool = False  # pictures that are named by URL
     force: bool = False  # overwrite what was edited
+    keep_edited: bool = False  # leave what was edited, and write the rest
     dry_run: bool = False  # say what would be written
 
 
@@ -53,9 +67,9 @@ class ConfPicture:
     content: bytes
 
 
-def conf_file(path: Path, source: str, body: str) -> ConfFile:
-    """`body` below the line that says where it was imported from."""
-    return ConfFile(path, f"# Imported by darkroom from {printable(source)}; yours to edit. {_digest(body)}\n{body}")
+def conf_file(path: Path, source: str, body: str, how: str = "Imported by darkroom from") -> ConfFile:
+    """`body` below the line that says where it is from."""
+    return ConfFile(path, f"# {how} {printable(source)}; yours to edit. {_digest(body)}\n{body}")
 
 
 def import_name(chosen: str | None, found: str, asked_at: str) -> str:
@@ -68,22 +82,38 @@ def import_name(chosen: str | None, found: str, asked_at: str) -> str:
     return name
 
 
-def write_conf_files(files: Sequence[ConfFile | ConfPicture], *, force: bool, dry_run: bool) -> list[str]:
+def write_conf_files(
+    files: Sequence[ConfFile | ConfPicture], *, force: bool, dry_run: bool, keep_edited: bool = False
+) -> list[str]:
     """Write those that are new or different; a line for each says what was done, or would be.
 
-    Problems or ConfigError, before anything is written, where a file was edited or is somebody's own: `force` takes
-    its place. A file that is as it should be is left alone.
+    Problems or ConfigError, before anything is written, where a file was edited, is somebody's own or of another
+    import: `force` takes its place, and with `keep_edited` an edited one stays, with a line for each difference. A file
+    that is as it should be is left alone.
     """
     states = {file.path: _state(file) for file in files}
-    in_the_way = [path for path, state in states.items() if state == "edited"]
-    if in_the_way and not force and not dry_run:
-        advice = "edited since it was imported, or not imported at all; --force overwrites it, --name writes others"
-        raise_together(ConfigError(f"{path}: {advice}") for path in in_the_way)
+    kept = {path for path, state in states.items() if keep_edited and state == _EDITED}
+    in_the_way = {path: state for path, state in states.items() if state in _IN_THE_WAY and path not in kept}
+    if not force and not dry_run:
+        raise_together(ConfigError(f"{path}: {_ADVICE[state]}") for path, state in in_the_way.items())
+    said: list[str] = []
     for file in files:
-        if states[file.path] != "same" and not dry_run:
+        said += [_said(file.path, states[file.path], force, dry_run, file.path in kept)]
+        if file.path in kept:
+            said += _lacking(file)
+        elif states[file.path] != _SAME and not dry_run:
             with atomic(file.path) as temporary:
                 temporary.write_bytes(file.text.encode() if isinstance(file, ConfFile) else file.content)
-    return [_said(path, state, force, dry_run) for path, state in states.items()]
+    return said
+
+
+def _lacking(file: ConfFile | ConfPicture) -> list[str]:
+    """The lines in which an edited file differs from what would be written."""
+    if isinstance(file, ConfPicture):
+        return []
+    there = file.path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    lines = difflib.unified_diff(there, file.text.splitlines()[1:], lineterm="", n=0)
+    return [f"    {printable(line)}" for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def yaml_text(value: Mapping[str, Any]) -> str:
@@ -97,34 +127,33 @@ def yaml_text(value: Mapping[str, Any]) -> str:
     return "".join(f"{line}\n" for line in _block(value, ""))
 
 
-def printable(text: str) -> str:
-    """Without characters that would command a terminal or break a line: each as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _state(file: ConfFile | ConfPicture) -> str:
-    """new | same | untouched | edited: what is there already. Another picture may be somebody's own."""
+    """What is there already. Another picture may be somebody's own."""
     try:
         if isinstance(file, ConfPicture):
-            return "same" if file.path.read_bytes() == file.content else "edited"
+            return _SAME if file.path.read_bytes() == file.content else _EDITED
         there = file.path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return "new"
+        return _NEW
     except (OSError, UnicodeDecodeError):  # a folder, or nothing that we wrote
-        return "edited"
+        return _EDITED
     if there == file.text:
-        return "same"
+        return _SAME
     first, _, rest = there.partition("\n")
-    written = _FIRST_LINE.fullmatch(first)
-    return "untouched" if written and written[1] == _digest(rest) else "edited"
+    written, own = _FIRST_LINE.fullmatch(first), _FIRST_LINE.fullmatch(file.text.partition("\n")[0])
+    if written is None or written["digest"] != _digest(rest):
+        return _EDITED
+    return _UNTOUCHED if own and own["source"] == written["source"] else _ANOTHERS
 
 
-def _said(path: Path, state: str, force: bool, dry_run: bool) -> str:
-    if state == "same":
+def _said(path: Path, state: str, force: bool, dry_run: bool, is_kept: bool) -> str:
+    if state == _SAME:
         return f"{path}: as it is"
-    if state == "edited" and not force:
-        return f"{path}: edited since it was imported, or not imported at all: would be left, and stop the import"
-    done = "written" if state == "new" else "written anew" if state == "untouched" else "overwritten"
+    if is_kept:
+        return f"{path}: edited, so it stays as it is; an import would have changed:"
+    if state in _IN_THE_WAY and not force:
+        return f"{path}: would be left, and stop the import: {_ADVICE[state]}"
+    done = "written" if state == _NEW else "written anew" if state == _UNTOUCHED else "overwritten"
     return f"{path}: would be {done}" if dry_run else f"{path}: {done}"
 
 

@@ -14,8 +14,12 @@ from darkroom.trials import Trial
 _REGIMES = ("merged", "live", "merged_in_dtype")
 _STRENGTHS = (0.5, 0.8, 0.9, 1.1, 1.2)  # times the one in effect
 _GUIDANCE_STEP = 0.5
+_QUANTISED = "qfloat8"
 _TRIGGER = "[trigger]"
-_OF_PROMPT = ("prompt", "neg", "seed", "sample_steps", "guidance_scale", "width", "height", "ctrl_images", "ctrl_idx")
+_OF_PROMPT = (
+    *("prompt", "neg", "seed", "sample_steps", "guidance_scale", "width", "height", "ctrl_images", "ctrl_idx"),
+    "network_multiplier",  # each file's own, by which it is multiplied, is conf/lora's
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,19 @@ def trials_of(request: Request, recorded: Sequence[Factor], steps: Mapping[str, 
     for factor in factors:
         changed = consistent(replace(request, **factor.changes))
         if changed.request_id != request.request_id:
-            name = f"{factor.name} (as recorded)" if factor.then else factor.name
-            made.setdefault(changed.request_id, Trial(name, changed, factor.change))
+            name, regime = (
+                f"{factor.name} (as recorded)" if factor.then else factor.name,
+                _regime(factor, request, changed),
+            )
+            made.setdefault(changed.request_id, Trial(name + regime, changed, factor.change + regime))
     return tuple(made.values())
+
+
+def _regime(factor: Factor, request: Request, changed: Request) -> str:
+    """What quantising, or not, brings with it for a LoRA; nothing where the way of merging is as it was."""
+    before, after = request.lora_merge, changed.lora_merge
+    altered = "quantize_transformer" in factor.changes and None not in (before, after) and before != after
+    return f" (so the LoRA is {after})" if altered else ""
 
 
 def consistent(request: Request) -> Request:
@@ -59,8 +73,13 @@ def place(name: str, request: Request) -> str:
         return f"matrix.{name} in conf/experiment/{request.experiment}.yaml"
     if name in _OF_PROMPT:
         return f"conf/prompts/{request.prompts}.yaml, prompt {request.index}"
-    group, option = ("lora", request.lora) if name in ("loras", "network_multiplier") else ("model", request.model)
+    group, option = ("lora", request.lora) if name == "loras" else ("model", request.model)
     return f"conf/{group}/{option}.yaml"
+
+
+def own_strength(lora: Lora, of_prompt: float) -> float:
+    """A file's strength as conf/lora has it: the one in effect without the prompt's, which is not 0."""
+    return _rounded(lora.network_multiplier / of_prompt)
 
 
 def _all_recorded(recorded: Sequence[Factor]) -> Iterator[Factor]:
@@ -79,7 +98,7 @@ def _guesses(request: Request, steps: Mapping[str, Sequence[Lora]]) -> Iterator[
 
 def _set(request: Request, **changes: Any) -> Factor:
     """A factor whose fields are keys of conf/ too."""
-    said = ", ".join(f"{name}: {_shown(value)}" for name, value in changes.items())
+    said = ", ".join(f"{name}: {shown(value)}" for name, value in changes.items())
     return Factor(said, changes, f"{said} in {place(next(iter(changes)), request)}")
 
 
@@ -101,13 +120,22 @@ def _numerics(request: Request) -> Iterator[Factor]:
 
 
 def _quantised(request: Request) -> Iterator[Factor]:
-    """Both as the trainer's interface has it by default, then each alone, then neither."""
-    for transformer, text_encoder in (("qfloat8", "qfloat8"), ("qfloat8", None), (None, "qfloat8"), (None, None)):
-        said = f"quantize: {{transformer: {_shown(transformer)}, text_encoder: {_shown(text_encoder)}}}"
-        changes: dict[str, Any] = {"quantize_transformer": transformer, "quantize_text_encoder": text_encoder}
-        if transformer is None and request.quantize_transformer is not None:
-            changes["lora_merge"] = "merged"
-        yield Factor(said, changes, f"{said} in {_model(request)}")
+    """Each part alone; and both where both change, as the trainer's interface has it by default."""
+    now = {part: getattr(request, f"quantize_{part}") for part in ("transformer", "text_encoder")}
+    if _QUANTISED not in now.values():
+        said = f"quantize: {{transformer: {_QUANTISED}, text_encoder: {_QUANTISED}}}"
+        changes = {f"quantize_{part}": _QUANTISED for part in now}
+        yield Factor(f"{said}, both, as the trainer's interface has it", changes, f"{said} in {_model(request)}")
+    for part in now:
+        yield from (_quantised_part(request, part, value) for value in (_QUANTISED, None) if value != now[part])
+
+
+def _quantised_part(request: Request, part: str, value: str | None) -> Factor:
+    changes = {f"quantize_{part}": value}
+    if part == "transformer" and value is None:
+        changes["lora_merge"] = "merged"
+    said = f"quantize.{part}: {shown(value)}"
+    return Factor(said, changes, f"{said} in {_model(request)}")
 
 
 def _sampling(request: Request) -> Iterator[Factor]:
@@ -133,24 +161,42 @@ def _adapters(request: Request, steps: Mapping[str, Sequence[Lora]]) -> Iterator
             )
     if not request.active_loras:
         return
+    of_prompt = request.network_multiplier != 1 or "network_multiplier" in dict(request.axes)
     for strength in _STRENGTHS:
-        yield _stronger(request, strength)
-    if request.network_multiplier not in (0, 1):
-        yield _stronger(request, 1 / request.network_multiplier)
-    if len(request.active_loras) == 1 and request.active_loras[0].network_multiplier != 1:
-        yield _stronger(request, 1 / request.active_loras[0].network_multiplier)
+        yield _prompt_times(request, strength) if of_prompt else _files_times(request, strength)
+    if request.network_multiplier != 1:
+        yield _prompt_times(request, 1 / request.network_multiplier)
+    if (
+        len(request.active_loras) == 1
+        and (own := own_strength(request.active_loras[0], request.network_multiplier)) != 1
+    ):
+        yield _files_times(request, 1 / own)
     yield Factor("no LoRA", {"loras": ()}, "lora: none in the experiment's matrix")
 
 
-def _stronger(request: Request, factor: float) -> Factor:
-    def times(value: float) -> float:
-        return round(value * factor, 6)
-
-    loras = tuple(replace(lora, network_multiplier=times(lora.network_multiplier)) for lora in request.loras)
-    strengths = ", ".join(f"{lora.network_multiplier:g}" for lora in loras)
-    changes = {"loras": loras, "network_multiplier": times(request.network_multiplier)}
-    said = f"network_multiplier: {strengths}"
+def _prompt_times(request: Request, factor: float) -> Factor:
+    """The strength that the prompt gives to the whole stack."""
+    strength = _rounded(request.network_multiplier * factor)
+    said = f"network_multiplier: {shown(strength)}"
+    changes = {"loras": _times(request.loras, factor), "network_multiplier": strength}
     return Factor(said, changes, f"{said} in {place('network_multiplier', request)}")
+
+
+def _files_times(request: Request, factor: float) -> Factor:
+    """Each file's own strength, as conf/lora has it: the one in effect without the prompt's."""
+    loras = _times(request.loras, factor)
+    own = ", ".join(shown(own_strength(lora, request.network_multiplier)) for lora in loras)
+    said = f"network_multiplier: {own}"
+    name = said if request.network_multiplier == 1 else f"{said} of the LoRA's file"
+    return Factor(name, {"loras": loras}, f"{said} in {place('loras', request)}")
+
+
+def _times(loras: Sequence[Lora], factor: float) -> tuple[Lora, ...]:
+    return tuple(replace(lora, network_multiplier=_rounded(lora.network_multiplier * factor)) for lora in loras)
+
+
+def _rounded(strength: float) -> float:
+    return round(strength, 6)
 
 
 def _text(request: Request) -> Iterator[Factor]:
@@ -177,7 +223,8 @@ def _model(request: Request) -> str:
     return place("dtype", request)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """As conf/ has it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else f'"{value}"' if value == "" else str(value)

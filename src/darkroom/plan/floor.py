@@ -4,13 +4,13 @@ Renders and measures nothing.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, StoreError
+from darkroom.names import name_fault
 from darkroom.plan.conf_files import CONF, ConfFile, conf_file, write_conf_files, yaml_text
-from darkroom.plan.folders import name_fault
 from darkroom.record import read_records
 from darkroom.request import Request
 from darkroom.store import ExperimentFolder, read_json
@@ -21,7 +21,7 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     """By model, a sheet for each repeat: at most `pictures` of the experiment's, spread over its combinations.
 
     Each goes to a folder of its own, results/<experiment>/floor/<model>/<repeat>/, emptied first: nothing that was
-    rendered before counts. StoreError where the experiment was not rendered yet.
+    rendered before counts. StoreError where the experiment was not rendered yet, or as a draft.
     """
     if fault := name_fault(experiment):
         raise ConfigError(f"darkroom floor: {fault}")
@@ -29,11 +29,12 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
         raise ConfigError(f"--pictures, --repeats: expected 1 and 2 at least, got {pictures} and {repeats}")
     folder = ExperimentFolder(results / experiment)
     combinations = [tuple(entry[:3]) for entry in read_json(folder.contents)["combinations"]]
+    models = dict.fromkeys(names[0] for names in combinations)
+    planned = {m: _sheet(folder, [names for names in combinations if names[0] == m], pictures) for m in models}
     sheets = {}
-    for model in dict.fromkeys(names[0] for names in combinations):
+    for model, sheet in planned.items():
         root = folder.root / "floor" / model
         _empty(root)
-        sheet = _sheet(folder, [names for names in combinations if names[0] == model], pictures)
         sheets[model] = [root / str(repeat) / "trials.json" for repeat in range(1, repeats + 1)]
         for path in sheets[model]:
             sheet.write(path)
@@ -52,7 +53,8 @@ def floor_file(floor: Mapping[str, Any], experiment: str) -> ConfFile:
     """The thresholds of one model."""
     keys = ("psnr", "ssim", "flip", "mean_abs", "max_abs", "encoded", "learned", "environment")
     body = yaml_text({key: floor[key] for key in keys})
-    return conf_file(CONF / "compare" / f"{floor['model']}.yaml", f"darkroom floor {experiment}", body)
+    path = CONF / "compare" / f"{floor['model']}.yaml"
+    return conf_file(path, f"darkroom floor {experiment}", body, how="Written by")
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -84,6 +86,7 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pi
         for values in read_json(folder.requests(model, lora, prompts))["requests"]:
             request = Request.from_json(values)
             distinct.setdefault(request.request_id, (f"{lora} {prompts} {request.image_name}", request))
+    _refuse_drafts(request for _, request in distinct.values())
     found = list(distinct.values())
     chosen = [found[position] for position in spread(len(found), pictures)]
     return TrialSheet(
@@ -94,3 +97,10 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pi
         threads=threads,
         trials=tuple(Trial(label, request) for label, request in chosen),
     )
+
+
+def _refuse_drafts(requests: Iterable[Request]) -> None:
+    """As `accept` does: what is learned from drafts would be what previews are compared by."""
+    drafts = [request.image_name for request in requests if request.numerics != "exact"]
+    if drafts:
+        raise StoreError(f"numerics fast: a draft is never a baseline; render with numerics exact: {', '.join(drafts)}")

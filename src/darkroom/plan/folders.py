@@ -1,16 +1,12 @@
 """The folders of conf/ in search order: which file an option is, which options there are. Reads no file."""
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.display import from_here
 from darkroom.errors import ConfigError
 from darkroom.plan.origin import suggestion
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_LONGEST = 100  # characters: file systems take 255 bytes, and names are parts of file names
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ def existing_folders(conf_dirs: Sequence[Path], searchpath: Sequence[str] = ()) 
     distinct: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            distinct.setdefault(path.resolve(), _shown(path))
+            distinct.setdefault(path.resolve(), from_here(path))
     if not distinct:
         raise ConfigError(f"no configuration folder: looked for {', '.join(map(str, paths))}")
     return Folders(tuple(distinct.values()))
@@ -58,21 +54,3 @@ def _from_searchpath(entry: str) -> Path:
     if "://" in path or not Path(path).is_dir():
         raise ConfigError(f"override hydra.searchpath: {entry}: expected file:// and an existing folder")
     return Path(path)
-
-
-def name_fault(name: object) -> str | None:
-    """What is wrong with the name of an option or experiment: it becomes part of paths."""
-    if not isinstance(name, str):
-        return f"expected a name, got {name!r}; put it in quotes"
-    if not _NAME.fullmatch(name) or ".." in name:
-        return (
-            f"{name!r} is not a usable name: letters, digits, '.', '_' and '-' only, a letter or digit first, no '..'"
-        )
-    if len(name) > _LONGEST:
-        return f"{name[:30] + '…'!r} is too long for a name: {len(name)} characters, at most {_LONGEST}"
-    return None
-
-
-def _shown(path: Path) -> Path:
-    absolute = path.absolute()
-    return Path(os.path.relpath(absolute)) if absolute.is_relative_to(Path.cwd()) else absolute

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from darkroom.plan.conf_files import ConfFile, printable, write_conf_files
+from darkroom.display import printable
+from darkroom.plan.conf_files import ConfFile, write_conf_files
 from darkroom.previews import Preview, previews_file, read_previews, write_previews
 
 _NAMED = 3  # pictures named in a line before it goes on with their number
@@ -20,14 +21,14 @@ class ImportedJob:
     previews: tuple[Preview, ...]
     notes: tuple[str, ...]
 
-    def write(self, *, force: bool, dry_run: bool) -> str:
+    def write(self, *, force: bool, dry_run: bool, keep_edited: bool = False) -> str:
         """Write what is new or different, and say what was done; with `dry_run`, what would be, and the files' text.
 
         As `write_conf_files`: an error, before anything is written, where a file was edited since; `force` takes its
-        place.
+        place, and with `keep_edited` it stays.
         """
-        done = write_conf_files(self.files, force=force, dry_run=dry_run)
-        if self.previews:
+        done = write_conf_files(self.files, force=force, dry_run=dry_run, keep_edited=keep_edited)
+        if self.previews or previews_file(self.name).exists():
             done.append(self._write_previews(dry_run))
         texts = [line for file in self.files for line in ("", f"{file.path}:", file.text.rstrip())] if dry_run else []
         command = f"snakemake --cores 1 regress --config experiment={self.name}"
@@ -35,6 +36,8 @@ class ImportedJob:
 
     def _write_previews(self, dry_run: bool) -> str:
         file = previews_file(self.name)
+        if not self.previews:
+            return f"{file}: is of an earlier import, and stays, though the job has no previews now"
         if file.is_file() and read_previews(file) == self.previews:
             return f"{file}: as it is"
         if dry_run:
@@ -56,6 +59,8 @@ class ImportedJob:
         for reason, rows in groups.items():
             named = ", ".join(map(_named, rows[:_NAMED])) + (", …" if len(rows) > _NAMED else "")
             yield printable(f"  not reproducible: {len(rows)}: {reason}: {named}")
+        if accepted := sum(preview.accepted_by is not None for preview in self.previews):
+            yield f"  {accepted} of them accepted since an earlier import: they stay"
         for note in self.notes:
             yield printable(f"  {note}")
 

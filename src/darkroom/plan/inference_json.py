@@ -4,11 +4,13 @@ Schema, defaults and rules are those of that service (its src/schemas/request.py
 and Darkroom has not is named.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
 from darkroom.plan.conf_files import (
     CONF,
@@ -17,7 +19,6 @@ from darkroom.plan.conf_files import (
     ImportOptions,
     conf_file,
     import_name,
-    printable,
     write_conf_files,
     yaml_text,
 )
@@ -101,7 +102,7 @@ def import_request(path: Path, options: ImportOptions) -> list[str]:
     importing = _Import(path, name, options)
     files = importing.files(content)
     raise_together(importing.problems)
-    written = write_conf_files(files, force=options.force, dry_run=options.dry_run)
+    written = write_conf_files(files, force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited)
     return [*written, *importing.notes, f"snakemake --cores 1 --config experiment={name}"]
 
 
@@ -182,7 +183,7 @@ class _Import:
         except ConfigError as error:
             self.problems.append(error)
             return {}
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 no error for a name that is too long
             roots = ", ".join(map(str, self._roots.folders))
             said = f"there is no file {lora.path!r} in {roots}; --root names other folders"
             if self._options.dry_run:

@@ -18,6 +18,13 @@ def other_steps(path: Path) -> list[Path]:
     return [path.parent / name for name in nearest(path.name, names)]
 
 
+def same_run(path: Path) -> list[Path]:
+    """All files of the run that a LoRA has its name from, itself included, as far as they are there."""
+    run, _ = _run_and_step(path.name)
+    files = sorted(path.parent.glob("*.safetensors")) if run and path.parent.is_dir() else []
+    return [file for file in files if _run_and_step(file.name)[0] == run]
+
+
 def nearest(name: str, names: Iterable[str]) -> list[str]:
     """The choice of `other_steps`, by names alone."""
     run, here = _run_and_step(name)

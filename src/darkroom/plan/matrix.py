@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from darkroom.errors import ConfigError
-from darkroom.plan.folders import name_fault
+from darkroom.names import name_fault
 from darkroom.plan.origin import Origin, suggestion
 from darkroom.plan.reader import read_setting
 from darkroom.plan.schema import AXIS_GROUPS, Settings

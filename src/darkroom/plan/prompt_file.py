@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
-from darkroom.plan.conf_files import CONF, ImportOptions, conf_file, import_name, printable, write_conf_files, yaml_text
+from darkroom.plan.aitk_flags import FLAGS
+from darkroom.plan.conf_files import CONF, ImportOptions, conf_file, import_name, write_conf_files, yaml_text
 from darkroom.plan.families import REFERENCE_KEYS
 from darkroom.plan.numerals import with_numbers
 from darkroom.plan.origin import Origin, suggestion
@@ -26,10 +28,7 @@ _BYTES = 64 * MEGABYTE
 _KEYS = tuple(field.name for field in fields(Prompt))
 _PATHS = (*REFERENCE_KEYS, "prompt_embeds")
 _DELIMITERS = (",", ";", "\t")
-_FLAG = re.compile(
-    r"--(?:n2?|p2|w|h|d|seed|l|cfg|s|steps|m|network_multiplier|gr|a|ref|ev|extra_values|frames|num_frames|fps|ctrl_img"
-    r"|ctrl_idx)(?= |$)"
-)  # toolkit/config_modules.py of the trainer
+_FLAG = re.compile(rf"--(?:{'|'.join(FLAGS)})(?= |$)")
 _FEW = 5  # line numbers in a note
 
 Entries = list[tuple[int, dict[str, Any]]]  # line, keys of a prompt
@@ -63,7 +62,7 @@ def import_prompts(path: Path, options: ImportOptions) -> list[str]:
     prompts = [entry["prompt"] if entry.keys() == {"prompt"} else entry for _, entry in entries]
     comment = f"# {_counted(len(prompts), 'prompt')}; an experiment renders them with matrix.prompts: [{name}]\n"
     file = conf_file(CONF / "prompts" / f"{name}.yaml", path.name, comment + yaml_text({"prompts": prompts}))
-    written = write_conf_files([file], force=options.force, dry_run=options.dry_run)
+    written = write_conf_files([file], force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited)
     return [*written, *(_notes(path, entries) if path.suffix.lower() == ".txt" else [])]
 
 

@@ -8,7 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from darkroom.plan.factors import Factor, place
+from darkroom.plan.factors import Factor, own_strength, place, shown
+from darkroom.plan.lora_steps import same_run
 from darkroom.plan.schema import Model, Quantize
 from darkroom.request import Lora, ReferenceImage, Request
 
@@ -61,22 +62,31 @@ class Recorded:
         then = [lora for lora in self._then["loras"] if lora["network_multiplier"] != 0]
         if [(lora["sha256"], lora["network_multiplier"]) for lora in then] == now:
             return
-        found = self._files(then, [Path(lora.path) for lora in self._request.loras])
+        found = self._files(then, [Path(lora.path) for lora in self._request.loras], same_run)
         if isinstance(found, str):
             yield f"LoRA: {found}"
             return
         loras = tuple(
             Lora(path, lora["network_multiplier"], digest) for lora, (path, digest) in zip(then, found, strict=True)
         )
-        said = ", ".join(f"{lora.path} at {lora.network_multiplier:g}" for lora in loras) or "none"
         changes = {"loras": loras, "lora_merge": self._request.lora_merge or self._then.get("lora_merge")}
-        yield Factor(f"LoRA {said}", changes, f"loras: {said} in {place('loras', self._request)}", then=True)
+        yield Factor(f"LoRA {_at(loras, 1)}", changes, self._stack_in_conf(loras), then=True)
+
+    def _stack_in_conf(self, loras: Sequence[Lora]) -> str:
+        """Where conf/ has what makes the stack of then: the prompt's strength, each file and its own."""
+        request = self._request
+        now = request.network_multiplier
+        then = self._then.get("network_multiplier", now or 1.0)
+        said = [] if then == now else [f"network_multiplier: {shown(then)} in {place('network_multiplier', request)}"]
+        if then and not (now and _at(loras, then) == _at(request.loras, now)):
+            said.append(f"loras: {_at(loras, then)} in {place('loras', request)}")
+        return "; ".join(said)
 
     def _images(self) -> Iterator[Factor | str]:
         then = self._then.get("ctrl_images")
         if then is None or [image["sha256"] for image in then] == [i.sha256 for i in self._request.ctrl_images]:
             return
-        found = self._files(then, [Path(image.path) for image in self._request.ctrl_images])
+        found = self._files(then, [Path(image.path) for image in self._request.ctrl_images], _beside)
         if isinstance(found, str):
             yield f"control image: {found}"
             return
@@ -91,21 +101,31 @@ class Recorded:
                 yield f"{what}: other files then ({self._then[name][:16]}…) than now: a request names no second one"
 
     def _set_back(self, name: str, value: Any) -> Factor:
-        text = repr(value) if isinstance(value, str) and name in ("prompt", "neg") else str(value)
-        return Factor(f"{name}: {text}", {name: value}, f"{name}: {text} in {place(name, self._request)}", then=True)
+        text = repr(value) if isinstance(value, str) and name in ("prompt", "neg") else shown(value)
+        key = name.replace("quantize_", "quantize.")
+        return Factor(f"{name}: {text}", {name: value}, f"{key}: {text} in {place(name, self._request)}", then=True)
 
-    def _files(self, then: Sequence[Mapping[str, Any]], now: Iterable[Path]) -> list[tuple[str, str]] | str:
-        """Path and digest of each file of then, wherever it lies now; or a sentence on the first that is gone."""
+    def _files(
+        self, then: Sequence[Mapping[str, Any]], now: Iterable[Path], beside: Callable[[Path], list[Path]]
+    ) -> list[tuple[str, str]] | str:
+        """Path and digest of each file of then, wherever it lies now; or a sentence on the first that is gone.
+
+        `beside`: which others may be it. Each is read whole, so that a folder of LoRAs must not be among them.
+        """
         found = []
         for file in then:
             digest, own = file.get("sha256") or "", Path(file["path"])
-            candidates = [path for path in dict.fromkeys([own, *now, *_beside(own)]) if path.is_file()]
+            candidates = [path for path in dict.fromkeys([own, *now, *beside(own)]) if path.is_file()]
             match = next((path for path in candidates if not digest or self._sha256(path) == digest), None)
             if match is None:
                 what = "another one now" if own.is_file() else "not there any more"
                 return f"{own}, as recorded, is {what} (sha256 {digest[:16]}…)"
             found.append((str(match), digest or self._sha256(match)))
         return found
+
+
+def _at(loras: Sequence[Lora], of_prompt: float) -> str:
+    return ", ".join(f"{lora.path} at {shown(own_strength(lora, of_prompt))}" for lora in loras) or "none"
 
 
 def _beside(path: Path) -> list[Path]:

@@ -13,15 +13,22 @@ from typing import Any
 
 import yaml
 
+from darkroom.display import from_here
 from darkroom.errors import ConfigError
 
 MEGABYTE = 2**20
 _BYTES = 4 * MEGABYTE
 _NODES = 200_000  # values, those that aliases repeat included
 _DEPTH = 100  # lists and mappings inside each other
+_DIGITS = 300  # of a whole number; one with 309 is no float any more
 _TOO_MANY = f"more than {_NODES} values"
 _TOO_DEEP = f"more than {_DEPTH} lists and mappings inside each other"
+_TOO_LONG = f"a whole number with more than {_DIGITS} digits"
 _JSON_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_JSON_ESCAPE = re.compile(  # a pair that makes one character, half of one, or any other
+    r"\\(?:u[dD][89abAB].{2}\\u[dD][c-fC-F].{2}|(?P<half>u[dD][89a-fA-F].{2})|.)", re.DOTALL
+)
+_YAML_TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -31,6 +38,26 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
+
+
+def _constructed(kind: str) -> None:
+    """Let failures of PyYAML's constructor for `kind` name their line, and whole numbers end at _DIGITS."""
+    construct = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")
+
+    def checked(loader: Any, node: yaml.ScalarNode) -> Any:
+        try:
+            value = construct(loader, node)
+        except (ValueError, OverflowError) as error:  # a date that there is none of, a number with thousands of digits
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+        if isinstance(value, int) and abs(value) >= 10**_DIGITS:
+            raise yaml.constructor.ConstructorError(None, None, _TOO_LONG, node.start_mark)
+        return value
+
+    _Loader.add_constructor(f"{_YAML_TAG}{kind}", checked)
+
+
+for _kind in ("int", "float", "timestamp"):
+    _constructed(_kind)
 
 
 def read_bytes(path: Path, limit: int = _BYTES) -> bytes:
@@ -58,7 +85,7 @@ def read_text(path: Path, limit: int = _BYTES) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    """One YAML document as plain values. A repeated key, a tag of Python's or an alias within itself is an error."""
+    """One YAML document as plain values. A repeated key, a tag (but !!str) and an alias within itself are errors."""
     text = read_text(path)
     try:
         _check_events(path, text)
@@ -76,12 +103,10 @@ def read_yaml(path: Path) -> Any:
         place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
         said = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(f"{place}: {said}") from error
-    except ValueError as error:  # a date that there is none of, a number with thousands of digits
-        raise ConfigError(f"{path}: {error}") from error
 
 
 def read_json(path: Path, limit: int = _BYTES) -> Any:
-    """One JSON value of at most `limit` bytes. A repeated key and NaN are errors."""
+    """One JSON value of at most `limit` bytes. A repeated key, NaN and half a character (\\ud800) are errors."""
     return parse_json(read_text(path, limit), str(path))
 
 
@@ -97,16 +122,21 @@ def parse_json(text: str, place: str) -> Any:
             found[key] = value
         return found
 
+    def whole_number(digits: str) -> int:
+        if len(digits) > _DIGITS:
+            raise ConfigError(f"{place}: {_TOO_LONG}")
+        return int(digits)
+
     def no_number(name: str) -> None:
         raise ConfigError(f"{place}: {name} is no number of JSON")
 
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+        value = json.loads(text, object_pairs_hook=once, parse_int=whole_number, parse_constant=no_number)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text else ""
         raise ConfigError(f"{place}: {line}column {error.colno}: {error.msg}") from error
-    except ValueError as error:  # a number with thousands of digits
-        raise ConfigError(f"{place}: {error}") from error
+    _check_characters(place, text)
+    return value
 
 
 @dataclass(frozen=True)
@@ -131,17 +161,11 @@ class Roots:
             raise ConfigError(
                 f"{where}: {path_text!r} lies outside {roots}; if you trust this file, add --root {folder}"
             )
-        return _shown(allowed[0])
+        return from_here(allowed[0])
 
     def _holds(self, path: Path) -> bool:
         real = Path(os.path.realpath(path))
         return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
-
-
-def _shown(path: Path) -> Path:
-    """Relative to the working directory if it is below it; `..` is followed first, as a link may stand before it."""
-    absolute = Path(os.path.realpath(path)) if ".." in path.parts else path.absolute()
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
 
 
 def _check_events(path: Path, text: str) -> None:
@@ -152,10 +176,19 @@ def _check_events(path: Path, text: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        _check_tag(path, event)
         if depth > _DEPTH:
             raise ConfigError(f"{path}: line {_line(event)}: {_TOO_DEEP}")
         if count > 2 * _NODES:  # a mapping or a list is two events
             raise ConfigError(f"{path}: line {_line(event)}: {_TOO_MANY}")
+
+
+def _check_tag(path: Path, event: yaml.Event) -> None:
+    """A value is what it looks like: for a text that its tag does not fit, PyYAML has errors of all kinds."""
+    tag = getattr(event, "tag", None)
+    if tag is not None and not (isinstance(event, yaml.ScalarEvent) and tag in ("!", f"{_YAML_TAG}str")):
+        written = tag.replace(_YAML_TAG, "!!")
+        raise ConfigError(f"{path}: line {_line(event)}: tag {written}: expected a plain value, without a tag")
 
 
 def _check_nodes(path: Path, root: yaml.Node) -> None:
@@ -203,6 +236,14 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 def _line(place: yaml.Event | yaml.Node) -> int:
     assert place.start_mark  # what is parsed has one
     return int(place.start_mark.line) + 1
+
+
+def _check_characters(place: str, text: str) -> None:
+    """No half of a surrogate pair, which no file can hold. `text` is valid JSON: backslashes are in strings only."""
+    for escape in _JSON_ESCAPE.finditer(text):
+        if escape["half"]:
+            line = f"line {text.count(chr(10), 0, escape.start()) + 1}: " if "\n" in text else ""
+            raise ConfigError(f"{place}: {line}{escape[0]} is half a character; expected the pair that makes one")
 
 
 def _check_skeleton(place: str, skeleton: str) -> None:

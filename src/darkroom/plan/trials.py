@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ConfigError, ImageError, StoreError
-from darkroom.image_file import read_record
+from darkroom.errors import ConfigError, StoreError
+from darkroom.explained import listed, previews_of, read_render
 from darkroom.plan.factors import trials_of
-from darkroom.plan.folders import name_fault
 from darkroom.plan.lora_steps import other_steps
 from darkroom.plan.recorded import Recorded
-from darkroom.previews import DARKROOM, Preview, key_of, previews_file, read_previews
+from darkroom.previews import DARKROOM, Preview, previews_file
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store, read_json
-from darkroom.trials import AS_IT_IS, Trial, TrialSheet
+from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Trial, TrialSheet
 
 _PIXELS_PER_TOKEN = 16  # per side, of every family
 _DIVISORS = (8, 16, 32, 48, 64)
@@ -36,10 +35,7 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     ImageError for a file that is no render, StoreError where the experiment does not ask for it (any more) or has no
     preview of it.
     """
-    record = read_record(image)
-    for name in ("experiment", "model", "lora", "prompts"):  # of a file that may come from anywhere
-        if fault := name_fault(record[name]):
-            raise ImageError(f"{image}: its record says {name} {record[name]!r}: {fault}")
+    record = read_render(image)
     folder = ExperimentFolder(results / record["experiment"])
     planned = _planned(record, folder, image)
     stored = _preview(record, preview)
@@ -49,7 +45,7 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     steps = {lora.path: _other_steps(lora, store) for lora in start.loras}
     first = [Trial(AS_IT_IS, planned.request)]
     if start != planned.request:
-        first.append(Trial(f"size {start.width}x{start.height}, as the preview's; so are all others", start, size_said))
+        first.append(Trial(AT_ITS_SIZE, start, size_said))
     sheet = TrialSheet(
         name=f"explain {record['image_name']}",
         checkpoint=str(folder.checkpoint(record["model"])),
@@ -79,14 +75,11 @@ def _planned(record: Mapping[str, Any], folder: ExperimentFolder, image: Path) -
 
 def _preview(record: Mapping[str, Any], wanted: Path | None) -> Preview:
     """Of several previews of one picture, as after a resumed training, the latest that can be reproduced."""
-    file = previews_file(record["experiment"])
-    of_picture = [preview for preview in read_previews(file) if preview.key == key_of(record)]
+    of_picture = previews_of(record, wanted)
     found = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
-    if wanted is not None:
-        found = [preview for preview in found if Path(preview.path or "").resolve() == wanted.resolve()]
     if not found:
-        listed = ", ".join(preview.path or f"none ({preview.reason})" for preview in of_picture) or "none"
-        raise StoreError(f"{file}: expected a stored picture for {record['image_name']}, got: {listed}")
+        file = previews_file(record["experiment"])
+        raise StoreError(f"{file}: expected a stored picture for {record['image_name']}, got: {listed(of_picture)}")
     return max(found, key=lambda preview: (preview.reason is None, preview.made_at or ""))
 
 

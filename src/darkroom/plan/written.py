@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError
-from darkroom.plan.folders import name_fault
+from darkroom.names import name_fault
 from darkroom.plan.origin import Origin, leaves, suggestion
 from darkroom.plan.schema import AXIS_GROUPS, Config
 

@@ -4,7 +4,7 @@ One that fails is reported with its reason, and the others are rendered. What th
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, ImageError, WorkerError, caught
+from darkroom.errors import DarkroomError, ImageError, PictureError, WorkerError, caught
 from darkroom.image_file import read_record
 from darkroom.record import embedded_record
 from darkroom.render.encode import check_encoders, encode
@@ -35,6 +35,11 @@ from darkroom.weight_file import is_whole
 _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
 _ENCODING = ("dtype", "quantize_text_encoder", "text_encoder_cast", "max_sequence_length", "attn_masking")
 _LOADING = ("dtype", "numerics", "quantize_transformer", "guidance")  # what makes another base model in memory
+
+# How torch, diffusers, transformers and quanto refuse what nobody asked of this model before: shapes, dtypes and
+# kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library that is not there.
+# Nothing else: an interrupt stops it all, and a KeyError or an AttributeError is our mistake.
+_OF_LIBRARIES = (RuntimeError, ValueError, TypeError, OSError, ImportError)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def render_trials(sheet_file: Path, results: Path, store: Path | None = None, of
     for component in checkpoint.rendering if missing else ():
         component.check_unchanged(files.sha256)
     for trial in missing:
-        _note(run, [trial.request], caught(partial(_check, trial.request, files)))
+        _note(run, [trial.request], _caught(partial(_check, trial.request, files)))
     # 3. Texts, then pictures
     torch.set_num_threads(sheet.threads)
     _encode(run, [trial.request for trial in missing if trial.request.request_id not in run.failed])
@@ -108,6 +113,18 @@ def _note(run: _Run, requests: Iterable[Request], errors: Iterable[DarkroomError
         run.failed.update({request.request_id: str(error) for request in requests})
 
 
+def _caught(work: Callable[[], object]) -> list[DarkroomError]:
+    """`caught`, and what a library raises: its kind and the first line of what it says."""
+    try:
+        return caught(work)
+    except _OF_LIBRARIES as error:
+        return [PictureError(_first_line(error))]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 def _is_stored(to: Destination, request: Request) -> bool:
     try:
         return to.stored.is_file() and read_record(to.stored)["request_id"] == request.request_id
@@ -124,7 +141,7 @@ def _encode(run: _Run, requests: Iterable[Request]) -> None:
         paths = {run.store.embedding(r.embedding_id(text)): text for r in group for text in r.texts}
         missing = {path: text for path, text in paths.items() if not is_whole(path)}
         if missing:
-            _note(run, group, caught(partial(_encode_group, run, group[0], missing)))
+            _note(run, group, _caught(partial(_encode_group, run, group[0], missing)))
 
 
 def _encode_group(run: _Run, request: Request, texts: Mapping[Path, str]) -> None:
@@ -137,25 +154,28 @@ def _render(run: _Run, trials: list[Trial]) -> None:
     if not trials:
         return
     first, pipelines, line = _loading(run.sheet.trials[0].request), Pipelines(), ProgressLine()
+    pace = pipelines.pace
     pictures = frozenset(Picture.of(trial.request) for trial in trials)
     ordered = sorted(trials, key=lambda t: (_loading(t.request) != first, str(_loading(t.request))))
     saved: list[tuple[Trial, Future[Saved]]] = []
     try:
         with Writer() as writer:
             for done, trial in enumerate(ordered):
-                pace = pipelines.pace.seconds_per_image
-                line.show(Progress(run.sheet.name, trial.factor, done, len(ordered), pace))
-                pipelines.pace.begin()
+                line.show(Progress(run.sheet.name, trial.factor, done, len(ordered), pace.seconds_per_image))
+                pace.begin()
                 try:
                     saved.append((trial, _render_one(run, trial, pictures, pipelines, writer)))
                 except DarkroomError as error:
                     _note(run, [trial.request], [error])
-                pipelines.pace.count()
-        line.show(Progress(run.sheet.name, "done", len(ordered), len(ordered), pipelines.pace.seconds_per_image))
+                except _OF_LIBRARIES as error:
+                    _note(run, [trial.request], [PictureError(_first_line(error))])
+                    pipelines = Pipelines()  # the next trial's base must not be one that was left half changed
+                pace.count()
+        line.show(Progress(run.sheet.name, "done", len(ordered), len(ordered), pace.seconds_per_image))
     finally:
         line.close()
     for trial, future in saved:
-        _note(run, [trial.request], caught(future.result))
+        _note(run, [trial.request], _caught(future.result))
 
 
 def _render_one(

@@ -1,10 +1,9 @@
 """Renders taken as the new previews: first what would change, then the change. Asks nobody; judges no picture.
 
 plan_acceptance   reads the manifest and what there is; writes nothing
-apply             copies the pictures, keeps what they replace, writes previews.parquet last
+apply             copies the pictures, keeps what they replace, switches previews.parquet last
 """
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 
 from darkroom.errors import ConfigError, DarkroomError, StoreError, caught, raise_together
 from darkroom.image_file import read_record
-from darkroom.previews import DARKROOM, Preview, Replaced, key_of, read_previews, write_previews
+from darkroom.previews import DARKROOM, Preview, key_of, read_previews, write_previews
 from darkroom.record import is_embedded_record, read_records
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.comparison import (
@@ -25,7 +24,7 @@ from darkroom.review.comparison import (
     read_comparisons,
     renders_digest,
 )
-from darkroom.store import atomic
+from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.weight_file import sha256_of
 
 Row = Mapping[str, Any]  # of the manifest
@@ -47,9 +46,10 @@ def plan_acceptance(
 ) -> Acceptance:
     """Which renders would become previews: those with one of `verdicts`, and those that one of `ids` names.
 
-    `ids`: beginnings of request_ids. If neither is given: all that are not identical already. `previews_file` need
-    not exist; without `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not,
-    StoreError for drafts, for a comparison of other renders and for a file that is not the render.
+    `ids`: beginnings of request_ids. If neither is given: all that are not identical already; and previews without a
+    reason whose pictures are not rendered any more are dropped. `previews_file` need not exist; without `compare_file`
+    there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for drafts, for a comparison
+    of other renders and for a file that is not the render.
     """
     rows = {key_of(row): row for row in read_records(manifest)[0]}
     previews = read_previews(previews_file) if previews_file.exists() else ()
@@ -60,26 +60,37 @@ def plan_acceptance(
     if verdicts and not compare_file:
         raise StoreError("no comparison, so no verdicts; run Snakemake with the target regress first, or name ids")
     chosen = _named(rows, compared, verdicts, ids) if verdicts or ids else _not_equal(rows, compared, old)
-    new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key])}
+    folder = PreviewsFolder(previews_file.parent)
+    new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key], folder)}
     _refuse_drafts(new.values())
-    kept = tuple(each for each in previews if each.key not in new)
-    changes = _changes(new, old, compared, previews_file.parent, {each.path for each in kept})
-    return Acceptance(experiment, previews_file, kept, changes)
+    lost = tuple(each for each in previews if each.key not in rows and each.reason is None)
+    dropped = () if verdicts or ids else lost
+    kept = tuple(each for each in previews if each.key not in new and each not in dropped)
+    return Acceptance(experiment, previews_file, kept, _changes(new, old, compared, folder), dropped)
 
 
 def apply(acceptance: Acceptance, who: str, when: str) -> None:
-    """Make the change; killed midway, it can be planned and made again. `when`: ISO 8601, UTC."""
-    if not acceptance.changes:
+    """Make the change. `when`: ISO 8601, UTC. StoreError, and nothing is changed, where a render is another by now.
+
+    No picture that is a preview is touched before the table is switched: killed midway, it can be planned and made
+    again.
+    """
+    if acceptance.is_empty:
         return
-    folder = acceptance.previews_file.parent
+    folder = PreviewsFolder(acceptance.previews_file.parent)
+    # 1. Are all renders still what was agreed to?
+    raise_together(error for change in acceptance.changes for error in caught(partial(_record, change.row)))
+    # 2. Copies of what comes and of what goes, beside what there is
     accepted = [_accepted(change, folder, who, when) for change in acceptance.changes]
+    for preview in acceptance.dropped:
+        folder.keep(preview)
+    # 3. The table, then what it lists no more
     listed = sorted([*acceptance.kept, *accepted], key=lambda preview: (*preview.key, preview.step or 0))
     write_previews(acceptance.previews_file, acceptance.experiment, listed)
-    in_use = {preview.path for preview in listed}
-    for change in acceptance.changes:
-        for preview in change.old:  # a picture that was kept under another name, such as .jpg before .png
-            if preview.path not in in_use and _is_ours(preview, folder):
-                Path(str(preview.path)).unlink(missing_ok=True)
+    in_use = {Path(preview.path).resolve() for preview in listed if preview.path is not None}
+    for preview in (*acceptance.dropped, *(old for change in acceptance.changes for old in change.old)):
+        if folder.owns(preview) and (path := Path(str(preview.path)).resolve()) not in in_use:
+            path.unlink(missing_ok=True)
 
 
 def _compared(compare_file: Path, rows: Mapping[_Key, Row]) -> _Compared:
@@ -124,8 +135,8 @@ def _not_equal(rows: Mapping[_Key, Row], compared: _Compared, old: Mapping[_Key,
     }
 
 
-def _is_preview(row: Row, old: Sequence[Preview]) -> bool:
-    return [(each.origin, each.sha256) for each in old] == [(DARKROOM, row["image_sha256"])]
+def _is_preview(row: Row, old: Sequence[Preview], folder: PreviewsFolder) -> bool:
+    return len(old) == 1 and folder.holds(row, old[0])
 
 
 def _refuse_drafts(rows: Collection[Row]) -> None:
@@ -147,21 +158,12 @@ def _record(row: Row) -> dict[str, Any]:
 
 
 def _changes(
-    new: Mapping[_Key, Row],
-    old: Mapping[_Key, Sequence[Preview]],
-    compared: _Compared,
-    folder: Path,
-    taken: Collection[str | None],
+    new: Mapping[_Key, Row], old: Mapping[_Key, Sequence[Preview]], compared: _Compared, folder: PreviewsFolder
 ) -> tuple[Change, ...]:
-    """`folder`: of the previews; `taken`: the pictures in it that stay."""
     changes, errors = [], []
     for key, row in new.items():
-        place = folder / "images" / row["model"] / row["lora"] / row["prompts"]
-        destination = place / f"{row['image_name']}{Path(row['image_path']).suffix}"
-        if str(_from_here(destination)) in taken:  # by a preview of a picture that is rendered no more
-            destination = destination.with_stem(f"{row['image_name']}_{row['request_id'][:12]}")
         try:
-            changes.append(_change(row, tuple(old[key]), compared.get(key, ()), destination))
+            changes.append(_change(row, tuple(old[key]), compared.get(key, ()), folder.place(row)))
         except DarkroomError as error:
             errors.append(error)
     raise_together(errors)
@@ -179,21 +181,18 @@ def _change(row: Row, old: tuple[Preview, ...], compared: Sequence[Comparison], 
     )
 
 
-def _accepted(change: Change, folder: Path, who: str, when: str) -> Preview:
-    """Copy one picture; what was in its place is kept first."""
-    row = change.row
-    replaced = [_replaced(preview, folder) for preview in change.old if preview.path is not None]
-    data = Path(row["image_path"]).read_bytes()
-    if hashlib.sha256(data).hexdigest() != row["image_sha256"]:
-        raise StoreError(f"{row['image_path']}: changed while it was being accepted; accept again")
-    _write(change.destination, data)
+def _accepted(change: Change, folder: PreviewsFolder, who: str, when: str) -> Preview:
+    """Copy one picture; what will be in its place no more is kept first."""
+    row, destination = change.row, str(change.destination)
+    replaced = [folder.keep(preview) for preview in change.old if preview.path is not None]
+    put(change.destination, Path(row["image_path"]).read_bytes())
     return Preview(
         model=row["model"],
         lora=row["lora"],
         prompts=row["prompts"],
         index=row["index"],
         axes=key_of(row)[-1],
-        path=str(_from_here(change.destination)),
+        path=destination,
         sha256=row["image_sha256"],
         width=row["width"],
         height=row["height"],
@@ -204,36 +203,8 @@ def _accepted(change: Change, folder: Path, who: str, when: str) -> Preview:
         accepted_by=who,
         accepted_at=when,
         accepted_because=change.because,
-        replaced=(*replaced, *(each for preview in change.old for each in preview.replaced)),
+        replaced=(
+            *(each for each in replaced if each.path != destination),  # else it was lost, and is restored now
+            *(each for preview in change.old for each in preview.replaced),
+        ),
     )
-
-
-def _replaced(preview: Preview, folder: Path) -> Replaced:
-    """An accepted picture is copied to where its digest names it; any other stays where it lies."""
-    path, sha256 = Path(str(preview.path)), preview.sha256 or ""
-    if _is_ours(preview, folder):
-        kept = folder / "replaced" / f"{sha256[:16]}{path.suffix}"
-        if not kept.exists() and path.is_file():
-            data = path.read_bytes()
-            sha256 = hashlib.sha256(data).hexdigest()  # of the file that is there, whatever was listed
-            kept = kept.with_name(f"{sha256[:16]}{path.suffix}")
-            _write(kept, data)
-        path = _from_here(kept)
-    return Replaced(str(path), sha256, preview.accepted_by, preview.accepted_at)
-
-
-def _is_ours(preview: Preview, folder: Path) -> bool:
-    """True for a picture that was copied into the previews' folder: no other is ever moved or removed."""
-    images = (folder / "images").resolve()
-    return preview.path is not None and Path(preview.path).resolve().is_relative_to(images)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def _from_here(path: Path) -> Path:
-    """Relative to the working directory where it is below it."""
-    here, whole = Path.cwd().resolve(), path.resolve()
-    return whole.relative_to(here) if whole.is_relative_to(here) else whole

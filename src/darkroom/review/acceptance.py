@@ -33,16 +33,32 @@ class Acceptance:
     previews_file: Path
     kept: tuple[Preview, ...]
     changes: tuple[Change, ...]
+    dropped: tuple[Preview, ...] = ()  # of pictures that the experiment renders no more
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing would change."""
+        return not (self.changes or self.dropped)
 
     def text(self) -> str:
         """What will change, a line a picture."""
         kept, count = len(self.kept), len(self.changes)
-        if not self.changes:
+        if self.is_empty:
             return f"nothing to accept: {self.experiment} keeps its {kept} preview{_s(kept)}"
+        drops = f" and drops {len(self.dropped)}" if self.dropped else ""
         heading = (
-            f"{count} render{_s(count)} to become preview{_s(count)} of {self.experiment}, which keeps {kept} more:"
+            f"{count} render{_s(count)} to become preview{_s(count)} of {self.experiment}, "
+            f"which keeps {kept} more{drops}:"
         )
-        return "\n".join([heading, *(f"  {change}" for change in self.changes)])
+        dropped = (f"  no longer rendered: {_named(preview)}" for preview in self.dropped)
+        return "\n".join([heading, *(f"  {change}" for change in self.changes), *dropped])
+
+
+def _named(preview: Preview) -> str:
+    """Its file, and which picture of the experiment it was."""
+    axes = "" if preview.axes == "{}" else f" {preview.axes}"
+    place = f"{preview.model} / {preview.lora} / {preview.prompts}, picture {preview.index}{axes}"
+    return f"{preview.path or 'no file'} ({place})"
 
 
 def _s(count: int) -> str:

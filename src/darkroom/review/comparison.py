@@ -23,8 +23,9 @@ IDENTICAL = "identical"  # the pixels of both files are equal
 BEFORE_ENCODING = "identical before encoding"  # the render, encoded as the preview is, gives the preview's pixels
 WITHIN_FLOOR = "within floor"  # every threshold that is set holds
 DRIFTED = "drifted"
-MISSING = "missing preview"  # none is listed, or its file is not there or cannot be read whole
+MISSING = "missing preview"  # none is listed, or its file is gone, damaged or another one
 NOT_REPRODUCIBLE = "not reproducible"
+NOT_RENDERED = "the experiment renders no such picture"  # a reason of NOT_REPRODUCIBLE: nothing else speaks against it
 VERDICTS = (IDENTICAL, BEFORE_ENCODING, WITHIN_FLOOR, DRIFTED, MISSING, NOT_REPRODUCIBLE)
 
 MEASURES = {  # columns, and how a person reads them
@@ -85,6 +86,11 @@ class Comparison:
     def key(self) -> tuple[str, str, str, int, str]:
         """Which picture of the experiment it is, as `previews.key_of` a row of the manifest."""
         return self.model, self.lora, self.prompts, self.index, self.axes
+
+    @property
+    def lost(self) -> bool:
+        """True for a picture that could come out and that the experiment does not render any more."""
+        return self.verdict == NOT_REPRODUCIBLE and self.request_id is None and self.reason == NOT_RENDERED
 
     @property
     def measured(self) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from darkroom.display import printable
 from darkroom.errors import StoreError
-from darkroom.image_file import read_record
-from darkroom.previews import TRAINER, Preview, key_of, previews_file, read_previews
+from darkroom.explained import previews_of, read_render
+from darkroom.previews import TRAINER, Preview, previews_file
 from darkroom.review.differences import differences
 from darkroom.review.finding import find
 from darkroom.review.measures import Measures
-from darkroom.review.show import printable
 from darkroom.review.tried import tried
 from darkroom.store import RESULTS, ExperimentFolder, read_json
 from darkroom.trials import Outcomes
@@ -31,24 +31,27 @@ _NAME = 24  # characters of the column of names
 _WIDTH = 110  # characters of a line
 
 
-def explain(image: Path, outcomes_file: Path | None = None, results: Path = RESULTS) -> str:
-    """Text for people on a render and its previews. `outcomes_file`: of its trials, rendered.
+def explain(
+    image: Path, outcomes_file: Path | None = None, results: Path = RESULTS, preview: Path | None = None
+) -> str:
+    """Text for people on a render and its previews, or the one of them that `preview` picks.
 
-    ImageError for a file that is no render, StoreError where there are no previews.
+    `outcomes_file`: of its trials, rendered. ImageError for a file that is no render, StoreError where there are no
+    previews, or none that is `preview`.
     """
-    record = read_record(image)
-    file = previews_file(record["experiment"])
-    previews = [preview for preview in read_previews(file) if preview.key == key_of(record)]
+    record = read_render(image)
+    previews = previews_of(record, preview)
     if not previews:
         raise StoreError(
-            f"{file}: has no preview of {record['image_name']} ({record['model']} / {record['lora']} / "
-            f"{record['prompts']}); `darkroom accept {record['experiment']}` takes the render for one"
+            f"{previews_file(record['experiment'])}: has no preview of {record['image_name']} "
+            f"({record['model']} / {record['lora']} / {record['prompts']}); "
+            f"`darkroom accept {record['experiment']}` takes the render for one"
         )
     row = {**record, "image_path": str(image), "image_sha256": sha256_of(image)}
     floor = _floor(ExperimentFolder(results / record["experiment"]).thresholds, record["model"])
     lines = [str(image), f"  {record['model']} / {record['lora']} / {record['prompts']}, picture {record['index']}"]
-    for preview in previews:
-        lines += ["", *_against(preview, row, floor)]
+    for each in previews:
+        lines += ["", *_against(each, row, floor)]
     if outcomes_file is not None:
         lines += ["", *_with_trials(outcomes_file, previews)]
     return "\n".join(map(printable, lines)) + "\n"

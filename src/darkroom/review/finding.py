@@ -12,7 +12,15 @@ import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
-from darkroom.review.comparison import BEFORE_ENCODING, DRIFTED, IDENTICAL, MISSING, NOT_REPRODUCIBLE, WITHIN_FLOOR
+from darkroom.review.comparison import (
+    BEFORE_ENCODING,
+    DRIFTED,
+    IDENTICAL,
+    MISSING,
+    NOT_RENDERED,
+    NOT_REPRODUCIBLE,
+    WITHIN_FLOOR,
+)
 from darkroom.review.encoding import ENCODINGS, as_encoded
 from darkroom.review.measures import EQUAL, Measures, measure
 from darkroom.review.picture_file import PictureFile, read_picture
@@ -41,7 +49,7 @@ def find(row: Row | None, preview: Preview | None, floor: Thresholds) -> Finding
     if preview is None:
         return Finding(MISSING, "no stored picture; if the render is right: darkroom accept")
     if row is None:
-        return Finding(NOT_REPRODUCIBLE, preview.reason or "the experiment renders no such picture")
+        return Finding(NOT_REPRODUCIBLE, preview.reason or NOT_RENDERED)
     if (numerics := preview.then.get("numerics", row["numerics"])) != row["numerics"]:
         return Finding(
             NOT_REPRODUCIBLE, f"numerics: {numerics} then, {row['numerics']} now; the two are never compared"
@@ -53,18 +61,21 @@ def find(row: Row | None, preview: Preview | None, floor: Thresholds) -> Finding
         then = read_picture(Path(preview.path))
     except ImageError as error:
         return Finding(MISSING, _joined(preview.reason, str(error)))
+    changed = _changed(preview, then)
     try:
         now = read_picture(Path(row["image_path"]))
     except ImageError as error:
         said = _joined(preview.reason, f"the render: {error}")
-        return Finding(NOT_REPRODUCIBLE if preview.reason else DRIFTED, said, _changed(preview, then))
+        return Finding(NOT_REPRODUCIBLE if preview.reason else DRIFTED, said, changed)
     # 3. What they come to
     finding = _judged(now, then, preview.origin, floor)
-    notes = (*_changed(preview, then), *finding.notes)
+    notes = finding.notes
     if now.sha256 != row["image_sha256"]:
         notes = (*notes, "the render's file is not the one that was rendered: somebody edited or replaced it")
     if preview.reason:
-        return replace(finding, verdict=NOT_REPRODUCIBLE, reason=preview.reason, notes=notes)
+        return replace(finding, verdict=NOT_REPRODUCIBLE, reason=preview.reason, notes=(*changed, *notes))
+    if changed:
+        return replace(finding, verdict=MISSING, reason=_joined(*changed, finding.reason), notes=notes)
     return replace(finding, notes=notes)
 
 
@@ -108,7 +119,8 @@ def within(measures: Measures, floor: Thresholds) -> bool:
 def _changed(preview: Preview, then: PictureFile) -> tuple[str, ...]:
     if preview.sha256 in (None, then.sha256):
         return ()
-    return (f"{preview.path} is not the file that was taken in: somebody edited or replaced it",)
+    done, again = ("taken in", "import") if preview.origin == TRAINER else ("accepted", "accept")
+    return (f"{preview.path} is not the picture that was {done}: restore it, or {again} again",)
 
 
 def _joined(*reasons: str | None) -> str:

@@ -10,7 +10,8 @@ from darkroom.review.comparison import DRIFTED, MEASURES, MISSING, NOT_REPRODUCI
 from darkroom.review.verdict import failed, summary
 from darkroom.store import atomic
 
-_ELEMENTS = {DRIFTED: "failure", MISSING: "error", NOT_REPRODUCIBLE: "skipped"}  # the others passed
+_FAILURE, _ERROR, _SKIPPED = "failure", "error", "skipped"  # elements of a test case; one without them passed
+_ELEMENTS = {DRIFTED: _FAILURE, MISSING: _ERROR, NOT_REPRODUCIBLE: _SKIPPED}
 
 
 def write_junit(compare: Path, output: Path) -> None:
@@ -22,14 +23,14 @@ def write_junit(compare: Path, output: Path) -> None:
 
 def junit(comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> bytes:
     """The document, in UTF-8. `metadata`: that of compare.parquet, shown among the suite's properties."""
-    counts = Counter(_ELEMENTS.get(each.verdict) for each in comparisons)
+    counts = Counter(map(_element, comparisons))
     suite = ElementTree.Element(
         "testsuite",
         name=_xml(f"darkroom regress {metadata.get('experiment', '')}".strip()),
         tests=str(len(comparisons)),
-        failures=str(counts["failure"]),
-        errors=str(counts["error"]),
-        skipped=str(counts["skipped"]),
+        failures=str(counts[_FAILURE]),
+        errors=str(counts[_ERROR]),
+        skipped=str(counts[_SKIPPED]),
     )
     _add_properties(suite, {**metadata, "failed": str(failed(comparisons)).lower(), **_thresholds(comparisons)})
     for name, each in zip(_names(comparisons), comparisons, strict=True):
@@ -51,14 +52,18 @@ def _add_properties(parent: ElementTree.Element, values: Mapping[str, str]) -> N
 def _add_case(suite: ElementTree.Element, name: str, each: Comparison) -> None:
     classname = ".".join((each.model, each.lora, each.prompts))
     case = ElementTree.SubElement(suite, "testcase", classname=_xml(classname), name=_xml(name))
-    if each.verdict in _ELEMENTS:
+    if (tag := _element(each)) is not None:
         message = ": ".join(filter(None, (each.verdict, each.reason or each.measured)))
-        element = ElementTree.SubElement(case, _ELEMENTS[each.verdict], message=_xml(message))
-        if each.verdict != NOT_REPRODUCIBLE:
+        element = ElementTree.SubElement(case, tag, message=_xml(message))
+        if tag != _SKIPPED:
             element.set("type", each.verdict)
         element.text = _xml("\n".join(_details(each)))
     else:
         ElementTree.SubElement(case, "system-out").text = _xml("\n".join([each.verdict, *_details(each)]))
+
+
+def _element(each: Comparison) -> str | None:
+    return _ERROR if each.lost else _ELEMENTS.get(each.verdict)
 
 
 def _details(each: Comparison) -> Iterator[str]:

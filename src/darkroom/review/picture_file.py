@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from darkroom.errors import ImageError
+from darkroom.image_container import split
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,8 +60,17 @@ def read_picture(path: Path) -> PictureFile:
         raise ImageError(f"{path}: not a PNG, JPEG or WebP picture, or one that is cut off at its beginning") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's readers raise for damaged files
         raise ImageError(f"{path}: cannot be read whole: {error}; copy it again") from error
-    lossy = kind == "JPEG" or (kind == "WEBP" and b"VP8L" not in data[:64])
-    return PictureFile(pixels, kind, lossy, hashlib.sha256(data).hexdigest())
+    return PictureFile(pixels, kind, _is_lossy(path, kind, data), hashlib.sha256(data).hexdigest())
+
+
+def _is_lossy(path: Path, kind: str, data: bytes) -> bool:
+    if kind != "WEBP":
+        return kind == "JPEG"
+    try:
+        _, chunks = split(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    return not any(chunk.startswith(b"VP8L") for chunk in chunks)
 
 
 def _read(path: Path) -> bytes:

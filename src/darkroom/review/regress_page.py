@@ -28,9 +28,9 @@ from darkroom.review.verdict import summary
 
 # Worst first, with what each says on the page.
 MEANINGS = {
-    MISSING: "nothing to compare with: no stored picture, or its file cannot be read",
+    MISSING: "nothing to compare with: no stored picture, or its file is damaged, or is another than was taken in",
     DRIFTED: "a threshold does not hold, or the sizes differ",
-    NOT_REPRODUCIBLE: "known to be no measure; shown, and measured where both pictures can be",
+    NOT_REPRODUCIBLE: "known to be no measure; shown, and measured where both can be; or not rendered any more",
     WITHIN_FLOOR: "not equal; every threshold holds",
     BEFORE_ENCODING: "encoded as the preview is, the render gives the preview’s pixels",
     IDENTICAL: "the pixels of both files are equal",
@@ -90,7 +90,8 @@ def worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
     def key(comparison: Comparison) -> tuple[Any, ...]:
         unmeasured = float("inf") if comparison.verdict == DRIFTED else -1.0
         flip = unmeasured if comparison.flip is None else comparison.flip
-        return _ORDER[comparison.verdict], -flip, comparison.key, comparison.step or 0, comparison.preview_path or ""
+        worse = not comparison.lost, -flip
+        return _ORDER[comparison.verdict], *worse, comparison.key, comparison.step or 0, comparison.preview_path or ""
 
     return sorted(comparisons, key=key)
 
@@ -102,7 +103,7 @@ def kind_of(verdict: str) -> str:
 
 def read_pairs(comparisons: Sequence[Comparison]) -> list[Pair]:
     """The pictures of each comparison; what each may take follows from how many there are."""
-    single = [comparison.verdict in (*_EQUAL, MISSING) for comparison in comparisons]
+    single = [each.verdict in _EQUAL or (each.verdict == MISSING and each.flip is None) for each in comparisons]
     alone, together = single.count(True), single.count(False)
     least = min(_SINGLE, int(_PAGE * _SHARE / max(1, alone)))
     most = min(_PAIR, (_PAGE - alone * least) // max(1, together))

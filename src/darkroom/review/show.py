@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from darkroom.display import printable
 from darkroom.image_file import read_record
 
 # Columns of a record under the headings that people look for; the report's dialog uses the same.
@@ -157,11 +158,6 @@ def _wrapped(text: str) -> list[str]:
         for line in text.splitlines()
     ]
     return [printable(piece) for lines in pieces for piece in lines] or [""]
-
-
-def printable(text: str) -> str:
-    """Without the characters that would command a terminal or break a YAML comment: each as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:

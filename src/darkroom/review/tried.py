@@ -12,7 +12,7 @@ from darkroom.previews import TRAINER, Preview
 from darkroom.review.encoding import ENCODINGS, as_encoded
 from darkroom.review.measures import psnr
 from darkroom.review.picture_file import PictureFile, read_picture
-from darkroom.trials import AS_IT_IS, Outcome, Outcomes
+from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Outcome, Outcomes
 
 _GAIN = 1.0  # dB that a factor has to bring before it is named
 _TIE = 0.5  # dB within which factors are equally close
@@ -42,7 +42,7 @@ def tried(outcomes: Outcomes, preview: Preview) -> list[str]:
             measured.append(found)
         else:
             unlike.append(f"{outcome.factor}: {found}")
-    baseline = next((each for each in measured if each.outcome.factor == AS_IT_IS), None)
+    baseline = next((each for each in measured if each.outcome.factor in (AS_IT_IS, AT_ITS_SIZE)), None)
     others = sorted((each for each in measured if each is not baseline), key=lambda each: -each.psnr)
     lines = [*conclusion(baseline, others), "", f"tried against {preview.path}, as it is and then by closeness:"]
     lines += [f"  {'PSNR':>12}  {'mean |Δ|':>8}  what was done otherwise"]
@@ -54,13 +54,39 @@ def tried(outcomes: Outcomes, preview: Preview) -> list[str]:
 
 
 def conclusion(baseline: Tried | None, others: Sequence[Tried]) -> list[str]:
-    """What brings it closest, and how to have it so; or that nothing or several do. `others`: closest first."""
-    start = baseline.psnr if baseline else -math.inf
-    if math.isinf(start) and start > 0:
+    """What brings it closest, and how to have it so; or that nothing or several do. `others`: closest first.
+
+    `baseline`: the picture as it is, or else at the preview's size, which then comes first in what is said.
+    """
+    if baseline is None:
+        if not others:
+            return ["Nothing that could be tried can be compared with the preview."]
+        best = others[0]
+        return [
+            f"The picture as it is was not measured (see below), so no gain can be told; the nearest, "
+            f"{best.outcome.factor}: {best.shown}."
+        ]
+    if baseline.outcome.factor == AT_ITS_SIZE:
+        return [*_resized(baseline), *([] if math.isinf(baseline.psnr) else _closest(baseline, others))]
+    if math.isinf(baseline.psnr):
         return ["The picture is the preview's as it is: there is nothing to explain."]
+    return _closest(baseline, others)
+
+
+def _resized(baseline: Tried) -> list[str]:
+    """The size is no matter of closeness: without it nothing can be compared."""
+    rest = "nothing else is otherwise" if math.isinf(baseline.psnr) else "all else is tried at it"
+    return [
+        f"The preview has another size. At that size the picture as it is: {baseline.shown}; {rest}.",
+        f"  in conf/: {baseline.outcome.change}",
+    ]
+
+
+def _closest(baseline: Tried, others: Sequence[Tried]) -> list[str]:
+    """Which factor gains most; `baseline` is not identical."""
     if not others:
-        return ["Nothing that could be tried can be compared with the preview."]
-    best = others[0]
+        return ["Nothing that was done otherwise can be compared with the preview."]
+    start, best = baseline.psnr, others[0]
     if best.psnr - start < _GAIN:
         gain = f"gains {best.psnr - start:.2f} dB" if best.psnr > start else "does not gain anything"
         return [
@@ -68,8 +94,10 @@ def conclusion(baseline: Tried | None, others: Sequence[Tried]) -> list[str]:
             "What was not recorded remains: versions, the GPU and its kernels, other weights.",
         ]
     ties = [each for each in others if each.psnr == best.psnr or best.psnr - each.psnr < _TIE]
-    before = baseline.shown if baseline else "another size"
-    lines = [f"Closest: {best.outcome.factor}, from {before} to {best.shown}.", f"  in conf/: {best.outcome.change}"]
+    lines = [
+        f"Closest: {best.outcome.factor}, from {baseline.shown} to {best.shown}.",
+        f"  in conf/: {best.outcome.change}",
+    ]
     if len(ties) > 1:
         lines.append("As close, so that pictures cannot tell them apart:")
         lines += [f"  {each.outcome.factor} ({each.shown}): {each.outcome.change}" for each in ties[1:]]

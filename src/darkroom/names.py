@@ -1,0 +1,19 @@
+"""Names of experiments and options, which become parts of paths: which are usable. Knows no file."""
+
+import re
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST = 100  # characters: file systems take 255 bytes, and names are parts of file names
+
+
+def name_fault(name: object) -> str | None:
+    """What is wrong with the name of an option or experiment: it becomes part of paths."""
+    if not isinstance(name, str):
+        return f"expected a name, got {name!r}; put it in quotes"
+    if not _NAME.fullmatch(name) or ".." in name:
+        return (
+            f"{name!r} is not a usable name: letters, digits, '.', '_' and '-' only, a letter or digit first, no '..'"
+        )
+    if len(name) > _LONGEST:
+        return f"{name[:30] + '…'!r} is too long for a name: {len(name)} characters, at most {_LONGEST}"
+    return None

@@ -1,0 +1,28 @@
+"""Text and paths as people are shown them."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.display import from_here, printable
+
+
+def test_what_would_command_a_terminal_is_escaped():
+    assert printable("a cat – 猫\x1b[31m\n") == "a cat – 猫\\x1b[31m\\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("{here}/a/b.png", "a/b.png"), ("a/b.png", "a/b.png"), ("/elsewhere/b.png", "/elsewhere/b.png")],
+)
+def test_paths_are_relative_where_they_lie_below_here(tmp_path, monkeypatch, path, shown):
+    monkeypatch.chdir(tmp_path)
+    assert str(from_here(Path(path.format(here=tmp_path)))) == shown
+
+
+def test_a_path_that_leads_out_by_a_link_is_not_below_here(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "out" / "deep").mkdir(parents=True)
+    (tmp_path / "here/link").symlink_to(tmp_path / "out/deep")
+    monkeypatch.chdir(tmp_path / "here")
+    assert from_here(Path("link/../b.png")) == tmp_path / "out/b.png"
