@@ -200,7 +200,7 @@ class TestRecorded:
         found = self.recorded(seed=8, quantize_transformer="qfloat8", lora_merge="live")
         assert [(factor.name, dict(factor.changes)) for factor in found.factors] == [
             ("seed: 8", {"seed": 8}),
-            ("quantize_transformer: qfloat8", {"quantize_transformer": "qfloat8"}),
+            ("quantize.transformer: qfloat8", {"quantize_transformer": "qfloat8"}),
             ("lora_merge: live", {"lora_merge": "live"}),
         ]
 
@@ -245,9 +245,15 @@ class TestRecorded:
 
     def test_a_recorded_quantisation_is_said_as_conf_has_it(self):
         (factor,) = self.recorded(quantize_transformer="qfloat8").factors
-        (trial,) = [trial for name, trial in tried(REQUEST, factor).items() if name.startswith("quantize_")]
-        assert trial.factor == "quantize_transformer: qfloat8 (as recorded) (so the LoRA is live)"
+        (trial,) = [trial for name, trial in tried(REQUEST, factor).items() if "as recorded" in name]
+        assert trial.factor == "quantize.transformer: qfloat8 (as recorded) (so the LoRA is live)"
         assert trial.change == "quantize.transformer: qfloat8 in conf/model/demo.yaml (so the LoRA is live)"
+
+    def test_without_the_quantisation_the_lora_is_merged_again(self):
+        now = replace(REQUEST, quantize_transformer="qfloat8", lora_merge="live")
+        found = self.recorded(now, quantize_transformer=None, lora_merge="merged").factors
+        assert dict(found[0].changes) == {"quantize_transformer": None, "lora_merge": "merged"}
+        assert found[0].change == "quantize.transformer: null in conf/model/demo.yaml"
 
     def test_a_lora_that_was_overwritten_is_said(self, tmp_path):
         path = tmp_path / "a.safetensors"

@@ -103,7 +103,10 @@ class Recorded:
     def _set_back(self, name: str, value: Any) -> Factor:
         text = repr(value) if isinstance(value, str) and name in ("prompt", "neg") else shown(value)
         key = name.replace("quantize_", "quantize.")
-        return Factor(f"{name}: {text}", {name: value}, f"{key}: {text} in {place(name, self._request)}", then=True)
+        changes = {name: value}
+        if name == "quantize_transformer" and value is None and self._request.lora_merge == "live":
+            changes["lora_merge"] = self._then.get("lora_merge") or "merged"  # what follows from it, in conf/ too
+        return Factor(f"{key}: {text}", changes, f"{key}: {text} in {place(name, self._request)}", then=True)
 
     def _files(
         self, then: Sequence[Mapping[str, Any]], now: Iterable[Path], beside: Callable[[Path], list[Path]]
