@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import StoreError
+from darkroom.table_file import metadata_of, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,30 +124,16 @@ def write_previews(path: Path, experiment: str, previews: Sequence[Preview]) -> 
     """Write the list, whole or not at all."""
     import pyarrow as pa
 
-    from darkroom.record import write_table
-
     table = pa.Table.from_pylist([preview.row() for preview in previews], schema=schema())
     write_table(path, table, {"experiment": experiment, "format": _FORMAT})
 
 
 def read_previews(path: Path) -> tuple[Preview, ...]:
     """What `write_previews` was given; StoreError when the file is missing, damaged or of another version."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-    except FileNotFoundError as error:
-        raise no_previews(path) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(
-            f"{path}: not a whole Parquet file ({error}); restore it, or import and accept again"
-        ) from error
-    if not table.schema.equals(schema()):
-        names = set(table.schema.names) ^ set(schema().names)
-        raise StoreError(f"{path}: not the columns of this version of Darkroom ({', '.join(sorted(names)) or 'types'})")
-    _check_metadata(path, {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()})
+    if not path.is_file():
+        raise no_previews(path)
+    table = read_table(path, schema(), again="import it again", restore="restore it, or import it again")
+    _check_metadata(path, metadata_of(table))
     previews = tuple(_preview(path, number, row) for number, row in enumerate(table.to_pylist()))
     seen: set[tuple[Any, ...]] = set()
     for preview in previews:

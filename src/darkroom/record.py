@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from darkroom.errors import StoreError
 from darkroom.request import Request
-from darkroom.store import atomic
+from darkroom.table_file import metadata_of, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -243,41 +242,10 @@ def write_records(path: Path, rows: Sequence[Mapping[str, Any]], metadata: Mappi
 
 def read_records(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The rows and the metadata that `write_records` was given; StoreError as for `read_table`."""
-    table = read_table(path)
-    metadata = table.schema.metadata or {}
-    return table.to_pylist(), {key.decode(): value.decode() for key, value in metadata.items()}
+    table = read_record_table(path)
+    return table.to_pylist(), metadata_of(table)
 
 
-def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
-    """Write a table of records as Parquet with this metadata, whole or not at all."""
-    import pyarrow.parquet as pq
-
-    with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(dict(metadata)), temporary)
-
-
-def read_table(path: Path) -> pa.Table:
-    """A file of records as an Arrow table; StoreError when it is missing, unreadable or has other columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: missing; run Snakemake again") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: not a whole Parquet file ({error}); delete it and run Snakemake again") from error
-    if not table.schema.equals(schema()):
-        raise StoreError(f"{path}: {_difference(table.schema)}; delete it and run Snakemake again")
-    return table
-
-
-def _difference(found: pa.Schema) -> str:
-    """One clause on how a file's columns differ from COLUMNS."""
-    missing = [name for name in COLUMNS if name not in found.names]
-    unknown = [name for name in found.names if name not in COLUMNS]
-    if missing or unknown:
-        return f"not the columns of this version of Darkroom (missing: {missing}, unknown: {unknown})"
-    wrong = [f"{f.name}: {f.type}" for f in schema() if not found.field(f.name).equals(f)]
-    return f"not the column types of this version of Darkroom (expected {', '.join(wrong) or 'another order'})"
+def read_record_table(path: Path) -> pa.Table:
+    """A file of records as an Arrow table; StoreError as for `read_table`."""
+    return read_table(path, schema(), again="run Snakemake again", restore="delete it and run Snakemake again")

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from darkroom.errors import StoreError
 from darkroom.previews import key_of
-from darkroom.record import write_table
 from darkroom.request import digest_of
+from darkroom.table_file import read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,21 +136,6 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison], metadata: M
 
 def read_comparisons(path: Path) -> tuple[tuple[Comparison, ...], dict[str, str]]:
     """The comparisons and the metadata that `write_comparisons` was given; StoreError when they cannot be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     again = "run Snakemake with the target regress again"
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: missing; {again}") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: not a whole Parquet file ({error}); delete it and {again}") from error
-    if not table.schema.equals(schema()):
-        names = ", ".join(sorted(set(table.schema.names) ^ set(COMPARE_COLUMNS)))
-        raise StoreError(
-            f"{path}: not the columns of this version of Darkroom ({names or 'types'}); delete it and {again}"
-        )
-    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    return tuple(Comparison.from_row(row) for row in table.to_pylist()), metadata
+    table = read_table(path, schema(), again=again, restore=f"delete it and {again}")
+    return tuple(Comparison.from_row(row) for row in table.to_pylist()), metadata_of(table)

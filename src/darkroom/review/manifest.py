@@ -7,7 +7,8 @@ from typing import Any
 
 from darkroom import __version__
 from darkroom.errors import DarkroomError, StoreError, raise_together
-from darkroom.record import read_table, write_table
+from darkroom.record import read_record_table
+from darkroom.table_file import write_table
 
 SORTED_BY = ("model", "lora", "prompts", "index", "image_name")
 
@@ -33,7 +34,7 @@ def write_manifest(record_files: Sequence[Path], output: Path) -> int:
 def _read(path: Path) -> Any:
     """A table, or the error instead of it, so that all errors can be told together."""
     try:
-        return read_table(path)
+        return read_record_table(path)
     except StoreError as error:
         return error
 
