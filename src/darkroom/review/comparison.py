@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.previews import key_of
 from darkroom.request import digest_of
-from darkroom.table_file import read_table, write_table
+from darkroom.table_file import metadata_of, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
