@@ -13,6 +13,7 @@ def row(lora="none", prompts="p", index=0, model="demo", **axes):
         "prompt_template": f"{prompts} {index}",
         "prompt_embeds": None,
         "ctrl_images": [],
+        **{"neg": "", "guidance_scale": 4.0, "sample_steps": 25, "width": 64, "height": 64},
         "axes": [{"name": name, "value": value} for name, value in axes.items()],
     }
 
@@ -38,6 +39,20 @@ def test_prompts_of_equal_text_in_different_sets_stay_apart():
     rows = [{**row(prompts="b"), "prompt_template": "a cat"}, {**row(prompts="a"), "prompt_template": "a cat"}]
     assert axes_of(rows)[1].values == ("a cat", "a cat")
     assert axes_of(rows)[1].codes == (1, 0)
+
+
+def test_prompts_of_equal_text_are_told_apart_by_what_they_set_otherwise_than_most():
+    rows = [row(index=0), row(index=1), {**row(index=2), "neg": "red", "width": 128}, {**row(index=3), "neg": "blue"}]
+    rows[3]["guidance_scale"] = 1.0
+    rows = [{**each, "prompt_template": "a cat"} for each in rows]
+    assert axes_of(rows)[0].values == (
+        "a cat",
+        "a cat",
+        "a cat · neg: red · size: 128×64",
+        "a cat · neg: blue · guidance_scale: 1",
+    )
+    rows = [{**row(seed="1", guidance_scale="4.0", index=i), "guidance_scale": i} for i in (0, 1)]
+    assert axes_of(rows)[0].values == ("p 0", "p 1"), "an axis of the matrix is no part of the prompt"
 
 
 def test_the_first_layout():

@@ -1,6 +1,7 @@
 """Rows of a manifest as a contact sheet: its axes, where each is laid, its columns by code. No files, no HTML."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,12 @@ from typing import Any
 Row = Mapping[str, Any]
 
 _NAMES = ("model", "lora", "prompts")
+_SETTINGS: Mapping[str, Callable[[Row], str]] = {  # of a prompt, as people read them
+    "neg": lambda row: row["neg"],
+    "guidance_scale": lambda row: f"{row['guidance_scale']:g}",
+    "sample_steps": lambda row: str(row["sample_steps"]),
+    "size": lambda row: f"{row['width']}×{row['height']}",
+}
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,28 @@ def axes_of(rows: Sequence[Row]) -> tuple[Axis, ...]:
         _axis("model", rows, lambda row: row["model"]),
         _axis("lora", rows, lambda row: row["lora"], lambda row: (bool(row["loras"]), row["lora"])),
         _axis("prompts", rows, lambda row: row["prompts"]),
-        _axis("index", rows, _prompt_label, lambda row: (row["prompts"], row["index"])),
+        _axis("index", rows, _prompt_label(rows, further), lambda row: (row["prompts"], row["index"])),
         *(_further_axis(name, rows) for name in further),
     ]
     return _placed([axis for axis in axes if len(axis.values) > 1])
 
 
-def _prompt_label(row: Row) -> str:
-    """The prompt, or its file, and the reference images beside it, without which some prompts would read alike."""
-    images = [image["path"].rpartition("/")[2] for image in row["ctrl_images"]]
-    text = row["prompt_template"] or (row["prompt_embeds"] or "").rpartition("/")[2]
-    return f"{text} [{', '.join(images)}]" if images else text
+def _prompt_label(rows: Sequence[Row], axes: Sequence[str]) -> Callable[[Row], str]:
+    """What to call a row's prompt: its text or file, its reference images, and what it sets otherwise than most.
+
+    Without these some prompts would read alike. What is one of `axes` is shown as such.
+    """
+    read = {name: value for name, value in _SETTINGS.items() if name not in axes}
+    usual = {name: Counter(map(value, rows)).most_common(1)[0][0] for name, value in read.items()}
+
+    def label(row: Row) -> str:
+        text = row["prompt_template"] or (row["prompt_embeds"] or "").rpartition("/")[2]
+        images = [image["path"].rpartition("/")[2] for image in row["ctrl_images"]]
+        shown = [f"{text} [{', '.join(images)}]" if images else text]
+        own = [(name, value(row)) for name, value in read.items() if value(row) != usual[name]]
+        return " · ".join([*shown, *(f"{name}: {said or 'none'}" for name, said in own)])
+
+    return label
 
 
 def _axis(name: str, rows: Sequence[Row], label: Callable[[Row], str], key: Callable[[Row], Any] | None = None) -> Axis:
