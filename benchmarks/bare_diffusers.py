@@ -37,7 +37,8 @@ def main() -> None:
     start = time.perf_counter()
     texts = {text for request in requests for text in (request["prompt"], request["neg"])}
     with torch.no_grad():
-        embeddings = {text: pipeline.encode_prompt(text)[0] for text in sorted(texts)}
+        [length] = {request["max_sequence_length"] for request in requests}
+        embeddings = {text: pipeline.encode_prompt(text, max_sequence_length=length)[0] for text in sorted(texts)}
     clock["encode"] = time.perf_counter() - start
 
     start = time.perf_counter()

@@ -91,18 +91,18 @@ def split(folder: Path, started: float, seconds: float) -> dict[str, float]:
 
 
 def write_demo_project(folder: Path, images: int) -> None:
-    """`images` demo images: 5 adapter choices' worth of combinations, at the demo's own size and steps."""
+    """`images` demo images: 5 adapter choices' worth of combinations, with four times the demo's own pixels."""
     seeds = images // (PROMPTS * 5)
     if seeds * PROMPTS * 5 != images:
         raise SystemExit(f"--images: expected a multiple of {PROMPTS * 5}, got {images}")
-    write(folder / "conf/prompts/bench.yaml", yaml_prompts(PROMPTS))
+    write(folder / "conf/prompts/bench.yaml", "defaults: {width: 128, height: 128}\n" + yaml_prompts(PROMPTS))
     write(
         folder / "conf/experiment/bench.yaml",
         "# @package _global_\nmatrix:\n  model: [demo]\n  lora: [none, demo_lora, demo_lokr]\n  prompts: [bench]\n"
         f"  network_multiplier: [0.5, 1.0]\n  seed: {list(range(seeds))}\n"
         "exclude:\n  - {lora: none, network_multiplier: 0.5}\n",
     )
-    demo = [sys.executable, "-m", "darkroom", "demo", "results/store/demo"]
+    demo = [sys.executable, "-m", "darkroom", "demo", str(REPOSITORY / "demo"), "results/store/demo"]
     subprocess.run(demo, cwd=folder, check=True, capture_output=True)
 
 

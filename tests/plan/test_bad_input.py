@@ -377,8 +377,9 @@ def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
     assert project.load().models["m"].checkpoint.repo == "models/klein"
 
 
-def test_files_that_the_demo_makes_need_not_be_there(project):
+def test_files_of_the_demo_need_not_be_there(project):
     project.write("conf/lora/l.yaml", "loras: [results/store/demo/a.safetensors]\n")
+    project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, ctrl_img: results/store/demo/reference.png}, b]\n")
     project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: results/store/demo/klein}\n")
     assert project.load().images == 2
     project.write("conf/lora/l.yaml", "loras: [results/store/demo/../a.safetensors]\n")

@@ -123,7 +123,7 @@ def test_an_experiment_may_build_on_another_and_name_its_package(two_sets):
 def test_the_projects_own_conf_goes_ahead_of_the_built_in(project):
     project.write("conf/output/default.yaml", "format: webp\nquality: 50\nsave_latents: true\n")
     project.write("conf/model/demo.yaml", "family: flux2\ncheckpoint: {repo: mine/own}\n")
-    project.write("conf/experiment/e.yaml", "matrix: {model: [demo], lora: [none], prompts: [demo_people]}\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [demo], lora: [none], prompts: [demo_loras]}\n")
     experiment = project.load()
     assert experiment.output.format == "webp"
     assert experiment.models["demo"].checkpoint.repo == "mine/own"
@@ -142,7 +142,7 @@ def test_a_searchpath_lies_between_them(project):
 
 def test_without_a_conf_of_its_own_the_built_in_is_enough(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert load_experiment("demo", [Path("conf"), BUILT_IN], []).images == 40
+    assert load_experiment("demo", [Path("conf"), BUILT_IN], []).images == 60
     with pytest.raises(ConfigError, match=r"there is no conf/experiment/dmo\.yaml; did you mean 'demo'"):
         load_experiment("dmo", [Path("conf"), BUILT_IN], [])
     with pytest.raises(ConfigError, match=r"experiment: '\.\./x' is not a usable name"):

@@ -1,4 +1,4 @@
-"""A project folder for each test, and the demo's checkpoint made once for all of them."""
+"""A project folder for each test, and the demo's checkpoint copied once for all of them."""
 
 import os
 import signal
@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.workflow.project import CATS, DOGS, EXPERIMENT, Project
+from tests.workflow.project import CATS, DOGS, EXPERIMENT, REPOSITORY, Project
 
 
 @pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's checkpoint, made once for all tests."""
+    """The demo's checkpoint where the rule would copy it, once for all tests."""
     folder = tmp_path_factory.mktemp("demo")
-    subprocess.run([sys.executable, "-m", "darkroom", "demo", str(folder / "demo")], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "darkroom", "demo", str(REPOSITORY / "demo"), str(folder / "demo")], check=True
+    )
     return folder / "demo"
 
 

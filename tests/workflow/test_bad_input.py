@@ -61,7 +61,7 @@ def test_a_lora_for_another_base_fails_its_own_combinations_only(project: Projec
     message = _message(project)
 
     assert "nine.safetensors" in message
-    assert "FLUX.2 klein-9B: hidden size 4096, the base has 128" in message
+    assert "FLUX.2 klein-9B: hidden size 4096, the base has 160" in message
     assert list(project.pictures()) == ["demo/none/dogs/000_42.png"], "the other combination is rendered"
     assert not (project.folder / "results/small/manifest.parquet").exists()
 

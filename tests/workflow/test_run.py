@@ -130,7 +130,7 @@ def test_latents_beside_each_picture(project: Project) -> None:
     assert row["image_path"].endswith("000_42.webp")
     with safe_open(project.folder / row["latents_path"], "pt") as file:
         latents = file.get_tensor("latents")
-    assert (latents.dtype.__str__(), tuple(latents.shape)) == ("torch.float32", (1, 128, 4, 4))
+    assert (latents.dtype.__str__(), tuple(latents.shape)) == ("torch.float32", (1, 32, 4, 4))
 
 
 def test_every_file_of_a_rule_is_where_the_store_says(finished: Project) -> None:

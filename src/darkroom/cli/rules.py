@@ -4,13 +4,16 @@ import argparse
 from pathlib import Path
 
 from darkroom.cli import Commands
-from darkroom.demo_folder import DEMO_FOLDER
+from darkroom.demo_folder import DEMO_FOLDER, copy_demo
 from darkroom.errors import StoreError
 from darkroom.store import RESULTS, STORE
 
 
 def add_to(commands: Commands) -> None:
-    demo = commands.add_for_rule("demo", _demo, "Make the demo's tiny checkpoint and adapters.")
+    demo = commands.add_for_rule(
+        "demo", _demo, "Copy the demo's tiny checkpoint and adapters to where conf/ expects them."
+    )
+    demo.add_argument("source", type=Path, help="demo/ of Darkroom's own folder")
     demo.add_argument("folder", type=Path, nargs="?", default=Path(DEMO_FOLDER))
 
     checkpoint = commands.add_for_rule("checkpoint", _checkpoint, "Find a model's files and take their digests.")
@@ -58,9 +61,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from darkroom.render.demo import make_demo
-
-    make_demo(options.folder)
+    copy_demo(options.source, options.folder)
 
 
 def _checkpoint(options: argparse.Namespace) -> None:
