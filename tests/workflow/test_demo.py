@@ -95,7 +95,7 @@ def test_tonights_pictures_are_those_that_are_stored(demo: Project) -> None:
     done = demo.snakemake("regress", "--config", "experiment=nightly")
     assert done.returncode == 0, done.stderr
     rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
-    assert len(rows) == 18
+    assert len(rows) == 14
     allowed = {"identical"} if canary() == PREVIEWS_OF else {"identical", "within floor"}
     assert {row.verdict for row in rows} <= allowed
 
@@ -104,4 +104,5 @@ def test_a_night_with_another_schedule_is_noticed(demo: Project) -> None:
     done = demo.snakemake("regress", "--config", "experiment=nightly", 'set=["model.schedule=diffusers"]')
     assert done.returncode == 1
     rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
-    assert {row.verdict for row in rows} == {"drifted"}
+    assert "identical" not in {row.verdict for row in rows}
+    assert [row.verdict for row in rows].count("drifted") > len(rows) / 3
