@@ -53,6 +53,8 @@ def test_prompts_of_equal_text_are_told_apart_by_what_they_set_otherwise_than_mo
     )
     rows = [{**row(seed="1", guidance_scale="4.0", index=i), "guidance_scale": i} for i in (0, 1)]
     assert axes_of(rows)[0].values == ("p 0", "p 1"), "an axis of the matrix is no part of the prompt"
+    rows = [{**row(model=model, index=i), "width": width} for model, width in (("a", 64), ("b", 128)) for i in (0, 1)]
+    assert axes_of(rows)[1].values == ("p 0", "p 1"), "neither is what a model sets"
 
 
 def test_the_first_layout():

@@ -46,9 +46,10 @@ def axes_of(rows: Sequence[Row]) -> tuple[Axis, ...]:
 def _prompt_label(rows: Sequence[Row], axes: Sequence[str]) -> Callable[[Row], str]:
     """What to call a row's prompt: its text or file, its reference images, and what it sets otherwise than most.
 
-    Without these some prompts would read alike. What is one of `axes` is shown as such.
+    Without these some prompts would read alike. What is one of `axes` is shown as such, and what varies within a
+    prompt, as a size does between models, is not the prompt's own.
     """
-    read = {name: value for name, value in _SETTINGS.items() if name not in axes}
+    read = {name: value for name, value in _SETTINGS.items() if name not in axes and _is_of_prompts(value, rows)}
     usual = {name: Counter(map(value, rows)).most_common(1)[0][0] for name, value in read.items()}
 
     def label(row: Row) -> str:
@@ -59,6 +60,12 @@ def _prompt_label(rows: Sequence[Row], axes: Sequence[str]) -> Callable[[Row], s
         return " · ".join([*shown, *(f"{name}: {said or 'none'}" for name, said in own)])
 
     return label
+
+
+def _is_of_prompts(value: Callable[[Row], str], rows: Sequence[Row]) -> bool:
+    """True for a setting that each prompt has one value of."""
+    found = {(row["prompts"], row["index"], value(row)) for row in rows}
+    return len(found) == len({(prompts, index) for prompts, index, _ in found})
 
 
 def _axis(name: str, rows: Sequence[Row], label: Callable[[Row], str], key: Callable[[Row], Any] | None = None) -> Axis:
