@@ -5,7 +5,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from darkroom.demo_folder import DEMO_FILES, DEMO_FOLDER
-from darkroom.owner import adopt_jobs
+from darkroom.render.worker.owner import adopt_jobs
 from darkroom.plan.workflow import open_workflow
 
 min_version("9.0")

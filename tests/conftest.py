@@ -1,11 +1,11 @@
 """Says at the end of a run how strictly pixels were compared."""
 
 import json
-from pathlib import Path
 
 import pytest
+from tests.places import DATA
 
-_GOLDEN = Path(__file__).parent / "data/parity/golden"
+_GOLDEN = DATA / "parity/golden"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

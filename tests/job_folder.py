@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 from PIL import Image
+from tests import places
 
-DATA = Path(__file__).parent / "data/parity"
+DATA = places.DATA / "parity"
 KLEIN = DATA / "klein"  # the folder that a job names as model.name_or_path
 ADAPTER = DATA / "adapters/lora_bf16.safetensors"
 

@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.places import DATA
 
 from darkroom.errors import StoreError
 from darkroom.record import (
@@ -24,7 +24,7 @@ from darkroom.record import (
 )
 from darkroom.request import Request
 
-REQUEST = Request.from_json(json.loads((Path(__file__).parent / "data/record/request.json").read_text()))
+REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
 LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
 COST = Cost(4711, "b41f", 3.25, 0.5, 2.0, 0.25, 0.125, None, "resident", "fits", "2026-01-02T03:04:05Z")

@@ -2,14 +2,14 @@
 
 import json
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.places import DATA
 
 from darkroom.request import _NOT_IN_ID, Lora, ReferenceImage, Request, digest_of
 
-BASE = Request.from_json(json.loads((Path(__file__).parent / "data/record/request.json").read_text()))
+BASE = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 
 
 def test_json_and_back_is_the_same_request() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ImageError, StoreError
-from darkroom.image_file import read_record
+from darkroom.files.image_file import read_record
 from darkroom.names import name_fault
 from darkroom.previews import Preview, key_of, previews_file, read_previews
 from darkroom.record import is_embedded_record

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import StoreError
-from darkroom.table_file import metadata_of, read_table, write_table
+from darkroom.files.table_file import metadata_of, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

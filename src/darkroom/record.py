@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from darkroom.files.table_file import metadata_of, read_table, write_table
 from darkroom.request import Request
-from darkroom.table_file import metadata_of, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from darkroom.errors import StoreError
+from darkroom.files.weight_file import identity, sha256_of
 from darkroom.request import digest_of
-from darkroom.weight_file import identity, sha256_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have

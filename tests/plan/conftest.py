@@ -5,11 +5,12 @@ import struct
 from pathlib import Path
 
 import pytest
+from tests.places import REPOSITORY
 
 from darkroom.errors import DarkroomError
 from darkroom.plan.experiment import Experiment, load_experiment
 
-BUILT_IN = Path(__file__).parents[2] / "conf"
+BUILT_IN = REPOSITORY / "conf"
 
 MODEL = """# a base model of the hub
 family: flux2

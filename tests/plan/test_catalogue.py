@@ -1,14 +1,12 @@
 """docs/models.md against conf/model: the table says what the files say."""
 
-from pathlib import Path
-
 import pytest
+from tests.places import REPOSITORY as ROOT
 
+from darkroom.plan.conf.families import FAMILIES
+from darkroom.plan.conf.schema import CheckpointSource, Model
 from darkroom.plan.experiment import load_experiment
-from darkroom.plan.families import FAMILIES
-from darkroom.plan.schema import CheckpointSource, Model
 
-ROOT = Path(__file__).parents[2]
 IDS = sorted(file.stem for file in (ROOT / "conf" / "model").glob("*.yaml") if file.stem != "demo")
 
 

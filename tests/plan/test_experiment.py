@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.places import REPOSITORY
 
 from darkroom.errors import ConfigError
 from darkroom.plan.experiment import load_experiment
 
-BUILT_IN = Path(__file__).parents[2] / "conf"
+BUILT_IN = REPOSITORY / "conf"
 
 TWO_SETS = "matrix: {model: [m], lora: [l], prompts: [p, q]}\n"
 

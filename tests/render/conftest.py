@@ -13,13 +13,14 @@ from diffusers.loaders.single_file_utils import (
 )
 from safetensors.torch import load_file
 from tests.canary import canary
+from tests.places import DATA
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
-from darkroom.render.base_model import Base
-from darkroom.render.families import flux2
+from darkroom.render.families.flux2 import flux2
+from darkroom.render.weights.base import Base
 from darkroom.request import Request
 
-PARITY = Path(__file__).parents[1] / "data" / "parity"
+PARITY = DATA / "parity"
 CPU = torch.device("cpu")
 
 

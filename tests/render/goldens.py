@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from tests.places import DATA
 
 from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
-from darkroom.reference_image import read_reference
-from darkroom.render.adapter_file import read_adapter
-from darkroom.render.adapter_stack import AdapterStack
-from darkroom.render.base_model import Base, TextEncoder
+from darkroom.files.reference_image import read_reference
+from darkroom.render.adapters.file import read_adapter
+from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families import Family
+from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.request import Request
 
 DTYPES = ("float32", "bfloat16")
@@ -24,7 +25,7 @@ DTYPES = ("float32", "bfloat16")
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 LEVELS = {"float32": 0.01, "bfloat16": 2.0}
 CPU = torch.device("cpu")
-FLUX1 = Path(__file__).parents[1] / "data" / "parity" / "flux1"
+FLUX1 = DATA / "parity" / "flux1"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import Flux2KleinPipeline
 from safetensors import safe_open
+from tests.places import REPOSITORY
 from transformers import AutoTokenizer
 
 from darkroom.demo_folder import DEMO_FILES, copy_demo
@@ -15,7 +16,7 @@ from demo_training.adapter_file import factors
 from demo_training.classifier import classify
 from demo_training.text import train_tokenizer
 
-DEMO = Path(__file__).parents[2] / "demo"
+DEMO = REPOSITORY / "demo"
 
 
 def bytes_by_name(folder: Path) -> dict[str, bytes]:

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from tests.places import DATA
 
-from darkroom.image_file import write_image
+from darkroom.files.image_file import write_image
 from darkroom.previews import TRAINER, Preview, key_of
 from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, write_records
 from darkroom.request import Request
 
-REQUEST = replace(
-    Request.from_json(json.loads((Path(__file__).parents[1] / "data/record/request.json").read_text())), axes=()
-)
+REQUEST = replace(Request.from_json(json.loads((DATA / "record/request.json").read_text())), axes=())
 ENVIRONMENT = Environment("cpu", None, "sdpa", 1, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
 COST = Cost(4711, "b41f", 3.25, 0.5, 2.0, 0.25, 0.125, None, "resident", "fits", "2026-01-02T03:04:05Z")
 LORA = LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "lora", 12)

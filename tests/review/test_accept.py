@@ -7,11 +7,11 @@ import pytest
 from tests.review.renders import FLOOR, picture, preview, render, write_manifest
 
 from darkroom.errors import ConfigError, Problems, StoreError
+from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_previews, write_previews
 from darkroom.review.accept import apply, plan_acceptance
-from darkroom.review.compare import compare
-from darkroom.review.comparison import read_comparisons
-from darkroom.weight_file import sha256_of
+from darkroom.review.regress.compare import compare
+from darkroom.review.regress.comparison import read_comparisons
 
 WHEN = "2026-11-21T06:00:00+00:00"
 LISTED = previews_file("strength")

@@ -2,16 +2,16 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from tests.places import DATA
 
 from darkroom.errors import Problems, StoreError
 from darkroom.record import Cost, Environment, Record, read_records, write_records
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
 
-REQUEST = Request.from_json(json.loads((Path(__file__).parents[1] / "data/record/request.json").read_text()))
+REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
 COST = Cost(4711, "b41f", 3.25, 0.5, 2.0, 0.25, 0.125, None, "resident", "fits", "2026-01-02T03:04:05Z")
 

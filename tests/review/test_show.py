@@ -2,19 +2,19 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from tests.places import DATA
 
-from darkroom.image_file import write_image
+from darkroom.files.image_file import write_image
 from darkroom.record import COLUMNS, Environment, LoraUse, embedded_record
 from darkroom.request import ReferenceImage, Request
 from darkroom.review.show import GROUPS, as_conf, show
 
-REQUEST = Request.from_json(json.loads((Path(__file__).parents[1] / "data/record/request.json").read_text()))
+REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
 LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.places import REPOSITORY
 
 EXPERIMENT = """\
 # @package _global_

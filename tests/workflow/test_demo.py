@@ -10,7 +10,7 @@ from PIL import Image
 from tests.canary import canary
 from tests.workflow.project import REPOSITORY, Project
 
-from darkroom.review.comparison import read_comparisons
+from darkroom.review.regress.comparison import read_comparisons
 from demo_training.classifier import Seen, classify
 
 PREVIEWS_OF = "be518c30ac7b1c34"  # canary of the processor that rendered previews/nightly

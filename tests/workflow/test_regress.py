@@ -15,7 +15,7 @@ from tests.workflow.project import Project
 from tests.workflow.trained_job import PLAIN, QUANTISED, is_exact, write_trained_job
 
 from darkroom.previews import previews_file, read_previews
-from darkroom.review.comparison import Comparison, read_comparisons
+from darkroom.review.regress.comparison import Comparison, read_comparisons
 
 LORA = "000000100"
 Rows = dict[tuple[str, int], Comparison]  # by step and index: "first", 0

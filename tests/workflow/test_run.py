@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 from tests.workflow.project import CATS, Project
 
-from darkroom.image_file import read_record
+from darkroom.files.image_file import read_record
 from darkroom.review.show import as_conf
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2Tokenizer
 
-from darkroom.render.families.flux2_layout import adapter_modules
+from darkroom.render.families.flux2.transformer_layout import adapter_modules
 from demo_training.adapter_file import factors
 from demo_training.captions import full_caption
 from demo_training.flow import draw_times

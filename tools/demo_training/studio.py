@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
-from darkroom.render.adapter_file import read_adapter
-from darkroom.render.adapter_stack import AdapterStack
-from darkroom.render.families import flux2
+from darkroom.render.adapters.file import read_adapter
+from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.families.flux2 import flux2
 from darkroom.request import Request
 from demo_training.drawing import picture
 from demo_training.scenes import SIDE, Scene

@@ -51,8 +51,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _job(options: argparse.Namespace) -> None:
-    from darkroom.plan.aitk_base import Copies
-    from darkroom.plan.aitk_job import JobOptions, plan_job
+    from darkroom.intake.aitk.base_model import Copies
+    from darkroom.intake.aitk.job import JobOptions, plan_job
 
     copies = Copies(options.checkpoint, options.text_encoder, options.text_encoder_2, options.vae)
     choices = JobOptions(
@@ -67,19 +67,19 @@ def _job(options: argparse.Namespace) -> None:
 
 
 def _request(options: argparse.Namespace) -> None:
-    from darkroom.plan.inference_json import import_request
+    from darkroom.intake.request_json import import_request
 
     print(*import_request(options.path, _options(options, download=options.download)), sep="\n")
 
 
 def _prompts(options: argparse.Namespace) -> None:
-    from darkroom.plan.prompt_file import import_prompts
+    from darkroom.intake.prompt_file import import_prompts
 
     print(*import_prompts(options.path, _options(options, download=False)), sep="\n")
 
 
 def _options(options: argparse.Namespace, download: bool) -> Any:
-    from darkroom.plan.conf_files import ImportOptions
+    from darkroom.plan.conf.owned_files import ImportOptions
 
     return ImportOptions(
         name=options.name,

@@ -105,7 +105,7 @@ def _explain(options: argparse.Namespace) -> None:
 
     outcomes = None
     if options.tried:
-        from darkroom.plan.trials import write_trials
+        from darkroom.plan.trials.sheet import write_trials
         from darkroom.render.trials import render_trials
 
         sheet = write_trials(options.image, RESULTS, options.preview)
@@ -114,9 +114,9 @@ def _explain(options: argparse.Namespace) -> None:
 
 
 def _floor(options: argparse.Namespace) -> None:
-    from darkroom.plan.floor import write_floors, write_sheets
+    from darkroom.plan.trials.repeats import write_floors, write_sheets
     from darkroom.render.trials import render_afresh
-    from darkroom.review.floor import learn
+    from darkroom.review.regress.learned_floor import learn
 
     _rendered(options.experiment)
     sheets = write_sheets(options.experiment, RESULTS, pictures=options.pictures, repeats=options.repeats)

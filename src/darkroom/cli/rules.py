@@ -65,8 +65,8 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _checkpoint(options: argparse.Namespace) -> None:
-    from darkroom.plan.checkpoint_files import find_checkpoint
-    from darkroom.plan.schema import CheckpointSource
+    from darkroom.plan.conf.schema import CheckpointSource
+    from darkroom.plan.weights.checkpoint_files import find_checkpoint
     from darkroom.store import Store, read_json, write_json
 
     choice = read_json(options.choice)
@@ -77,21 +77,21 @@ def _checkpoint(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from darkroom.plan.draft import write_requests
+    from darkroom.plan.digests import write_requests
     from darkroom.store import Store
 
     write_requests(options.draft, options.checkpoint, options.output, Store(RESULTS / STORE))
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from darkroom.render.encode import encode_texts
+    from darkroom.render.worker.encode import encode_texts
 
     encode_texts(options.choice, options.checkpoint, options.output, RESULTS, options.worker_log, options.offload)
 
 
 def _render(options: argparse.Namespace) -> None:
-    from darkroom.render.client import render
     from darkroom.render.job import Job
+    from darkroom.render.worker.client import render
 
     files = (options.requests, options.checkpoint, options.records, RESULTS)
     requests, checkpoint, records, results = map(str, files)
@@ -100,7 +100,7 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from darkroom.render.worker import serve
+    from darkroom.render.worker.server import serve
 
     serve(options.socket, options.owner)
 
@@ -115,15 +115,15 @@ def _manifest(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from darkroom.review.report import write_report
+    from darkroom.review.sheet.report import write_report
 
     write_report(options.manifest, options.output)
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from darkroom.review.compare import compare
-    from darkroom.review.junit import write_junit
-    from darkroom.review.regress_page import write_regress_page
+    from darkroom.review.regress.compare import compare
+    from darkroom.review.regress.junit import write_junit
+    from darkroom.review.regress.regress_page import write_regress_page
     from darkroom.store import ExperimentFolder
 
     folder = ExperimentFolder(options.experiment)
@@ -133,8 +133,8 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _verdict(options: argparse.Namespace) -> int:
-    from darkroom.review.comparison import read_comparisons
-    from darkroom.review.verdict import failed, installed_versions, outdated, summary
+    from darkroom.review.regress.comparison import read_comparisons
+    from darkroom.review.regress.outcome import failed, installed_versions, outdated, summary
 
     comparisons, metadata = read_comparisons(options.table)
     print(f"{summary(comparisons)}; {options.table.with_name('regress.html')} shows them")

@@ -13,15 +13,15 @@ from typing import Any
 
 from darkroom.checkpoint import RENDERING
 from darkroom.errors import ConfigError, raise_together
-from darkroom.plan.compose import Conf
-from darkroom.plan.contradictions import contradictions
+from darkroom.plan.conf.compose import Conf
+from darkroom.plan.conf.contradictions import contradictions
+from darkroom.plan.conf.options import Options, mentions_trigger_word
+from darkroom.plan.conf.reader import read
+from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output, Thresholds
 from darkroom.plan.matrix import Matrix, read_matrix
-from darkroom.plan.options import Options, mentions_trigger_word
-from darkroom.plan.presence import missing_loras, missing_weights
-from darkroom.plan.prompts import Picture, pictures
-from darkroom.plan.reader import read
+from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
-from darkroom.plan.schema import AXIS_GROUPS, LoraStack, Model, Output, Thresholds
+from darkroom.plan.weights.missing_files import missing_loras, missing_weights
 from darkroom.request import NUMERICS_REVISION, Request
 
 Names = tuple[str, str, str]  # model, lora, prompts

@@ -8,9 +8,9 @@ from typing import Any
 
 from darkroom.errors import ConfigError
 from darkroom.names import name_fault
-from darkroom.plan.origin import Origin, suggestion
-from darkroom.plan.reader import read_setting
-from darkroom.plan.schema import AXIS_GROUPS, Settings
+from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.reader import read_setting
+from darkroom.plan.conf.schema import AXIS_GROUPS, Settings
 
 _FURTHER = tuple(field.name for field in fields(Settings))
 _SAME_SETTING = {"width", "height"}  # what an axis aspect_ratio would decide as well

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from darkroom.plan.families import FAMILIES
-from darkroom.plan.prompts import Picture, guidance_in_effect
-from darkroom.plan.schema import LoraStack, Model
+from darkroom.plan.conf.families import FAMILIES
+from darkroom.plan.conf.schema import LoraStack, Model
+from darkroom.plan.pictures import Picture, guidance_in_effect
 from darkroom.request import Lora, ReferenceImage, Request
 
 _TRIGGER = "[trigger]"

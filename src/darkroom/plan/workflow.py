@@ -15,14 +15,14 @@ from snakemake.io import ancient
 
 from darkroom.demo_folder import DEMO_CHECKPOINT_FILES, DEMO_FOLDER, is_in_demo_folder
 from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
-from darkroom.plan.checkpoint_files import local_files
+from darkroom.files.weight_file import identity
+from darkroom.plan.conf.schema import Model
+from darkroom.plan.done_so_far import Finished
 from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
-from darkroom.plan.finished import Finished
-from darkroom.plan.schema import Model
+from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, locked, sweep, write_json
-from darkroom.weight_file import identity
 
 _KEYS = ("experiment", "set")
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import DarkroomError, ImageError, PictureError, StoreError, raise_together
-from darkroom.image_file import read_record
+from darkroom.files.image_file import read_record
+from darkroom.files.weight_file import is_whole, sha256_of
 from darkroom.record import Cost, Environment, Record, embedded_record, is_embedded_record, write_records
+from darkroom.render.device.mode import Picture
 from darkroom.render.job import Combination, Job, read_combination
-from darkroom.render.memory import Picture
 from darkroom.render.picture import AdapterRead, lora_uses, make_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Saved, Writer, show
 from darkroom.request import Request
-from darkroom.weight_file import is_whole, sha256_of
 
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
 

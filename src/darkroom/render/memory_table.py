@@ -5,8 +5,9 @@ The same footprints as the planner's, of modules on the meta device.
 
 import torch
 
-from darkroom.render.families import flux1_sizes, flux2_sizes
-from darkroom.render.memory import LADDER, TEXT_LADDER, Picture
+from darkroom.render.device.mode import LADDER, TEXT_LADDER, Picture
+from darkroom.render.families.flux1 import real_sizes as flux1_sizes
+from darkroom.render.families.flux2 import real_sizes as flux2_sizes
 
 _TEXT_TOKENS = 512
 _ROWS = {None: "none", "qfloat8": "qfloat8, qint8", "qint4": "qint4"}  # qint8 takes what qfloat8 takes

@@ -18,13 +18,11 @@ import torch
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
-from darkroom.reference_image import read_reference
-from darkroom.render.adapter_file import Adapter, read_adapter
-from darkroom.render.adapter_stack import AdapterStack
-from darkroom.render.base_model import Base
-from darkroom.render.environment import fix_arithmetic, fixed_attention, memory_budget
-from darkroom.render.families import family
-from darkroom.render.memory import (
+from darkroom.files.reference_image import read_reference
+from darkroom.render.adapters.file import Adapter, read_adapter
+from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.device.environment import fix_arithmetic, fixed_attention, memory_budget
+from darkroom.render.device.mode import (
     AUTO,
     LADDER,
     RESIDENT,
@@ -37,8 +35,10 @@ from darkroom.render.memory import (
     plan,
     plan_after_failure,
 )
-from darkroom.render.offload import Residence
+from darkroom.render.device.offload import Residence
+from darkroom.render.families import family
 from darkroom.render.progress import Pace
+from darkroom.render.weights.base import Base
 from darkroom.request import Lora, ReferenceImage, Request
 
 _REFERENCES_KEPT = 8  # latents; 1 MB each

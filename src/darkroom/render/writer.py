@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 
-from darkroom.image_file import with_record, write_image
+from darkroom.files.image_file import with_record, write_image
 from darkroom.render.job import Destination
 from darkroom.store import atomic, link
 

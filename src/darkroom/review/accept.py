@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, DarkroomError, StoreError, caught, raise_together
-from darkroom.image_file import read_record
+from darkroom.files.image_file import read_record
+from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, key_of, read_previews, write_previews
 from darkroom.record import is_embedded_record, read_records
 from darkroom.review.acceptance import Acceptance, Change
-from darkroom.review.comparison import (
+from darkroom.review.previews_folder import PreviewsFolder, put
+from darkroom.review.regress.comparison import (
     BEFORE_ENCODING,
     IDENTICAL,
     MISSING,
@@ -24,8 +26,6 @@ from darkroom.review.comparison import (
     read_comparisons,
     renders_digest,
 )
-from darkroom.review.previews_folder import PreviewsFolder, put
-from darkroom.weight_file import sha256_of
 
 Row = Mapping[str, Any]  # of the manifest
 _Key = tuple[str, str, str, int, str]  # which picture: `previews.key_of`

@@ -7,8 +7,8 @@ from typing import Any
 
 from darkroom import __version__
 from darkroom.errors import DarkroomError, StoreError, raise_together
+from darkroom.files.table_file import write_table
 from darkroom.record import read_record_table
-from darkroom.table_file import write_table
 
 SORTED_BY = ("model", "lora", "prompts", "index", "image_name")
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from darkroom.display import printable
-from darkroom.image_file import read_record
+from darkroom.files.image_file import read_record
 
 # Columns of a record under the headings that people look for; the report's dialog uses the same.
 GROUPS = {

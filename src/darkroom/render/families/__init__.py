@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from darkroom.render.base_model import Base, TextEncoder
-    from darkroom.render.memory import Footprint, Picture
+    from darkroom.render.device.mode import Footprint, Picture
+    from darkroom.render.weights.base import Base, TextEncoder
 
-_MODULES = {name: f"darkroom.render.families.{name}" for name in ("flux2", "flux", "flex2")}
+MODULES = {
+    "flux2": "darkroom.render.families.flux2.flux2",
+    "flux": "darkroom.render.families.flux1.flux",
+    "flex2": "darkroom.render.families.flux1.flex2",
+}
 
 
 class Family(Protocol):
@@ -69,6 +73,6 @@ class Family(Protocol):
 
 def family(name: str) -> Family:
     """The module of a family; ConfigError for a name that is not one."""
-    if name not in _MODULES:
-        raise ConfigError(f"family: expected one of {', '.join(_MODULES)}, got {name}")
-    return cast(Family, import_module(_MODULES[name]))
+    if name not in MODULES:
+        raise ConfigError(f"family: expected one of {', '.join(MODULES)}, got {name}")
+    return cast(Family, import_module(MODULES[name]))

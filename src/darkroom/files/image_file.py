@@ -1,0 +1,211 @@
+"""Pixels and their record to PNG, JPEG or WebP, and the record back. Knows nothing of rendering or of folders.
+
+Each file says twice what it shows: the whole record as JSON, and the `parameters` text of AUTOMATIC1111's web UI,
+which galleries and prompt readers understand.
+
+    PNG    iTXt `darkroom`;                 tEXt `parameters` (iTXt where Latin-1 does not suffice)
+    JPEG   XMP  `darkroom:record`;          EXIF UserComment; 4:4:4 from quality 90, below it Pillow's 4:2:0
+    WebP   the same two as JPEG             always lossy, at quality 100 too
+
+`with_record` exchanges both in a file, as in one that a second experiment uses under other names.
+
+The bytes depend on pixels, record, format, quality and the versions of Pillow and its codecs alone.
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from darkroom.errors import ImageError
+from darkroom.files import container as image_container
+from darkroom.store import atomic
+
+FORMATS = ("png", "jpeg", "webp")
+
+_NAMESPACE = "urn:darkroom:xmp:1.0/"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_PACKET = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">'
+    f'<rdf:Description rdf:about="" xmlns:darkroom="{_NAMESPACE}"><darkroom:record>%s</darkroom:record>'
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+_APP1, _EXIF, _XMP = b"\xff\xe1", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # how JPEG marks the two
+_SEGMENT = 65_000  # bytes; a JPEG segment holds 65,533, less the identifiers of EXIF and XMP
+
+
+def write_image(
+    path: Path, pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image_format: str, quality: int
+) -> str:
+    """Write (height, width, 3) pixels with their record, whole or not at all; returns the file's SHA-256.
+
+    `quality` is 1 to 100 and counts for JPEG and WebP. StoreError when the disk says no, ImageError when a record
+    is too long for JPEG.
+    """
+    data = encode_image(pixels, record, image_format, quality)
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode_image(pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image_format: str, quality: int) -> bytes:
+    """The bytes of the file that `write_image` writes."""
+    image, buffer = Image.fromarray(pixels, "RGB"), io.BytesIO()
+    if image_format == "png":
+        image.save(buffer, "PNG", pnginfo=_png_text(record))
+    elif image_format == "jpeg":
+        exif, xmp = _exif_and_xmp(record, _SEGMENT)
+        subsampling = "4:4:4" if quality >= 90 else "4:2:0"
+        image.save(buffer, "JPEG", quality=quality, subsampling=subsampling, exif=exif, xmp=xmp)
+    elif image_format == "webp":
+        exif, xmp = _exif_and_xmp(record)
+        image.save(buffer, "WEBP", quality=quality, exif=exif, xmp=xmp)
+    else:
+        raise ValueError(f"image_format: expected one of {FORMATS}, got {image_format!r}")
+    return buffer.getvalue()
+
+
+def with_record(data: bytes, record: Mapping[str, Any]) -> bytes:
+    """The same picture with another record in it: the bytes that `encode_image` makes of its pixels and `record`.
+
+    The compressed pixels are copied, not decoded. `data`: a whole file of `write_image`, in any of the FORMATS.
+    ImageError, which cannot name the file, when it is anything else or the record is too long for JPEG.
+    """
+    image_format, chunks = image_container.split(data)
+    for kinds, chunk in _record_chunks(record, image_format):
+        places = [place for place, old in enumerate(chunks) if old.startswith(kinds)]
+        if len(places) != 1:
+            raise ImageError(
+                f"not a picture as Darkroom wrote it: expected one {kinds[0][:24]!r} in this {image_format} file, "
+                f"got {len(places)}; render it again"
+            )
+        chunks[places[0]] = chunk
+    return image_container.join(image_format, chunks)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record that `write_image` put into a picture; ImageError if it is no whole picture or holds none."""
+    try:
+        with Image.open(path) as image:
+            image.verify()  # of a PNG: every checksum to the end of the file; must be opened again after it
+        with Image.open(path) as image:
+            image.load()
+            text = _find_record(image)
+        record = None if text is None else json.loads(text)
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not a picture, or one that is cut off at its beginning") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: cannot be read whole: {error}; render or copy it again") from error
+    if not isinstance(record, dict):
+        raise ImageError(
+            f"{path}: a picture without a Darkroom record; expected one in its metadata, "
+            "which some programs remove on saving: show the file in results/ instead"
+        )
+    return record
+
+
+def parameters_text(record: Mapping[str, Any]) -> str:
+    """The record in the words of AUTOMATIC1111's `parameters`: prompt, negative prompt, one line of settings."""
+    loras = ", ".join(f"{Path(lora['path']).stem}: {lora['sha256'][:10]}" for lora in record["loras"])
+    settings = {
+        "Steps": record["sample_steps"],
+        "Sampler": f"Euler flow ({record['schedule']})",
+        "CFG scale": record["guidance_scale"],
+        "Seed": record["seed"],
+        "Size": f"{record['width']}x{record['height']}",
+        "Model hash": record["checkpoint_digest"][:10],
+        "Model": record["checkpoint"],
+        **({"Lora hashes": loras} if loras else {}),
+        "Version": f"darkroom {record['darkroom_version']}",
+    }
+    lines = [record["prompt"]]
+    if record["neg"]:
+        lines.append(f"Negative prompt: {record['neg']}")
+    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items()))
+    return "\n".join(lines)
+
+
+def _quoted(value: str) -> str:
+    """A1111's rule: JSON quotes around whatever its reader would split."""
+    return json.dumps(value, ensure_ascii=False) if re.search(r"[,:\n]", value) else value
+
+
+def _record_chunks(record: Mapping[str, Any], image_format: str) -> list[tuple[tuple[bytes, ...], bytes]]:
+    """The two chunks that hold the record in a file of this format, each after the beginnings that tell an older one.
+
+    The kind of PNG's `parameters` depends on the prompt. XMP has to be ours; EXIF has nothing by which to know it.
+    """
+    if image_format == "png":
+        parameters, whole = [kind + content for kind, content, _ in _png_text(record).chunks]
+        return [((b"tEXtparameters\0", b"iTXtparameters\0"), parameters), ((b"iTXtdarkroom\0",), whole)]
+    ours = _PACKET.partition("%s")[0].encode()
+    if image_format == "jpeg":
+        exif, xmp = _exif_and_xmp(record, _SEGMENT)
+        return [((_APP1 + _EXIF,), _APP1 + exif), ((_APP1 + _XMP + ours,), _APP1 + _XMP + xmp)]
+    exif, xmp = _exif_and_xmp(record)
+    return [((b"EXIF",), b"EXIF" + exif.removeprefix(_EXIF)), ((b"XMP " + ours,), b"XMP " + xmp)]
+
+
+def _png_text(record: Mapping[str, Any]) -> PngInfo:
+    text = PngInfo()
+    text.add_text("parameters", parameters_text(record))
+    text.add_itxt("darkroom", json.dumps(record, ensure_ascii=False))
+    return text
+
+
+def _exif_and_xmp(record: Mapping[str, Any], limit: int | None = None) -> tuple[bytes, bytes]:
+    """`limit`: the most bytes that either may have."""
+    exif, xmp = _exif(parameters_text(record)), _xmp(record)
+    if limit is not None and max(len(exif), len(xmp)) > limit:
+        raise ImageError(
+            f"request {record['request_id'][:12]}: its record does not fit into JPEG: {max(len(exif), len(xmp))} "
+            f"bytes, at most {limit}; shorten the prompt or choose png or webp in conf/output"
+        )
+    return exif, xmp
+
+
+def _exif(text: str) -> bytes:
+    """An EXIF block with the text as UserComment, in the form that A1111 writes: UTF-16, big-endian."""
+    exif = Image.Exif()
+    exif.endian = ">"
+    comment = b"UNICODE\0" + text.encode("utf-16-be")
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    return exif.tobytes()
+
+
+def _xmp(record: Mapping[str, Any]) -> bytes:
+    """An XMP packet with the record as JSON in ASCII, since XML cannot hold every character that a prompt can."""
+    return (_PACKET % escape(json.dumps(record))).encode()
+
+
+def _find_record(image: Image.Image) -> str | None:
+    """The JSON of the record in a loaded image's metadata; programs that rewrite XMP may make an attribute of it."""
+    if "darkroom" in image.info:
+        return str(image.info["darkroom"])
+    packet = image.info.get("xmp")
+    if packet is None:
+        return None
+    name = f"{{{_NAMESPACE}}}record"
+    try:
+        root = ElementTree.fromstring(packet.strip(b"\0 \r\n"))
+    except ElementTree.ParseError:  # somebody else's packet, and broken: ours is not in it
+        return None
+    for node in root.iter():
+        if node.tag == name:
+            return node.text
+        if name in node.attrib:
+            return node.attrib[name]
+    return None

@@ -1,0 +1,100 @@
+"""The configuration of an ai-toolkit job, found and opened: its one process with samples. Knows not what keys mean.
+
+config.yaml is what the trainer wrote at its last start, .job_config.json what its interface did. In both, `[name]` is
+replaced by the job's name everywhere, as ai-toolkit's toolkit/config.py does with a file that it is given.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError, raise_together
+from darkroom.intake.aitk.section import Section
+from darkroom.intake.stranger import read_json, read_yaml
+
+_IN_FOLDER = ("config.yaml", ".job_config.json")
+_READERS = {".yaml": read_yaml, ".yml": read_yaml, ".json": read_json}
+_ENVIRONMENT = re.compile(r"\$\{[^}]+\}")
+_KNOWN_TYPES = ("sd_trainer", "diffusion_trainer", "ui_trainer")
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """One job as configured. `folder` is its output folder, None for a configuration without one."""
+
+    file: Path
+    folder: Path | None
+    modified: int  # of the file, ms since 1970
+    name: str
+    process: Section
+    problems: list[ConfigError]  # those of sections that are read later
+    notes: tuple[str, ...]
+
+
+def read_job(file: Path, folder: Path | None) -> JobConfig:
+    """A configuration, alone or of a job folder; ConfigError, or Problems, where there is no job in it."""
+    content = _READERS[file.suffix.lower()](file)
+    problems: list[ConfigError] = []
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{file}: expected the keys and values of an ai-toolkit job, got {type(content).__name__}")
+    name = Section(content, str(file), problems).section("config").text("name")
+    if not name:
+        problems.append(ConfigError(f"{file}: config.name: expected the name of an ai-toolkit job, got {name!r}"))
+    raise_together(problems)
+    assert name
+    job = Section(_replaced(content, name), str(file), problems)
+    process = _process(job, str(file))
+    notes = [f"{key}: {text} is not expanded" for key, text in _environment(process.content, "")]
+    kind = process.text("type")
+    if kind not in _KNOWN_TYPES:
+        notes.append(f"process type {kind}: taken for {_KNOWN_TYPES[0]}, whose previews are known")
+    return JobConfig(file, folder, file.stat().st_mtime_ns // 1_000_000, name, process, problems, tuple(notes))
+
+
+def config_file(path: Path) -> Path:
+    """The configuration of a job folder, or `path` itself; ConfigError where it is neither."""
+    if path.is_dir():
+        for name in _IN_FOLDER:
+            if (path / name).is_file():
+                return path / name
+        raise ConfigError(f"{path}: no job folder of ai-toolkit: neither {' nor '.join(_IN_FOLDER)} is in it")
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file or folder; expected an ai-toolkit job folder, or its config.yaml")
+    if path.suffix.lower() not in _READERS:
+        raise ConfigError(f"{path}: expected an ai-toolkit job folder, or a file that ends in {', '.join(_READERS)}")
+    return path
+
+
+def _process(job: Section, file: str) -> Section:
+    """The process that makes samples."""
+    processes = job.section("config").sections("process")
+    raise_together(job.problems)
+    found = [process for process in processes if "sample" in process]
+    if len(found) != 1:
+        listed = ", ".join(f"process[{number}] ({p.content.get('type')})" for number, p in enumerate(processes))
+        said = f"one process with a sample section, got {len(found)}; there are: {listed or 'no processes'}"
+        raise ConfigError(f"{file}: config.process: expected {said}")
+    return found[0]
+
+
+def _replaced(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return value.replace("[name]", name)
+    if isinstance(value, Mapping):
+        return {_replaced(key, name): _replaced(entry, name) for key, entry in value.items()}
+    return [_replaced(entry, name) for entry in value] if isinstance(value, list) else value
+
+
+def _environment(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(key, ${NAME}) for each variable of the environment that the trainer would have filled in."""
+    if isinstance(value, str):
+        for found in _ENVIRONMENT.findall(value):
+            yield key, found
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from _environment(entry, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            yield from _environment(entry, f"{key}[{number}]")

@@ -1,0 +1,68 @@
+"""The control images of an ai-toolkit job's prompts, found here. Opens headers; knows not what models see in them.
+
+A relative path began where the trainer ran, which nobody wrote down.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from darkroom.errors import ConfigError, ImageError
+from darkroom.intake.aitk.prompts import SamplePrompt, SampleSheet
+from darkroom.intake.stranger import Roots
+from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS
+from darkroom.plan.control_inputs import check_image
+from darkroom.request import INPAINT
+
+
+def with_images(sheet: SampleSheet, family: str, roots: Roots, where: str, problems: list[ConfigError]) -> SampleSheet:
+    """The sheet with paths that lead somewhere; a prompt whose image is missing or unusable is left out.
+
+    `where`: the section, for messages. A path that leads out of the roots is a problem.
+    """
+    prompts, left_out = [], {}
+    for prompt in sheet.prompts:
+        try:
+            prompts.append(_with_images(prompt, family, roots, f"{where}: prompt {prompt.index}", problems))
+        except ImageError as error:
+            left_out[prompt.index] = str(error)
+    return replace(sheet, prompts=tuple(prompts), left_out={**sheet.left_out, **left_out})
+
+
+def unused_images(sheet: SampleSheet, family: str, where: str) -> Iterator[str]:
+    """A sentence for each image that a prompt names and the trainer does not look at."""
+    for prompt in sheet.prompts:
+        for key in REFERENCE_KEYS:
+            if prompt.settings.get(key) and key not in FAMILIES[family].reference_keys:
+                yield f"{where}: prompt {prompt.index}: {key} has no effect in the trainer's {family}"
+
+
+def _with_images(
+    prompt: SamplePrompt, family: str, roots: Roots, where: str, problems: list[ConfigError]
+) -> SamplePrompt:
+    settings = {key: value for key, value in prompt.settings.items() if key not in (*REFERENCE_KEYS, "ctrl_idx")}
+    images = _seen(prompt, family)
+    slot = prompt.settings.get("ctrl_idx", INPAINT) if images and FAMILIES[family].has_slots else None
+    for key, written in images.items():
+        if not Path(written).is_absolute() or os.path.exists(written):  # noqa: PTH110 no error for a long name
+            try:
+                path = roots.inside(written, f"{where}: {key}")
+            except ConfigError as error:
+                problems.append(error)
+                continue
+        else:
+            path = Path(written)
+        if not os.path.exists(path):  # noqa: PTH110 as above
+            raise ImageError(f"control image {written} is missing")
+        settings[key] = check_image(str(path), family, slot).path
+    if slot is not None:
+        settings["ctrl_idx"] = slot
+    return replace(prompt, settings=settings)
+
+
+def _seen(prompt: SamplePrompt, family: str) -> dict[str, str]:
+    """By key of conf/ the images that the trainer shows the model: ctrl_img, or else ctrl_img_1, then the others."""
+    given = {key: prompt.settings[key] for key in FAMILIES[family].reference_keys if prompt.settings.get(key)}
+    first = given.pop("ctrl_img_1", None)
+    return {"ctrl_img": first, **given} if first and "ctrl_img" not in given else given

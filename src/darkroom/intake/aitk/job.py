@@ -1,0 +1,261 @@
+"""An ai-toolkit job → the files of an experiment that renders its previews again, and the list of those previews.
+
+    job = plan_job(Path("output/my_job"), JobOptions(builtin=…))   # reads; raises everything that is wrong at once
+    print(job.write(force=False, dry_run=False))
+
+Reads headers and digests; renders and compares nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from darkroom.display import from_here
+from darkroom.errors import ConfigError, raise_together
+from darkroom.intake.aitk.base_model import Copies
+from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
+from darkroom.intake.aitk.conf_files import ConfWriter
+from darkroom.intake.aitk.config import JobConfig, config_file, read_job
+from darkroom.intake.aitk.control_images import unused_images, with_images
+from darkroom.intake.aitk.folders import job_roots, links_out, training_folder
+from darkroom.intake.aitk.model import TrainedModel, sampler_reasons, trained_model
+from darkroom.intake.aitk.passed_over import passed_over
+from darkroom.intake.aitk.placing import Placed, Placing
+from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
+from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
+from darkroom.intake.aitk.samples import SampleSet, sample_files, sample_sets
+from darkroom.intake.earlier_import import stale, with_accepted
+from darkroom.intake.imported_job import ImportedJob
+from darkroom.intake.stranger import Roots
+from darkroom.plan.conf.owned_files import ConfFile, import_name
+from darkroom.previews import Preview, previews_file
+
+_FIRST = "first_sample"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """What is typed besides the job. `builtin`: the folder of Darkroom's own conf/."""
+
+    builtin: Path
+    name: str | None = None
+    copies: Copies = field(default_factory=Copies)
+    roots: tuple[Path, ...] = ()  # besides the working directory and the job's folder
+    config_unchanged: bool = False  # the configuration is the one that all pictures were made with
+
+
+def plan_job(path: Path, options: JobOptions) -> ImportedJob:
+    """Everything that importing will write; ConfigError, or Problems with all that is wrong, before anything is."""
+    try:
+        file, folder = config_file(path), path if path.is_dir() else None
+        roots = job_roots(folder or file.parent, options.roots)
+        if folder:  # a file that was typed may be a link to anywhere
+            raise_together(links_out([file], roots))
+        return _Import(read_job(file, folder), options, roots).planned()
+    except OSError as error:
+        said = f"{error.filename or path}: {error.strerror or error}"
+        raise ConfigError(f"{said}; is it readable, and the training at rest?") from error
+
+
+class _Import:
+    """One job on its way."""
+
+    def __init__(self, job: JobConfig, options: JobOptions, roots: Roots) -> None:
+        self._job, self._options, self._roots, self._problems = job, options, roots, job.problems
+        self._notes = list(job.notes)
+        self._folder = job.folder or self._training_folder()
+        self._name = import_name(options.name, job.name, f"{job.file}: config.name")
+        self._writer = ConfWriter(self._name, str(from_here(job.folder or job.file)), str(options.copies))
+
+    def planned(self) -> ImportedJob:
+        # 1. What the configuration says
+        model = trained_model(self._job.process, self._options.copies, self._roots, self._options.builtin)
+        raise_together(self._problems)
+        assert model
+        self._notes += passed_over(self._job.process, model.arch)
+        options = self._prompt_options(model)
+        raise_together(self._problems)
+        # 2. What the trainer left
+        found, sets = self._loras(model), self._sets()
+        raise_together(self._problems)
+        # 3. Which picture is a preview of what
+        regimes = {option.name: _regime(model, option) for option in options}
+        previewer = Previewer(self._name, model, regimes)
+        placed = self._placing(model, options, found).placed(sets)
+        rows = [row for one in placed for row in self._rows(one, previewer)]
+        usable = {self._writer.lora_name(lora.step): lora for lora in found.loras if lora.fault is None}
+        combinations = _combinations(options, usable, rows)
+        if rows:
+            rows += list(_lacking(previewer, options, usable, combinations, rows))
+        self._notes += _unseen(model, options, found, rows)
+        # 4. The files
+        files = self._files(model, options, regimes, found, combinations)
+        self._check_names(files)
+        names = [option.name for option in options]
+        rows.sort(key=lambda row: (row.step or 0, names.index(row.prompts), row.index, row.made_at or ""))
+        return ImportedJob(
+            name=self._name,
+            heading=f"ai-toolkit job {self._job.name} ({model.arch}) in {self._writer.source}",
+            files=tuple(files),
+            previews=with_accepted(rows, previews_file(self._name)) if rows else (),
+            notes=tuple(self._notes),
+        )
+
+    def _placing(self, model: TrainedModel, options: Sequence[PromptOption], found: Found) -> Placing:
+        return Placing(
+            model=model,
+            main=options[0],
+            first=options[1] if len(options) > 1 else None,
+            has_baseline=not self._job.process.section("train").flag("skip_first_sample"),
+            loras=found.loras,
+            configured=None if self._options.config_unchanged else self._job.modified,
+            config_name=self._job.file.name,
+        )
+
+    def _rows(self, placed: Placed, previewer: Previewer) -> Iterator[Preview]:
+        lora_name = self._writer.lora_name(placed.samples.step)
+        return previewer.rows(placed.option, lora_name, placed.lora, placed.samples.files, placed.reasons)
+
+    def _prompt_options(self, model: TrainedModel) -> list[PromptOption]:
+        """The set of `sample`, then that of `first_sample` if there is one."""
+        process = self._job.process
+        trigger_word = process.text("trigger_word")
+        train = process.section("train")
+        sample = sample_sheet(process.section("sample"), trigger_word)
+        sections = [("sample", self._name, sample)]
+        if _FIRST in process:
+            first = sample_sheet(process.section(_FIRST), trigger_word)
+            if train.flag("unload_text_encoder") or train.flag("cache_text_embeddings"):
+                first = with_texts_of(first, sample)
+            sections.append((_FIRST, f"{self._name}_first", first))
+        made = []
+        for key, name, sheet in sections:
+            section = process.section(key)
+            self._notes += [*sheet.ignored, *unused_images(sheet, model.family, section.where)]
+            with_files = with_images(sheet, model.family, self._roots, section.where, self._problems)
+            made.append(PromptOption(name, with_files, tuple(sampler_reasons(model.arch, section))))
+        if not any(option.sheet.prompts for option in made):
+            reasons = [f"prompt {index}: {why}" for option in made for index, why in option.sheet.left_out.items()]
+            said = "; ".join(reasons) or "it has none"
+            self._problems.append(
+                ConfigError(f"{self._job.file}: sample: no prompt of the job can be rendered: {said}")
+            )
+        return made
+
+    def _loras(self, model: TrainedModel) -> Found:
+        if self._folder is None:
+            return Found((), ())
+        steps = self._job.process.section("train").whole_number("steps")
+        self._problems += links_out([self._folder, *self._folder.glob("*.safetensors")], self._roots)
+        found = trained_loras(self._folder, self._job.name, steps, model.family, model.base_version)
+        self._notes += found.notes
+        return found
+
+    def _sets(self) -> list[SampleSet]:
+        if self._job.folder is None:
+            self._notes.append("a configuration alone: no previews; a job folder has them in samples/")
+            return []
+        folder = self._job.folder / "samples"
+        files, others = sample_files(folder)
+        self._problems += links_out([folder, *(file.path for file in files)], self._roots)
+        if others:
+            named = ", ".join(other.name for other in others[:3])
+            more = f", … ({len(others)} in all)" if len(others) > 3 else ""
+            self._notes.append(f"{from_here(folder)}: no samples by their names: {named}{more}")
+        if not files:
+            self._notes.append(f"{from_here(folder)}: holds no samples")
+        return sample_sets(files)
+
+    def _files(
+        self,
+        model: TrainedModel,
+        options: Sequence[PromptOption],
+        regimes: Mapping[str, str],
+        found: Found,
+        combinations: Sequence[tuple[str, str]],
+    ) -> list[ConfFile]:
+        writer, trigger_word = self._writer, self._job.process.text("trigger_word")
+        comments = [f"Not as trained: {reason}" for reason in model.reasons]
+        written = [option for option in options if option.sheet.prompts]
+        files = [writer.model(_content(model, written, regimes), comments)]
+        usable = [lora for lora in found.loras if lora.fault is None]
+        files += [writer.lora(writer.lora_name(lora.step), str(from_here(lora.path)), trigger_word) for lora in usable]
+        files += [writer.prompts(option, trigger_word) for option in written]
+        self._notes += stale(self._name, files)
+        command = "snakemake --cores 1 regress --config experiment=" + self._name
+        rendered = {lora for lora, _ in combinations}
+        idle = [name for lora in usable if (name := writer.lora_name(lora.step)) not in rendered]
+        comments = [f"Without previews, and not rendered: {', '.join(idle)}"] if idle else []
+        comments += [f"Cannot be applied, and is not rendered: {lora.fault}" for lora in found.loras if lora.fault]
+        if self._job.folder is None:
+            command = command.replace(" regress", "")
+        return [*files, writer.experiment(combinations, comments, command)]
+
+    def _training_folder(self) -> Path | None:
+        try:
+            return training_folder(self._job.process, self._job.name, self._roots)
+        except ConfigError as error:
+            self._notes.append(f"its checkpoints are not looked for: {error}")
+            return None
+
+    def _check_names(self, files: Sequence[ConfFile]) -> None:
+        """ConfigError where a file would go ahead of one of Darkroom's own of the same name."""
+        builtin = self._options.builtin
+        taken = [file.path for file in files if (builtin / Path(*file.path.parts[1:])).is_file()]
+        if taken and builtin.resolve() != Path("conf").resolve():
+            named = ", ".join(map(str, taken))
+            raise ConfigError(f"{named}: Darkroom has files of that name itself; choose another with --name")
+
+
+def _unseen(
+    model: TrainedModel, options: Sequence[PromptOption], found: Found, rows: Sequence[Preview]
+) -> Iterator[str]:
+    """What cannot be reproduced or rendered, where no preview's reason says so."""
+    if not rows:
+        yield from (f"not as trained: {reason}" for reason in model.reasons)
+        for option in options:
+            yield from (f"left out: prompt {index}: {why}" for index, why in option.sheet.left_out.items())
+    steps = {row.step for row in rows}
+    yield from (f"cannot be applied: {lora.fault}" for lora in found.loras if lora.fault and lora.step not in steps)
+
+
+def _regime(model: TrainedModel, option: PromptOption) -> str:
+    """The trainer's rule: adapters are merged into a base that is not quantised, if all previews have one strength."""
+    return "merged" if model.is_merged and len(option.sheet.strengths) <= 1 else "live"
+
+
+def _content(model: TrainedModel, options: Sequence[PromptOption], regimes: Mapping[str, str]) -> Mapping[str, object]:
+    """The model's keys, with lora_merge where plan/resolve.py would find another regime than the trainer had."""
+    main = options[0]
+    strengths = {prompt.settings["network_multiplier"] for prompt in main.sheet.prompts}
+    ours = "live" if "transformer" in model.content.get("quantize", {}) or len(strengths) > 1 else "merged"
+    trainers = regimes[main.name]
+    return model.content if ours == trainers else model.with_merge(trainers)
+
+
+def _combinations(
+    options: Sequence[PromptOption], usable: Mapping[str, TrainedLora], rows: Sequence[Preview]
+) -> list[tuple[str, str]]:
+    """LoRA and prompt set of what is rendered: what there are previews of; everything, where there are none at all.
+
+    LoRAs with the prompts of `sample`, which is the first of the options, and with no others.
+    """
+    every = [(BASE, option.name) for option in options if option.sheet.prompts]
+    every += [(name, options[0].name) for name in usable if options[0].sheet.prompts]
+    held = {option.name: range(len(option.sheet.prompts)) for option in options}
+    there = {(row.lora, row.prompts) for row in rows if row.index in held[row.prompts]}
+    return [pair for pair in every if pair in there] or every
+
+
+def _lacking(
+    previewer: Previewer,
+    options: Sequence[PromptOption],
+    usable: Mapping[str, TrainedLora],
+    combinations: Sequence[tuple[str, str]],
+    rows: Sequence[Preview],
+) -> Iterator[Preview]:
+    """Rows for what is rendered and has no picture."""
+    by_name = {option.name: option for option in options}
+    for lora_name, prompts in combinations:
+        there = {row.index for row in rows if (row.lora, row.prompts) == (lora_name, prompts)}
+        yield from previewer.lacking(by_name[prompts], lora_name, usable.get(lora_name), there)

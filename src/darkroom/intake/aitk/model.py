@@ -1,0 +1,190 @@
+"""How an ai-toolkit job computed its previews → an option of conf/model, and what that cannot say. Opens no weights.
+
+The trainer's rules: ModelConfig in its toolkit/config_modules.py, and the loading code of each architecture.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom.errors import ConfigError
+from darkroom.intake.aitk.base_model import BaseLookup, Copies
+from darkroom.intake.aitk.section import Section
+from darkroom.intake.stranger import Roots
+from darkroom.plan.conf.origin import suggestion
+from darkroom.plan.conf.schema import QTYPES, Model
+
+_DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16"} | dict.fromkeys(
+    ("fp32", "float32", "float", "single"), "float32"
+)
+_BASE_VERSIONS = {  # of each architecture, ss_base_model_version in the header of its adapters
+    "flux2": "flux2",
+    "flux2_klein_4b": "flux2_klein_4b",
+    "flux2_klein_9b": "flux2_klein_9b",
+    "flex2": "flex2",
+    "flex1": "flux.1",
+    "flux": "flux.1",
+}
+_OTHER_ADAPTERS = ("lora_path", "assistant_lora_path", "inference_lora_path")  # of the model section
+_OTHER_PARTS = ("adapter", "embedding", "decorator")  # of the process: trained or used beside the network
+_APPLIED = ("lora", "locon", "lokr")  # types of network whose files can be applied
+_LORA_MERGE = "lora_merge"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model as the previews saw it, as far as conf/ can say so."""
+
+    arch: str
+    content: Mapping[str, Any]  # the keys of conf/model that differ from its defaults
+    facts: Mapping[str, Any]  # how the trainer computed, by columns of the manifest
+    is_merged: bool  # unless the previews of a set have several strengths
+    reasons: tuple[str, ...]  # why no preview can be reproduced
+    base_reasons: tuple[str, ...]  # why those before the training cannot
+
+    @property
+    def family(self) -> str:
+        return str(self.content["family"])
+
+    @property
+    def base_version(self) -> str:
+        return _BASE_VERSIONS[self.arch]
+
+    def with_merge(self, regime: str) -> Mapping[str, Any]:
+        """The content, where the trainer had its adapter otherwise than Darkroom's rule would find."""
+        return {**self.content, _LORA_MERGE: regime}
+
+
+def trained_model(process: Section, copies: Copies, roots: Roots, builtin: Path) -> TrainedModel | None:
+    """The model of a process; None after a problem. `builtin`: the folder of Darkroom's own conf/."""
+    model, before = process.section("model"), len(process.problems)
+    arch = _arch(model)
+    if arch is None:
+        return None
+    shipped = yaml.safe_load((builtin / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
+    family = shipped["family"]
+    storage = _Storage(model, arch)
+    dtype = process.section("train").text("dtype") or "fp32"
+    content = {
+        "family": family,
+        "checkpoint": BaseLookup(model, shipped["checkpoint"], copies, roots).checkpoint(takes_vae=arch != "flex2"),
+        "imported": True,
+        "guidance": shipped.get("guidance", "cfg"),
+        "attn_masking": model.flag("attn_masking") and family == "flux",
+        "dtype": _DTYPES.get(dtype, "bfloat16"),
+        "quantize": {
+            part: qtype
+            for part, qtype in (("transformer", storage.transformer), ("text_encoder", storage.text_encoder))
+            if qtype in QTYPES
+        },
+        "text_encoder_cast": _casts(arch, storage.text_encoder, model.flag("low_vram")),
+    }
+    reasons = [*storage.reasons(), *_reasons(process, model, family)]
+    if dtype not in _DTYPES:
+        reasons.append(f"train.dtype {dtype}: models are in bfloat16 or float32 here")
+    facts = {
+        **{key: content[key] for key in ("family", "guidance", "attn_masking", "text_encoder_cast")},
+        "dtype": _DTYPES.get(dtype, dtype),
+        "quantize_transformer": storage.transformer,
+        "quantize_text_encoder": storage.text_encoder,
+        "schedule": "aitk",
+        "timestep_rounding": "aitk",
+        "noise_device": "cpu",
+        "numerics": "exact",
+    }
+    trained = TrainedModel(
+        arch=arch,
+        content=_without_defaults(content),
+        facts=facts,
+        is_merged=not storage.is_live,
+        reasons=tuple(reasons),
+        base_reasons=tuple(_base_reasons(process.section("network"))),
+    )
+    return trained if len(process.problems) == before else None
+
+
+class _Storage:
+    """In which types the trainer kept the weights; None: in its dtype."""
+
+    def __init__(self, model: Section, arch: str) -> None:
+        is_flux2, is_klein = arch.startswith("flux2"), arch.startswith("flux2_klein")
+        quantizes = model.flag("quantize")
+        quantizes_text = model.flag("quantize_te", default=quantizes)
+        self._offloads = model.flag("layer_offloading", default=model.flag("auto_memory"))
+        qtype, text_qtype = (self._qtype(model.text(key)) for key in ("qtype", "qtype_te"))
+        qtype, _, recovery = qtype.partition("|")
+        self._recovery = bool(recovery or "accuracy_recovery_adapter" in model) and quantizes and is_flux2
+        self._excludes = bool(model.section("quantize_kwargs").content) and quantizes and not is_flux2
+        self.transformer = qtype if quantizes else None
+        self.text_encoder = (text_qtype if is_klein else qtype) if quantizes_text else None
+        self.is_live = quantizes or self._offloads
+
+    def _qtype(self, written: str | None) -> str:
+        qtype = written or "qfloat8"
+        return "float8" if self._offloads and qtype == "qfloat8" else qtype
+
+    def reasons(self) -> Iterator[str]:
+        why = ", which layer_offloading makes of qfloat8" if self._offloads else ""
+        for part, qtype in (("transformer", self.transformer), ("text encoder", self.text_encoder)):
+            if qtype is not None and qtype not in QTYPES:
+                said = f"{qtype}{why if qtype == 'float8' else ''}"
+                yield f"the trainer had its {part} in {said}; there is {', '.join(QTYPES)} here"
+        if self._recovery:
+            yield "the trainer used an accuracy recovery adapter"
+        if self._excludes:
+            yield "model.quantize_kwargs: the trainer left layers unquantised"
+
+
+def _arch(model: Section) -> str | None:
+    """The name of the shipped option; None after a problem."""
+    written = model.text("arch")
+    arch = written.partition(":")[0] if written else "flux" if model.flag("is_flux") else None
+    if arch not in _BASE_VERSIONS:
+        said = suggestion(arch, _BASE_VERSIONS) if arch else f"expected one of {', '.join(sorted(_BASE_VERSIONS))}"
+        model.problems.append(ConfigError(f"{model.at('arch')}: {arch!r} cannot be rendered here; {said}"))
+        return None
+    return arch
+
+
+def _casts(arch: str, text_qtype: str | None, low_vram: bool) -> bool:
+    """Did `.to(dtype)` go over the whole text encoder? FLUX.2-dev's before it is quantised, klein's instead of that."""
+    return arch == "flux2" or (arch.startswith("flux2_klein") and text_qtype is None and not low_vram)
+
+
+def _reasons(process: Section, model: Section, family: str) -> Iterator[str]:
+    for key in _OTHER_ADAPTERS:
+        if key in model:
+            yield f"model.{key}: the previews had another LoRA in them"
+    if model.flag("use_flux_cfg") and family == "flux":
+        yield "model.use_flux_cfg: the previews had classifier-free guidance, which FLUX.1 has not here"
+    for part in _OTHER_PARTS:
+        if part in process:
+            yield f"the job has a section {part}, which its previews depend on"
+    network = process.section("network")
+    if not network.content:
+        yield "the job has no section network: it trained the base model itself"
+    elif (kind := network.text("type") or "lora").lower() not in _APPLIED:
+        yield f"network.type {kind} cannot be applied here"
+    if process.section("train").flag("merge_network_on_save"):
+        yield "train.merge_network_on_save: its checkpoints are whole models"
+
+
+def _base_reasons(network: Section) -> Iterator[str]:
+    if "pretrained_lora_path" in network:
+        yield "network.pretrained_lora_path: the training began from another LoRA, not from the base model"
+
+
+def _without_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {field.name: field.default for field in fields(Model) if field.default is not MISSING}
+    return {key: value for key, value in content.items() if value != {} and defaults.get(key) != value}
+
+
+def sampler_reasons(arch: str, section: Section) -> Sequence[str]:
+    """Why the previews of a sample section cannot be reproduced: FLUX.1 alone goes by `sampler`."""
+    sampler = section.text("sampler") or "ddpm"
+    if arch not in ("flux", "flex1") or sampler == "flowmatch":
+        return ()
+    return (f"sampler {sampler}: the trainer samples {arch} as a flow model with flowmatch only",)

@@ -1,0 +1,69 @@
+"""What importing a training run will write, and the words about it. Knows no trainer's format."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from darkroom.display import printable
+from darkroom.plan.conf.owned_files import ConfFile, write_conf_files
+from darkroom.previews import Preview, previews_file, read_previews, write_previews
+
+_NAMED = 3  # pictures named in a line before it goes on with their number
+
+
+@dataclass(frozen=True)
+class ImportedJob:
+    """Files of conf/, and the stored pictures; () where the run has none."""
+
+    name: str
+    heading: str
+    files: tuple[ConfFile, ...]
+    previews: tuple[Preview, ...]
+    notes: tuple[str, ...]
+
+    def write(self, *, force: bool, dry_run: bool, keep_edited: bool = False) -> str:
+        """Write what is new or different, and say what was done; with `dry_run`, what would be, and the files' text.
+
+        As `write_conf_files`: an error, before anything is written, where a file was edited since; `force` takes its
+        place, and with `keep_edited` it stays.
+        """
+        done = write_conf_files(self.files, force=force, dry_run=dry_run, keep_edited=keep_edited)
+        if self.previews or previews_file(self.name).exists():
+            done.append(self._write_previews(dry_run))
+        texts = [line for file in self.files for line in ("", f"{file.path}:", file.text.rstrip())] if dry_run else []
+        command = f"snakemake --cores 1 regress --config experiment={self.name}"
+        return "\n".join([*self._summary(), *done, *texts, *([] if dry_run or not self.previews else [command]), ""])
+
+    def _write_previews(self, dry_run: bool) -> str:
+        file = previews_file(self.name)
+        if not self.previews:
+            return f"{file}: is of an earlier import, and stays, though the job has no previews now"
+        if file.is_file() and read_previews(file) == self.previews:
+            return f"{file}: as it is"
+        if dry_run:
+            return f"{file}: would be written"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_previews(file, self.name, self.previews)
+        return f"{file}: written"
+
+    def _summary(self) -> Iterator[str]:
+        """How many previews can be reproduced, and what keeps the others from it, each group with its number."""
+        yield printable(self.heading)
+        groups: dict[str, list[Preview]] = defaultdict(list)
+        for preview in self.previews:
+            if preview.reason is not None:
+                groups[preview.reason].append(preview)
+        others = sum(map(len, groups.values()))
+        if self.previews:
+            yield f"{len(self.previews)} previews: {len(self.previews) - others} reproducible, {others} not"
+        for reason, rows in groups.items():
+            named = ", ".join(map(_named, rows[:_NAMED])) + (", …" if len(rows) > _NAMED else "")
+            yield printable(f"  not reproducible: {len(rows)}: {reason}: {named}")
+        if accepted := sum(preview.accepted_by is not None for preview in self.previews):
+            yield f"  {accepted} of them accepted since an earlier import: they stay"
+        for note in self.notes:
+            yield printable(f"  {note}")
+
+
+def _named(preview: Preview) -> str:
+    return preview.path.rpartition("/")[2] if preview.path else f"{preview.lora} {preview.prompts} {preview.index}"

@@ -1,0 +1,186 @@
+"""`darkroom import prompts`: a list of prompts as text, CSV or JSON lines → conf/prompts. Knows no model and no LoRA.
+
+.txt           a prompt a line, blank lines skipped; nothing in it has a meaning, neither # nor the trainer's --w 512
+.csv .tsv      a row of keys as in conf/prompts (prompt, neg, width, seed, …), then a prompt a row; empty: unset
+.jsonl .ndjson a JSON object with those keys a line, or a text in quotes
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from darkroom.display import printable
+from darkroom.errors import ConfigError, raise_together
+from darkroom.intake.flags import FLAGS
+from darkroom.intake.stranger import MEGABYTE, Roots, parse_json, read_text
+from darkroom.plan.conf.families import REFERENCE_KEYS
+from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.owned_files import CONF, ImportOptions, conf_file, import_name, write_conf_files, yaml_text
+from darkroom.plan.conf.schema import Prompt
+from darkroom.plan.numerals import with_numbers
+from darkroom.plan.pictures import read_sheet
+
+_BYTES = 64 * MEGABYTE
+_KEYS = tuple(field.name for field in fields(Prompt))
+_PATHS = (*REFERENCE_KEYS, "prompt_embeds")
+_DELIMITERS = (",", ";", "\t")
+_FLAG = re.compile(rf"--(?:{'|'.join(FLAGS)})(?= |$)")
+_FEW = 5  # line numbers in a note
+
+Entries = list[tuple[int, dict[str, Any]]]  # line, keys of a prompt
+
+
+@dataclass(frozen=True)
+class _Lines(Origin):
+    """Says the line of the imported file where a prompt stands, in place of its number in the list."""
+
+    lines: Sequence[int] = ()
+
+    def at(self, key: str) -> str:
+        number = re.match(r"prompts\[(\d+)\]", key)
+        if number is None:
+            return super().at(key)
+        return f"{self.file}: line {self.lines[int(number[1])]}{key[number.end() :]}"
+
+
+def import_prompts(path: Path, options: ImportOptions) -> list[str]:
+    """Write conf/prompts/<name>.yaml; lines that say what was done, and what to know of it.
+
+    Raises ConfigError, or Problems with everything that is wrong with the file, before anything is written.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(_READERS)}")
+    name = import_name(options.name, path.stem, str(path))
+    problems: list[ConfigError] = []
+    entries = read(path, read_text(path, _BYTES), problems)
+    _check(path, entries, options, problems)
+    prompts = [entry["prompt"] if entry.keys() == {"prompt"} else entry for _, entry in entries]
+    comment = f"# {_counted(len(prompts), 'prompt')}; an experiment renders them with matrix.prompts: [{name}]\n"
+    file = conf_file(CONF / "prompts" / f"{name}.yaml", path.name, comment + yaml_text({"prompts": prompts}))
+    written = write_conf_files([file], force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited)
+    return [*written, *(_notes(path, entries) if path.suffix.lower() == ".txt" else [])]
+
+
+def _check(path: Path, entries: Entries, options: ImportOptions, problems: list[ConfigError]) -> None:
+    """Values as conf/ allows them, and files below the roots or beside the list; the entries get their paths."""
+    origin = _Lines(str(path), (), [line for line, _ in entries])
+    roots = Roots(tuple(dict.fromkeys([*options.roots, path.parent])))
+    for number, (_, entry) in enumerate(entries):
+        for key in entry.keys() & set(_PATHS):
+            if isinstance(entry[key], str):
+                try:
+                    entry[key] = str(roots.inside(entry[key], origin.at(f"prompts[{number}].{key}")))
+                except ConfigError as error:
+                    problems.append(error)
+    if entries or not problems:
+        read_sheet({"prompts": [entry for _, entry in entries]}, origin, problems)
+    raise_together(problems)
+
+
+def _from_text(path: Path, text: str, problems: list[ConfigError]) -> Entries:
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    return [(number, {"prompt": line}) for number, line in lines if line]
+
+
+def _from_csv(path: Path, text: str, problems: list[ConfigError]) -> Entries:
+    rows = _rows(path, text, problems)
+    line, header = next(rows, (1, []))
+    header = [cell.strip() for cell in header]
+    if not set(header) & set(_KEYS):
+        found = printable(", ".join(header))[:80]
+        raise ConfigError(f"{path}: line {line}: expected a row of keys, such as prompt,neg,seed; got {found}")
+    for column in header:
+        if column not in _KEYS:
+            said = f"unknown column {column!r}; {suggestion(column, _KEYS)}"
+            problems.append(ConfigError(f"{path}: line {line}: {said}"))
+        elif header.count(column) > 1:
+            problems.append(ConfigError(f"{path}: line {line}: column {column!r} is there twice"))
+    known = [column in _KEYS for column in header]
+    entries = []
+    for line, row in rows:
+        if len(row) != len(header):
+            said = f"{_counted(len(row), 'cell')} where the first row has {len(header)}; a text with a delimiter or a "
+            problems.append(ConfigError(f"{path}: line {line}: {said}line break in it goes in quotes"))
+        elif any(cell.strip() for cell in row):
+            cells = zip(header, row, known, strict=True)
+            filled = {column: cell for column, cell, is_known in cells if is_known and cell.strip()}
+            entries.append((line, with_numbers(Prompt, filled)))
+    return entries
+
+
+def _rows(path: Path, text: str, problems: list[ConfigError]) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not empty, and the line where it begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:  # what follows cannot be told apart any more
+            problems.append(ConfigError(f"{path}: line {line}: {error}"))
+            return
+        if row is None:
+            return
+        if row:
+            yield line, row
+
+
+def _delimiter(text: str) -> str:
+    """The one that makes most keys of the first row."""
+    first = text.lstrip().partition("\n")[0]
+    return max(_DELIMITERS, key=lambda each: sum(cell.strip(' "\r') in _KEYS for cell in first.split(each)))
+
+
+def _from_json_lines(path: Path, text: str, problems: list[ConfigError]) -> Entries:
+    entries: Entries = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                entries.append((number, _json_entry(line.strip(), f"{path}: line {number}")))
+            except ConfigError as error:
+                problems.append(error)
+    return entries
+
+
+def _json_entry(line: str, place: str) -> dict[str, Any]:
+    value = parse_json(line, place)
+    if isinstance(value, str):
+        return {"prompt": value}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place}: expected an object or a text, got {line[:40]!r}")
+    return {key: entry for key, entry in value.items() if entry is not None}
+
+
+def _notes(path: Path, entries: Entries) -> list[str]:
+    """What somebody may have meant otherwise than it was taken."""
+    flags = [line for line, entry in entries if _FLAG.search(entry["prompt"])]
+    hashes = [line for line, entry in entries if entry["prompt"].startswith("#")]
+    notes = []
+    if flags:
+        said = "flags such as --w 512 stay part of the prompt; as settings they are keys: {prompt: …, width: 512}"
+        notes.append(f"{path}: {_line_numbers(flags)}: {said}")
+    if hashes:
+        notes.append(f"{path}: {_line_numbers(hashes)}: a line that begins with # is a prompt like any other")
+    return notes
+
+
+def _line_numbers(lines: Sequence[int]) -> str:
+    more = f" and {len(lines) - _FEW} more" if len(lines) > _FEW else ""
+    return f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:_FEW]))}{more}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+_READERS: Mapping[str, Callable[[Path, str, list[ConfigError]], Entries]] = {
+    ".txt": _from_text,
+    ".csv": _from_csv,
+    ".tsv": _from_csv,
+    ".jsonl": _from_json_lines,
+    ".ndjson": _from_json_lines,
+}

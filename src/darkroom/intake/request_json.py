@@ -1,0 +1,233 @@
+"""`darkroom import request`: a request of ai-toolkit-inference → an experiment's files in conf/. Knows no job folder.
+
+Schema, defaults and rules are those of that service (its src/schemas/request.py and src/tasks/executor.py). What it has
+and Darkroom has not is named.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from darkroom.display import printable
+from darkroom.errors import ConfigError, raise_together
+from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
+from darkroom.intake.stranger import MEGABYTE, Roots, read_json
+from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.owned_files import (
+    CONF,
+    ConfFile,
+    ConfPicture,
+    ImportOptions,
+    conf_file,
+    import_name,
+    write_conf_files,
+    yaml_text,
+)
+from darkroom.plan.conf.reader import read
+from darkroom.plan.numerals import with_numbers
+
+T = TypeVar("T")
+
+_BYTES = 128 * MEGABYTE  # pictures as base64 included
+_SHOWING = ("flux2", "flux2_klein_4b", "flux2_klein_9b", "flux2_klein_4b_distilled", "flux2_klein_9b_distilled")
+MODELS = (*_SHOWING, "flux", "flex1", "flex2")  # the service shows these no picture; the distilled are ours alone
+_SEED_COMMENT = (
+    "# seed -1: drawn once for this set, the same for every model and LoRA; the service draws anew for each request\n"
+)
+_EXPERIMENT_COMMENT = (
+    "# The service rounds where the trainer does not. For its arithmetic: model: {lora_merge: merged_in_dtype}\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lora:
+    path: str
+    transformer: str | None = field(default=None, metadata={"one_of": ("low", "high")})
+    network_multiplier: float | None = field(default=None, metadata={"range": (-2, 2)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prompt:
+    prompt: str
+    trigger_word: str | None = None
+    neg: str | None = None
+    width: int | None = field(default=None, metadata={"range": (64, 4096)})
+    height: int | None = field(default=None, metadata={"range": (64, 4096)})
+    seed: int | None = field(default=None, metadata={"range": (-1, 2**63 - 1)})
+    sample_steps: int | None = field(default=None, metadata={"range": (1, 150)})
+    guidance_scale: float | None = field(default=None, metadata={"range": (0, 20)})
+    ctrl_img: str | None = None
+    ctrl_img_1: str | None = None
+    ctrl_img_2: str | None = None
+    ctrl_img_3: str | None = None
+    sampler: str | None = None
+    num_frames: int | None = field(default=None, metadata={"range": (1, 1000)})
+    fps: int | None = field(default=None, metadata={"range": (1, 120)})
+    resolution: str | None = field(default=None, metadata={"one_of": ("Default", "High")})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    model: str = field(metadata={"one_of": MODELS})
+    loras: tuple[_Lora, ...]
+    prompts: tuple[_Prompt, ...]
+    trigger_word: str | None = None
+    kv_cache: bool | None = None
+    match_target_res: bool | None = None
+
+
+_SETTINGS = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale")
+_WITHOUT_MEANING = {
+    "sampler": "without effect there as well",
+    "num_frames": "for videos",
+    "fps": "for videos",
+    "resolution": "for LTX-2.3",
+    "transformer": "for models with two transformers",
+    "kv_cache": "for Krea 2",
+    "match_target_res": "for Krea 2",
+}
+
+
+def import_request(path: Path, options: ImportOptions) -> list[str]:
+    """Write the files of an experiment that renders the request; lines that say what was done, and what to know of it.
+
+    Raises ConfigError, or Problems with everything that is wrong with the request, before anything is written.
+    """
+    name = import_name(options.name, path.stem, str(path))
+    content = read_json(path, _BYTES)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected an object with model, loras and prompts")
+    importing = _Import(path, name, options)
+    files = importing.files(content)
+    raise_together(importing.problems)
+    written = write_conf_files(files, force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited)
+    return [*written, *importing.notes, f"snakemake --cores 1 --config experiment={name}"]
+
+
+class _Import:
+    """One request on its way; `problems` and `notes` grow while it is read."""
+
+    def __init__(self, path: Path, name: str, options: ImportOptions) -> None:
+        self._path, self._name, self._options = path, name, options
+        self._origin, self._roots = Origin(str(path)), Roots(tuple(dict.fromkeys([*options.roots, path.parent])))
+        self.problems: list[ConfigError] = []
+        self._noted: dict[tuple[str, str], list[str]] = {}  # what is said of which last key: whole keys
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for all prompts of which the same is to be said."""
+        return [
+            printable(f"{self._origin.at(keys[0])}{f' and {len(keys) - 1} more' if keys[1:] else ''}: {said}")
+            for (_, said), keys in self._noted.items()
+        ]
+
+    def files(self, content: dict[str, Any]) -> list[ConfFile | ConfPicture]:
+        """Everything to write; what is missing in it is in `problems`."""
+        request = self._read(content)
+        if request is None:
+            return []
+        pictures: list[ConfPicture] = []
+        prompts = [self._prompt(number, prompt, request, pictures) for number, prompt in enumerate(request.prompts)]
+        common = {"trigger_word": request.trigger_word} if request.trigger_word else {}
+        matrix = {"model": [request.model], "lora": [self._name if request.loras else "none"], "prompts": [self._name]}
+        comment = _SEED_COMMENT if any(prompt.seed == -1 for prompt in request.prompts) else ""
+        command = f"# snakemake --cores 1 --config experiment={self._name}\n"
+        files = [
+            self._file("prompts", comment + yaml_text({**({} if request.loras else common), "prompts": prompts})),
+            self._file("experiment", command + _EXPERIMENT_COMMENT + yaml_text({"matrix": matrix})),
+        ]
+        if request.loras:
+            loras = [self._lora(number, lora) for number, lora in enumerate(request.loras)]
+            files.insert(0, self._file("lora", yaml_text({**common, "loras": loras})))
+        return [*files, *pictures]
+
+    def _read(self, content: dict[str, Any]) -> _Request | None:
+        """The request as the service's schema has it; None after a problem. No message holds the token."""
+        if content.pop("hf_token", None):
+            self._note("hf_token", "not taken over, and written nowhere: set HF_TOKEN in the environment")
+        cleaned = self._known(_Request, content, "")
+        for key, cls in (("loras", _Lora), ("prompts", _Prompt)):
+            if isinstance(cleaned.get(key), list):
+                cleaned[key] = [
+                    self._known(cls, item, f"{key}[{number}].") if isinstance(item, dict) else item
+                    for number, item in enumerate(cleaned[key])
+                ]
+        request = read(_Request, cleaned, self._origin, self.problems)
+        if request and not request.prompts:
+            self.problems.append(ConfigError(f"{self._origin.at('prompts')}: expected one prompt at least"))
+        if request and len(request.loras) != 1:
+            here = "the base model is rendered" if not request.loras else f"all {len(request.loras)} are applied"
+            self._note("loras", f"the service wants exactly one file; here {here}")
+        return request
+
+    def _known(self, cls: type[T], content: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        """Without what the service ignores, and what has no meaning here; both are noted."""
+        names = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        for key, value in content.items():
+            if key not in names:
+                self._note(prefix + key, f"unknown to the service, and ignored; {suggestion(key, names)}")
+            elif key in _WITHOUT_MEANING and value is not None:
+                self._note(prefix + key, f"not taken over: {_WITHOUT_MEANING[key]}")
+        return with_numbers(cls, {key: value for key, value in content.items() if key in names})
+
+    def _lora(self, number: int, lora: _Lora) -> dict[str, Any]:
+        place = self._origin.at(f"loras[{number}].path")
+        strength = {} if lora.network_multiplier is None else {"network_multiplier": lora.network_multiplier}
+        if is_url(lora.path):
+            self.problems.append(ConfigError(f"{place}: {lora.path!r}: download the file, and name where it lies"))
+            return {}
+        try:
+            path = self._roots.inside(lora.path, place)
+        except ConfigError as error:
+            self.problems.append(error)
+            return {}
+        if not os.path.isfile(path):  # noqa: PTH113 no error for a name that is too long
+            roots = ", ".join(map(str, self._roots.folders))
+            said = f"there is no file {lora.path!r} in {roots}; --root names other folders"
+            if self._options.dry_run:
+                self._note(f"loras[{number}].path", said)
+            else:
+                self.problems.append(ConfigError(f"{place}: {said}"))
+        return {"path": str(path), **strength}
+
+    def _prompt(self, number: int, prompt: _Prompt, request: _Request, pictures: list[ConfPicture]) -> dict[str, Any]:
+        entry = {key: value for key in _SETTINGS if (value := getattr(prompt, key)) is not None}
+        if prompt.trigger_word:
+            entry["trigger_word"] = prompt.trigger_word
+        sources = {key: getattr(prompt, key) for key in ("ctrl_img_1", "ctrl_img_2", "ctrl_img_3")}
+        shown = [(key, source) for key, source in sources.items() if source]
+        if prompt.ctrl_img and shown:
+            self._note(f"prompts[{number}].ctrl_img", f"not taken over: the service shows {shown[0][0]} in its place")
+        elif prompt.ctrl_img:
+            shown = [("ctrl_img", prompt.ctrl_img)]
+        if shown and request.model not in _SHOWING:
+            said = f"not taken over: the service shows {request.model} no picture"
+            self._note(f"prompts[{number}].{shown[0][0]}", said)
+            return entry
+        # As in the service, a gap between the pictures closes.
+        names = ["ctrl_img"] if len(shown) == 1 else [f"ctrl_img_{position}" for position in range(1, len(shown) + 1)]
+        for name, (key, source) in zip(names, shown, strict=True):
+            picture = self._picture(f"{number}_{name}", source, self._origin.at(f"prompts[{number}].{key}"))
+            if picture:
+                pictures.append(picture)
+                entry[name] = str(picture.path)
+        return entry
+
+    def _picture(self, stem: str, source: str, where: str) -> ConfPicture | None:
+        try:
+            if is_url(source) and not self._options.download:
+                raise ConfigError(f"{where}: {source!r} is downloaded with --download only")
+            content = downloaded(source, where) if is_url(source) else decoded(source, where)
+            name = f"{stem}.{ending(content, where)}"
+        except ConfigError as error:
+            self.problems.append(error)
+            return None
+        return ConfPicture(CONF / "prompts" / f"{self._name}_files" / name, content)
+
+    def _file(self, group: str, body: str) -> ConfFile:
+        return conf_file(CONF / group / f"{self._name}.yaml", self._path.name, body)
+
+    def _note(self, key: str, said: str) -> None:
+        self._noted.setdefault((key.rpartition(".")[2], said), []).append(key)

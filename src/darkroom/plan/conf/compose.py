@@ -1,0 +1,291 @@
+"""conf/ and overrides → one experiment's plain values. The only import of Hydra. Knows not what the values mean.
+
+Hydra composes the experiment once, with empty options for model, lora and prompts. The options that the axes name are
+then read one by one, and what the experiment and the overrides set for the whole group is merged into each: what
+composing once per option would give, forty times as fast. Hydra could not load them anyway, since `defaults` is in a
+model or a prompt set the values of a prompt that names none, not a defaults list.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from darkroom.errors import ConfigError, raise_together
+from darkroom.names import name_fault
+from darkroom.plan.conf.experiment_files import Written
+from darkroom.plan.conf.folders import existing_folders
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.schema import AXIS_GROUPS, Config
+
+COMPARE = "compare"  # a group whose options are chosen by the name of a model
+
+# Names that no file of a user can have.
+_UNCHOSEN = "_unchosen_"  # an empty option of each axis group
+_PRIMARY = "_primary_"  # includes config.yaml: Hydra looks for a primary config in the first folder only
+
+
+class Visible:
+    """Values that another option may refer to as `${group.key}`."""
+
+    def __init__(self, group: str, values: Mapping[str, Any]) -> None:
+        self.group = group
+        self.node = OmegaConf.create(dict(values))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One file of a group with the experiment's changes merged in; interpolations are not resolved yet."""
+
+    group: str
+    name: str
+    content: dict[str, Any]
+    origin: Origin
+
+    @cached_property
+    def is_interpolated(self) -> bool:
+        return "${" in json.dumps(self.content, default=str)
+
+    def resolved(self, seen: Sequence[Visible] = ()) -> dict[str, Any]:
+        """The content with interpolations resolved: `${lora.trigger_word}` needs the LoRA in `seen`."""
+        if not self.is_interpolated:
+            return self.content
+        # Nodes are moved from root to root: copying them would cost more than all the rest.
+        root = OmegaConf.create({}, flags={"no_deepcopy_set_nodes": True})
+        for group, node in [*((visible.group, visible.node) for visible in seen), (self.group, self._node)]:
+            root[group] = node
+        return _resolved(self._node, self.group, self.origin)
+
+    @cached_property
+    def _node(self) -> DictConfig:
+        with _as_config_errors(Path(self.origin.file)):
+            return OmegaConf.create(self.content)
+
+
+class Conf:
+    """One experiment's view of the configuration folders. Raises ConfigError or Problems."""
+
+    def __init__(self, experiment: str, conf_dirs: Sequence[Path], overrides: Sequence[str]) -> None:
+        self._changes = _Changes(overrides)
+        self._folders = existing_folders(conf_dirs, self._changes.searchpath)
+        if fault := name_fault(experiment):
+            raise ConfigError(f"experiment: {fault}")
+        self.file = self._folders.option("experiment", experiment, "experiment")
+        self._hydra_overrides = [f"experiment@_global_='{experiment}'", *self._changes.of_hydra]
+        main = self._folders.find("config")
+        if main is None:
+            raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
+        self._written = Written((*self._experiment_files(experiment), (main, _load_with_defaults_list(main))))
+        raise_together(self._written.faults())
+        self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
+        _load_with_defaults_list(self._output_file)  # for errors that name the file
+        self._root = self._compose()
+        plan = OmegaConf.create({key: self._root[key] for key in ("output", "matrix", "exclude")})
+        output = _resolved(plan.output, "output", self.output_origin)
+        self.root: dict[str, Any] = {**_resolved(plan, "", self.origin("")), "output": output}
+        raise_together(self._idle_choices())
+
+    def origin(self, group: str, file: Path | None = None) -> Origin:
+        """Where the values of an option, of `output`, or of the root (group "") were written."""
+        return self._written.origin(group, file or self.file, self._changes.keys)
+
+    @property
+    def output_origin(self) -> Origin:
+        return self.origin("output", self._output_file)
+
+    def choice(self, group: str) -> str:
+        """The option of a group that the matrix does not list: an override's, else the defaults lists'."""
+        return self._changes.choices.get(group) or self._written.choice(group)
+
+    def option(self, group: str, name: str) -> Option:
+        """One option of an axis with what the experiment and the overrides change in its group."""
+        return self._option(group, name, self._folders.option(group, name, f"{self.file}: matrix.{group}"))
+
+    def thresholds(self, model: str) -> Option:
+        """The option of `compare` that goes for a model: its own, else `default`."""
+        name = model if self._folders.find(f"{COMPARE}/{model}") else "default"
+        return self._option(COMPARE, name, self._folders.option(COMPARE, name, COMPARE))
+
+    def _option(self, group: str, name: str, file: Path) -> Option:
+        origin = self.origin(group, file)
+        content = _load(file)
+        changes, updates = self._root[group], self._changes.of_group(group)
+        if changes or updates:
+            content = _merged(content, changes, updates, origin)
+        return Option(group, name, content, origin)
+
+    def _experiment_files(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The experiment's file and those that its defaults list includes, the strongest first."""
+        file = self._folders.option("experiment", name, "experiment")
+        if name in seen:
+            raise ConfigError(f"{file}: defaults: includes itself")
+        content = _load_with_defaults_list(file)
+        yield file, content
+        for entry in reversed(content.get("defaults", [])):
+            if isinstance(entry, str) and entry != "_self_":
+                self._folders.option("experiment", entry, f"{file}: defaults")
+                yield from self._experiment_files(entry, seen | {name})
+
+    def _idle_choices(self) -> Iterator[ConfigError]:
+        for group, name in self._changes.choices.items():
+            if group in self.root["matrix"]:
+                advice = f"{self.file} lists matrix.{group}; set matrix.{group}=[{name}]"
+                yield ConfigError(f"override {group}={name}: has no effect: {advice}")
+
+    def _compose(self) -> dict[str, Any]:
+        """Hydra's composition; under an axis group stands what applies to every option."""
+        unchosen = [f"{group}={_UNCHOSEN}" for group in AXIS_GROUPS]
+        first, *others = (str(path.absolute()) for path in self._folders.paths)
+        search = f"hydra.searchpath={json.dumps([f'file://{path}' for path in others])}"
+        _register_schema()
+        with _as_config_errors(self.file), initialize_config_dir(first, version_base="1.3"):
+            composed = compose(_PRIMARY, [search, *self._hydra_overrides, *unchosen])
+            content = OmegaConf.to_container(composed)
+        assert isinstance(content, dict)
+        return {str(key): value for key, value in content.items()}
+
+
+class _Changes:
+    """Overrides, sorted by who applies them: Hydra, or `Conf.option` for the values of its groups."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.of_hydra: list[str] = []
+        self.choices: dict[str, str] = {}
+        self.searchpath: list[str] = []
+        self._values: list[Override] = []
+        problems: list[ConfigError] = []
+        for line in lines:
+            try:
+                self._sort(_parsed(line))
+            except ConfigError as error:
+                problems.append(error)
+        raise_together(problems)
+        self.keys = [override.key_or_group for override in reversed(self._values)]
+        self.keys += [line.lstrip("+").partition("=")[0] for line in self.of_hydra]
+
+    def of_group(self, group: str) -> list[tuple[str, Any]]:
+        """(key below the group, value), in the order given."""
+        prefix = f"{group}."
+        mine = [override for override in self._values if override.key_or_group.startswith(prefix)]
+        return [(override.key_or_group[len(prefix) :], override.value()) for override in mine]
+
+    def _sort(self, override: Override) -> None:
+        key, line = override.key_or_group, override.input_line
+        value = override.value()
+        if key == "hydra.searchpath":
+            if not isinstance(value, list):
+                raise ConfigError(f"override {line}: expected a list of folders")
+            self.searchpath += [str(entry) for entry in value]
+        elif key.split("@")[0] == "experiment":
+            raise ConfigError(f"override {line}: choose the experiment with --config experiment=NAME")
+        elif override.package is not None:
+            raise ConfigError(f"override {line}: a group cannot be put elsewhere with @")
+        elif key in (*AXIS_GROUPS, "output"):
+            if fault := name_fault(value):
+                raise ConfigError(f"override {line}: {fault}")
+            self.choices[key] = str(value)
+            if key == "output":
+                self.of_hydra.append(str(line))
+        elif key.split(".")[0] in (*AXIS_GROUPS, COMPARE):
+            if override.is_delete():
+                raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
+            self._values.append(override)
+        else:
+            self.of_hydra.append(str(line))
+
+
+def _parsed(line: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(line)
+    except HydraException as error:
+        raise ConfigError(f"override {line}: {_one_line(error)}") from error
+    if override.is_sweep_override():
+        raise ConfigError(f"override {line}: one value or a [list] is needed, not a sweep")
+    return override
+
+
+def _register_schema() -> None:
+    store = ConfigStore.instance()
+    store.store("schema", Config)
+    store.store(_PRIMARY, {"defaults": ["config"]})
+    for group in AXIS_GROUPS:
+        store.store(_UNCHOSEN, {}, group=group)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    with _as_config_errors(file):
+        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(file.read_text(encoding="utf-8"))))
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: expected keys and values, got a list")
+    return {str(key): value for key, value in content.items()}
+
+
+def _load_with_defaults_list(file: Path) -> dict[str, Any]:
+    content = _load(file)
+    if not isinstance(content.get("defaults", []), list):
+        raise ConfigError(f"{file}: defaults: expected a list, got {content['defaults']!r}")
+    return content
+
+
+def _merged(
+    content: dict[str, Any], changes: dict[str, Any], updates: Sequence[tuple[str, Any]], origin: Origin
+) -> dict[str, Any]:
+    merged = OmegaConf.merge(content, changes)
+    for key, value in updates:
+        try:
+            OmegaConf.update(merged, key, value, merge=True, force_add=True)
+        except (OmegaConfBaseException, ValueError, IndexError, TypeError) as error:
+            raise ConfigError(f"{origin.at(key)}: cannot be set in {origin.file}: {_one_line(error)}") from error
+    plain = OmegaConf.to_container(merged)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _resolved(node: DictConfig, group: str, origin: Origin) -> dict[str, Any]:
+    try:
+        resolved = OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException as error:
+        key = str(error.full_key or "").removeprefix(f"{group}.")
+        raise ConfigError(f"{origin.at(key)}: {str(error.msg).splitlines()[0]}") from error
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+@contextmanager
+def _as_config_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            raise ConfigError(f"{file}: {_one_line(error)}") from error
+        name = mark.name if Path(mark.name).is_file() else file
+        problem = getattr(error, "problem", "not YAML")
+        raise ConfigError(f"{name}: line {mark.line + 1}, column {mark.column + 1}: {problem}") from error
+    except MissingConfigException as error:
+        raise ConfigError(f"{file}: there is no conf/{error.missing_cfg_file}.yaml") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: something in it refers to itself") from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra's for a defaults list
+        raise ConfigError(f"{file}: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

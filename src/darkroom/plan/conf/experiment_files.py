@@ -1,0 +1,55 @@
+"""What the files of one experiment say, word for word: keys of the root, choices, places. Knows no composition."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError
+from darkroom.names import name_fault
+from darkroom.plan.conf.origin import Origin, leaves, suggestion
+from darkroom.plan.conf.schema import AXIS_GROUPS, Config
+
+_EXPERIMENT = "experiment@_global_"  # so that the files of experiments need no package of their own
+
+
+@dataclass(frozen=True)
+class Written:
+    """The experiment's file, those that it includes, then config.yaml: the first that sets a key counts."""
+
+    files: tuple[tuple[Path, Mapping[str, Any]], ...]
+
+    def faults(self) -> Iterator[ConfigError]:
+        """Keys that the root does not have, or that hold something else than it expects."""
+        expected = {field.name: list if field.name == "exclude" else dict for field in fields(Config)}
+        for file, content in self.files:
+            for key in sorted(content.keys() - expected.keys() - {"defaults", "hydra"}):
+                yield ConfigError(f"{file}: {key}: unknown key; {suggestion(key, expected)}")
+            for key in sorted(content.keys() & expected.keys()):
+                if not isinstance(content[key], expected[key]):
+                    wanted = "a list" if key == "exclude" else "keys and values"
+                    hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""
+                    yield ConfigError(f"{file}: {key}: expected {wanted}, got {content[key]!r}{hint}")
+        file, content = self.files[-1]
+        if not any(isinstance(entry, Mapping) and _EXPERIMENT in entry for entry in content.get("defaults", [])):
+            yield ConfigError(f"{file}: defaults: needs an entry {_EXPERIMENT}: NAME")
+
+    def choice(self, group: str) -> str:
+        """The option that the defaults lists name for a group; ConfigError if there is none."""
+        entries = [entry for _, content in self.files for entry in content.get("defaults", [])]
+        for entry in entries:
+            if isinstance(entry, Mapping):
+                chosen = entry.get(f"override /{group}", entry.get(group))
+                if chosen is not None and name_fault(chosen) is None:
+                    return str(chosen)
+        raise ConfigError(f"{self.files[0][0]}: names no {group}, and neither does the defaults list of config.yaml")
+
+    def origin(self, group: str, file: Path, overridden: list[str]) -> Origin:
+        """Where the values of a group's option were written; of the root for the group "". Overrides come first."""
+        prefix = f"{group}." if group else ""
+        elsewhere = [(key[len(prefix) :], f"override {key}") for key in overridden if key.startswith(prefix)]
+        for written_in, content in self.files:
+            part = content.get(group) if group else content
+            if isinstance(part, Mapping):
+                elsewhere += [(key, f"{written_in}: {prefix}{key}") for key in leaves(part)]
+        return Origin(str(file), tuple(elsewhere))

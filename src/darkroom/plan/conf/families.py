@@ -1,0 +1,82 @@
+"""What each family asks of conf/: parts of the checkpoint, guidance, schedules, reference images. Renders nothing.
+
+The other half of a family is its module in render/families; the names are the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from darkroom.files.reference_image import SizeLimits
+from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
+
+REFERENCE_KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
+ENCODER_OF = {"tokenizer": "text_encoder", "tokenizer_2": "text_encoder_2"}  # the part that each tokenizer belongs to
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the models of one family have in common, as far as planning has to know it."""
+
+    text_parts: tuple[str, ...]  # of the checkpoint, besides transformer and vae
+    embeds: Mapping[str, tuple[str, ...]]  # tensors of an encoded prompt, and what their dimensions are; the first is 1
+    guidances: tuple[str, ...]  # values of model.guidance
+    schedules: tuple[str, ...]  # values of model.schedule and of model.timestep_rounding
+    takes_distilled: bool  # model.distilled has a meaning
+    takes_attn_masking: bool  # model.attn_masking has one
+    takes_cast: bool  # model.text_encoder_cast changes an embedding
+    has_fast: bool  # model.numerics: fast computes otherwise than exact
+    reference_keys: tuple[str, ...]  # of a prompt, in the order in which the model sees the images
+    reference_limits: SizeLimits
+    has_slots: bool  # ctrl_idx says what an image is for: 0 inpainting, 1 control
+
+    @property
+    def text_encoders(self) -> tuple[str, ...]:
+        return tuple(part for part in self.text_parts if part not in ENCODER_OF)
+
+
+_TWO_ENCODERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")  # CLIP and T5
+_TOKENS = {PROMPT_EMBEDS: ("1", "tokens", "features")}
+_TOKENS_AND_POOLED = {**_TOKENS, POOLED_PROMPT_EMBEDS: ("1", "features")}
+_ANY_SIZE = SizeLimits(shortest_side=1, largest_aspect=None)  # the picture's size is what the image is stretched to
+
+FAMILIES: Mapping[str, Family] = {
+    "flux2": Family(
+        text_parts=("text_encoder", "tokenizer"),
+        embeds=_TOKENS,
+        guidances=("cfg", "embedded"),
+        schedules=("aitk", "diffusers"),
+        takes_distilled=True,
+        takes_attn_masking=False,
+        takes_cast=True,
+        has_fast=True,
+        reference_keys=REFERENCE_KEYS,
+        reference_limits=SizeLimits(shortest_side=64, largest_aspect=8),  # the trainer's: flux2/src/sampling.py
+        has_slots=False,
+    ),
+    "flux": Family(
+        text_parts=_TWO_ENCODERS,
+        embeds=_TOKENS_AND_POOLED,
+        guidances=("embedded",),
+        schedules=("aitk",),
+        takes_distilled=False,
+        takes_attn_masking=True,
+        takes_cast=False,
+        has_fast=False,
+        reference_keys=(),
+        reference_limits=_ANY_SIZE,
+        has_slots=False,
+    ),
+    "flex2": Family(
+        text_parts=_TWO_ENCODERS,
+        embeds=_TOKENS_AND_POOLED,
+        guidances=("embedded",),
+        schedules=("aitk",),
+        takes_distilled=False,
+        takes_attn_masking=False,
+        takes_cast=False,
+        has_fast=False,
+        reference_keys=("ctrl_img",),
+        reference_limits=_ANY_SIZE,
+        has_slots=True,
+    ),
+}

@@ -1,0 +1,56 @@
+"""The folders of conf/ in search order: which file an option is, which options there are. Reads no file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.display import from_here
+from darkroom.errors import ConfigError
+from darkroom.plan.conf.origin import suggestion
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Existing configuration folders; of two files with the same name the one in the earlier folder counts."""
+
+    paths: tuple[Path, ...]
+
+    def find(self, name: str) -> Path | None:
+        """The file of `config` or of `model/demo`, as it is to be shown to people."""
+        for folder in self.paths:
+            if (folder / f"{name}.yaml").is_file():
+                return folder / f"{name}.yaml"
+        return None
+
+    def option(self, group: str, name: str, asked_at: str) -> Path:
+        """The file of a group's option; ConfigError with the closest name if there is none."""
+        file = self.find(f"{group}/{name}")
+        if file is None:
+            raise ConfigError(
+                f"{asked_at}: there is no conf/{group}/{name}.yaml; {suggestion(name, self.names(group))}"
+            )
+        return file
+
+    def names(self, group: str) -> list[str]:
+        """All options of a group."""
+        return sorted({file.stem for folder in self.paths for file in (folder / group).glob("*.yaml")})
+
+
+def existing_folders(conf_dirs: Sequence[Path], searchpath: Sequence[str] = ()) -> Folders:
+    """The folders that are there, each once. Those of `searchpath` (file://…) come before the last, the built-in."""
+    added = [_from_searchpath(entry) for entry in searchpath]
+    paths = [*conf_dirs[:-1], *added, *conf_dirs[-1:]]
+    distinct: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            distinct.setdefault(path.resolve(), from_here(path))
+    if not distinct:
+        raise ConfigError(f"no configuration folder: looked for {', '.join(map(str, paths))}")
+    return Folders(tuple(distinct.values()))
+
+
+def _from_searchpath(entry: str) -> Path:
+    path = entry.removeprefix("file://")
+    if "://" in path or not Path(path).is_dir():
+        raise ConfigError(f"override hydra.searchpath: {entry}: expected file:// and an existing folder")
+    return Path(path)

@@ -1,0 +1,99 @@
+"""The options of the axes as schema dataclasses, each read once. Knows not what is done with them.
+
+An option with interpolations depends on what it may see: a LoRA the model, a prompt set the model and the LoRA. It is
+read once for each of those; every other option once in all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from darkroom.errors import ConfigError
+from darkroom.plan.conf.compose import Conf, Option, Visible
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.reader import read
+from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model
+from darkroom.plan.pictures import Sheet, read_sheet
+
+_READERS: dict[str, Callable[[Any, Origin, list[ConfigError]], Any]] = {
+    "model": partial(read, Model),
+    "lora": partial(read, LoraStack),
+    "prompts": read_sheet,
+}
+_Seen = tuple[str, tuple[str, ...], Any]  # group, names that its option depends on, its values or None
+
+
+class Options:
+    """Every method gives None where the option, or one that it may see, has a problem; `problems` holds it then."""
+
+    def __init__(self, conf: Conf, names: Mapping[str, tuple[str, ...]], problems: list[ConfigError]) -> None:
+        self._problems = problems
+        self._output = Visible("output", conf.root["output"])
+        self._read: dict[tuple[str, ...], Any] = {}
+        self._visible: dict[tuple[str, ...], Visible] = {}
+        self._options: dict[tuple[str, str], Option] = {}
+        for group in AXIS_GROUPS:
+            for name in names[group]:
+                self._open(conf, group, name)
+
+    def model(self, model: str) -> Model | None:
+        chosen: Model | None = self._reading("model", (model,), [])
+        return chosen
+
+    def lora(self, model: str, lora: str) -> LoraStack | None:
+        seen = [("model", (model,), self.model(model))]
+        stack: LoraStack | None = self._reading("lora", (model, lora), seen)
+        return stack
+
+    def prompts(self, model: str, lora: str, prompts: str) -> Sheet | None:
+        seen = [("model", (model,), self.model(model)), ("lora", (model, lora), self.lora(model, lora))]
+        sheet: Sheet | None = self._reading("prompts", (model, lora, prompts), seen)
+        return sheet
+
+    def option(self, group: str, name: str) -> Option:
+        return self._options[group, name]
+
+    def key(self, group: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names that a reading depends on: its own, and those that it may see if it is interpolated."""
+        return names if self._options[group, names[-1]].is_interpolated else names[-1:]
+
+    def _open(self, conf: Conf, group: str, name: str) -> None:
+        try:
+            option = self._options[group, name] = conf.option(group, name)
+        except ConfigError as error:
+            self._problems.append(error)
+            return
+        if not option.is_interpolated:
+            self._reading(group, (name,), [])
+
+    def _reading(self, group: str, names: tuple[str, ...], seen: Sequence[_Seen]) -> Any:
+        option = self._options.get((group, names[-1]))
+        if option is None or (option.is_interpolated and any(value is None for _, _, value in seen)):
+            return None
+        key = (group, *self.key(group, names))
+        if key not in self._read:
+            self._read[key] = self._resolved(option, seen if option.is_interpolated else [])
+        return self._read[key]
+
+    def _resolved(self, option: Option, seen: Sequence[_Seen]) -> Any:
+        try:
+            content = option.resolved([self._output, *(self._view(*view) for view in seen)])
+        except ConfigError as error:
+            self._problems.append(error)
+            return None
+        return _READERS[option.group](content, option.origin, self._problems)
+
+    def _view(self, group: str, names: tuple[str, ...], value: Any) -> Visible:
+        key = (group, *self.key(group, names))
+        if key not in self._visible:
+            values = asdict(value)
+            if group == "lora" and values["trigger_word"] is None:
+                values["trigger_word"] = ""  # null would come out as the word None inside a prompt
+            self._visible[key] = Visible(group, values)
+        return self._visible[key]
+
+
+def mentions_trigger_word(option: Option) -> bool:
+    """True for a set that takes the LoRA's trigger word by interpolation instead of [trigger]."""
+    return option.is_interpolated and "lora.trigger_word" in str(option.content)

@@ -1,0 +1,212 @@
+"""The dataclasses that conf/ must satisfy: keys, types, what is allowed, defaults. Knows not where values come from.
+
+Names are those of the ai-toolkit-inference request schema. A key's metadata says what is allowed:
+`range` (lowest, highest), `one_of` (values), `aliases` (what YAML makes of an unquoted value).
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from darkroom.plan.conf.families import FAMILIES
+
+AXIS_GROUPS = ("model", "lora", "prompts")
+QTYPES = ("qfloat8", "qint8", "qint4")
+ASPECT_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
+
+
+def _sexagesimal(ratio: str) -> int:
+    major, minor = ratio.split(":")
+    return int(major) * 60 + int(minor)
+
+
+# YAML 1.1 reads an unquoted 16:9 as the base-60 number 969.
+_UNQUOTED_RATIOS = {_sexagesimal(ratio): ratio for ratio in ASPECT_RATIOS}
+
+_SIDE = {"range": (64, 4096)}
+_SEED = {"range": (-1, 2**63 - 1)}
+_STEPS = {"range": (1, 150)}
+_GUIDANCE = {"range": (0, 20)}
+_MULTIPLIER = {"range": (-2, 2)}
+
+
+@dataclass
+class Config:
+    """The root of conf/, as Hydra fills it. Under model, lora, prompts, compare stands what goes for every option."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    lora: dict[str, Any] = field(default_factory=dict)
+    prompts: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+    compare: dict[str, Any] = field(default_factory=dict)
+    matrix: dict[str, Any] = field(default_factory=dict)
+    exclude: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSource:
+    """Where a base model comes from. `repo`: hub id, or local folder in diffusers layout; the other parts replace its.
+
+    A part is a local folder or file, `organisation/name` or `organisation/name/file.safetensors` of the hub (both may
+    end in `@revision`), or a bare file name, looked for here, in a local `repo`, below `comfyui_models` (a ComfyUI
+    models/ folder), then in a `repo` of the hub.
+    """
+
+    repo: str
+    revision: str | None = None
+    transformer: str | None = None
+    vae: str | None = None
+    text_encoder: str | None = None
+    text_encoder_2: str | None = None  # T5, beside the CLIP of text_encoder; families flux and flex2
+    tokenizer: str | None = None
+    tokenizer_2: str | None = None
+    comfyui_models: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """Storage types of linear weights, None for the model's dtype."""
+
+    transformer: str | None = field(default=None, metadata={"one_of": QTYPES})
+    text_encoder: str | None = field(default=None, metadata={"one_of": QTYPES})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDefaults:
+    """What a prompt has that names no other value. Sizes in pixels; the seed is that of the first prompt of a set."""
+
+    width: int = field(default=1024, metadata=_SIDE)
+    height: int = field(default=1024, metadata=_SIDE)
+    sample_steps: int = field(default=25, metadata=_STEPS)
+    guidance_scale: float = field(default=4.0, metadata=_GUIDANCE)
+    seed: int = field(default=42, metadata={"range": (-1, 2**62)})  # leaves room for + index
+    neg: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """conf/model/*.yaml: one base model and how it computes."""
+
+    family: str = field(metadata={"one_of": tuple(FAMILIES)})
+    checkpoint: CheckpointSource
+    distilled: bool = False
+    imported: bool = False  # from a training run: the trainer previewed this very model, distilled or not
+    guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded")})
+    schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
+    timestep_rounding: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
+    noise_device: str = field(default="cpu", metadata={"one_of": ("cpu", "cuda")})
+    resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token
+    max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
+    attn_masking: bool = False
+    dtype: str = field(default="bfloat16", metadata={"one_of": ("bfloat16", "float32")})
+    quantize: Quantize = Quantize()
+    text_encoder_cast: bool = False
+    lora_merge: str = field(default="auto", metadata={"one_of": ("auto", "merged", "merged_in_dtype", "live")})
+    numerics: str = field(default="exact", metadata={"one_of": ("exact", "fast")})
+    defaults: ModelDefaults = ModelDefaults()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraFile:
+    """One LoRA or LoKr file of a stack, and its own strength."""
+
+    bare: ClassVar[str] = "path"
+
+    path: str
+    network_multiplier: float = field(default=1.0, metadata=_MULTIPLIER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraStack:
+    """conf/lora/*.yaml: the files applied together, in order; none is the base model."""
+
+    trigger_word: str | None = None
+    loras: tuple[LoraFile, ...]
+    allow_foreign_lora: bool = False  # one of a kindred base, such as FLUX.1's on Flex.1, as far as it fits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a prompt, the defaults of a set and a further axis of the matrix may set. None: left to the next level."""
+
+    trigger_word: str | None = None
+    neg: str | None = None
+    width: int | None = field(default=None, metadata=_SIDE)
+    height: int | None = field(default=None, metadata=_SIDE)
+    aspect_ratio: str | None = field(default=None, metadata={"one_of": ASPECT_RATIOS, "aliases": _UNQUOTED_RATIOS})
+    seed: int | None = field(default=None, metadata=_SEED)
+    sample_steps: int | None = field(default=None, metadata=_STEPS)
+    guidance_scale: float | None = field(default=None, metadata=_GUIDANCE)
+    network_multiplier: float | None = field(default=None, metadata=_MULTIPLIER)
+    ctrl_img: str | None = None
+    ctrl_img_1: str | None = None
+    ctrl_img_2: str | None = None
+    ctrl_img_3: str | None = None
+    ctrl_idx: int | None = field(default=None, metadata={"one_of": (0, 1)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Settings):
+    """One prompt of a set, as text or as a file of its embedding; a bare string is the text alone."""
+
+    bare: ClassVar[str] = "prompt"
+
+    prompt: str | None = None
+    prompt_embeds: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSet:
+    """conf/prompts/*.yaml: prompts, then those of a text file (one a line), with what they have in common."""
+
+    trigger_word: str | None = None
+    defaults: Settings = Settings()
+    prompts: tuple[Prompt, ...] = ()
+    file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """conf/output/*.yaml: how images are written."""
+
+    format: str = field(default="png", metadata={"one_of": ("png", "jpeg", "webp")})
+    quality: int = field(default=95, metadata={"range": (1, 100)})
+    save_latents: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorEnvironment:
+    """Where a floor was learned: columns of the manifest, those of record.Environment."""
+
+    device: str | None = None
+    gpu_name: str | None = None
+    attention_backend: str | None = None
+    threads: int | None = None
+    torch_version: str | None = None
+    diffusers_version: str | None = None
+    transformers_version: str | None = None
+    darkroom_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distances:
+    """How far a render may be from its preview; null asks nothing."""
+
+    psnr: float | None = field(default=None, metadata={"range": (0, 200)})  # dB, at least
+    ssim: float | None = field(default=None, metadata={"range": (-1, 1)})  # at least
+    flip: float | None = field(default=None, metadata={"range": (0, 1)})  # mean of FLIP's error map, at most
+    mean_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
+    max_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
+
+    @property
+    def asks(self) -> bool:
+        """False where every picture would be within the floor."""
+        return any(getattr(self, f.name) is not None for f in fields(Distances))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds(Distances):
+    """conf/compare/<model>.yaml, else default.yaml: the distances within which a render has not drifted."""
+
+    encoded: Distances | None = None  # in their place where the preview is lossy, whose encoding adds its own rounding
+    learned: str | None = None  # when and from what, by `darkroom floor`
+    environment: FloorEnvironment | None = None

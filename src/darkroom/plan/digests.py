@@ -1,0 +1,66 @@
+"""Turns a draft (conf/ resolved, files unread) into requests with digests. Knows nothing of conf/, Hydra or torch."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from darkroom.checkpoint import Checkpoint
+from darkroom.errors import DarkroomError, ImageError, raise_together
+from darkroom.files.reference_image import read_reference
+from darkroom.plan.control_inputs import check_image
+from darkroom.plan.resolve import AUTO
+from darkroom.request import Request
+from darkroom.store import Store, read_json, write_json
+
+
+def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
+    """The request with the digests of every file that its pixels depend on."""
+    embeds = request.prompt_embeds
+    return replace(
+        _on_quantized_files(request, checkpoint),
+        checkpoint_revision=checkpoint.revision,
+        checkpoint_digest=checkpoint.digest,
+        text_encoder_digest=checkpoint.text_encoder_digest,
+        prompt_embeds_sha256=store.sha256(Path(embeds)) if embeds else None,
+        ctrl_images=tuple(replace(image, sha256=store.sha256(Path(image.path))) for image in request.ctrl_images),
+        loras=tuple(replace(lora, sha256=store.sha256(Path(lora.path))) for lora in request.loras),
+    )
+
+
+def _on_quantized_files(request: Request, checkpoint: Checkpoint) -> Request:
+    """As the trainer does on a checkpoint that comes quantised: adapters live; but no trainer previewed this file."""
+    reasons = {
+        part: f"the file of the {part} is quantised ({component.quantized})"
+        for part, component in sorted(checkpoint.components.items())
+        if component.quantized
+    }
+    request = replace(request, not_comparable=(*request.not_comparable, *reasons.values()))
+    if "transformer" not in reasons or not (request.lora_merge_reason or "").startswith(AUTO):
+        return request
+    return replace(request, lora_merge="live", lora_merge_reason=f"{AUTO} {reasons['transformer']}")
+
+
+def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:
+    """draft + checkpoint → requests, one combination."""
+    combination = read_json(draft)
+    checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
+    asked = [Request.from_json(values) for values in combination["requests"]]
+    _check_images({(image.path, r.family, r.ctrl_idx) for r in asked for image in r.ctrl_images})
+    requests = [complete(request, checkpoint, store) for request in asked]
+    ids = [request.request_id for request in requests]
+    shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]
+    write_json(output, {**combination, "requests": shown})
+
+
+def _check_images(seen: set[tuple[str, str, int | None]]) -> None:
+    """Read each image whole: a header that was well at the start says nothing about the rest, nor about now.
+
+    `seen`: paths, each with the family and the ctrl_idx that it is for.
+    """
+    problems: list[DarkroomError] = []
+    for path, family, ctrl_idx in sorted(seen, key=str):
+        try:
+            check_image(path, family, ctrl_idx)
+            read_reference(path)
+        except ImageError as error:
+            problems.append(error)
+    raise_together(problems)

@@ -1,0 +1,231 @@
+"""A prompt set on one model: what each picture asks for before a LoRA is known. Knows not of LoRAs, Hydra or YAML.
+
+Of several levels the first that sets a value counts: axis of the matrix, prompt, defaults of the set, model.defaults.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError
+from darkroom.plan.conf import sizes
+from darkroom.plan.conf.families import REFERENCE_KEYS
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.reader import read
+from darkroom.plan.conf.schema import Model, Prompt, PromptSet, Settings
+from darkroom.plan.control_inputs import Conditions
+from darkroom.plan.matrix import Point
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One prompt of a set and where it was written."""
+
+    prompt: Prompt
+    place: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of a set, whatever the LoRA. `strength` multiplies the strength of each file of the LoRA's stack."""
+
+    index: int
+    point: Point
+    image_name: str
+    template: str  # "" where the prompt comes encoded
+    prompt_embeds: str | None
+    ctrl_images: tuple[str, ...]
+    ctrl_idx: int | None
+    own_trigger_word: str | None  # comes before the LoRA's
+    set_trigger_word: str | None  # comes after the LoRA's
+    neg: str
+    size_requested: tuple[int, int]
+    size: tuple[int, int]
+    seed: int
+    sample_steps: int
+    guidance_scale: float
+    strength: float
+    warnings: tuple[str, ...]
+    not_comparable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A prompt set with the prompts of its text file."""
+
+    entries: tuple[Entry, ...]
+    common: PromptSet
+
+
+def read_sheet(content: Any, origin: Origin, problems: list[ConfigError]) -> Sheet | None:
+    """The prompts of the list, then those of the text file; None after a problem."""
+    before = len(problems)
+    prompt_set = read(PromptSet, content, origin, problems)
+    if prompt_set is None:
+        return None
+    found = [Entry(prompt, origin.at(f"prompts[{number}]")) for number, prompt in enumerate(prompt_set.prompts)]
+    if prompt_set.file is not None:
+        found += _lines(prompt_set.file, origin.at("file"), problems)
+    if not found and len(problems) == before:
+        problems.append(ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts or a text file"))
+    if prompt_set.trigger_word is not None and prompt_set.defaults.trigger_word is not None:
+        problems.append(ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already"))
+    for entry in found:
+        if (entry.prompt.prompt is None) == (entry.prompt.prompt_embeds is None):
+            problems.append(ConfigError(f"{entry.place}: expected either prompt or prompt_embeds"))
+        elif entry.prompt.prompt_embeds == "":
+            problems.append(ConfigError(f"{entry.place}.prompt_embeds: is empty; expected a .safetensors file"))
+    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in found)]
+    for level, place in levels:
+        if level.aspect_ratio and (level.width or level.height):
+            problems.append(
+                ConfigError(f"{place}.aspect_ratio: takes the place of width and height; give one or the other")
+            )
+    return Sheet(tuple(found), prompt_set) if len(problems) == before else None
+
+
+def pictures(
+    sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str], problems: list[ConfigError]
+) -> list[Picture]:
+    """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
+    made, conditions = [], Conditions(model.family, problems)
+    for index, entry in enumerate(sheet.entries):
+        for point in points:
+            try:
+                made.append(_picture(index, entry, sheet.common, model, point, lot, conditions))
+            except ConfigError as error:
+                problems.append(error)
+    return made
+
+
+def _picture(
+    index: int,
+    entry: Entry,
+    common: PromptSet,
+    model: Model,
+    point: Point,
+    lot: Sequence[str],
+    conditions: Conditions,
+) -> Picture:
+    defaults = model.defaults
+    levels = (point.settings, entry.prompt, common.defaults)
+    size_requested, size = _size(levels, model, entry.place)
+    seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
+    neg = _first("neg", levels, defaults.neg)
+    guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
+    named = _references(levels)
+    shown = conditions.references(named, _first("ctrl_idx", levels), lambda key: _place_of(key, point, entry))
+    if entry.prompt.prompt_embeds:
+        conditions.embeds(entry.prompt.prompt_embeds, f"{entry.place}.prompt_embeds")
+    return Picture(
+        index=index,
+        point=point,
+        image_name=f"{index:03d}_{seed}{point.label}",
+        template=entry.prompt.prompt or "",
+        prompt_embeds=entry.prompt.prompt_embeds,
+        ctrl_images=shown.images,
+        ctrl_idx=shown.ctrl_idx,
+        own_trigger_word=_first("trigger_word", levels[:2]),
+        set_trigger_word=_first("trigger_word", (common.defaults, common)),
+        neg=neg,
+        size_requested=size_requested,
+        size=size,
+        seed=seed,
+        sample_steps=_first("sample_steps", levels, defaults.sample_steps),
+        guidance_scale=guidance_scale,
+        strength=_first("network_multiplier", levels, 1.0),
+        warnings=(*_warnings(model, size_requested, size, neg, guidance_scale), *shown.warnings),
+        not_comparable=shown.not_comparable,
+    )
+
+
+def _references(levels: Sequence[Settings]) -> dict[str, str | None]:
+    """The reference images in effect, by key. ctrl_img and ctrl_img_1 name the same one: one level decides on both."""
+    named = {key: _first(key, levels) for key in REFERENCE_KEYS}
+    deciding = next((level for level in levels if level.ctrl_img or level.ctrl_img_1), None)
+    return {**named, "ctrl_img": deciding.ctrl_img, "ctrl_img_1": deciding.ctrl_img_1} if deciding else named
+
+
+def _place_of(key: str, point: Point, entry: Entry) -> str:
+    """Which line of conf/ gives a prompt this setting."""
+    if getattr(point.settings, key) is not None:
+        return f"matrix.{key}"
+    return f"{entry.place}.{key}" if getattr(entry.prompt, key) is not None else f"{entry.place} by defaults.{key}"
+
+
+def _first(key: str, levels: Sequence[Settings | PromptSet], otherwise: Any = None) -> Any:
+    return next((value for level in levels if (value := getattr(level, key)) is not None), otherwise)
+
+
+def _size(levels: Sequence[Settings], model: Model, place: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Requested and effective size. A ratio counts unless a stronger level gives width or height."""
+    width, height = _first("width", levels, model.defaults.width), _first("height", levels, model.defaults.height)
+    divisor = model.resolution_divisor
+    deciding = next((level for level in levels if level.aspect_ratio or level.width or level.height), None)
+    if deciding is None or deciding.aspect_ratio is None:
+        return (width, height), sizes.floored(width, height, divisor)
+    size = sizes.of_aspect_ratio(deciding.aspect_ratio, width * height, divisor)
+    if min(size) < 64 or max(size) > 4096:
+        raise ConfigError(
+            f"{place}: aspect_ratio {deciding.aspect_ratio} with the pixels of {width}x{height} "
+            f"makes {size[0]}x{size[1]}, out of range: 64 to 4096"
+        )
+    return size, size
+
+
+def _seed(chosen: int | None, base: int, index: int, position: int | None, lot: Sequence[str]) -> int:
+    """The seed chosen, else base + index; for -1 31 bits that depend on nothing but names and positions."""
+    seed = chosen if chosen is not None else base
+    if seed == -1:
+        ticket = "\n".join([*lot, str(index), "-" if position is None else str(position)])
+        return int.from_bytes(hashlib.sha256(ticket.encode()).digest()[:4], "big") >> 1
+    return seed if chosen is not None else base + index
+
+
+def _warnings(
+    model: Model, requested: tuple[int, int], size: tuple[int, int], neg: str, guidance_scale: float
+) -> Iterator[str]:
+    if requested != size:
+        yield (
+            f"size {requested[0]}x{requested[1]} rendered as {size[0]}x{size[1]}: "
+            f"sides are floored to a multiple of {model.resolution_divisor}"
+        )
+    guidance = guidance_in_effect(model)
+    if neg and guidance == "embedded":
+        yield "neg is not used: this model has its guidance embedded, and no negative side"
+    elif neg and (guidance_scale <= 1 or guidance == "none"):
+        yield f"neg is not used: it needs classifier-free guidance, got guidance_scale {guidance_scale}"
+    elif "[trigger]" in neg:
+        yield "[trigger] in neg stays as it is: it is replaced in prompts only"
+    if guidance == "none" and guidance_scale != 1:
+        yield f"guidance_scale {guidance_scale} has no effect: diffusers ignores it for a distilled model"
+    elif model.distilled and guidance_scale > 1:
+        yield (
+            f"guidance_scale {guidance_scale} on a distilled model, which is made for 1.0: classifier-free guidance "
+            "runs, as in the trainer"
+        )
+
+
+def guidance_in_effect(model: Model) -> str:
+    """cfg | embedded | none: diffusers runs no classifier-free guidance on a distilled model, the trainer does."""
+    is_ignored = model.guidance == "cfg" and model.distilled and model.schedule == "diffusers"
+    return "none" if is_ignored else model.guidance
+
+
+def _lines(name: str, place: str, problems: list[ConfigError]) -> list[Entry]:
+    """One prompt a line, blank lines skipped."""
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problems.append(ConfigError(f"{place}: {name}: {error.strerror} (paths start at the working directory)"))
+        return []
+    except UnicodeDecodeError as error:
+        problems.append(ConfigError(f"{place}: {name}: not UTF-8 text: {error.reason} at byte {error.start}"))
+        return []
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    found = [Entry(Prompt(prompt=line), f"{name}, line {number}") for number, line in lines if line]
+    if not found:
+        problems.append(ConfigError(f"{place}: {name}: no prompt in the file"))
+    return found

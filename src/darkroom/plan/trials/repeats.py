@@ -1,0 +1,106 @@
+"""What to render repeatedly to learn how alike two renders of one request are; conf/compare/ from what that gave.
+
+Renders and measures nothing.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError, StoreError
+from darkroom.names import name_fault
+from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, write_conf_files, yaml_text
+from darkroom.record import read_records
+from darkroom.request import Request
+from darkroom.store import ExperimentFolder, read_json
+from darkroom.trials import Trial, TrialSheet
+
+
+def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int) -> dict[str, list[Path]]:
+    """By model, a sheet for each repeat: at most `pictures` of the experiment's, spread over its combinations.
+
+    Each goes to a folder of its own, results/<experiment>/floor/<model>/<repeat>/, emptied first: nothing that was
+    rendered before counts. StoreError where the experiment was not rendered yet, or as a draft.
+    """
+    if fault := name_fault(experiment):
+        raise ConfigError(f"darkroom floor: {fault}")
+    if pictures < 1 or repeats < 2:
+        raise ConfigError(f"--pictures, --repeats: expected 1 and 2 at least, got {pictures} and {repeats}")
+    folder = ExperimentFolder(results / experiment)
+    combinations = [tuple(entry[:3]) for entry in read_json(folder.contents)["combinations"]]
+    models = dict.fromkeys(names[0] for names in combinations)
+    planned = {m: _sheet(folder, [names for names in combinations if names[0] == m], pictures) for m in models}
+    sheets = {}
+    for model, sheet in planned.items():
+        root = folder.root / "floor" / model
+        _empty(root)
+        sheets[model] = [root / str(repeat) / "trials.json" for repeat in range(1, repeats + 1)]
+        for path in sheets[model]:
+            sheet.write(path)
+    return sheets
+
+
+def write_floors(floors: Sequence[Mapping[str, Any]], experiment: str, *, force: bool = False) -> list[str]:
+    """conf/compare/<model>.yaml for each; a line for each says what was done. `floors`: fields of review's Floor.
+
+    Problems or ConfigError where somebody has edited such a file, unless `force`.
+    """
+    return write_conf_files([floor_file(floor, experiment) for floor in floors], force=force, dry_run=False)
+
+
+def floor_file(floor: Mapping[str, Any], experiment: str) -> ConfFile:
+    """The thresholds of one model."""
+    keys = ("psnr", "ssim", "flip", "mean_abs", "max_abs", "encoded", "learned", "environment")
+    body = yaml_text({key: floor[key] for key in keys})
+    path = CONF / "compare" / f"{floor['model']}.yaml"
+    return conf_file(path, f"darkroom floor {experiment}", body, how="Written by")
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Positions, evenly over 0 … count - 1, the first and the last among them.
+
+    >>> spread(10, 4)
+    [0, 3, 6, 9]
+    """
+    if wanted >= count:
+        return list(range(count))
+    return [position * (count - 1) // max(1, wanted - 1) for position in range(wanted)]
+
+
+def _empty(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be emptied: {error.strerror or error}") from error
+
+
+def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pictures: int) -> TrialSheet:
+    distinct: dict[str, tuple[str, Request]] = {}
+    threads = 1
+    for model, lora, prompts in combinations:
+        rows, _ = read_records(folder.records(model, lora, prompts))
+        threads = rows[0]["threads"]
+        for values in read_json(folder.requests(model, lora, prompts))["requests"]:
+            request = Request.from_json(values)
+            distinct.setdefault(request.request_id, (f"{lora} {prompts} {request.image_name}", request))
+    _refuse_drafts(request for _, request in distinct.values())
+    found = list(distinct.values())
+    chosen = [found[position] for position in spread(len(found), pictures)]
+    return TrialSheet(
+        name=f"floor {combinations[0][0]}",
+        checkpoint=str(folder.checkpoint(combinations[0][0])),
+        image_format="png",
+        quality=100,
+        threads=threads,
+        trials=tuple(Trial(label, request) for label, request in chosen),
+    )
+
+
+def _refuse_drafts(requests: Iterable[Request]) -> None:
+    """As `accept` does: what is learned from drafts would be what previews are compared by."""
+    drafts = [request.image_name for request in requests if request.numerics != "exact"]
+    if drafts:
+        raise StoreError(f"numerics fast: a draft is never a baseline; render with numerics exact: {', '.join(drafts)}")

@@ -1,0 +1,120 @@
+"""Finds the request and the preview of a picture, and writes what to render in order to explain it. Renders nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ConfigError, StoreError
+from darkroom.explained import listed, previews_of, read_render
+from darkroom.plan.trials.factors import trials_of
+from darkroom.plan.trials.lora_steps import other_steps
+from darkroom.plan.trials.recorded import Recorded
+from darkroom.previews import DARKROOM, Preview, previews_file
+from darkroom.request import Lora, Request
+from darkroom.store import STORE, ExperimentFolder, Store, read_json
+from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Trial, TrialSheet
+
+_PIXELS_PER_TOKEN = 16  # per side, of every family
+_DIVISORS = (8, 16, 32, 48, 64)
+_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A combination as it was planned: what is asked for now."""
+
+    request: Request
+    output: Mapping[str, Any]  # conf's output section
+
+
+def write_trials(image: Path, results: Path, preview: Path | None = None) -> Path:
+    """Plan the trials for one render; the path of their sheet, below results/<experiment>/explain/.
+
+    `preview`: which one, where there are several of the same picture; else the latest that can be reproduced.
+    ImageError for a file that is no render, StoreError where the experiment does not ask for it (any more) or has no
+    preview of it.
+    """
+    record = read_render(image)
+    folder = ExperimentFolder(results / record["experiment"])
+    planned = _planned(record, folder, image)
+    stored = _preview(record, preview)
+    store = Store(results / STORE)
+    start, size_said = _at_size_of(planned.request, stored)
+    recorded = Recorded(start, stored.then, store.sha256)
+    steps = {lora.path: _other_steps(lora, store) for lora in start.loras}
+    first = [Trial(AS_IT_IS, planned.request)]
+    if start != planned.request:
+        first.append(Trial(AT_ITS_SIZE, start, size_said))
+    sheet = TrialSheet(
+        name=f"explain {record['image_name']}",
+        checkpoint=str(folder.checkpoint(record["model"])),
+        threads=record["threads"],
+        **_format(stored, planned.output),
+        trials=(*first, *trials_of(start, recorded.factors, steps)),
+        not_tried=(*recorded.not_tried, *_untried_size(planned.request, start, stored)),
+        image=str(image),
+        preview=stored.path,
+    )
+    names = (record["model"], record["lora"], record["prompts"], record["image_name"])
+    path = folder.root.joinpath("explain", *names, "trials.json")
+    sheet.write(path)
+    return path
+
+
+def _planned(record: Mapping[str, Any], folder: ExperimentFolder, image: Path) -> _Planned:
+    content = read_json(folder.requests(record["model"], record["lora"], record["prompts"]))
+    for values in content["requests"]:
+        if values["request_id"] == record["request_id"] and values["image_name"] == record["image_name"]:
+            return _Planned(Request.from_json(values), content["output"])
+    raise StoreError(
+        f"{image}: experiment {record['experiment']} does not ask for this picture any more; run Snakemake again, and "
+        "explain the picture that it puts there"
+    )
+
+
+def _preview(record: Mapping[str, Any], wanted: Path | None) -> Preview:
+    """Of several previews of one picture, as after a resumed training, the latest that can be reproduced."""
+    of_picture = previews_of(record, wanted)
+    found = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
+    if not found:
+        file = previews_file(record["experiment"])
+        raise StoreError(f"{file}: expected a stored picture for {record['image_name']}, got: {listed(of_picture)}")
+    return max(found, key=lambda preview: (preview.reason is None, preview.made_at or ""))
+
+
+def _at_size_of(request: Request, preview: Preview) -> tuple[Request, str]:
+    """The request at the preview's size, where that can be rendered, and how conf/ would say it."""
+    size = (preview.width or request.width, preview.height or request.height)
+    if size == (request.width, request.height) or any(side % _PIXELS_PER_TOKEN for side in size):
+        return request, ""
+    asked = (request.width_requested, request.height_requested)
+    divisors = [d for d in _DIVISORS if tuple(side - side % d for side in asked) == size]
+    said = f"width: {size[0]}, height: {size[1]} in conf/prompts/{request.prompts}.yaml, prompt {request.index}"
+    if divisors:
+        said += f" (asked for is {asked[0]}x{asked[1]}, of which resolution_divisor: {divisors[0]} makes this)"
+    return replace(request, width=size[0], height=size[1]), said
+
+
+def _untried_size(request: Request, start: Request, preview: Preview) -> list[str]:
+    size = (preview.width or request.width, preview.height or request.height)
+    if size == (start.width, start.height):
+        return []
+    return [
+        f"size {size[0]}x{size[1]}, the preview's: sides are multiples of {_PIXELS_PER_TOKEN}, so nothing that is "
+        "rendered here can have it"
+    ]
+
+
+def _other_steps(lora: Lora, store: Store) -> Sequence[Lora]:
+    return [replace(lora, path=str(path), sha256=store.sha256(path)) for path in other_steps(Path(lora.path))]
+
+
+def _format(preview: Preview, output: Mapping[str, Any]) -> dict[str, Any]:
+    """As the preview was written, if by Darkroom; a trainer's encoding is put on when pictures are compared."""
+    ending = Path(preview.path or "").suffix
+    if preview.origin != DARKROOM:
+        return {"image_format": "png", "quality": 100}
+    if ending not in _FORMATS:
+        raise ConfigError(f"{preview.path}: expected one of {', '.join(_FORMATS)}")
+    return {"image_format": _FORMATS[ending], "quality": output["quality"]}

@@ -1,0 +1,170 @@
+"""Finds a base model's files, here and on the hub, and takes their digests. Loads no tensor.
+
+Of each repository of the hub only what loading reads is fetched, into the hub's own cache, at one commit.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from darkroom.checkpoint import (
+    DIFFUSERS,
+    GGUF,
+    LAYOUT_OF_ENDING,
+    READ_ENDINGS,
+    TOKENIZER,
+    Checkpoint,
+    Component,
+    component_digest,
+    files_read,
+    weight_files,
+)
+from darkroom.errors import CheckpointError, DarkroomError, raise_together
+from darkroom.files.weight_file import gguf_types, read_header
+from darkroom.plan.conf.families import ENCODER_OF
+from darkroom.plan.conf.schema import CheckpointSource
+from darkroom.plan.weights.hub import download_command, fetch
+from darkroom.plan.weights.missing_files import component_faults
+from darkroom.plan.weights.places import (
+    Here,
+    OnHub,
+    Place,
+    component_folder,
+    components,
+    key_of,
+    place_of,
+    section_faults,
+)
+from darkroom.store import Store
+
+_Pinned = tuple[str, str | None]  # a repository of the hub and its revision
+
+_FULL_GGUF_TYPES = frozenset(("F32", "F16", "BF16"))
+
+# Never consolidated.safetensors: Mistral's repositories hold the same 48 GB once more under that name.
+_WEIGHTS = {
+    "transformer": ("diffusion_pytorch_model*.safetensors",),
+    "vae": ("diffusion_pytorch_model*.safetensors",),
+    "text_encoder": ("model*.safetensors",),
+    "text_encoder_2": ("model*.safetensors",),
+    "tokenizer": (),
+    "tokenizer_2": (),
+}
+
+
+def find_checkpoint(source: CheckpointSource, family: str, where: str, store: Store, needs_text: bool) -> Checkpoint:
+    """Resolve conf's `checkpoint:` section to files with digests; CheckpointError, all problems together.
+
+    `where` names the conf file for messages. Without texts to encode, nothing that encodes them is looked for.
+    """
+    lookup = _Lookup(source, where)
+    lookup.check_section(family)
+    places = lookup.places(components(family, needs_text))
+    snapshots = lookup.snapshots(places)
+    found = lookup.components(places, snapshots, store)
+    raise_together(lookup.problems)
+    repo = snapshots.get((source.repo, source.revision))
+    return Checkpoint(source.repo, repo.name if repo else None, found)
+
+
+def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list[Path]:
+    """The files here that the model is read from, in a stable order; none of what lies on the hub."""
+    found: list[Path] = []
+    for part in components(family, needs_text):
+        try:
+            place = place_of(source, part)
+        except CheckpointError:  # told by presence.py, before anything asks for files
+            continue
+        if isinstance(place, Here):
+            found += files_read(place.path, _layout(place.path, part))
+    return [file for file in dict.fromkeys(found) if file.is_file()]
+
+
+class _Lookup:
+    """One search for a base model, with the problems met so far."""
+
+    def __init__(self, source: CheckpointSource, where: str) -> None:
+        self._source, self._where = source, where
+        self.problems: list[DarkroomError] = []
+
+    def check_section(self, family: str) -> None:
+        for key, fault in section_faults(self._source, family):
+            self._note(key, fault)
+
+    def places(self, parts: tuple[str, ...]) -> dict[str, Place]:
+        found: dict[str, Place] = {}
+        for part in parts:
+            try:
+                found[part] = place_of(self._source, part)
+            except CheckpointError as error:
+                self._note(key_of(self._source, part), error)
+        return found
+
+    def snapshots(self, places: Mapping[str, Place]) -> dict[_Pinned, Path]:
+        """The folder of each repository's snapshot; each is asked for once, with the patterns of all its components."""
+        wanted: dict[_Pinned, dict[str, OnHub]] = {}
+        for part, place in places.items():
+            if isinstance(place, OnHub):
+                wanted.setdefault((place.repo, place.revision), {})[part] = place
+        found: dict[_Pinned, Path] = {}
+        for pinned, parts in wanted.items():
+            patterns = [pattern for part, place in parts.items() for pattern in _patterns(place, part)]
+            try:
+                found[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
+            except CheckpointError as error:
+                self._note(key_of(self._source, next(iter(parts))), error)
+        return found
+
+    def components(
+        self, places: Mapping[str, Place], snapshots: Mapping[_Pinned, Path], store: Store
+    ) -> dict[str, Component]:
+        found: dict[str, Component] = {}
+        for part, place in places.items():
+            if isinstance(place, Here):
+                path, commit, advice = place.path, None, ""
+            elif snapshot := snapshots.get((place.repo, place.revision)):
+                path, commit = _inside(snapshot, place, part), snapshot.name
+                command = download_command(place.repo, commit, _patterns(place, part))
+                advice = f"; if {place.repo} has it, this completes the download: {command}"
+            else:
+                continue  # its repository is among the problems
+            faults = list(component_faults(path, part))
+            for fault in faults:
+                self._note(key_of(self._source, part), f"{fault}{advice}")
+            if not faults:
+                layout = _layout(path, part)
+                digest = component_digest(path, layout, store.sha256)
+                found[part] = Component(str(path), layout, digest, place.written, commit, _quantized(path, layout))
+        return found
+
+    def _note(self, key: str, fault: object) -> None:
+        self.problems.append(CheckpointError(f"{self._where}: checkpoint.{key}: {fault}"))
+
+
+def _layout(path: Path, part: str) -> str:
+    folder = TOKENIZER if part in ENCODER_OF else DIFFUSERS
+    return folder if path.is_dir() else LAYOUT_OF_ENDING.get(path.suffix.lower(), folder)
+
+
+def _inside(snapshot: Path, place: OnHub, part: str) -> Path:
+    return component_folder(snapshot, part) if place.path is None else snapshot / place.path
+
+
+def _patterns(place: OnHub, part: str) -> list[str]:
+    """The files of a repository that loading the component reads, as fnmatch patterns (`*` goes across `/`)."""
+    described = [f"*{ending}" for ending in READ_ENDINGS]
+    if place.path is None:
+        return [*described, *(f"{folder}{name}" for name in _WEIGHTS[part] for folder in ("", f"{part}/"))]
+    if Path(place.path).suffix.lower() in LAYOUT_OF_ENDING:
+        return [place.path]
+    return [f"{place.path}/{name}" for name in (*described, *_WEIGHTS[part])]
+
+
+def _quantized(path: Path, layout: str) -> str | None:
+    """Component.quantized, by the dtypes in the headers of its files."""
+    if layout == GGUF:
+        return None if gguf_types(path) <= _FULL_GGUF_TYPES else "GGUF"
+    if layout == TOKENIZER:
+        return None
+    files = weight_files(path) if path.is_dir() else [path]
+    dtypes = {dtype for file in files for dtype in read_header(file).dtypes.values()}
+    return "8-bit float" if any(dtype.startswith("F8") for dtype in dtypes) else None

@@ -1,0 +1,109 @@
+"""Are the files that conf/ names there, and whole? Reads headers only; knows not what the weights are for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
+from darkroom.demo_folder import is_in_demo_folder
+from darkroom.errors import CheckpointError, ConfigError, DarkroomError
+from darkroom.files.weight_file import read_header
+from darkroom.plan.conf.families import ENCODER_OF
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.schema import CheckpointSource, LoraStack
+from darkroom.plan.weights.places import (
+    KNOWN_TOKENIZERS,
+    PICKLES,
+    OnHub,
+    components,
+    holds_tokenizer,
+    key_of,
+    place_of,
+    section_faults,
+)
+
+_LISTED = 5  # files of a folder that a message names
+
+
+def missing_loras(stack: LoraStack, origin: Origin) -> Iterator[ConfigError]:
+    """A sentence for each file of the stack that is missing or not a whole .safetensors file."""
+    for number, lora in enumerate(stack.loras):
+        if not is_in_demo_folder(lora.path):
+            yield from _told_of(_file_faults(Path(lora.path)), origin.at(f"loras[{number}].path"))
+
+
+def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs_text: bool) -> Iterator[ConfigError]:
+    """A sentence for all that can be said of a base model without a network; what lies on the hub is not looked at."""
+    for key, fault in section_faults(source, family):
+        yield ConfigError(f"{origin.at(f'checkpoint.{key}')}: {fault}")
+    for part in components(family, needs_text):
+        where = origin.at(f"checkpoint.{key_of(source, part)}")
+        try:
+            place = place_of(source, part)
+        except CheckpointError as error:
+            yield ConfigError(f"{where}: {error}")
+            continue
+        if not isinstance(place, OnHub) and not is_in_demo_folder(str(place.path)):
+            yield from _told_of(component_faults(place.path, part), where)
+
+
+def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
+    """What is missing or broken of a component that lies here: a file, or a folder."""
+    if path.is_file():
+        yield from _file_faults(path)
+    elif path.suffix.lower() in LAYOUT_OF_ENDING and not path.is_dir():
+        yield CheckpointError(f"{path}: no such file")
+    elif not path.is_dir():
+        yield CheckpointError(f"{path}: no such folder{_tokenizer_advice(part)}")
+    elif part in ENCODER_OF:
+        if not holds_tokenizer(path):
+            found = f"got {_listing(path)}{_tokenizer_advice(part)}"
+            yield CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, {found}")
+    else:
+        yield from _folder_faults(path)
+
+
+def _told_of(faults: Iterator[DarkroomError], where: str) -> Iterator[ConfigError]:
+    for fault in faults:
+        yield ConfigError(f"{where}: {fault}")
+
+
+def _folder_faults(path: Path) -> Iterator[DarkroomError]:
+    try:
+        files = weight_files(path)
+    except CheckpointError as error:
+        yield error
+        return
+    if not files or not (path / "config.json").is_file():
+        pickles = [file.name for file in sorted(path.iterdir()) if file.suffix in PICKLES]
+        advice = f"; {pickles[0]} is a pickle, which can run code when it is read: convert it" if pickles else ""
+        expected = "config.json and model.safetensors or diffusion_pytorch_model.safetensors"
+        yield CheckpointError(f"{path}: expected {expected} (or their index), got {_listing(path)}{advice}")
+    for file in files:
+        yield from _file_faults(file)
+
+
+def _file_faults(path: Path) -> Iterator[DarkroomError]:
+    try:
+        if LAYOUT_OF_ENDING.get(path.suffix.lower()) == GGUF:
+            _check_gguf(path)
+        else:
+            read_header(path)
+    except CheckpointError as error:
+        yield error
+    except OSError as error:
+        yield CheckpointError(f"{path}: {error.strerror}")
+
+
+def _check_gguf(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start != b"GGUF":
+        raise CheckpointError(f"{path}: not a GGUF file: it starts with {start!r}")
+
+
+def _tokenizer_advice(part: str) -> str:
+    return f"; checkpoint.{part} can name another: {KNOWN_TOKENIZERS[part]}" if part in ENCODER_OF else ""
+
+
+def _listing(folder: Path) -> str:
+    return ", ".join(sorted(file.name for file in folder.iterdir())[:_LISTED]) or "nothing"

@@ -1,0 +1,240 @@
+"""Where conf's `checkpoint:` section says that each component lies: here, or on the hub. Fetches and opens nothing.
+
+Files here go ahead of the hub's: a file that lies in a ComfyUI `models/` folder is not downloaded once more.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING
+from darkroom.demo_folder import is_in_demo_folder
+from darkroom.errors import CheckpointError
+from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
+from darkroom.plan.conf.schema import CheckpointSource
+from darkroom.plan.weights.hub import Reference, is_hub_id, read_reference
+
+PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # without one, transformers builds an empty one
+KNOWN_TOKENIZERS = {
+    "tokenizer": "Qwen/Qwen3-4B (klein 4B), Qwen/Qwen3-8B (klein 9B), mistralai/Mistral-Small-3.1-24B-Instruct-2503, "
+    "openai/clip-vit-large-patch14 (FLUX.1 and Flex)",
+    "tokenizer_2": "ostris/Flex.1-alpha (FLUX.1 and Flex)",
+}
+
+_FILES = {
+    "transformer": (".safetensors", ".gguf"),
+    "vae": (".safetensors",),
+    "text_encoder": (".safetensors",),
+    "text_encoder_2": (".safetensors",),
+}
+_COMFYUI = {
+    "transformer": ("diffusion_models", "unet"),
+    "vae": ("vae",),
+    "text_encoder": ("text_encoders", "clip"),
+    "text_encoder_2": ("text_encoders", "clip"),
+}
+
+
+@dataclass(frozen=True)
+class Here:
+    """A file or a component's folder on this machine, which need not exist."""
+
+    path: Path
+    written: str  # as configured
+
+
+@dataclass(frozen=True)
+class OnHub:
+    """A file or a component's folder in a repository of the hub."""
+
+    repo: str
+    revision: str | None
+    path: str | None  # in the repository; None: its root, or the folder there that has the component's name
+    written: str
+
+
+Place = Here | OnHub
+
+
+def components(family: str, needs_text: bool) -> tuple[str, ...]:
+    """The components to look for, by the names of their keys."""
+    return (*RENDERING, *(FAMILIES[family].text_parts if needs_text else ()))
+
+
+def key_of(source: CheckpointSource, part: str) -> str:
+    """The key that says where a component lies; a tokenizer comes with its text encoder."""
+    if getattr(source, part) is not None:
+        return part
+    encoder = ENCODER_OF.get(part)
+    return encoder if encoder and getattr(source, encoder) is not None else "repo"
+
+
+def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str, str]]:
+    """(key, sentence) for what is wrong with the section as a whole."""
+    for key, value in vars(source).items():
+        if value is not None and not value.strip():
+            yield key, "is empty; expected a hub id or a path"
+        elif value is not None and key in _FILES.keys() | ENCODER_OF and key not in components(family, True):
+            yield key, f"{value}: has no effect: a model of the family {family} has no {key}"
+    if source.revision is not None and not _takes_from_hub_repo(source, family):
+        yield "revision", f"{source.revision}: has no effect: nothing comes from a repository {source.repo} of the hub"
+    if source.comfyui_models is not None:
+        folder = Path(source.comfyui_models).expanduser()
+        known = [name for names in _COMFYUI.values() for name in names]
+        if not any((folder / name).is_dir() for name in known):
+            yield "comfyui_models", f"{source.comfyui_models}: expected a folder with one of {', '.join(known)} in it"
+
+
+def place_of(source: CheckpointSource, part: str) -> Place:
+    """Where a component is to be found; CheckpointError with a sentence that leaves the key to the caller."""
+    written = getattr(source, part)
+    if written is None:
+        return _beside_encoder(source, part) if part in ENCODER_OF else _in_repo(source, part)
+    ending = _ending(written)
+    _refuse(part, written, ending)
+    return _file(source, part, written) if ending in LAYOUT_OF_ENDING else _folder(source, part, written)
+
+
+def component_folder(root: Path, part: str) -> Path:
+    """A component's folder: the root itself, or the one with the component's name below it."""
+    own = holds_tokenizer(root) if part in ENCODER_OF else (root / "config.json").is_file()
+    return root / part if not own and (root / part).is_dir() else root
+
+
+def holds_tokenizer(folder: Path) -> bool:
+    return any(all((folder / name).is_file() for name in names) for names in TOKENIZERS)
+
+
+def _takes_from_hub_repo(source: CheckpointSource, family: str) -> bool:
+    for part in components(family, needs_text=True):
+        try:
+            place = place_of(source, part)
+        except CheckpointError:  # told where the component is looked for
+            continue
+        if isinstance(place, OnHub) and place.repo == source.repo:
+            return True
+    return False
+
+
+def _in_repo(source: CheckpointSource, part: str) -> Place:
+    root, ending = Path(source.repo).expanduser(), _ending(source.repo)
+    _refuse("repo", source.repo, ending)
+    if root.is_dir() or is_in_demo_folder(source.repo):
+        return Here(root / part, source.repo)
+    if is_hub_id(source.repo):
+        return OnHub(source.repo, source.revision, part, source.repo)
+    reference = read_reference(source.repo)
+    if reference and reference.revision:
+        raise CheckpointError(f"{source.repo}: name the revision as checkpoint.revision: {reference.revision}")
+    raise CheckpointError(f"{source.repo}: neither a folder nor a hub id such as organisation/name")
+
+
+def _beside_encoder(source: CheckpointSource, part: str) -> Place:
+    """A tokenizer: its text encoder's own folder or repository, or one beside its folder, or else that of `repo`."""
+    encoder = place_of(source, ENCODER_OF[part])
+    is_named = getattr(source, ENCODER_OF[part]) is not None
+    if isinstance(encoder, OnHub) and is_named and _ending(encoder.path or "") == "":
+        return encoder
+    if isinstance(encoder, Here) and encoder.path.is_dir():
+        for folder in (encoder.path, encoder.path.parent / part):
+            if holds_tokenizer(folder):
+                return Here(folder, encoder.written)
+    try:
+        return _in_repo(source, part)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{encoder.written}: has no tokenizer with it, and repo has none: {error}; "
+            f"set checkpoint.{part} to that of the text encoder: {KNOWN_TOKENIZERS[part]}"
+        ) from error
+
+
+def _refuse(part: str, written: str, ending: str) -> None:
+    if ending in PICKLES:
+        raise CheckpointError(
+            f"{written}: {ending} files are pickles, which can run code when they are read; convert it to .safetensors"
+        )
+    if ending not in LAYOUT_OF_ENDING or ending in _FILES.get(part, ()):
+        return
+    if part in _FILES:
+        raise CheckpointError(f"{written}: GGUF is read for the transformer only; name a .safetensors file or a folder")
+    advice = "; a single file goes to checkpoint.transformer" if part == "repo" else ""
+    raise CheckpointError(f"{written}: expected a folder or a hub id, not a file{advice}")
+
+
+def _file(source: CheckpointSource, part: str, written: str) -> Place:
+    path = Path(written).expanduser()
+    if path.is_file() or is_in_demo_folder(written):
+        return Here(path, written)
+    reference = read_reference(written)
+    if reference and not Path(reference.repo).is_dir():
+        return OnHub(reference.repo, _revision(source, reference), reference.file, written)
+    if written.startswith(("/", "./", "../", "~")):
+        raise CheckpointError(f"{written}: no such file")
+    return _by_name(source, part, written)
+
+
+def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
+    repo = Path(source.repo).expanduser()
+    if (repo / name).is_file():
+        return Here(repo / name, name)
+    found = _in_comfyui(source.comfyui_models, part, name) if source.comfyui_models else []
+    if len(found) > 1:
+        raise CheckpointError(f"{name}: there are several, name one of them by its path: {', '.join(map(str, found))}")
+    if found:
+        return Here(found[0], name)
+    if not repo.is_dir() and is_hub_id(source.repo):
+        return OnHub(source.repo, source.revision, name, f"{source.repo}/{name}")
+    comfyui = f", below {' and '.join(_COMFYUI[part])} of {source.comfyui_models}" if source.comfyui_models else ""
+    advice = f"; null means {source.repo}/{part}" if (repo / part).is_dir() else ""
+    raise CheckpointError(f"{name}: no such file; looked for it here, in {source.repo}{comfyui}{advice}")
+
+
+def _in_comfyui(models: str, part: str, name: str) -> list[Path]:
+    """The files of that name, each once: unet and clip are often links to diffusion_models and text_encoders."""
+    tail = Path(name).parts
+    found: dict[Path, Path] = {}
+    for folder in _COMFYUI[part]:
+        for path in _files_below(Path(models).expanduser() / folder):
+            if path.parts[-len(tail) :] == tail:
+                found.setdefault(path.resolve(), path)
+    return sorted(found.values())
+
+
+def _files_below(folder: Path) -> tuple[Path, ...]:
+    """All files, links followed; a folder that links lead to again is looked into once."""
+    found, seen = [], set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(root, file) for file in files]
+    return tuple(found)
+
+
+def _folder(source: CheckpointSource, part: str, written: str) -> Place:
+    path = Path(written).expanduser()
+    if path.is_dir():
+        return Here(component_folder(path, part), written)
+    if is_in_demo_folder(written):
+        return Here(path, written)
+    reference = read_reference(written)
+    if reference is None:
+        raise CheckpointError(f"{written}: neither a folder nor a file here, nor a hub id such as organisation/name")
+    return OnHub(reference.repo, _revision(source, reference), None, written)
+
+
+def _revision(source: CheckpointSource, reference: Reference) -> str | None:
+    """A reference into `repo` itself means the commit that `revision` names."""
+    return reference.revision or (source.revision if reference.repo == source.repo else None)
+
+
+def _ending(written: str) -> str:
+    """The ending of a file's name, `@revision` aside, if it is that of weights; "" for anything else."""
+    for name in (written, written.rpartition("@")[0]):
+        ending = Path(name).suffix.lower()
+        if ending in LAYOUT_OF_ENDING or ending in PICKLES:
+            return ending
+    return ""

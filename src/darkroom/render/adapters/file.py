@@ -1,0 +1,89 @@
+"""A LoRA or LoKr file → typed deltas by layer, with every key accounted for. Knows no names but those of the tensors.
+
+Which key is what, and whether the file belongs to the base at all, is told by adapter_keys.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from darkroom.errors import AdapterError, CheckpointError
+from darkroom.files.weight_file import read_header
+from darkroom.lora_files.keys import ALPHA, Kind, LayerShapes, assign_keys
+from darkroom.lora_files.naming import AdapterNaming
+
+Tensors = dict[str, torch.Tensor]  # of one layer, by suffix: "lora_A.weight", "lokr_w1", "alpha", …
+
+_RANKED, _RANK_SIDE = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b"), 0  # factors whose rows are the rank
+
+
+@dataclass(frozen=True, eq=False)
+class Delta:
+    """What the file holds for one layer, as stored (CPU, the file's dtype)."""
+
+    kind: Kind
+    tensors: Tensors
+
+    def scale(self, dtype: torch.dtype) -> float:
+        """alpha (rounded to `dtype`) over the rank; 1 without alpha, and for two full LoKr factors, of no rank."""
+        ranks = [self.tensors[name].shape[_RANK_SIDE] for name in _RANKED if name in self.tensors]
+        return self.tensors[ALPHA].to(dtype).item() / ranks[0] if ranks and ALPHA in self.tensors else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """An adapter file as it fits a base. `matched_keys`: tensors applied; `left_out`: those without a place in it."""
+
+    path: str
+    format: str  # "lora" | "lokr" | "diff", or several joined by "+"
+    deltas: Mapping[str, Delta]  # by layer
+    matched_keys: int
+    left_out: int = 0
+    foreign: str = ""  # why it is one of another base, "" if it is not known to be
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence on an adapter of another base that is applied because it was allowed to be."""
+        if not self.foreign:
+            return None
+        total = self.matched_keys + self.left_out
+        return (
+            f"{self.path}: {self.foreign}; by allow_foreign_lora {self.matched_keys} of its {total} keys were applied, "
+            f"{self.left_out} have no place in this base"
+        )
+
+
+def read_adapter(
+    path: str | Path, layers: LayerShapes, naming: AdapterNaming, *, allow_foreign: bool = False
+) -> Adapter:
+    """The adapter in `path` for a base with these layers; AdapterError if a single key cannot be applied.
+
+    `allow_foreign`: one that was made for a kindred base is applied as far as it fits, and says so in `warning`.
+    """
+    try:
+        header = read_header(path)
+    except CheckpointError as error:
+        raise AdapterError(str(error)) from error
+    assigned = assign_keys(str(path), header, layers, naming, allow_foreign=allow_foreign)
+    tensors = load_file(path)
+    deltas = {
+        # Clones, no views of a file that may change
+        layer: Delta(kind, {suffix: tensors[key].clone() for suffix, key in assigned.keys[layer].items()})
+        for layer, kind in assigned.kinds.items()
+    }
+    _check_finite(path, deltas)
+    matched = sum(len(keys) for keys in assigned.keys.values())
+    formats = "+".join(sorted(set(assigned.kinds.values())))
+    return Adapter(str(path), formats, deltas, matched, len(assigned.left_out), assigned.foreign)
+
+
+def _check_finite(path: str | Path, deltas: Mapping[str, Delta]) -> None:
+    for layer, delta in deltas.items():
+        for suffix, tensor in delta.tensors.items():
+            # Full LoKr factors have a rank of 9999999999 in `alpha`, infinite in float16, and ignore it.
+            ignored = suffix == ALPHA and {"lokr_w1", "lokr_w2"} <= delta.tensors.keys()
+            if not ignored and not bool(torch.isfinite(tensor).all()):
+                raise AdapterError(f"{path}: {layer}.{suffix}: holds NaN or infinity; the training run has diverged")

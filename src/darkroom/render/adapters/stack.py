@@ -1,0 +1,29 @@
+"""The adapters in effect on one base, merged into its weights or live beside its layers. Knows no files."""
+
+from collections.abc import Sequence
+
+from darkroom.errors import ConfigError
+from darkroom.render.adapters.file import Adapter
+from darkroom.render.adapters.live import LiveStack
+from darkroom.render.adapters.merged import REGIMES, MergedStack
+from darkroom.render.weights.base import Base
+
+
+class AdapterStack:
+    """One stack at a time, in one regime; changing it loads nothing but the touched weights."""
+
+    def __init__(self, base: Base) -> None:
+        self._merged, self._live = MergedStack(base), LiveStack(base)
+
+    def apply(self, stack: Sequence[tuple[Adapter, float]], regime: str) -> int:
+        """Make the base compute base + stack; the number of weights rewritten, or of branches hung up beside them.
+
+        `stack`: adapters read for this base, with their multipliers, in order; a multiplier of 0 is the base.
+        `regime`: merged | merged_in_dtype (MergedStack) | live (LiveStack); ConfigError for another.
+        """
+        if regime not in (*REGIMES, "live"):
+            raise ConfigError(f"lora_merge: expected one of {', '.join(REGIMES)}, live, got {regime}")
+        # What goes comes first, so that never both are in effect.
+        if regime == "live":
+            return self._merged.apply((), REGIMES[0]) + self._live.apply(stack)
+        return self._live.apply(()) + self._merged.apply(stack, regime)

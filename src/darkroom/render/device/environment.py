@@ -1,0 +1,108 @@
+"""Says where and with what this process renders, as every record does, and fixes what torch would choose by itself.
+
+Knows no model. On a CPU torch's attention has one kernel and nothing is fixed.
+"""
+
+import contextlib
+import functools
+import resource
+import sys
+from collections.abc import Iterator
+
+import diffusers
+import psutil
+import torch
+import transformers
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from darkroom import __version__
+from darkroom.record import Environment
+from darkroom.render.device.mode import Budget
+
+_FLASH_SINCE = (8, 0)  # compute capability (Ampere)
+
+
+@functools.cache
+def environment_of(device: torch.device, dtype: torch.dtype) -> Environment:
+    """Device, attention for models of this dtype, threads and versions of this process."""
+    return Environment(
+        device=device.type,
+        gpu_name=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        attention_backend=_attention_name(device, dtype),
+        threads=torch.get_num_threads(),
+        torch_version=torch.__version__,
+        diffusers_version=diffusers.__version__,
+        transformers_version=transformers.__version__,
+        darkroom_version=__version__,
+    )
+
+
+def fix_arithmetic(device: torch.device) -> None:
+    """No TF32, and convolutions by a fixed rule: cuDNN neither tries algorithms out nor takes one that varies."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+
+
+@contextlib.contextmanager
+def fixed_attention(device: torch.device, dtype: torch.dtype, part: str) -> Iterator[None]:
+    """Have every attention of `part` (transformer | vae | text_encoder | clip) within computed by one kernel."""
+    if device.type != "cuda":
+        yield
+        return
+    with sdpa_kernel(attention_kernels(part, dtype, torch.cuda.get_device_capability(device))):
+        yield
+
+
+def attention_kernels(part: str, dtype: torch.dtype, capability: tuple[int, int]) -> list[SDPBackend]:
+    """The kernels that are allowed, of which a call's own shape leaves one: no choice is up to torch.
+
+    Flash attention where it can be: 16-bit, no mask, heads of at most 256; the memory-efficient kernel for the VAE,
+    whose one head has 512, and wherever padding is masked or, as in T5, scores are added to. A prompt that fills its
+    length has no mask, and grouped heads that the efficient kernel cannot take. Cards before Ampere have bfloat16 in
+    neither.
+    """
+    if dtype == torch.bfloat16 and capability < _FLASH_SINCE:
+        return [SDPBackend.MATH]
+    if part == "text_encoder":
+        unmasked = SDPBackend.FLASH_ATTENTION if dtype == torch.bfloat16 else SDPBackend.MATH
+        return [SDPBackend.EFFICIENT_ATTENTION, unmasked]
+    if part in ("transformer", "clip") and dtype == torch.bfloat16:
+        return [SDPBackend.FLASH_ATTENTION]
+    return [SDPBackend.EFFICIENT_ATTENTION]
+
+
+def memory_budget(device: torch.device) -> Budget:
+    """The memory there is now. What torch holds without using it counts as free."""
+    host = psutil.virtual_memory()
+    if device.type != "cuda":
+        return Budget(device.type, host.available, host.total, host.available)
+    free, total = torch.cuda.mem_get_info(device)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return Budget(device.type, free + unused, total, host.available)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Peak of the device's memory since the last reset; on a CPU the peak of the process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _attention_name(device: torch.device, dtype: torch.dtype) -> str:
+    if device.type != "cuda":
+        return "sdpa"  # torch's scaled_dot_product_attention, which diffusers calls
+    capability = torch.cuda.get_device_capability(device)
+    parts = [
+        f"{part}: {attention_kernels(part, dtype, capability)[0].name.removesuffix('_ATTENTION').lower()}"
+        for part in ("transformer", "vae")
+    ]
+    return f"sdpa ({', '.join(parts)})"

@@ -1,0 +1,128 @@
+"""Flex.2: load, encode, denoise, decode, with one image as control or for inpainting. Knows no ids, files, jobs.
+
+Its transformer takes 196 channels a token: 64 of the noisy latents, 68 for inpainting (64 of the image where it is
+kept, 4 of a mask that is 1 where it is painted), 64 of a control image. Against ai-toolkit's
+extensions_built_in/flex2/{flex2,pipeline}.py; all else is FLUX.1's (flux1_*.py).
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+import torch
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
+from torch.nn.functional import interpolate
+
+from darkroom.checkpoint import Checkpoint
+from darkroom.errors import ImageError
+from darkroom.lora_files.flux1 import FLEX2_NAMING
+from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.families.flux1 import loop
+from darkroom.render.families.flux1.build import FLEX2_CHANNELS
+from darkroom.render.families.flux1.footprint import base_footprints
+from darkroom.render.families.flux1.load import check_base, load_base
+from darkroom.render.families.flux1.loop import decode
+from darkroom.render.families.flux1.text import encode, load_text_encoder, text_footprints, tokens_cut
+from darkroom.render.sampling import generator
+from darkroom.render.weights.base import Base
+from darkroom.request import CONTROL, INPAINT, Request
+
+__all__ = [
+    "check",
+    "decode",
+    "denoise",
+    "encode",
+    "encode_reference",
+    "footprints",
+    "load",
+    "load_text_encoder",
+    "text_footprints",
+    "tokens_cut",
+]
+
+
+def check(checkpoint: Checkpoint, request: Request) -> None:
+    """Every problem that headers and configs show, before anything is loaded."""
+    check_base(checkpoint, request, FLEX2_CHANNELS)
+
+
+def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+    """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
+    return base_footprints(checkpoint, request, pictures, FLEX2_CHANNELS)
+
+
+def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
+    """Transformer and VAE; CheckpointError for files that are not a whole Flex.2."""
+    return load_base(checkpoint, request, device, FLEX2_CHANNELS, FLEX2_NAMING)
+
+
+@torch.no_grad()
+def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
+    """`mean` and `std` (1, 16, height/8, width/8) of the image at the picture's size, as the VAE sees it.
+
+    For inpainting also `keep` (1, 1, height/8, width/8), its alpha channel: 1 where the image is kept, 0 where it is
+    painted. ImageError for an image without one.
+    """
+    size = {"height": request.height, "width": request.width}
+    pixels = VaeImageProcessor(vae_scale_factor=16).preprocess(image.convert("RGB"), **size)
+    # Contiguous: other strides, other rounding.
+    seen = base.vae.encode(pixels.contiguous().to(base.device, base.dtype)).latent_dist
+    encoded = {"mean": seen.mean, "std": seen.std}
+    return encoded | {"keep": _keep(base, request, image)} if request.ctrl_idx == INPAINT else encoded
+
+
+def _keep(base: Base, request: Request, image: Image.Image) -> torch.Tensor:
+    """Alpha at the latents' size: rounded to the model's dtype first, then resized without antialiasing."""
+    if image.mode != "RGBA":
+        raise ImageError(
+            f"{request.ctrl_images[0].path}: has no alpha channel, which ctrl_idx: {INPAINT} (inpaint) needs: opaque "
+            f"is kept, transparent is painted; save it with one, or use ctrl_idx: {CONTROL} (control)"
+        )
+    alpha = torch.from_numpy(np.array(image.getchannel("A")) / 255.0)[None, None].to(base.device, base.dtype)
+    size = (request.height // loop.PIXELS_PER_LATENT, request.width // loop.PIXELS_PER_LATENT)
+    return interpolate(alpha, size=size, mode="bilinear", align_corners=False)
+
+
+def denoise(
+    base: Base,
+    request: Request,
+    prompt: Mapping[str, torch.Tensor],
+    neg: Mapping[str, torch.Tensor] | None,
+    references: Sequence[Mapping[str, torch.Tensor]],
+    on_step: Callable[[int], None],
+) -> tuple[torch.Tensor, list[float]]:
+    """Final latents (1, 16, height/8, width/8) before scaling and shift, and the sigmas used.
+
+    `prompt`: prompt_embeds (1, 512, D) of T5 and pooled_prompt_embeds (1, P) of CLIP; no neg; one reference at most.
+    """
+    if neg is not None or len(references) > 1:
+        raise ValueError("neg, references: expected no neg and at most one image: guidance is embedded")
+    drawn_from = generator(request.seed, request.noise_device)
+    inpaint, control = _blank(base, request)
+    for image in references:  # before the noise is drawn: the image takes the generator's first numbers
+        if request.ctrl_idx == INPAINT:
+            inpaint = _inpaint(base, _sample(base, request, image, drawn_from), image["keep"])
+        else:
+            control = _sample(base, request, image, drawn_from)
+    noise = loop.draw(request, drawn_from, base)
+    return loop.denoise(base, request, prompt, noise, on_step, loop.pack(torch.cat([inpaint, control], 1)))
+
+
+def _blank(base: Base, request: Request) -> tuple[torch.Tensor, torch.Tensor]:
+    """Nothing to keep, all to be painted; no control."""
+    rows, columns = request.height // loop.PIXELS_PER_LATENT, request.width // loop.PIXELS_PER_LATENT
+    nothing = torch.zeros(1, loop.LATENT_CHANNELS, rows, columns, dtype=base.dtype, device=base.device)
+    return torch.cat([nothing, torch.ones_like(nothing[:, :1])], 1), nothing
+
+
+def _sample(
+    base: Base, request: Request, image: Mapping[str, torch.Tensor], drawn_from: torch.Generator
+) -> torch.Tensor:
+    """Latents of the image, drawn from what the VAE sees in it, as the transformer takes them."""
+    drawn = image["mean"] + image["std"] * loop.draw(request, drawn_from, base)
+    scaled: torch.Tensor = (drawn - base.vae.config.shift_factor) * base.vae.config.scaling_factor
+    return scaled
+
+
+def _inpaint(base: Base, latents: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    return torch.cat([latents * keep, 1 - keep], 1)

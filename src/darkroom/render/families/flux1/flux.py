@@ -1,0 +1,74 @@
+"""FLUX.1 and Flex.1: load, encode, denoise, decode. Tensors in, tensors out; knows no ids, files of images, jobs.
+
+Text and a guidance scale are all that conditions them. Their parts are those of Flex.2 (flux1_*.py) but for its input.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import torch
+from PIL import Image
+
+from darkroom.checkpoint import Checkpoint
+from darkroom.errors import ConfigError
+from darkroom.lora_files.flux1 import FLUX_NAMING
+from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.families.flux1 import loop
+from darkroom.render.families.flux1.build import FLUX1_CHANNELS
+from darkroom.render.families.flux1.footprint import base_footprints
+from darkroom.render.families.flux1.load import check_base, load_base
+from darkroom.render.families.flux1.loop import decode
+from darkroom.render.families.flux1.text import encode, load_text_encoder, text_footprints, tokens_cut
+from darkroom.render.sampling import generator
+from darkroom.render.weights.base import Base
+from darkroom.request import Request
+
+__all__ = [
+    "check",
+    "decode",
+    "denoise",
+    "encode",
+    "encode_reference",
+    "footprints",
+    "load",
+    "load_text_encoder",
+    "text_footprints",
+    "tokens_cut",
+]
+
+
+def check(checkpoint: Checkpoint, request: Request) -> None:
+    """Every problem that headers and configs show, before anything is loaded."""
+    check_base(checkpoint, request, FLUX1_CHANNELS)
+
+
+def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+    """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
+    return base_footprints(checkpoint, request, pictures, FLUX1_CHANNELS)
+
+
+def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
+    """Transformer and VAE; CheckpointError for files that are not a whole FLUX.1-dev or Flex.1."""
+    return load_base(checkpoint, request, device, FLUX1_CHANNELS, FLUX_NAMING)
+
+
+def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
+    """ConfigError: there is nothing in these models that an image could condition."""
+    raise ConfigError(f"{base.name}: FLUX.1 and Flex.1 take no reference images; Flex.2 and FLUX.2 do")
+
+
+def denoise(
+    base: Base,
+    request: Request,
+    prompt: Mapping[str, torch.Tensor],
+    neg: Mapping[str, torch.Tensor] | None,
+    references: Sequence[Mapping[str, torch.Tensor]],
+    on_step: Callable[[int], None],
+) -> tuple[torch.Tensor, list[float]]:
+    """Final latents (1, 16, height/8, width/8) before scaling and shift, and the sigmas used.
+
+    `prompt`: prompt_embeds (1, 512, D) of T5 and pooled_prompt_embeds (1, P) of CLIP; no neg and no references.
+    """
+    if neg is not None or references:
+        raise ValueError("neg, references: expected none: guidance is embedded, and text alone conditions")
+    noise = loop.draw(request, generator(request.seed, request.noise_device), base)
+    return loop.denoise(base, request, prompt, noise, on_step)

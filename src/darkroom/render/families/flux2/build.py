@@ -1,0 +1,75 @@
+"""FLUX.2's files checked before anything is loaded: which model they are, and that each tensor has its place.
+
+Reads headers and configs only. A file that is something else is named, with the one that is needed instead.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
+
+from darkroom.checkpoint import DIFFUSERS, GGUF, Component
+from darkroom.errors import CheckpointError, DarkroomError, caught
+from darkroom.render.families.file_kind import FLUX2_TRANSFORMER, FLUX2_VAE, kind_of
+from darkroom.render.families.flux2 import transformer_layout as flux2_layout
+from darkroom.render.families.flux2 import vae_layout as flux2_vae_layout
+from darkroom.render.weights.gguf_file import gguf_architecture
+from darkroom.render.weights.reading import BaseWeights, built, read_config
+from darkroom.render.weights.stored import Stored, stored_tensors
+
+MODELS = {3072: "klein-4B", 4096: "klein-9B", 6144: "dev"}  # by hidden size; base and distilled have the same tensors
+
+_RIGHT = {
+    FLUX2_TRANSFORMER: "flux-2-klein-base-4b.safetensors, flux-2-klein-base-9b.safetensors or flux2-dev.safetensors",
+    FLUX2_VAE: "ai-toolkit/flux2_vae ae.safetensors or flux2-vae.safetensors",
+}
+
+
+def build_transformer(component: Component) -> tuple[Any, BaseWeights]:
+    """A Flux2Transformer2DModel on the meta device and where its weights are, each accounted for; CheckpointError."""
+    stored = stored_tensors(component)
+    _refuse_others(component, stored, FLUX2_TRANSFORMER)
+    weights = flux2_layout.transformer_weights(component, stored)
+    if component.layout == DIFFUSERS:
+        config = read_config(component, "Flux2Transformer2DModel")
+    else:
+        config = flux2_layout.transformer_config(weights.shapes, component.path)
+    return built(Flux2Transformer2DModel, config, weights), weights
+
+
+def build_vae(component: Component) -> tuple[Any, BaseWeights]:
+    """An AutoencoderKLFlux2 on the meta device and where its weights are, each accounted for; CheckpointError."""
+    stored = stored_tensors(component)
+    _refuse_others(component, stored, FLUX2_VAE)
+    weights = flux2_vae_layout.vae_weights(component, stored)
+    if component.layout == DIFFUSERS:
+        config = read_config(component, "AutoencoderKLFlux2")
+    else:
+        config = flux2_vae_layout.vae_config(weights.shapes, component.path)
+    return built(AutoencoderKLFlux2, config, weights), weights
+
+
+def transformer_sizes(component: Component) -> dict[str, Any]:
+    """Arguments of Flux2Transformer2DModel with hidden_size, and model: "klein-4B", "klein-9B", "dev" or None."""
+    transformer, _ = build_transformer(component)
+    config = dict(transformer.config)
+    return {**config, "hidden_size": transformer.inner_dim, "model": MODELS.get(transformer.inner_dim)}
+
+
+def check_transformer(component: Component) -> list[DarkroomError]:
+    """What is wrong with the files of a transformer, as far as headers and configs show."""
+    return caught(lambda: build_transformer(component))
+
+
+def check_vae(component: Component) -> list[DarkroomError]:
+    """What is wrong with the files of a VAE, as far as headers and configs show."""
+    return caught(lambda: build_vae(component))
+
+
+def _refuse_others(component: Component, stored: Mapping[str, Stored], wanted: str) -> None:
+    kind = kind_of({key: tensor.shape for key, tensor in stored.items()})
+    if component.layout == GGUF and kind is None:
+        kind = f"a GGUF file of architecture {gguf_architecture(Path(component.path))}"
+    if kind not in (None, wanted):
+        raise CheckpointError(f"{component.path}: is {kind}; {wanted} is needed: {_RIGHT[wanted]}")

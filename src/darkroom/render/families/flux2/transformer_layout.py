@@ -1,0 +1,176 @@
+"""FLUX.2 transformers in BFL naming (also ai-toolkit's, ComfyUI's and GGUF files') against diffusers naming, as data.
+
+Knows shapes and names only, and tells sizes from them. Row blocks and the swap of the final modulation: see diffusers'
+single_file_utils.py. What is no FLUX.2 transformer, flux2_kind.py tells.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from darkroom.checkpoint import DIFFUSERS, Component
+from darkroom.errors import CheckpointError
+from darkroom.lora_files.naming import AdapterNaming, KnownBase
+from darkroom.render.weights.reading import BaseWeights, Part, by_own_name, read_config
+from darkroom.render.weights.stored import Stored, stored_tensors
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_DOUBLE_LINEARS = {
+    "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+    "img_attn.proj": ("attn.to_out.0",),
+    "img_mlp.0": ("ff.linear_in",),
+    "img_mlp.2": ("ff.linear_out",),
+    "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+    "txt_attn.proj": ("attn.to_add_out",),
+    "txt_mlp.0": ("ff_context.linear_in",),
+    "txt_mlp.2": ("ff_context.linear_out",),
+}
+_SINGLE_LINEARS = {"linear1": ("attn.to_qkv_mlp_proj",), "linear2": ("attn.to_out",)}
+_DOUBLE_NORMS = {
+    "img_attn.norm.query_norm": "attn.norm_q",
+    "img_attn.norm.key_norm": "attn.norm_k",
+    "txt_attn.norm.query_norm": "attn.norm_added_q",
+    "txt_attn.norm.key_norm": "attn.norm_added_k",
+}
+_SINGLE_NORMS = {"norm.query_norm": "attn.norm_q", "norm.key_norm": "attn.norm_k"}
+_GUIDANCE_LINEARS = {
+    "guidance_in.in_layer": "time_guidance_embed.guidance_embedder.linear_1",
+    "guidance_in.out_layer": "time_guidance_embed.guidance_embedder.linear_2",
+}
+_OTHER_LINEARS = {
+    "img_in": "x_embedder",
+    "txt_in": "context_embedder",
+    "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
+    "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
+    "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
+    "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
+    "single_stream_modulation.lin": "single_stream_modulation.linear",
+    "final_layer.adaLN_modulation.1": "norm_out.linear",
+    "final_layer.linear": "proj_out",
+}
+_SHIFT_BEFORE_SCALE = "final_layer.adaLN_modulation.1"  # diffusers has scale before shift
+
+ADAPTER_NAMING = AdapterNaming(
+    trained_for="FLUX.2",
+    prefix="diffusion_model.",
+    double_blocks="double_blocks",
+    single_blocks="single_blocks",
+    hidden_side={
+        **dict.fromkeys(("img_attn.qkv", "txt_attn.qkv", "img_mlp.0", "txt_mlp.0", "linear1", "final_layer.linear"), 1),
+        **dict.fromkeys(("img_attn.proj", "txt_attn.proj", "img_mlp.2", "txt_mlp.2", "linear2", "img_in", "txt_in"), 0),
+    },
+    bases=(
+        KnownBase("FLUX.2 klein-4B", "flux2_klein_4b", 3072, 5, 20),
+        KnownBase("FLUX.2 klein-9B", "flux2_klein_9b", 4096, 8, 24),
+        KnownBase("FLUX.2 dev", "flux2", 6144, 8, 48),
+    ),
+)
+
+_TIME = "time_guidance_embed"
+_WRAPPED = re.compile(r"^(?:model\.)?diffusion_model\.")  # before every key of some single files
+_BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
+
+
+def linear_parts(module: str) -> tuple[Part, ...]:
+    """The weights in one BFL linear layer (double_blocks.0.img_attn.qkv: to_q, to_k, to_v), () for another name."""
+    if match := _BLOCK.fullmatch(module):
+        kind, index, inside = match.groups()
+        names = (_DOUBLE_LINEARS if kind == "double" else _SINGLE_LINEARS).get(inside, ())
+        prefix = _prefix(kind, index)
+        return tuple(Part(f"{prefix}.{name}.weight", i, len(names)) for i, name in enumerate(names))
+    name = (_OTHER_LINEARS | _GUIDANCE_LINEARS).get(module)
+    return (Part(f"{name}.weight", swap_halves=module == _SHIFT_BEFORE_SCALE),) if name else ()
+
+
+def transformer_layout(key: str) -> tuple[Part, ...]:
+    """The parameters in one tensor of a single-file transformer."""
+    module, _, leaf = _WRAPPED.sub("", key, count=1).rpartition(".")
+    if leaf == "weight":
+        return linear_parts(module)
+    match = _BLOCK.fullmatch(module)
+    if leaf != "scale" or match is None:
+        return ()
+    kind, index, inside = match.groups()
+    name = (_DOUBLE_NORMS if kind == "double" else _SINGLE_NORMS).get(inside)
+    return (Part(f"{_prefix(kind, index)}.{name}.weight"),) if name else ()
+
+
+def adapter_modules(config: Mapping[str, Any]) -> dict[str, tuple[Part, ...]]:
+    """Every linear layer of a transformer of these sizes, by BFL name, as LoRA and LoKr files name them."""
+    names = [f"double_blocks.{i}.{inside}" for i in range(config["num_layers"]) for inside in _DOUBLE_LINEARS]
+    names += [f"single_blocks.{i}.{inside}" for i in range(config["num_single_layers"]) for inside in _SINGLE_LINEARS]
+    names += [*_OTHER_LINEARS, *(_GUIDANCE_LINEARS if config["guidance_embeds"] else ())]
+    return {name: linear_parts(name) for name in names}
+
+
+def transformer_config(shapes: Shapes, path: str) -> dict[str, Any]:
+    """Arguments of Flux2Transformer2DModel, from the shapes of its parameters."""
+    hidden, in_channels = _matrix(shapes, "x_embedder.weight", path)
+    head = _shape(shapes, "transformer_blocks.0.attn.norm_q.weight", path)[0]
+    return {
+        "in_channels": in_channels,
+        "out_channels": _matrix(shapes, "proj_out.weight", path)[0],
+        "num_layers": count(shapes, r"transformer_blocks\.(\d+)\..*"),
+        "num_single_layers": count(shapes, r"single_transformer_blocks\.(\d+)\..*"),
+        "attention_head_dim": head,
+        "num_attention_heads": hidden // head,
+        "joint_attention_dim": _matrix(shapes, "context_embedder.weight", path)[1],
+        "timestep_guidance_channels": _matrix(shapes, f"{_TIME}.timestep_embedder.linear_1.weight", path)[1],
+        "mlp_ratio": _matrix(shapes, "transformer_blocks.0.ff.linear_out.weight", path)[1] / hidden,
+        "axes_dims_rope": (head // 4,) * 4,
+        "guidance_embeds": f"{_TIME}.guidance_embedder.linear_1.weight" in shapes,
+    }
+
+
+def text_features(component: Component) -> int:
+    """Features a token that a transformer takes: 7680 klein-4B, 12288 klein-9B, 15360 dev. Reads headers only."""
+    if component.layout == DIFFUSERS:
+        return int(_configured(component, "joint_attention_dim"))
+    return _matrix(_single_file(component), "context_embedder.weight", component.path)[1]
+
+
+def has_guidance_embedder(component: Component) -> bool:
+    """Whether a transformer takes the guidance scale as an input: dev, not klein. Reads headers only."""
+    if component.layout == DIFFUSERS:
+        return bool(_configured(component, "guidance_embeds"))
+    return f"{_TIME}.guidance_embedder.linear_1.weight" in _single_file(component)
+
+
+def _configured(component: Component, name: str) -> Any:
+    config = read_config(component, "Flux2Transformer2DModel")
+    if name not in config:
+        raise CheckpointError(f"{component.path}/config.json: lacks {name}; is its download complete?")
+    return config[name]
+
+
+def _single_file(component: Component) -> Shapes:
+    return transformer_weights(component, stored_tensors(component)).shapes
+
+
+def transformer_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeights:
+    """The weights of a transformer by diffusers' names, whichever its files have."""
+    own = any(key.startswith("single_transformer_blocks.") for key in stored)
+    return BaseWeights(component, stored.values(), by_own_name if own else transformer_layout)
+
+
+def _prefix(kind: str, index: str) -> str:
+    return f"transformer_blocks.{index}" if kind == "double" else f"single_transformer_blocks.{index}"
+
+
+def count(shapes: Shapes, pattern: str) -> int:
+    """1 + the largest number that the pattern finds in a key, 0 if it finds none."""
+    return 1 + max((int(match[1]) for key in shapes if (match := re.fullmatch(pattern, key))), default=-1)
+
+
+def _shape(shapes: Shapes, parameter: str, path: str) -> tuple[int, ...]:
+    if parameter not in shapes:
+        raise CheckpointError(f"{path}: lacks {parameter}: expected a FLUX.2 transformer in BFL or diffusers naming")
+    return shapes[parameter]
+
+
+def _matrix(shapes: Shapes, parameter: str, path: str) -> tuple[int, int]:
+    rows, *columns = _shape(shapes, parameter, path)
+    if len(columns) != 1:
+        raise CheckpointError(f"{path}: {parameter}: expected a matrix, got shape {[rows, *columns]}")
+    return rows, columns[0]

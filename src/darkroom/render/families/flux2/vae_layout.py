@@ -1,0 +1,84 @@
+"""FLUX.2's VAE in BFL naming against diffusers naming, as data; sizes read from tensors. Knows shapes and names only.
+
+ae.safetensors of BFL and ai-toolkit and the small decoder (full_encoder_small_decoder.safetensors) have BFL naming,
+ComfyUI's flux2-vae.safetensors has diffusers'.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from darkroom.checkpoint import Component
+from darkroom.errors import CheckpointError
+from darkroom.render.families.flux2.transformer_layout import count
+from darkroom.render.weights.reading import BaseWeights, Layout, Part, by_own_name
+from darkroom.render.weights.stored import Stored
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_VAE_NAMES = (  # BFL → diffusers, the first that matches
+    (r"bn\.(.+)", r"bn.\1"),
+    (r"(?:(?:en|de)coder\.)?((?:post_)?quant_conv\..+)", r"\1"),  # BFL's inside, others' outside
+    (r"((?:en|de)coder)\.(conv_in|conv_out)\.(.+)", r"\1.\2.\3"),
+    (r"((?:en|de)coder)\.norm_out\.(.+)", r"\1.conv_norm_out.\2"),
+    (r"((?:en|de)coder)\.mid\.block_1\.(.+)", r"\1.mid_block.resnets.0.\2"),
+    (r"((?:en|de)coder)\.mid\.block_2\.(.+)", r"\1.mid_block.resnets.1.\2"),
+    (r"((?:en|de)coder)\.mid\.attn_1\.norm\.(.+)", r"\1.mid_block.attentions.0.group_norm.\2"),
+    (r"((?:en|de)coder)\.mid\.attn_1\.proj_out\.(.+)", r"\1.mid_block.attentions.0.to_out.0.\2"),
+    (r"((?:en|de)coder)\.mid\.attn_1\.([qkv])\.(.+)", r"\1.mid_block.attentions.0.to_\2.\3"),
+    (r"encoder\.down\.(\d+)\.block\.(.+)", r"encoder.down_blocks.\1.resnets.\2"),
+    (r"encoder\.down\.(\d+)\.downsample\.(.+)", r"encoder.down_blocks.\1.downsamplers.0.\2"),
+    (r"decoder\.up\.(\d+)\.block\.(.+)", r"decoder.up_blocks.\1.resnets.\2"),
+    (r"decoder\.up\.(\d+)\.upsample\.(.+)", r"decoder.up_blocks.\1.upsamplers.0.\2"),
+)
+_VAE_CONVOLVED_LINEAR = re.compile(r".*\.attn_1\.(q|k|v|proj_out)\.weight")
+
+
+def vae_layout(levels: int) -> Layout:
+    """The layout of a single-file VAE with `levels` resolutions; BFL counts the decoder's from the finest."""
+
+    def layout(key: str) -> tuple[Part, ...]:
+        for pattern, replacement in _VAE_NAMES:
+            if match := re.fullmatch(pattern, key):
+                name = match.expand(replacement).replace("nin_shortcut", "conv_shortcut")
+                name = re.sub(r"(?<=up_blocks\.)\d+", lambda level: str(levels - 1 - int(level[0])), name)
+                return (Part(name, squeeze=_VAE_CONVOLVED_LINEAR.fullmatch(key) is not None),)
+        return ()
+
+    return layout
+
+
+def vae_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeights:
+    """The weights of a VAE by diffusers' names, whichever its files have."""
+    levels = count(dict.fromkeys(stored, ()), r"encoder\.down\.(\d+)\..*")
+    return BaseWeights(component, stored.values(), vae_layout(levels) if levels else by_own_name)
+
+
+def vae_config(shapes: Shapes, path: str) -> dict[str, Any]:
+    """Arguments of AutoencoderKLFlux2, from the shapes of its parameters; its decoder may be the narrower one."""
+    levels = count(shapes, r"encoder\.down_blocks\.(\d+)\..*")
+    encoder, decoder = (
+        tuple(_channels(shapes, f"{part}.{level}.resnets.0.conv1.weight", path)[0] for level in range(levels))
+        for part in ("encoder.down_blocks", "decoder.up_blocks")
+    )
+    decoder = decoder[::-1]  # its blocks are counted from the coarsest, its channels from the finest
+    return {
+        "block_out_channels": encoder,
+        "decoder_block_out_channels": None if decoder == encoder else decoder,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "layers_per_block": count(shapes, r"encoder\.down_blocks\.0\.resnets\.(\d+)\..*"),
+        "latent_channels": _channels(shapes, "decoder.conv_in.weight", path)[1],
+        "use_quant_conv": "quant_conv.weight" in shapes,
+        "use_post_quant_conv": "post_quant_conv.weight" in shapes,
+    }
+
+
+def _channels(shapes: Shapes, parameter: str, path: str) -> tuple[int, int]:
+    """Channels out and in of a convolution."""
+    if len(shape := shapes.get(parameter, ())) != 4:
+        raise CheckpointError(
+            f"{path}: {parameter}: expected a convolution of FLUX.2's VAE in BFL or diffusers naming, got "
+            f"{f'shape {list(shape)}' if shape else 'none'}"
+        )
+    return shape[0], shape[1]

@@ -1,0 +1,48 @@
+"""A loaded base model and a loaded text encoder, as values that the families make and the worker keeps.
+
+Knows nothing of how they are loaded or run: that is the family's (render/families).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from darkroom.lora_files.naming import AdapterNaming
+from darkroom.render.weights.reading import BaseWeights, Part
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """Transformer and VAE, and all that adapters need to merge into the transformer and to undo it exactly."""
+
+    name: str  # as configured, for messages
+    transformer: Any
+    vae: Any
+    weights: BaseWeights  # of the transformer, as its files have them
+    adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
+    adapter_naming: AdapterNaming  # how files name these layers, and which bases they may be for
+    dtype: torch.dtype
+    device: torch.device  # where it computes; between uses, its weights may rest elsewhere
+
+    def adapter_shapes(self) -> dict[str, tuple[int, int]]:
+        """(rows out, columns in) of each layer that an adapter can name."""
+        shapes = {}
+        for module, parts in self.adapter_modules.items():
+            rows, columns = self.transformer.get_parameter(parts[0].parameter).shape
+            shapes[module] = (rows * len(parts), columns)
+        return shapes
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoder:
+    """A text encoder with its tokenizer; `max_sequence_length` in tokens, to which every prompt is padded."""
+
+    model: Any
+    tokenizer: Any
+    max_sequence_length: int
+    dtype: torch.dtype
+    device: torch.device

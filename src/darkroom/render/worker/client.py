@@ -1,0 +1,119 @@
+"""Hands one combination to the warm worker and waits. Must start in milliseconds: no torch, nothing it does not need.
+
+Without an owner (started by hand, outside Snakemake) the same command renders in its own process.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import DarkroomError, Repeated, WorkerError
+from darkroom.render.job import PREWARM, Job
+from darkroom.render.progress import Progress, ProgressLine
+from darkroom.render.worker import slot
+from darkroom.render.worker.owner import owner
+
+_START_SECONDS = 60.0  # for a worker to open its socket, which it does before any heavy import
+_LAST_WORDS = 12  # lines of the worker's log shown when it dies
+
+
+def render(job: Job, worker_log: Path) -> None:
+    """Render a combination on this run's warm worker, or here when there is no run."""
+    run = owner()
+    if run is None:
+        _render_here(job)
+        return
+    with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
+        _ask(connection, job, worker_log)
+
+
+def prewarm(held: slot.Slot, family: str, worker_log: Path) -> None:
+    """Start the worker of a held slot without waiting for it: it imports what it needs while text is encoded."""
+    with contextlib.closing(_connect(held, worker_log)) as connection:
+        connection.sendall(json.dumps({PREWARM: family}).encode() + b"\n")
+
+
+def _render_here(job: Job) -> None:
+    from darkroom.render.combination import render_combination  # imports torch
+    from darkroom.render.pipelines import Pipelines
+
+    os.chdir(job.directory)
+    line = ProgressLine()
+    try:
+        render_combination(job, Pipelines(), line.show)
+    finally:
+        line.close()
+
+
+def _connect(held: slot.Slot, worker_log: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+        connection.connect(str(held.socket))
+        return connection
+    held.socket.unlink(missing_ok=True)
+    worker = _start(held, worker_log)
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and worker.poll() is None:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            connection.connect(str(held.socket))
+            return connection
+        time.sleep(0.01)
+    raise WorkerError(f"the render worker did not start; its last words ({worker_log}):\n{_tail(worker_log)}")
+
+
+def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
+    """A worker in a session of its own, so that Ctrl-C reaches Snakemake alone; the worker follows its owner."""
+    worker_log.parent.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ)
+    if held.device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = held.device
+    command = [sys.executable, "-m", "darkroom", "worker", str(held.socket), "--owner", str(held.owner)]
+    with worker_log.open("ab") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+
+
+def _ask(connection: socket.socket, job: Job, worker_log: Path) -> None:
+    latest: Progress | None = None
+    line = ProgressLine()
+    try:
+        connection.sendall(json.dumps(asdict(job)).encode() + b"\n")
+        for event in _events(connection):
+            if "progress" in event:
+                latest = Progress(**event["progress"])
+                line.show(latest)
+            elif "error" in event:
+                raise Repeated(event["error"]) if event["again"] else DarkroomError(event["error"])
+            elif "done" in event:
+                return
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the worker is gone: said below, as when it ends between two events
+    finally:
+        line.close()
+    at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
+    raise WorkerError(
+        f"the render worker ended before it had finished {job.requests}{at}. Finished images are kept; a retry goes on "
+        f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}"
+    )
+
+
+def _events(connection: socket.socket) -> Iterator[dict[str, Any]]:
+    with connection.makefile("r", encoding="utf-8") as lines:
+        for text in lines:
+            yield json.loads(text)
+
+
+def _tail(log: Path) -> str:
+    if not log.is_file():
+        return "  (none)"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_WORDS:]
+    return "\n".join(f"  {line}" for line in lines) or "  (none)"

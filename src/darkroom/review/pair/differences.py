@@ -1,0 +1,53 @@
+"""The recorded facts that a preview and a render do not share. Does not know which of them changed the picture."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from darkroom.record import COLUMNS
+from darkroom.review.regress.comparison import Difference
+
+# What names a picture, or says of it what another column says better.
+_NO_FACTS = frozenset(
+    (
+        *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "request_id"),
+        *("lora_merge_reason", "not_comparable", "warnings"),
+    )
+)
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """In the order of the manifest's columns; `then`: the columns that are known of a preview, `now`: a whole row."""
+    return tuple(
+        Difference(name, _text(then[name]), _text(now[name]))
+        for name in COLUMNS
+        if name in then and name not in _NO_FACTS and not _same(then[name], now[name])
+    )
+
+
+def _same(then: Any, now: Any) -> bool:
+    """Files (LoRAs, control images) are the same by what both records say of them, wherever they lie."""
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(_same, then, now))
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        names = (then.keys() & now.keys()) - ({"path"} if then.get("sha256") and now.get("sha256") else set())
+        return all(_same(then[name], now[name]) for name in names)
+    return bool(then == now)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
+    if isinstance(value, Mapping):
+        return " ".join(_file(value))
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else f"{value:.8g}" if isinstance(value, float) else str(value)
+
+
+def _file(value: Mapping[str, Any]) -> Iterator[str]:
+    """A LoRA or a control image."""
+    yield str(value.get("path", "a file"))
+    if value.get("network_multiplier") is not None:
+        yield f"at {_text(value['network_multiplier'])}"
+    if value.get("sha256"):
+        yield f"(sha256 {str(value['sha256'])[:12]})"

@@ -1,0 +1,116 @@
+"""An experiment's pictures beside its stored previews, a verdict for each: compare.parquet. Draws no page.
+
+What is wrong with one picture is said in its row, and the others are compared.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from darkroom import __version__
+from darkroom.errors import StoreError
+from darkroom.previews import TRAINER, Preview, key_of, read_previews
+from darkroom.record import read_records
+from darkroom.review.pair.differences import differences
+from darkroom.review.pair.measures import Measures
+from darkroom.review.regress.comparison import Comparison, renders_digest, write_comparisons
+from darkroom.review.regress.judged_pair import Thresholds, find
+from darkroom.store import read_json
+
+Row = Mapping[str, Any]  # of the manifest
+_Key = tuple[str, str, str, int, str]  # which picture: model, lora, prompts, index, axes
+_Pair = tuple[_Key, Row | None, Preview | None]  # one of the two at least
+
+_THREADS = 2  # one decodes while FLIP, which has threads of its own, holds Python's lock; 200 bytes a pixel each
+
+
+def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> None:
+    """Write compare.parquet: a row for each preview, and for each rendered picture that has none.
+
+    `thresholds`: JSON, by model. Paths of previews start at the working directory. StoreError for files of ours that
+    are missing or damaged; a picture that is becomes a row that says so.
+    """
+    rows, metadata = read_records(manifest)
+    floors = read_json(thresholds)
+    if unknown := {row["model"] for row in rows} - floors.keys():
+        raise StoreError(f"{thresholds}: no thresholds for {', '.join(sorted(unknown))}; run Snakemake again")
+    found = compare_all(metadata["experiment"], rows, read_previews(previews), floors)
+    renders = {"experiment": metadata["experiment"], "renders": renders_digest(rows)}
+    write_comparisons(output, found, renders | _versions(rows))
+
+
+def compare_all(
+    experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, Thresholds]
+) -> list[Comparison]:
+    """Sorted by picture, then by the preview's step and place."""
+    rendered = {key_of(row): row for row in rows}
+    known = {preview.key for preview in previews}
+    pairs: list[_Pair] = [(each.key, rendered.get(each.key), each) for each in previews]
+    pairs += [(key, row, None) for key, row in rendered.items() if key not in known]
+
+    def compared(pair: _Pair) -> Comparison:
+        model = pair[0][0]
+        return _compared(experiment, pair, thresholds.get(model, {}))
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = list(threads.map(compared, pairs))
+    return sorted(found, key=lambda each: (*each.key, each.step or 0, each.preview_path or ""))
+
+
+def _compared(experiment: str, pair: _Pair, floor: Thresholds) -> Comparison:
+    (model, lora, prompts, index, axes), row, preview = pair
+    finding = find(row, preview, floor)
+    facts = row or (preview.then if preview else {})
+    own = _notes(row, preview, floor) if row and preview else []
+    return Comparison(
+        experiment=experiment,
+        model=model,
+        lora=lora,
+        prompts=prompts,
+        index=index,
+        axes=axes,
+        image_name=row["image_name"] if row else None,
+        request_id=row["request_id"] if row else None,
+        image_path=row["image_path"] if row else None,
+        preview_path=preview.path if preview else None,
+        preview_origin=preview.origin if preview else None,
+        step=preview.step if preview else None,
+        prompt=facts.get("prompt"),
+        seed=facts.get("seed"),
+        verdict=finding.verdict,
+        reason=finding.reason,
+        note="; ".join([*own, *finding.notes]) or None,
+        **(asdict(finding.measures) if finding.measures else dict.fromkeys(f.name for f in fields(Measures))),
+        encoding=finding.encoding,
+        thresholds=json.dumps(finding.floor or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        differs=differences(preview.then, row) if row and preview else (),
+        accepted_by=preview.accepted_by if preview else None,
+        accepted_at=preview.accepted_at if preview else None,
+    )
+
+
+def _notes(row: Row, preview: Preview, floor: Thresholds) -> list[str]:
+    """What is known before any pixel is read."""
+    notes = [preview.note] if preview.note else []
+    if preview.origin == TRAINER:
+        notes += [f"no trainer previews so: {reason}" for reason in row["not_comparable"]]
+    learned = floor.get("environment") or {}
+    if elsewhere := [f"{name} {learned[name]}" for name in learned if name in row and learned[name] != row[name]]:
+        notes.append(f"the floor was learned elsewhere: {', '.join(elsewhere)}")
+    return notes
+
+
+def _versions(rows: Sequence[Row]) -> dict[str, str]:
+    """What rendered, and what measured: metadata of compare.parquet."""
+    names = ("darkroom_version", "torch_version", "diffusers_version", "transformers_version", "device", "gpu_name")
+    rendered = {name: ", ".join(sorted({str(row[name]) for row in rows if row[name] is not None})) for name in names}
+    packages = ("pillow", "scikit-image", "flip-evaluator")
+    return {
+        **{f"rendered_{name}": value for name, value in rendered.items() if value},
+        "darkroom_version": __version__,
+        **{f"{package.replace('-', '_')}_version": version(package) for package in packages},
+    }

@@ -1,0 +1,141 @@
+"""What came of comparing one picture with its stored preview, as a row of compare.parquet. Measures and judges nothing.
+
+The columns are the fields of Comparison. pyarrow is imported by the functions that need it: importing this is cheap.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from darkroom.files.table_file import metadata_of, read_table, write_table
+from darkroom.previews import key_of
+from darkroom.request import digest_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IDENTICAL = "identical"  # the pixels of both files are equal
+BEFORE_ENCODING = "identical before encoding"  # the render, encoded as the preview is, gives the preview's pixels
+WITHIN_FLOOR = "within floor"  # every threshold that is set holds
+DRIFTED = "drifted"
+MISSING = "missing preview"  # none is listed, or its file is gone, damaged or another one
+NOT_REPRODUCIBLE = "not reproducible"
+NOT_RENDERED = "the experiment renders no such picture"  # a reason of NOT_REPRODUCIBLE: nothing else speaks against it
+VERDICTS = (IDENTICAL, BEFORE_ENCODING, WITHIN_FLOOR, DRIFTED, MISSING, NOT_REPRODUCIBLE)
+
+MEASURES = {  # columns, and how a person reads them
+    "max_abs": "max |Δ| {} levels",
+    "mean_abs": "mean |Δ| {:.4g} levels",
+    "psnr": "PSNR {:.2f} dB",
+    "ssim": "SSIM {:.5f}",
+    "flip": "FLIP {:.5f}",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A recorded fact that preview and render do not share. `name`: a column of the manifest; values as text."""
+
+    name: str
+    then: str
+    now: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One preview, or one picture without any; which picture of the experiment it is, as in previews.parquet."""
+
+    experiment: str
+    model: str
+    lora: str
+    prompts: str
+    index: int
+    axes: str
+    # the render; None: the experiment renders no such picture
+    image_name: str | None
+    request_id: str | None
+    image_path: str | None
+    # the preview; None: there is none
+    preview_path: str | None
+    preview_origin: str | None  # previews.TRAINER | previews.DARKROOM
+    step: int | None  # of the training run
+    prompt: str | None
+    seed: int | None
+    # what came of it
+    verdict: str  # one of VERDICTS
+    reason: str | None  # why it is that one, where the measures do not say it
+    note: str | None  # what to know when it differs
+    # None where they were not taken; levels are those of 8 bits
+    max_abs: int | None  # levels
+    mean_abs: float | None  # levels
+    psnr: float | None  # dB; None for equal pixels too
+    ssim: float | None
+    flip: float | None  # mean of the error map: 0 (equal) to 1
+    encoding: str | None  # how the render was encoded before it was measured; None: measured as it is
+    thresholds: str  # canonical JSON: of this model, with their source and environment
+    differs: tuple[Difference, ...]
+    accepted_by: str | None
+    accepted_at: str | None
+
+    @property
+    def key(self) -> tuple[str, str, str, int, str]:
+        """Which picture of the experiment it is, as `previews.key_of` a row of the manifest."""
+        return self.model, self.lora, self.prompts, self.index, self.axes
+
+    @property
+    def lost(self) -> bool:
+        """True for a picture that could come out and that the experiment does not render any more."""
+        return self.verdict == NOT_REPRODUCIBLE and self.request_id is None and self.reason == NOT_RENDERED
+
+    @property
+    def measured(self) -> str:
+        """Such as `PSNR 31.20 dB, SSIM 0.93100`: the measures that were taken, "" for none."""
+        values = {name: getattr(self, name) for name in MEASURES}
+        return ", ".join(MEASURES[name].format(value) for name, value in values.items() if value is not None)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """A comparison from plain values, as `asdict` gives them."""
+        return cls(**{**row, "differs": tuple(Difference(**each) for each in row["differs"])})
+
+
+# Every column of compare.parquet, in its order, with its type; "?" marks the columns that may be null.
+COMPARE_COLUMNS = {f.name: str(f.type).replace(" | None", "?") for f in fields(Comparison)}
+
+
+def renders_digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """64 hex digits over the renders of a manifest: `renders` in the metadata says which were compared."""
+    return digest_of(sorted([*key_of(row), row["request_id"], row["image_path"], row["image_sha256"]] for row in rows))
+
+
+@functools.cache
+def schema() -> pa.Schema:
+    """COMPARE_COLUMNS as Arrow types."""
+    import pyarrow as pa
+
+    differences = pa.list_(pa.struct([pa.field(f.name, pa.string(), nullable=False) for f in fields(Difference)]))
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "tuple[Difference, ...]": differences}
+    return pa.schema(
+        [
+            pa.field(name, types[kind.removesuffix("?")], nullable=kind.endswith("?"))
+            for name, kind in COMPARE_COLUMNS.items()
+        ]
+    )
+
+
+def write_comparisons(path: Path, comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> None:
+    """Write them as Parquet, whole or not at all."""
+    import pyarrow as pa
+
+    write_table(path, pa.Table.from_pylist([asdict(each) for each in comparisons], schema=schema()), metadata)
+
+
+def read_comparisons(path: Path) -> tuple[tuple[Comparison, ...], dict[str, str]]:
+    """The comparisons and the metadata that `write_comparisons` was given; StoreError when they cannot be read."""
+    again = "run Snakemake with the target regress again"
+    table = read_table(path, schema(), again=again, restore=f"delete it and {again}")
+    return tuple(Comparison.from_row(row) for row in table.to_pylist()), metadata_of(table)

@@ -1,0 +1,129 @@
+"""A comparison as JUnit XML, which CI systems show: a test case a preview. Compares and judges nothing."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from darkroom.review.regress.comparison import (
+    DRIFTED,
+    MEASURES,
+    MISSING,
+    NOT_REPRODUCIBLE,
+    Comparison,
+    read_comparisons,
+)
+from darkroom.review.regress.outcome import failed, summary
+from darkroom.store import atomic
+
+_FAILURE, _ERROR, _SKIPPED = "failure", "error", "skipped"  # elements of a test case; one without them passed
+_ELEMENTS = {DRIFTED: _FAILURE, MISSING: _ERROR, NOT_REPRODUCIBLE: _SKIPPED}
+
+
+def write_junit(compare: Path, output: Path) -> None:
+    """Write junit.xml of a compare.parquet, whole or not at all; StoreError when that cannot be read."""
+    comparisons, metadata = read_comparisons(compare)
+    with atomic(output) as temporary:
+        temporary.write_bytes(junit(comparisons, metadata))
+
+
+def junit(comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> bytes:
+    """The document, in UTF-8. `metadata`: that of compare.parquet, shown among the suite's properties."""
+    counts = Counter(map(_element, comparisons))
+    suite = ElementTree.Element(
+        "testsuite",
+        name=_xml(f"darkroom regress {metadata.get('experiment', '')}".strip()),
+        tests=str(len(comparisons)),
+        failures=str(counts[_FAILURE]),
+        errors=str(counts[_ERROR]),
+        skipped=str(counts[_SKIPPED]),
+    )
+    _add_properties(suite, {**metadata, "failed": str(failed(comparisons)).lower(), **_thresholds(comparisons)})
+    for name, each in zip(_names(comparisons), comparisons, strict=True):
+        _add_case(suite, name, each)
+    ElementTree.SubElement(suite, "system-out").text = _xml(summary(comparisons))
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _add_properties(parent: ElementTree.Element, values: Mapping[str, str]) -> None:
+    properties = ElementTree.SubElement(parent, "properties")
+    for name, value in values.items():
+        ElementTree.SubElement(properties, "property", name=_xml(name), value=_xml(value))
+
+
+def _add_case(suite: ElementTree.Element, name: str, each: Comparison) -> None:
+    classname = ".".join((each.model, each.lora, each.prompts))
+    case = ElementTree.SubElement(suite, "testcase", classname=_xml(classname), name=_xml(name))
+    if (tag := _element(each)) is not None:
+        message = ": ".join(filter(None, (each.verdict, each.reason or each.measured)))
+        element = ElementTree.SubElement(case, tag, message=_xml(message))
+        if tag != _SKIPPED:
+            element.set("type", each.verdict)
+        element.text = _xml("\n".join(_details(each)))
+    else:
+        ElementTree.SubElement(case, "system-out").text = _xml("\n".join([each.verdict, *_details(each)]))
+
+
+def _element(each: Comparison) -> str | None:
+    return _ERROR if each.lost else _ELEMENTS.get(each.verdict)
+
+
+def _details(each: Comparison) -> Iterator[str]:
+    """All that is known of a pair, for the text of its element."""
+    named = {
+        "preview": each.preview_path,
+        "render": each.image_path,
+        "request_id": each.request_id,
+        "step": each.step,
+        "seed": each.seed,
+        "prompt": each.prompt,
+        "measures": each.measured,
+        "encoded as": each.encoding,
+        "note": each.note,
+        "accepted": each.accepted_by and f"by {each.accepted_by}, {each.accepted_at}",
+    }
+    yield from (f"{name}: {value}" for name, value in named.items() if value not in (None, ""))
+    yield from (f"{fact.name}: {fact.then} then, {fact.now} now" for fact in each.differs)
+
+
+def _names(comparisons: Sequence[Comparison]) -> list[str]:
+    """Stable from night to night and unique in a class: two previews of one picture are told apart by their files."""
+    shown = [each.image_name or f"{each.index} {each.axes}" for each in comparisons]
+    counts = Counter((each.key, name) for each, name in zip(comparisons, shown, strict=True))
+    return [
+        name if counts[each.key, name] == 1 else f"{name} ({each.preview_path})"
+        for each, name in zip(comparisons, shown, strict=True)
+    ]
+
+
+def _thresholds(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """Those of each model: `thresholds of demo` → `psnr 38.0, ssim 0.98 (conf/compare/default.yaml)`."""
+    return {
+        f"thresholds of {each.model}{_of_lossy(floor)}": _floor(floor)
+        for each in comparisons
+        if (floor := json.loads(each.thresholds))
+    }
+
+
+def _of_lossy(thresholds: Mapping[str, object]) -> str:
+    return ", lossy previews" if thresholds.get("lossy") else ""
+
+
+def _floor(thresholds: Mapping[str, object]) -> str:
+    set_ = ", ".join(f"{name} {thresholds[name]}" for name in MEASURES if thresholds.get(name) is not None)
+    source = thresholds.get("source")
+    return f"{set_ or 'none'}{f' ({source})' if source else ''}"
+
+
+def _xml(text: str) -> str:
+    """Without what XML 1.0 cannot hold, not even escaped: each such character as Python would write it."""
+    return "".join(c if _allowed(ord(c)) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _allowed(code: int) -> bool:
+    return code in (0x9, 0xA, 0xD) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000

@@ -1,0 +1,70 @@
+"""What a whole comparison comes to: how many pictures got which verdict, and whether it failed. Measures nothing."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from darkroom import __version__
+from darkroom.review.regress.comparison import (
+    BEFORE_ENCODING,
+    DRIFTED,
+    IDENTICAL,
+    MISSING,
+    VERDICTS,
+    WITHIN_FLOOR,
+    Comparison,
+)
+
+FAILURES = (DRIFTED, MISSING)
+_COMPARED = (IDENTICAL, BEFORE_ENCODING, WITHIN_FLOOR, DRIFTED)
+_LOST = "not rendered any more"
+_PACKAGES = ("torch", "diffusers", "transformers")
+
+
+def failed(comparisons: Sequence[Comparison]) -> bool:
+    """True when a picture drifted or is not rendered any more, a preview is missing, or nothing could be compared."""
+    verdicts = {each.verdict for each in comparisons}
+    lost = any(each.lost for each in comparisons)
+    return lost or not verdicts.isdisjoint(FAILURES) or verdicts.isdisjoint(_COMPARED)
+
+
+def summary(comparisons: Sequence[Comparison]) -> str:
+    """One line, such as `40 previews: 38 identical, 2 drifted`; pictures without a preview are counted too."""
+    counts = Counter(_LOST if each.lost else each.verdict for each in comparisons)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in (*VERDICTS, _LOST) if counts[verdict])
+    if not any(counts[verdict] for verdict in _COMPARED):
+        said = f"{said}; nothing could be compared" if said else "nothing could be compared"
+    return f"{len(comparisons)} preview{'s' * (len(comparisons) != 1)}: {said}"
+
+
+def installed_versions() -> dict[str, str]:
+    """Of what decides about pixels, by package; nothing of it is imported."""
+    return {**{package: version(package) for package in _PACKAGES}, "darkroom": __version__}
+
+
+def outdated(metadata: Mapping[str, str], installed: Mapping[str, str]) -> str | None:
+    """A sentence where other versions rendered than are `installed`; None where it was these.
+
+    `metadata`: of compare.parquet; `rendered_torch_version` may name several, as `2.12.0, 2.13.0`.
+    """
+    rendered = {package: metadata.get(f"rendered_{package}_version") for package in installed}
+    other = {
+        package: versions
+        for package, versions in rendered.items()
+        if versions and not all(_same(each, installed[package]) for each in versions.split(", "))
+    }
+    if not other:
+        return None
+    was = ", ".join(f"{package} {versions}" for package, versions in other.items())
+    now = ", ".join(f"{package} {installed[package]}" for package in other)
+    return (
+        f"rendered with {was}; installed: {now}. So nothing is known of what is installed: delete "
+        f"results/{metadata['experiment']}, results/store/images and results/store/embeddings to render anew"
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    """Equal versions; a local part (+cpu) counts where both have one: packages of PyPI do not tell theirs."""
+    public, _, local = one.partition("+")
+    other_public, _, other_local = other.partition("+")
+    return public == other_public and (not local or not other_local or local == other_local)

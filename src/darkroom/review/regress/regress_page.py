@@ -1,0 +1,229 @@
+"""The comparison with the stored previews as one HTML page that works from file://. Measures and judges nothing.
+
+The pictures are carried in the page: equal ones once and small, others as large as their number allows.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from darkroom.previews import TRAINER
+from darkroom.review.page.page import distinct, link_from, script_json, write_page
+from darkroom.review.regress.comparison import (
+    BEFORE_ENCODING,
+    DRIFTED,
+    IDENTICAL,
+    MISSING,
+    NOT_REPRODUCIBLE,
+    WITHIN_FLOOR,
+    Comparison,
+    read_comparisons,
+)
+from darkroom.review.regress.outcome import summary
+from darkroom.review.regress.pair_pictures import Pair, read_pair
+
+# Worst first, with what each says on the page.
+MEANINGS = {
+    MISSING: "nothing to compare with: no stored picture, or its file is damaged, or is another than was taken in",
+    DRIFTED: "a threshold does not hold, or the sizes differ",
+    NOT_REPRODUCIBLE: "known to be no measure; shown, and measured where both can be; or not rendered any more",
+    WITHIN_FLOOR: "not equal; every threshold holds",
+    BEFORE_ENCODING: "encoded as the preview is, the render gives the preview’s pixels",
+    IDENTICAL: "the pixels of both files are equal",
+}
+_ORDER = {verdict: number for number, verdict in enumerate(MEANINGS)}
+_EQUAL = (BEFORE_ENCODING, IDENTICAL)
+
+_PAGE = 40_000_000  # characters of pictures in a page; a browser opens it in a second or two
+_PAIR, _SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one picture
+_SHARE = 0.4  # of _PAGE, the most that pictures without a differing partner take
+_THREADS = 4  # FLIP has threads of its own, and takes 100 bytes a pixel
+
+# Each measure: column, name, digits, what follows the number, whether its threshold is the most (else the least).
+_MEASURES = (
+    ("flip", "FLIP", 4, "", True),
+    ("psnr", "PSNR", 2, " dB", False),
+    ("ssim", "SSIM", 4, "", False),
+    ("mean_abs", "mean |Δ|", 3, "", True),
+    ("max_abs", "max |Δ|", 0, "", True),
+)
+_EFFECTIVE = (
+    *("width", "height", "sample_steps", "guidance_scale", "neg", "trigger_word", "network_multiplier"),
+    *("lora_merge", "schedule", "numerics", "dtype", "quantize_transformer", "quantize_text_encoder"),
+)
+
+
+def write_regress_page(compare: Path, output: Path) -> None:
+    """Write the page of an experiment's comparison: every pair, worst first, with what is known of the difference.
+
+    A picture that cannot be read is named on the page. StoreError when `compare` is missing or damaged.
+    """
+    comparisons, _ = read_comparisons(compare)
+    ordered = worst_first(comparisons)
+    pairs = read_pairs(ordered)
+    counts = Counter(comparison.verdict for comparison in ordered)
+    values = {
+        "experiment": ordered[0].experiment if ordered else compare.absolute().parent.name,
+        "summary": summary(ordered),
+        "verdicts": [
+            {"name": name, "kind": kind_of(name), "count": counts[name], "meaning": meaning}
+            for name, meaning in MEANINGS.items()
+            if counts[name]
+        ],
+        "count": len(ordered),
+        "thresholds": threshold_rows(ordered),
+        "facts": facts(comparisons, [pair.record for pair in pairs if pair.record]),
+        "problems": [problem for pair in pairs for problem in pair.problems],
+        "scales": scales(pairs),
+        "data": script_json(page_data(ordered, pairs, output.parent)),
+    }
+    write_page(output, "regress/regress.html.j2", values)
+
+
+def worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """By verdict in the order of MEANINGS, then by FLIP; a drifted one without measures comes before the others."""
+
+    def key(comparison: Comparison) -> tuple[Any, ...]:
+        unmeasured = float("inf") if comparison.verdict == DRIFTED else -1.0
+        flip = unmeasured if comparison.flip is None else comparison.flip
+        worse = not comparison.lost, -flip
+        return _ORDER[comparison.verdict], *worse, comparison.key, comparison.step or 0, comparison.preview_path or ""
+
+    return sorted(comparisons, key=key)
+
+
+def kind_of(verdict: str) -> str:
+    """The verdict as a CSS class."""
+    return verdict.replace(" ", "-")
+
+
+def read_pairs(comparisons: Sequence[Comparison]) -> list[Pair]:
+    """The pictures of each comparison; what each may take follows from how many there are."""
+    single = [each.verdict in _EQUAL or (each.verdict == MISSING and each.flip is None) for each in comparisons]
+    alone, together = single.count(True), single.count(False)
+    least = min(_SINGLE, int(_PAGE * _SHARE / max(1, alone)))
+    most = min(_PAIR, (_PAGE - alone * least) // max(1, together))
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(read_pair, comparisons, [least if one else most for one in single]))
+
+
+def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
+    """What the page's script needs; links are relative to the page's folder."""
+    entries = []
+    for comparison, pair, name in zip(comparisons, pairs, names(comparisons), strict=True):
+        entry = asdict(comparison)
+        del entry["thresholds"], entry["experiment"]
+        entry |= {
+            "name": name,
+            "kind": kind_of(comparison.verdict),
+            "measures": measures(comparison),
+            "effective": {key: pair.record[key] for key in _EFFECTIVE} if pair.record else {},
+            "links": {
+                part: link_from(folder, path)
+                for part, path in (("preview", comparison.preview_path), ("render", comparison.image_path))
+                if path is not None
+            },
+            "pictures": pair.pictures,
+            "scale": pair.scale,
+            "lossless": pair.lossless,
+        }
+        entries.append(entry)
+    return {"pairs": entries, "trainer": TRAINER}
+
+
+def names(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the page's address says of each pair: the same in the next run, as far as the pair is."""
+    seen: Counter[str] = Counter()
+    found = []
+    for comparison in comparisons:
+        picture = comparison.image_name or f"{comparison.index:04d}{'' if comparison.axes == '{}' else comparison.axes}"
+        name = "/".join((comparison.model, comparison.lora, comparison.prompts, picture))
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}~{seen[name]}")
+    return found
+
+
+def measures(comparison: Comparison) -> list[dict[str, Any]]:
+    """Each measure that was taken: name, value, threshold, as texts, and whether it holds (None without threshold)."""
+    if comparison.max_abs is None:
+        return []
+    thresholds = json.loads(comparison.thresholds)
+    found = []
+    for column, name, digits, unit, most in _MEASURES:
+        value, threshold = getattr(comparison, column), thresholds.get(column)
+        if value is None:  # PSNR of equal pixels
+            found.append({"name": name, "value": "∞ (equal)", "threshold": "", "held": True})
+            continue
+        held = None if threshold is None else (value <= threshold if most else value >= threshold)
+        text = "" if threshold is None else f"{'at most' if most else 'at least'} {threshold:g}{unit}"
+        found.append({"name": name, "value": f"{value:.{digits}f}{unit}", "threshold": text, "held": held})
+    return found
+
+
+def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
+    """By model and kind of preview: the thresholds in words, their file, and where a floor was learned."""
+    rows = []
+    for model, text in sorted({(comparison.model, comparison.thresholds) for comparison in comparisons}):
+        found = json.loads(text)
+        if not found:  # nothing was measured
+            continue
+        limits = [
+            f"{name} {'≤' if most else '≥'} {found[column]:g}{unit}"
+            for column, name, _, unit, most in _MEASURES
+            if found.get(column) is not None
+        ]
+        environment = found.get("environment") or {}
+        rows.append(
+            {
+                "model": f"{model}, lossy previews" if found.get("lossy") else model,
+                "limits": ", ".join(limits),
+                "source": found.get("source") or "",
+                "environment": ", ".join(f"{key} {value}" for key, value in environment.items() if value is not None),
+            }
+        )
+    return rows
+
+
+def facts(comparisons: Sequence[Comparison], records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What the head says of previews and renders, as (name, value). `records`: as embedded in the renders."""
+    origins = Counter(comparison.preview_origin for comparison in comparisons if comparison.preview_origin)
+    accepted = Counter(comparison.accepted_by for comparison in comparisons if comparison.accepted_by)
+    rows = [asdict(comparison) for comparison in comparisons]
+    known = [
+        ("previews", ", ".join(f"{count} by {origin}" for origin, count in sorted(origins.items())) or "none"),
+        ("accepted by", ", ".join(f"{name} ({count})" for name, count in accepted.most_common())),
+        ("models", distinct(rows, "model")),
+        ("loras", distinct(rows, "lora")),
+        ("prompt sets", distinct(rows, "prompts")),
+    ]
+    if records:
+        parts = ("darkroom", "torch", "diffusers", "transformers")
+        known += [
+            ("numerics", distinct(records, "numerics")),
+            ("rendered on", distinct(records, "device", "gpu_name")),
+            ("attention", distinct(records, "attention_backend")),
+            ("rendered with", ", ".join(f"{part} {distinct(records, f'{part}_version')}" for part in parts)),
+        ]
+    return [(name, value) for name, value in known if value]
+
+
+def scales(pairs: Sequence[Pair]) -> list[str]:
+    """In words, how the pictures that differ and the others are carried."""
+    groups = {
+        "pairs that differ": [pair for pair in pairs if "preview" in pair.pictures and "render" in pair.pictures],
+        "single pictures": [pair for pair in pairs if len(pair.pictures) == 1],
+    }
+    return [f"{name}: {_scale_text(found)}" for name, found in groups.items() if found]
+
+
+def _scale_text(pairs: Sequence[Pair]) -> str:
+    exact = sum(pair.lossless for pair in pairs)
+    if exact == len(pairs):
+        return "pixel for pixel"
+    percent = sorted({round(pair.scale * 100) for pair in pairs if not pair.lossless})
+    said = f"at {percent[0]} %" if len(percent) == 1 else f"at {percent[0]} to {percent[-1]} %"
+    return f"{exact} pixel for pixel, {len(pairs) - exact} {said} of their size, lossy" if exact else f"{said}, lossy"

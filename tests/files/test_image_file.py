@@ -1,0 +1,189 @@
+"""Pictures with their record inside, in three formats."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.places import DATA
+
+from darkroom.errors import ImageError, StoreError
+from darkroom.files.image_file import encode_image, parameters_text, read_record, with_record, write_image
+from darkroom.record import Environment, LoraUse, embedded_record
+from darkroom.request import Request
+
+REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
+ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
+LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
+PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+
+PARAMETERS = """\
+sks a photo of a person
+Negative prompt: blurry
+Steps: 8, Sampler: Euler flow (aitk), CFG scale: 4.0, Seed: 7, Size: 64x48, Model hash: 1111111111, Model: demo, \
+Lora hashes: "anna: 5555555555", Version: darkroom 0.1.0"""
+
+NASTY = [
+    "",
+    "a \"quoted\" 'cat' \\ with a backslash",
+    "</darkroom:record>]]> <script>alert(1)</script> &amp; <!-- -->",
+    "emoji 🐈‍⬛, Hebrew שלום, combining é, CJK 猫",
+    "control \x00\x01\x1b[31m\x7f\x85\u2028\u2029 and what XML cannot hold \ufffe\uffff",
+    "lines\none\r\ntwo\ttab",
+    "long " * 2_000,
+]
+
+
+def record(**changes):
+    return embedded_record(replace(REQUEST, **changes), ENVIRONMENT, LORAS, (1.0, 0.1, 0.0))
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("prompt", NASTY)
+def test_the_record_comes_back_whatever_the_prompt(tmp_path, image_format, prompt):
+    path = tmp_path / f"picture{ENDINGS[image_format]}"
+    written = record(prompt=prompt, neg=prompt)
+    write_image(path, PIXELS, written, image_format, 90)
+    assert read_record(path) == written
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+def test_the_same_picture_is_the_same_file(tmp_path, image_format):
+    first = write_image(tmp_path / "a", PIXELS, record(), image_format, 90)
+    second = write_image(tmp_path / "b", PIXELS, record(), image_format, 90)
+    assert first == second == hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_png_keeps_every_pixel_and_says_its_parameters(tmp_path):
+    write_image(tmp_path / "a.png", PIXELS, record(), "png", 100)
+    with Image.open(tmp_path / "a.png") as image:
+        assert np.array_equal(np.asarray(image), PIXELS)
+        assert image.info["parameters"] == PARAMETERS
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "webp"])
+def test_exif_holds_the_parameters_as_a1111_writes_them(tmp_path, image_format):
+    write_image(tmp_path / "a", PIXELS, record(), image_format, 90)
+    with Image.open(tmp_path / "a") as image:
+        comment = image.getexif().get_ifd(0x8769)[0x9286]
+    assert comment == b"UNICODE\0" + PARAMETERS.encode("utf-16-be")
+
+
+@pytest.mark.parametrize(("quality", "sampling"), [(75, 2), (90, 1)])
+def test_jpeg_keeps_full_colour_resolution_from_quality_90(tmp_path, quality, sampling):
+    write_image(tmp_path / "a.jpg", PIXELS, record(), "jpeg", quality)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.layer[0][1:3] == (sampling, sampling)
+
+
+def test_parameters_without_negative_prompt_and_loras():
+    values = {**record(neg="", checkpoint="black-forest-labs/FLUX.2, klein"), "loras": []}
+    assert parameters_text(values).splitlines()[1].startswith("Steps: 8,")
+    assert "Lora" not in parameters_text(values)
+    assert 'Model: "black-forest-labs/FLUX.2, klein"' in parameters_text(values)
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("kept", [0, 5, 40, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_told(tmp_path, image_format, kept):
+    path = tmp_path / "cut"
+    write_image(path, PIXELS, record(), image_format, 90)
+    data = path.read_bytes()
+    path.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
+    with pytest.raises(ImageError, match=r"cut: (not a picture, or one that is cut off|cannot be read whole)"):
+        read_record(path)
+
+
+def test_pictures_of_other_programs_are_told(tmp_path):
+    with pytest.raises(ImageError, match="no such file"):
+        read_record(tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(ImageError, match="not a picture"):
+        read_record(tmp_path / "text.png")
+    Image.fromarray(PIXELS).save(tmp_path / "plain.png")
+    Image.fromarray(PIXELS).save(tmp_path / "xmp.jpg", xmp=b"<x:xmpmeta><broken>")
+    for name in ("plain.png", "xmp.jpg"):
+        with pytest.raises(ImageError, match="a picture without a Darkroom record; expected one in its metadata"):
+            read_record(tmp_path / name)
+
+
+def test_a_record_as_attribute_is_found(tmp_path):
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:d="urn:darkroom:xmp:1.0/" d:record="{&quot;seed&quot;: 7}"/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.fromarray(PIXELS).save(tmp_path / "a.webp", xmp=packet.encode())
+    assert read_record(tmp_path / "a.webp") == {"seed": 7}
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path):
+    with pytest.raises(ImageError, match=r"its record does not fit into JPEG: .* choose png or webp in conf/output"):
+        write_image(tmp_path / "a.jpg", PIXELS, record(prompt="x" * 70_000), "jpeg", 90)
+    with pytest.raises(ValueError, match=r"expected one of \('png', 'jpeg', 'webp'\), got 'gif'"):
+        write_image(tmp_path / "a.gif", PIXELS, record(), "gif", 90)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"a\.png: cannot be written"):
+        write_image(tmp_path / "file" / "a.png", PIXELS, record(), "png", 90)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("prompt", [*NASTY, "x", "xy", "é", "é" * 3_000])
+def test_another_record_makes_the_file_that_encoding_with_it_makes(image_format, prompt):
+    nasty = record(prompt=prompt, neg=prompt, experiment="second", image_name="other")
+    for old, new in [(record(), nasty), (nasty, record()), (nasty, nasty)]:
+        data = encode_image(PIXELS, old, image_format, 90)
+        assert with_record(data, new) == encode_image(PIXELS, new, image_format, 90)
+
+
+def test_webp_is_padded_to_even_chunks_and_says_its_size_and_its_metadata():
+    data = encode_image(PIXELS, record(prompt="abc"), "webp", 50)
+    odd_and_even = [with_record(data, record(prompt="x" * length)) for length in (90, 91)]
+    for data in odd_and_even:
+        assert int.from_bytes(data[4:8], "little") == len(data) - 8
+        assert data[12:21] == b"VP8X\x0a\0\0\0\x0c"  # EXIF, 8, and XMP, 4
+    assert {data.partition(b'<?xpacket end="r"?>')[2] for data in odd_and_even} == {b"", b"\0"}
+
+
+def test_another_record_of_another_quality_and_size(tmp_path):
+    for image_format, quality in [("jpeg", 100), ("jpeg", 30), ("webp", 100), ("webp", 1)]:
+        pixels = PIXELS[:31, :17].copy()
+        (tmp_path / "a").write_bytes(with_record(encode_image(pixels, record(), image_format, quality), record(neg="")))
+        assert (tmp_path / "a").read_bytes() == encode_image(pixels, record(neg=""), image_format, quality)
+        assert read_record(tmp_path / "a") == record(neg="")
+
+
+def test_a_record_that_is_too_long_for_jpeg_is_told():
+    long = record(prompt="x" * 70_000)
+    with pytest.raises(ImageError, match=r"its record does not fit into JPEG: \d+ bytes, at most 65000; shorten"):
+        with_record(encode_image(PIXELS, record(), "jpeg", 90), long)
+    assert with_record(encode_image(PIXELS, record(), "webp", 90), long) == encode_image(PIXELS, long, "webp", 90)
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+def test_no_cut_file_gets_another_record(image_format):
+    data = encode_image(PIXELS[:8, :8].copy(), record(), image_format, 50)
+    for kept in range(len(data)):
+        with pytest.raises(ImageError, match=r"^(cut off|expected a PNG, JPEG or WebP file, got \d+ bytes)"):
+            with_record(data[:kept], record())
+
+
+@pytest.mark.parametrize(
+    ("image_format", "metadata", "expected"),
+    [
+        ("png", {}, r"expected one b'tEXtparameters\\x00' in this png file, got 0; render it again"),
+        ("jpeg", {}, r"expected one b'\\xff\\xe1Exif\\x00\\x00' in this jpeg file, got 0"),
+        ("webp", {}, r"expected one b'EXIF' in this webp file, got 0"),
+        ("jpeg", {"exif": b"Exif\0\0MM", "xmp": b"<theirs/>"}, r"expected one b'\\xff\\xe1http://ns\.adobe.* got 0"),
+        ("webp", {"exif": b"Exif\0\0MM", "xmp": b"<theirs/>"}, r"expected one b'XMP <\?xpacket .* got 0"),
+    ],
+)
+def test_pictures_of_other_programs_get_no_record(tmp_path, image_format, metadata, expected):
+    Image.fromarray(PIXELS).save(tmp_path / "a", image_format, **metadata)
+    with pytest.raises(ImageError, match=f"not a picture as Darkroom wrote it: {expected}"):
+        with_record((tmp_path / "a").read_bytes(), record())

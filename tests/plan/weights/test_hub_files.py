@@ -1,0 +1,197 @@
+"""A base model's files on the hub: from hub ids to components without a network, and what is said where that ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import huggingface_hub.errors as hub_errors
+import pytest
+from huggingface_hub.utils import filter_repo_objects
+from tests.plan.weights.model_files import SOURCE, find, put, refusal
+
+from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, Checkpoint
+from darkroom.plan.conf.schema import CheckpointSource
+
+COMMIT = "0123456789" * 4
+OTHER_COMMIT = "abcdef0123" * 4
+BASE_4B = "black-forest-labs/FLUX.2-klein-base-4B"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+def cached(cache: Path, repo: str, *names: str, commit: str = COMMIT, ref: str = "main") -> Path:
+    folder = cache / f"models--{repo.replace('/', '--')}"
+    put(folder / "refs", ref)
+    (folder / "refs" / ref).write_text(commit)
+    return put(folder / "snapshots" / commit, *names)
+
+
+@pytest.fixture
+def klein(cache: Path) -> CheckpointSource:
+    """The trainer's klein 4B, downloaded."""
+    cached(cache, BASE_4B, "flux-2-klein-base-4b.safetensors")
+    cached(cache, "ai-toolkit/flux2_vae", "ae.safetensors", commit=OTHER_COMMIT)
+    cached(cache, "Qwen/Qwen3-4B", "config.json", "model.safetensors", "tokenizer.json")
+    return CheckpointSource(
+        repo=BASE_4B,
+        transformer="flux-2-klein-base-4b.safetensors",
+        vae="ai-toolkit/flux2_vae/ae.safetensors",
+        text_encoder="Qwen/Qwen3-4B",
+    )
+
+
+def test_each_component_from_its_repository_at_its_commit(tmp_path, klein):
+    found = find(tmp_path, klein)
+    assert {part: (c.source, c.revision, c.layout) for part, c in found.components.items()} == {
+        "transformer": (
+            f"{BASE_4B}/flux-2-klein-base-4b.safetensors",
+            COMMIT,
+            SINGLE_FILE,
+        ),
+        "vae": ("ai-toolkit/flux2_vae/ae.safetensors", OTHER_COMMIT, SINGLE_FILE),
+        "text_encoder": ("Qwen/Qwen3-4B", COMMIT, DIFFUSERS),
+        "tokenizer": ("Qwen/Qwen3-4B", COMMIT, TOKENIZER),
+    }
+    assert (found.name, found.revision) == (BASE_4B, COMMIT)
+
+
+def test_the_command_runs_offline_from_a_cache_named_by_the_environment(tmp_path, cache, klein):
+    choice = {"checkpoint": vars(klein), "request": {"model": "klein", "family": "flux2"}, "texts": ["a cat"]}
+    (tmp_path / "choice.json").write_text(json.dumps(choice))
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
+    command = [sys.executable, "-m", "darkroom", "checkpoint", "choice.json", "found.json"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    found = Checkpoint.from_json(json.loads((tmp_path / "found.json").read_text()))
+    assert found == find(tmp_path, klein)
+
+
+def test_a_diffusers_repository_at_a_tag(tmp_path, cache):
+    parts = ("transformer", "vae")
+    names = [f"{part}/{name}" for part in parts for name in ("config.json", "diffusion_pytorch_model.safetensors")]
+    text = ("text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/tokenizer.json")
+    snapshot = cached(cache, "a/b", *names, *text, commit=OTHER_COMMIT, ref="v1")
+    found = find(tmp_path, CheckpointSource(repo="a/b", revision="v1"))
+    assert found["tokenizer"].path == str(snapshot / "tokenizer")
+    assert {component.revision for component in found.components.values()} == {found.revision} == {OTHER_COMMIT}
+
+
+def test_a_vae_at_the_root_of_its_own_repository_or_in_the_folder_of_a_model(tmp_path, cache, klein):
+    own = cached(cache, "a/small_decoder", "config.json", "diffusion_pytorch_model.safetensors")
+    model = cached(cache, "a/model", "vae/config.json", "vae/diffusion_pytorch_model.safetensors")
+    values = {**vars(klein), "vae": "a/small_decoder"}
+    assert find(tmp_path, CheckpointSource(**values))["vae"].path == str(own)
+    assert find(tmp_path, CheckpointSource(**{**values, "vae": "a/model"}))["vae"].path == str(model / "vae")
+
+
+def test_any_reference_may_name_its_revision(tmp_path, cache, klein):
+    for repo, name in (("ai-toolkit/flux2_vae", "ae.safetensors"), ("Qwen/Qwen3-4B", "tokenizer.json")):
+        cached(cache, repo, name, commit="f" * 40, ref="old")
+    vae, tokenizer = f"ai-toolkit/flux2_vae/ae.safetensors@{'f' * 40}", "Qwen/Qwen3-4B@old"
+    found = find(tmp_path, CheckpointSource(**{**vars(klein), "vae": vae, "tokenizer": tokenizer}))
+    assert (found["vae"].revision, found["tokenizer"].revision) == ("f" * 40, "f" * 40)
+    assert found["text_encoder"].revision == COMMIT
+
+
+def test_a_revision_pins_every_file_of_the_repository(tmp_path, cache):
+    cached(cache, "a/dev", "dev.safetensors", "ae.safetensors", commit=OTHER_COMMIT, ref="v1")
+    source = CheckpointSource(repo="a/dev", revision="v1", transformer="dev.safetensors", vae="a/dev/ae.safetensors")
+    assert find(tmp_path, source, needs_text=False)["vae"].revision == OTHER_COMMIT
+
+
+def test_a_repository_that_nothing_is_needed_of_is_not_touched(tmp_path, klein):
+    source = CheckpointSource(**{**vars(klein), "repo": "nobody/nothing", "transformer": SOURCE.transformer})
+    found = find(tmp_path, source)
+    assert (found.name, found.revision) == ("nobody/nothing", None)
+    said = refusal(tmp_path, CheckpointSource(**{**vars(source), "revision": "main"}))
+    assert said == (
+        "m.yaml: checkpoint.revision: main: has no effect: nothing comes from a repository nobody/nothing of the hub"
+    )
+
+
+def test_what_is_not_downloaded_is_named_with_the_command_that_does_it(tmp_path):
+    source = CheckpointSource(repo="a/b", revision="v1", transformer="t.safetensors", vae="a/v/ae.safetensors")
+    assert refusal(tmp_path, source, needs_text=False) == (
+        "2 problems:\n"
+        "  - m.yaml: checkpoint.transformer: a/b at v1 is neither here nor whole in the hub's cache, and the hub "
+        "cannot be reached (HF_HUB_OFFLINE is set); download it while online: "
+        "hf download a/b t.safetensors --revision v1\n"
+        "  - m.yaml: checkpoint.vae: a/v at main is neither here nor whole in the hub's cache, and the hub "
+        "cannot be reached (HF_HUB_OFFLINE is set); download it while online: hf download a/v ae.safetensors"
+    )
+    said = refusal(tmp_path, CheckpointSource(repo="mistralai/Mistral"))
+    assert "--include 'text_encoder/model*.safetensors' --include 'tokenizer/*.json'" in said
+    assert said.count("m.yaml") == 1
+
+
+def test_a_file_that_the_snapshot_lacks(tmp_path, cache, klein):
+    source = CheckpointSource(**{**vars(klein), "vae": "ai-toolkit/flux2_vae/small.safetensors"})
+    snapshot = cache / f"models--ai-toolkit--flux2_vae/snapshots/{OTHER_COMMIT}"
+    assert refusal(tmp_path, source) == (
+        f"m.yaml: checkpoint.vae: {snapshot}/small.safetensors: no such file; if ai-toolkit/flux2_vae has it, this "
+        f"completes the download: hf download ai-toolkit/flux2_vae small.safetensors --revision {OTHER_COMMIT}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            hub_errors.GatedRepoError,
+            403,
+            "a/b is gated: accept its licence at https://huggingface.co/a/b with your account, then set HF_TOKEN",
+        ),
+        (hub_errors.RepositoryNotFoundError, 404, "a/b is nothing here and no repository that the hub shows you"),
+        (hub_errors.RevisionNotFoundError, 404, "a/b has no revision v1: expected a branch, a tag or a commit"),
+        (
+            hub_errors.HfHubHTTPError,
+            503,
+            "a/b: the hub refuses to give it (HTTP status 503); try: hf download a/b ",
+        ),
+    ],
+)
+def test_what_the_hub_answers_is_one_sentence(tmp_path, monkeypatch, error, status, said):
+    response = httpx2.Response(status, request=httpx2.Request("GET", "https://huggingface.co/api/models/a/b"))
+
+    def refused(*_: object, **__: object) -> str:
+        raise error("no", response=response)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refused)
+    source = CheckpointSource(repo="a/b", revision="v1", transformer="t.safetensors", vae=SOURCE.vae)
+    message = refusal(tmp_path, source, needs_text=False)
+    assert message.startswith(f"m.yaml: checkpoint.transformer: {said}")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("error", [httpx2.ProxyError("no\nproxy"), OSError(28, "No space left on device")])
+def test_a_download_that_breaks_off_is_one_sentence(tmp_path, monkeypatch, error):
+    def broken(*_: object, **__: object) -> str:
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", broken)
+    source = CheckpointSource(repo="a/b", transformer="t.safetensors", vae=SOURCE.vae)
+    assert "a/b: the download was cut off (" in refusal(tmp_path, source, needs_text=False)
+
+
+def test_only_what_loading_reads_is_asked_for(tmp_path, monkeypatch, klein):
+    asked: dict[str, list[str]] = {}
+
+    def recorded(repo: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked[repo] = allow_patterns
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", recorded)
+    refusal(tmp_path, klein)
+    assert asked[BASE_4B] == ["flux-2-klein-base-4b.safetensors"]
+    assert asked["ai-toolkit/flux2_vae"] == ["ae.safetensors"]
+    names = ["config.json", "model-00001-of-00010.safetensors", "model.safetensors.index.json", "tokenizer.json"]
+    others = ["consolidated.safetensors", "pytorch_model.bin", "model.pt", "original/model.pth", "README.md"]
+    assert list(filter_repo_objects([*names, *others], allow_patterns=asked["Qwen/Qwen3-4B"])) == names

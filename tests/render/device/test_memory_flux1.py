@@ -1,0 +1,124 @@
+"""The memory rule of FLUX.1, Flex.1 and Flex.2 against what is measured, at full size on the meta device."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.render.device.memory_meter import FusedAttention, Meter
+from tests.render.goldens import FLUX1, flux1_checkpoint
+
+from darkroom.render.adapters import merged as merged_adapters
+from darkroom.render.adapters.file import read_adapter
+from darkroom.render.adapters.live import _adding, _lora
+from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.device.mode import MODEL, Picture
+from darkroom.render.families import family
+from darkroom.render.families.flux1 import flex2
+from darkroom.render.families.flux1 import real_sizes as flux1_sizes
+from darkroom.render.families.flux1.footprint import coding_bytes, denoising_bytes, model_footprints
+
+META = torch.device("meta")
+MEGAPIXEL = Picture(1024, 1024, references=0, text_tokens=512, live_adapters=())
+SMALL = replace(MEGAPIXEL, width=64, height=64)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("model", ["flux", "flex1", "flex2"])
+@torch.no_grad()
+def test_denoising_takes_less_than_estimated_but_not_half_of_it(model: str, dtype: torch.dtype) -> None:
+    transformer = _transformer(model, dtype)
+    for picture in (SMALL, MEGAPIXEL):
+        estimated = denoising_bytes(transformer, dtype, picture)
+        assert estimated / 2 < _forward_peak(transformer, picture) <= estimated
+
+
+@torch.no_grad()
+def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
+    transformer = _transformer("flex1", torch.bfloat16)
+    branches = []
+    for layer in [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]:
+        down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
+        branches += [down, up]
+        layer.register_forward_hook(_adding(_lora(down, up, 1.0, 1.0)))
+    adapters = 4 * sum(branch.numel() for branch in branches)
+    file = tmp_path / "lora.safetensors"
+    file.write_bytes(bytes(adapters // 2))
+    picture = replace(MEGAPIXEL, live_adapters=(str(file),))
+    estimated = denoising_bytes(transformer, torch.bfloat16, picture)
+    assert estimated / 2 < _forward_peak(transformer, picture, branches) + adapters <= estimated
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@torch.no_grad()
+def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype) -> None:
+    vae = _cast(flux1_sizes.vae(), dtype)
+    estimated = coding_bytes(vae, dtype, MEGAPIXEL)
+    latents, pixels = torch.empty(1, 16, 128, 128, dtype=dtype, device=META), torch.empty(1, 3, 1024, 1024, device=META)
+    with Meter([latents, *vae.parameters()]) as meter, FusedAttention():
+        vae.decode(latents, return_dict=False)
+    assert estimated / 2 < meter.peak <= estimated
+    with Meter(vae.parameters()) as meter, FusedAttention():
+        vae.encode(pixels.to(dtype))
+    assert meter.peak <= estimated
+
+
+@pytest.mark.parametrize("model", ["flux", "flex2"])
+@pytest.mark.parametrize("adapter", ["lora_bf16", "lokr_new_bf16"])
+def test_merging_is_within_the_estimate(
+    model: str, adapter: str, make_request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As small a part of the largest layer, which has 576 rows here, as 1024 rows are of FLUX.1's 18432.
+    monkeypatch.setattr(merged_adapters, "_ROWS", 32)
+    request = make_request(family=model, dtype="bfloat16", guidance="embedded")
+    base = family(model).load(flux1_checkpoint(model), request, torch.device("cpu"))
+    file = FLUX1 / "adapters" / f"{model}_{adapter}.safetensors"
+    deltas = read_adapter(file, base.adapter_shapes(), base.adapter_naming)
+    given = [*base.transformer.parameters(), *(t for delta in deltas.deltas.values() for t in delta.tensors.values())]
+    footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
+    with Meter(given) as meter:
+        AdapterStack(base).apply([(deltas, 0.5)], "merged")
+    assert footprint.rewriting / 2 < meter.peak <= footprint.rewriting
+
+
+def test_flux1_dev_in_full_and_flex2() -> None:
+    found = {name: base for name, _, base in flux1_sizes.footprints(MEGAPIXEL, torch.bfloat16)}
+    flux, flex = found["flux"], found["flex2"]
+    assert round(flux[None].weights / 1e9, 1) == 23.8  # 11.9 billion numbers
+    assert round(flux[None].peak(MODEL) / 1e9, 1) == 24.3
+    assert round(flux["qfloat8"].weights / 1e9, 1) == 11.9
+    assert round(flex[None].weights / 1e9, 1) == 16.3
+
+
+def test_footprints_of_a_checkpoint(make_request: Any) -> None:
+    request = make_request(family="flex2", dtype="bfloat16", guidance="embedded")
+    found = flex2.footprints(flux1_checkpoint("flex2"), request, [SMALL, MEGAPIXEL])
+    assert found == flex2.footprints(flux1_checkpoint("flex2"), request, [MEGAPIXEL])
+    assert set(found) == {None, "qfloat8", "qint8", "qint4"}
+
+
+def _transformer(model: str, dtype: torch.dtype) -> Any:
+    return _cast(flux1_sizes.transformer(flux1_sizes.MODELS[model]), dtype)
+
+
+def _cast(module: Any, dtype: torch.dtype) -> Any:
+    return torch.nn.Module.to(module, dtype)  # diffusers' own `to` warns about layers that it would keep
+
+
+def _forward_peak(transformer: Any, picture: Picture, given: Sequence[torch.Tensor] = ()) -> int:
+    tokens = picture.width * picture.height // 256
+    weight = transformer.x_embedder.weight
+    inputs = {
+        "hidden_states": weight.new_empty(1, tokens, transformer.config.in_channels),
+        "encoder_hidden_states": weight.new_empty(1, picture.text_tokens, transformer.config.joint_attention_dim),
+        "pooled_projections": weight.new_empty(1, transformer.config.pooled_projection_dim),
+        "timestep": weight.new_empty(1),
+        "guidance": weight.new_empty(1),
+        "img_ids": weight.new_empty(tokens, 3),
+        "txt_ids": weight.new_empty(picture.text_tokens, 3),
+    }
+    with Meter([*inputs.values(), *transformer.parameters(), *given]) as meter, FusedAttention():
+        transformer(**inputs, return_dict=False)
+    return meter.peak

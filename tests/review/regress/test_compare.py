@@ -1,0 +1,230 @@
+"""Renders beside stored previews: each verdict and what leads to it."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.review.renders import FLOOR, THEN, picture, preview, render, write_manifest
+
+from darkroom.errors import ImageError, StoreError
+from darkroom.previews import DARKROOM, TRAINER, write_previews
+from darkroom.review.pair.picture_file import read_picture
+from darkroom.review.regress.compare import compare
+from darkroom.review.regress.comparison import Difference, read_comparisons
+from darkroom.review.regress.judged_pair import find
+
+
+def verdict_of(tmp_path, render_pixels, preview_pixels, ending="png", image_format="png", **changes):
+    row = render(tmp_path, render_pixels, image_format=image_format)
+    return find(row, preview(tmp_path, row, preview_pixels, ending, **changes), FLOOR)
+
+
+def test_the_same_pixels(tmp_path):
+    finding = verdict_of(tmp_path, picture(), picture())
+    assert (finding.verdict, finding.measures.max_abs, finding.encoding) == ("identical", 0, None)
+
+
+@pytest.mark.parametrize(("ending", "encoding"), [("jpg", "JPEG quality 75, 4:2:0"), ("webp", "WebP quality 80")])
+def test_the_same_pixels_before_the_trainer_encoded_them(tmp_path, ending, encoding):
+    finding = verdict_of(tmp_path, picture(), picture(), ending)
+    assert (finding.verdict, finding.encoding) == ("identical before encoding", encoding)
+    assert finding.measures.max_abs == 0
+
+
+def test_a_little_off_is_within_the_floor(tmp_path):
+    finding = verdict_of(tmp_path, picture(shift=2), picture())
+    assert finding.verdict == "within floor"
+    assert finding.measures.psnr == pytest.approx(45.12, abs=0.005)
+
+
+def test_far_off_is_drifted(tmp_path):
+    finding = verdict_of(tmp_path, picture(shift=40), picture(), "jpg")
+    assert (finding.verdict, finding.reason, finding.encoding) == ("drifted", None, "JPEG quality 75, 4:2:0")
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "verdict"),
+    [
+        *[("psnr", 45.0, "within floor"), ("psnr", 46.0, "drifted")],
+        *[("ssim", 0.99, "within floor"), ("ssim", 0.995, "drifted")],
+        *[("flip", 0.04, "within floor"), ("flip", 0.03, "drifted")],
+        *[("mean_abs", 1.0, "within floor"), ("mean_abs", 0.99, "drifted")],
+        *[("max_abs", 2, "within floor"), ("max_abs", 1, "drifted")],
+        ("psnr", None, "drifted"),  # no threshold: nothing but equality will do
+    ],
+)
+def test_each_threshold_counts(tmp_path, name, limit, verdict):
+    row = render(tmp_path, picture(shift=2))
+    assert find(row, preview(tmp_path, row, picture()), {name: limit}).verdict == verdict
+
+
+def test_other_sizes_are_drifted_and_not_measured(tmp_path):
+    finding = verdict_of(tmp_path, picture(), picture()[:32])
+    assert (finding.verdict, finding.reason) == ("drifted", "size: the preview is 64x32, the render 64x48")
+    assert finding.measures is None
+
+
+def test_a_reason_makes_it_no_measure_but_it_is_measured(tmp_path):
+    finding = verdict_of(tmp_path, picture(shift=2), picture(), reason="no checkpoint kept")
+    assert (finding.verdict, finding.reason) == ("not reproducible", "no checkpoint kept")
+    assert finding.measures.max_abs == 2
+    finding = verdict_of(tmp_path, picture(), picture()[:32], reason="size")
+    assert (finding.verdict, finding.reason) == ("not reproducible", "size")
+
+
+def test_numerics_are_never_compared_across(tmp_path):
+    row = render(tmp_path, picture(), numerics="fast")
+    finding = find(row, preview(tmp_path, row, picture()), FLOOR)
+    assert (finding.verdict, finding.measures) == ("not reproducible", None)
+    assert finding.reason == "numerics: exact then, fast now; the two are never compared"
+
+
+def test_no_preview_and_no_render(tmp_path):
+    row = render(tmp_path, picture())
+    assert find(row, None, FLOOR).verdict == "missing preview"
+    finding = find(None, preview(tmp_path, row, picture()), FLOOR)
+    assert (finding.verdict, finding.reason) == ("not reproducible", "the experiment renders no such picture")
+
+
+def test_a_picture_that_the_trainer_never_made(tmp_path):
+    finding = verdict_of(tmp_path, picture(), None, reason="sampling was stopped before it")
+    assert (finding.verdict, finding.reason) == ("missing preview", "sampling was stopped before it")
+
+
+def test_a_truncated_preview_is_a_missing_one(tmp_path):
+    row = render(tmp_path, picture())
+    stored = preview(tmp_path, row, picture(), "jpg")
+    whole = (tmp_path / "samples/1700000000000__000000500_0.jpg").read_bytes()
+    (tmp_path / "samples/1700000000000__000000500_0.jpg").write_bytes(whole[:-2])
+    finding = find(row, stored, FLOOR)
+    assert finding.verdict == "missing preview"
+    assert "cannot be read whole: image file is truncated" in finding.reason
+
+
+def test_a_render_that_cannot_be_read_is_drifted(tmp_path):
+    row = render(tmp_path, picture())
+    stored = preview(tmp_path, row, picture())
+    finding = find({**row, "image_path": str(tmp_path / "gone.png")}, stored, FLOOR)
+    assert (finding.verdict, finding.measures) == ("drifted", None)
+    assert finding.reason == f"the render: {tmp_path / 'gone.png'}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        (TRAINER, "is not the picture that was taken in: restore it, or import again"),
+        (DARKROOM, "is not the picture that was accepted: restore it, or accept again"),
+    ],
+)
+def test_a_preview_that_somebody_replaced_is_a_missing_one(tmp_path, origin, said):
+    row = render(tmp_path, picture())
+    stored = preview(tmp_path, row, picture(), origin=origin, sha256="0" * 64)
+    finding = find(row, stored, FLOOR)
+    assert (finding.verdict, finding.reason) == ("missing preview", f"{stored.path} {said}")
+    assert finding.measures.max_abs == 0  # shown all the same
+    known = find(row, replace(stored, reason="seed -1"), FLOOR)
+    assert (known.verdict, known.reason, known.notes) == ("not reproducible", "seed -1", (f"{stored.path} {said}",))
+
+
+def test_a_render_that_somebody_touched_is_noted(tmp_path):
+    row = render(tmp_path, picture())
+    finding = find({**row, "image_sha256": "0" * 64}, preview(tmp_path, row, picture()), FLOOR)
+    assert finding.verdict == "identical"
+    assert finding.notes == ("the render's file is not the one that was rendered: somebody edited or replaced it",)
+
+
+def test_an_accepted_jpeg_is_compared_as_it_is(tmp_path):
+    row = render(tmp_path, picture(), image_format="jpeg")
+    assert find(row, preview(tmp_path, row, None, path=row["image_path"], origin=DARKROOM), FLOOR).encoding is None
+
+
+def test_a_lossy_render_is_measured_as_it_is_and_says_so(tmp_path):
+    finding = verdict_of(tmp_path, picture(), picture(), "jpg", "jpeg")
+    assert (finding.encoding, finding.verdict) == (None, "within floor")
+    assert finding.notes == ("the render is JPEG itself, so it is measured as it is: render to png to compare",)
+
+
+def test_a_lossy_preview_has_thresholds_of_its_own(tmp_path):
+    pixels = picture()
+    pixels[::2] += 8
+    floor = {**FLOOR, "psnr": 60.0, "encoded": {**dict.fromkeys(FLOOR), "psnr": 20.0}}
+    row = render(tmp_path, picture())
+    found = [find(row, preview(tmp_path, row, pixels, ending=ending), floor) for ending in ("png", "jpg")]
+    assert [finding.verdict for finding in found] == ["drifted", "within floor"]
+    assert [(finding.floor["psnr"], "lossy" in finding.floor) for finding in found] == [(60.0, False), (20.0, True)]
+
+
+def test_the_table(tmp_path):
+    rows = [render(tmp_path, picture(), index) for index in (0, 1, 2)]
+    rows[1] |= {"schedule": "diffusers", "not_comparable": ["schedule: diffusers"]}
+    gone = preview(tmp_path, rows[2], picture(), lora="anna_000000250", step=250)
+    changed = preview(tmp_path, rows[1], picture(), then={**THEN, "seed": 8}, note="two sets of step 500")
+    write_previews(tmp_path / "previews.parquet", "strength", [gone, changed, preview(tmp_path, rows[0], picture())])
+    floor = FLOOR | {"environment": {"device": "cuda:0", "threads": 1}}
+    (tmp_path / "thresholds.json").write_text(json.dumps({"demo": floor}))
+    files = (write_manifest(tmp_path, rows), tmp_path / "previews.parquet", tmp_path / "thresholds.json")
+    compare(*files, tmp_path / "compare.parquet")
+    comparisons, metadata = read_comparisons(tmp_path / "compare.parquet")
+    assert [(each.lora, each.index, each.verdict) for each in comparisons] == [
+        *[("anna", 0, "identical"), ("anna", 1, "identical"), ("anna", 2, "missing preview")],
+        ("anna_000000250", 2, "not reproducible"),
+    ]
+    assert comparisons[0].differs == ()  # the LoRA lies elsewhere, and is the same file
+    assert comparisons[1].differs == (Difference("seed", "8", "7"), Difference("schedule", "aitk", "diffusers"))
+    assert comparisons[1].note == (
+        "two sets of step 500; no trainer previews so: schedule: diffusers; "
+        "the floor was learned elsewhere: device cuda:0"
+    )
+    assert (comparisons[3].image_name, comparisons[3].request_id, comparisons[3].step) == (None, None, 250)
+    assert json.loads(comparisons[0].thresholds)["psnr"] == 38.0
+    assert (metadata["experiment"], metadata["rendered_torch_version"]) == ("strength", "2.13.0")
+
+
+def test_a_model_without_thresholds_is_a_stale_file(tmp_path):
+    row = render(tmp_path, picture())
+    write_previews(tmp_path / "previews.parquet", "strength", [])
+    (tmp_path / "thresholds.json").write_text("{}")
+    files = (write_manifest(tmp_path, [row]), tmp_path / "previews.parquet", tmp_path / "thresholds.json")
+    with pytest.raises(StoreError, match=r"thresholds\.json: no thresholds for demo"):
+        compare(*files, tmp_path / "compare.parquet")
+
+
+def test_files_that_are_no_pictures_of_ours(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    Image.new("RGBA", (8, 8)).save(tmp_path / "alpha.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "other.bmp")
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "bomb.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "two.webp", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")])
+    said = {}
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(ImageError, match=path.name) as caught:
+            read_picture(path)
+        said[path.name] = str(caught.value).removeprefix(f"{path}: ")[:20]
+    assert said == {
+        "alpha.png": "expected a picture i",
+        "bomb.png": "too large: Image siz",
+        "fifo.png": "not a file",
+        "other.bmp": "not a PNG, JPEG or W",
+        "text.png": "not a PNG, JPEG or W",
+        "two.webp": "expected one picture",
+    }
+
+
+def test_a_grey_picture_is_one_in_colour(tmp_path):
+    Image.new("L", (8, 4), 7).save(tmp_path / "grey.png")
+    read = read_picture(tmp_path / "grey.png")
+    assert (read.size, read.lossy) == ("8x4", False)
+    assert np.array_equal(read.pixels, np.full((4, 8, 3), 7))
+
+
+@pytest.mark.parametrize("icc_profile", [None, b"a profile" * 20])
+def test_a_webp_is_lossy_by_its_chunks_wherever_they_stand(tmp_path, icc_profile):
+    def is_lossy(**options):
+        Image.new("RGB", (8, 4)).save(tmp_path / "a.webp", icc_profile=icc_profile, **options)
+        return read_picture(tmp_path / "a.webp").lossy
+
+    assert (is_lossy(lossless=True), is_lossy()) == (False, True)

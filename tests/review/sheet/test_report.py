@@ -1,0 +1,140 @@
+"""The page: self-contained, safe with any text, honest about pictures that it cannot read."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.places import DATA
+
+from darkroom.errors import ImageError
+from darkroom.files.image_file import write_image
+from darkroom.record import Cost, Environment, Record, embedded_record, write_records
+from darkroom.request import Request
+from darkroom.review.page.page import script_json
+from darkroom.review.page.thumbnail import thumbnail
+from darkroom.review.sheet import report
+from darkroom.review.sheet.report import make_thumbnails, write_report
+
+REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
+ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
+COST = Cost(4711, "b41f", 3.0, 0.5, 2.0, 0.5, 0.25, None, "resident", "fits", "2026-01-02T03:04:05Z")
+HOSTILE = (
+    "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028" + " long" * 400
+)
+
+
+@pytest.fixture
+def experiment(tmp_path, monkeypatch):
+    """results/strength with a manifest of three images: one rendered, one with a hostile prompt, one reused."""
+    monkeypatch.chdir(tmp_path)
+    requests = [
+        REQUEST,
+        replace(REQUEST, index=1, image_name="0001 #7%", prompt=HOSTILE, prompt_template=HOSTILE, warnings=(HOSTILE,)),
+        replace(REQUEST, lora="none", loras=(), image_name="0000_7", warnings=()),
+    ]
+    rows = []
+    for number, request in enumerate(requests):
+        path = Path(f"results/strength/images/{request.lora}/{request.image_name}.png")
+        record = embedded_record(request, ENVIRONMENT, (), (1.0, 0.0))
+        sha256 = write_image(path, np.full((48, 64, 3), number, np.uint8), record, "png", 100)
+        cost = None if number == 2 else COST
+        rows.append(Record(request, ENVIRONMENT, (), (1.0, 0.0), str(path), sha256, "png", cost is None, cost).row())
+    write_records(Path("results/strength/manifest.parquet"), rows, {})
+    return tmp_path / "results" / "strength"
+
+
+def page(folder):
+    write_report(Path("results/strength/manifest.parquet"), Path("results/strength/report.html"))
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def data(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_the_head_says_what_was_done(experiment):
+    text = re.sub(r"<.*?>", " ", page(experiment))
+    for fact in (
+        "strength",
+        "3: 2 rendered, 1 reused",
+        "12.0 s, 6.00 s an image",
+        "load 6.0 s, switch 1.0 s, denoise 4.0 s, decode 1.0 s",
+        "darkroom 0.1.0, torch 2.13.0, diffusers 0.42.1, transformers 5.23.0",
+        "exact",
+        "2 different warnings",
+    ):
+        assert fact in text
+
+
+def test_the_page_loads_nothing_from_a_network(experiment):
+    text = page(experiment)
+    assert not re.search(r"https?:|//cdn|@import|url\(|<link|<iframe|\bfetch\(|XMLHttpRequest", text)
+    assert re.findall(r"<script[^>]*>", text) == ['<script type="application/json" id="data">', "<script>"]
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", text)
+
+
+def test_hostile_text_stays_text(experiment):
+    text = page(experiment)
+    assert "<script>alert(1)" not in text
+    assert "{{ 7 * 7 }}" in text
+    assert HOSTILE in data(text)["columns"]["prompt"]["values"]
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text  # the warning, in the head
+
+
+def test_links_are_relative_to_the_page_and_quoted(experiment):
+    links = data(page(experiment))["links"]
+    assert links == [
+        "images/anna/0000_7_network_multiplier%3D0.5.png",
+        "images/anna/0001%20%237%25.png",
+        "images/none/0000_7.png",
+    ]
+
+
+def test_small_pictures_are_carried_as_they_are(experiment):
+    found = data(page(experiment))["thumbnails"]
+    header, body = found["uris"][found["codes"][2]].split(",")
+    assert header == "data:image/png;base64"
+    assert base64.b64decode(body) == (experiment / "images/none/0000_7.png").read_bytes()
+
+
+def test_a_picture_that_cannot_be_read_is_named(experiment):
+    (experiment / "images/none/0000_7.png").unlink()
+    (experiment / "images/anna/0001 #7%.png").write_bytes(b"\x89PNG")
+    text = page(experiment)
+    assert "2 pictures could not be read" in text
+    assert "images/none/0000_7.png: no such file" in text
+    found = data(text)["thumbnails"]
+    assert [bool(found["uris"][code]) for code in found["codes"]] == [True, False, False]
+
+
+def test_an_experiment_without_fresh_images_has_no_time(tmp_path, experiment):
+    request = replace(REQUEST, image_name="a")
+    row = Record(request, ENVIRONMENT, (), (1.0,), "a.png", "ab", "png", True, None).row()
+    assert [name for name, _ in report.facts([row])][:2] == ["images", "models"]
+
+
+def test_large_pictures_become_small_webp(tmp_path):
+    Image.new("RGB", (1024, 512), "teal").save(tmp_path / "a.jpg")
+    header, body = thumbnail(tmp_path / "a.jpg", 256).split(",")
+    assert header == "data:image/webp;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(body))).size == (256, 128)
+    with pytest.raises(ImageError, match=r"b\.png: no such file"):
+        thumbnail(tmp_path / "b.png", 256)
+
+
+def test_many_images_get_smaller_thumbnails_then_none(experiment, monkeypatch):
+    rows = [{"image_sha256": "ab", "image_path": "results/strength/images/none/0000_7.png"}]
+    assert [make_thumbnails(rows * count).side for count in (1, 1_500, 1_501, 6_000, 6_001)] == [256, 256, 128, 128, 0]
+    assert len(make_thumbnails(rows * 1_500).uris) == 1
+    monkeypatch.setattr(report, "_PAGE", 10)
+    assert make_thumbnails(rows).side == 0
+
+
+def test_json_for_a_script_element():
+    assert script_json({"a": "</script> <!-- & \u2028"}) == '{"a":"\\u003c/script\\u003e \\u003c!-- \\u0026 \\u2028"}'
