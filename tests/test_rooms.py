@@ -1,8 +1,9 @@
-"""The walls of the house: which room imports what."""
+"""The walls of the house: which room may import which, what stays out of which, how many files a room may have."""
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,68 @@ import pytest
 import darkroom
 
 PACKAGE = Path(darkroom.__file__).parent
-ROOMS = ("plan", "render", "review")
+
+# A room is a folder, or a file beside them. Each may import what its line names, all of which stands above it: no circle.
+MAY_IMPORT = {
+    # the ground: words and values
+    "__init__": "",
+    "errors": "",
+    "names": "",
+    "display": "",
+    "request": "",
+    # files, and what lies in results/ and previews/
+    "files": "errors",
+    "lora_files": "errors files",
+    "checkpoint": "errors request files",
+    "record": "request files",
+    "store": "errors request files",
+    "trials": "request files",
+    "previews": "errors files",
+    "embedded_record": "errors names files record previews",
+    "demo_folder": "errors files",
+    # plan: what to render
+    "plan/conf": "errors names display request files checkpoint",
+    "plan/weights": "errors files checkpoint store demo_folder lora_files plan/conf",
+    "plan/trials": "errors names request files record store trials previews embedded_record plan/conf",
+    "plan": "errors names request files checkpoint store previews demo_folder lora_files plan/conf plan/weights",
+    # intake: other programs' files, on their way to conf/ and previews/
+    "intake": "errors display files lora_files previews plan/conf",
+    "intake/aitk": "errors display request files lora_files previews plan/conf intake",
+    # render: how
+    "render/weights": "errors files lora_files checkpoint",
+    "render/device": "__init__ errors request record render/weights",
+    "render/adapters": "errors files lora_files render/weights",
+    "render/families": "errors request checkpoint render/weights render/device",
+    "render/families/flux1": "errors request files lora_files checkpoint render/weights render/device render/families",
+    "render/families/flux2": "errors request files lora_files checkpoint render/weights render/device render/families",
+    "render": (
+        "errors request files checkpoint record store trials render/weights render/device render/adapters "
+        "render/families render/families/flux1 render/families/flux2"
+    ),
+    "render/worker": "errors request files checkpoint store render render/families",
+    # review: what came out
+    "review/page": "errors files",
+    "review/pair": "errors files record",
+    "review/regress": "__init__ errors request files record trials previews review/page review/pair",
+    "review": "__init__ errors display files record store trials previews embedded_record review/pair review/regress",
+    "review/sheet": "errors record review review/page",
+    # the commands
+    "cli": (
+        "errors names files store previews demo_folder plan plan/conf plan/trials plan/weights intake intake/aitk "
+        "render render/worker review review/regress review/sheet"
+    ),
+    "__main__": "__init__ errors cli",
+}
+SLOW = {"torch", "diffusers", "transformers", "numpy", "PIL", "pyarrow", "scipy", "skimage", "huggingface_hub", "gguf"}
+
+
+def room_of(file: Path) -> str:
+    folder = file.parent.relative_to(PACKAGE)
+    return file.stem if folder == Path() else folder.as_posix()
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
 
 
 def imported(file: Path) -> set[str]:
@@ -25,35 +87,97 @@ def imported(file: Path) -> set[str]:
     return names
 
 
+def room_of_import(name: str) -> str | None:
+    """The room of `darkroom.plan.conf.schema.Model`, or of a member of the package itself; None for other packages."""
+    package, *parts = name.split(".")
+    if package != "darkroom":
+        return None
+    for length in range(len(parts), 0, -1):
+        module = PACKAGE.joinpath(*parts[:length]).with_suffix(".py")
+        if module.is_file():
+            return room_of(module)
+        if module.with_suffix("").is_dir():
+            return "/".join(parts[:length])
+    return "__init__"
+
+
+def arrows(file: Path) -> set[str]:
+    rooms = {room for name in imported(file) if (room := room_of_import(name)) is not None}
+    return rooms - {room_of(file)}
+
+
 def modules(room: str) -> list[str]:
-    files = (PACKAGE / room).rglob("*.py")
-    return sorted(".".join(("darkroom", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in files)
+    inside = (file for file in (PACKAGE / room).rglob("*.py") if file.stem != "__init__")
+    return sorted(".".join(("darkroom", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in inside)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_do_not_import_each_other(room):
-    others = tuple(f"darkroom.{other}" for other in ROOMS if other != room)
+def loaded_by(statement: str) -> set[str]:
+    """The packages that a new Python has imported after a statement."""
+    code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_every_room_is_in_the_table():
+    assert {room_of(file) for file in files()} <= MAY_IMPORT.keys()
+
+
+def test_arrows_run_one_way():
+    rooms = list(MAY_IMPORT)
+    upwards = {
+        f"{room} imports {other}"
+        for place, room in enumerate(rooms)
+        for other in MAY_IMPORT[room].split()
+        if other not in rooms[:place]
+    }
+    assert upwards == set()
+
+
+def test_a_room_imports_what_the_table_says_and_nothing_else():
     strays = {
-        f"{file.name}: {name}"
-        for file in (PACKAGE / room).rglob("*.py")
-        for name in imported(file)
-        if name.startswith(others)
+        f"{file.relative_to(PACKAGE)} imports {other}"
+        for file in files()
+        for other in arrows(file) - set(MAY_IMPORT[room_of(file)].split())
     }
     assert strays == set()
 
 
-@pytest.mark.parametrize("room", ["plan", "review"])
+@pytest.mark.parametrize("room", ["files", "lora_files", "plan", "intake", "review"])
 def test_a_room_leaves_torch_out(room):
-    statement = f"import sys, {', '.join(modules(room))}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert "torch" not in loaded_by(f"import {', '.join(modules(room))}")
 
 
-def test_only_compose_imports_hydra():
+def test_nothing_that_the_snakefile_imports_is_slow():
+    """Beside what Snakemake itself has imported by then."""
+    own = loaded_by("import snakemake.api")
+    ours = loaded_by("import snakemake.api, darkroom.plan.workflow, darkroom.render.worker.owner")
+    assert (ours - own) & SLOW == set()
+
+
+def test_hydra_stays_in_two_files():
     importers = {
         str(file.relative_to(PACKAGE))
-        for file in PACKAGE.rglob("*.py")
+        for file in files()
         for name in imported(file)
         if name.split(".")[0] in ("hydra", "omegaconf")
     }
-    assert importers == {"plan/compose.py"}
+    assert importers == {"plan/conf/compose.py", "plan/conf/overrides.py"}
+
+
+def folders() -> list[Path]:
+    return [PACKAGE, *(folder for folder in sorted(PACKAGE.rglob("*")) if folder.is_dir() and modules_in(folder))]
+
+
+def modules_in(folder: Path) -> list[str]:
+    return [file.stem for file in folder.glob("*.py")]
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.relative_to(PACKAGE).as_posix())
+def test_a_prefix_is_a_missing_folder(folder):
+    first_words = Counter(name.split("_")[0] for name in modules_in(folder) if not name.startswith("__"))
+    assert [word for word, count in first_words.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.relative_to(PACKAGE).as_posix())
+def test_no_folder_has_more_than_15_files(folder):
+    assert len(modules_in(folder)) <= 15

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import StoreError
-from darkroom.store import Store, atomic, link, read_json, write_json
+from darkroom.files.atomic import atomic, link, read_json, write_json
+from darkroom.store import Store
 
 
 def test_where_things_lie(tmp_path: Path) -> None:

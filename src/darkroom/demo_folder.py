@@ -4,7 +4,7 @@ import os
 from pathlib import Path, PurePath
 
 from darkroom.errors import StoreError
-from darkroom.store import atomic
+from darkroom.files.atomic import atomic
 
 DEMO_FOLDER = "results/store/demo"  # relative to the working directory; filled by the rule `demo`
 

@@ -6,28 +6,15 @@ results/store/digests/<id>.json                 SHA-256 of weight files by path,
 results/<experiment>/drafts, requests, records, images / <model> / <lora> / <prompts>
 """
 
-import contextlib
-import errno
-import fcntl
-import json
-import os
-import secrets
-import shutil
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
 
-from darkroom.errors import StoreError
+from darkroom.files.atomic import read_json, write_json
 from darkroom.files.weight_file import identity, sha256_of
 from darkroom.request import digest_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have
-_TEMPORARY = ".tmp"
-_ABANDONED = 3600.0  # seconds
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)  # another file system, or one without hard links
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
@@ -117,68 +104,3 @@ class ExperimentFolder:
     def embeddings(self, model: str) -> Path:
         """The embedding ids of a model's texts, once they are in the store."""
         return self.root / "embeddings" / f"{model}.json"
-
-
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else it goes."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            temporary.unlink()
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes had begun to write, once it is old enough to be nobody's."""
-    for path in folder.rglob(f".*{_TEMPORARY}"):
-        with contextlib.suppress(FileNotFoundError):  # another run is sweeping too
-            if time.time() - path.stat().st_mtime > _ABANDONED:
-                path.unlink()
-
-
-def locked(path: Path) -> TextIO:
-    """A file locked for as long as it is open, or its process lives; StoreError while another run has it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StoreError(f"{path.parent}: another Snakemake is at work on this experiment; wait for its end") from error
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return file
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON, whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote; StoreError when it is missing or not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: missing; Snakemake with --forcerun plan writes it again") from error
-    except (ValueError, OSError) as error:
-        raise StoreError(f"{path}: unreadable: {error}; delete it and run Snakemake again") from error
-
-
-def link(source: Path, destination: Path) -> None:
-    """Make `destination` the same file as `source`: a hard link, or a copy where the file system has none."""
-    if destination.exists() and destination.samefile(source):
-        return
-    with atomic(destination) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            shutil.copy2(source, temporary)

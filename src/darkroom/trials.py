@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from darkroom.files.atomic import read_json, write_json
 from darkroom.request import Request
-from darkroom.store import read_json, write_json
 
 # Factors of the trials that the others are measured against: the first, or the second where sizes differ.
 AS_IT_IS = "as it is"

@@ -8,7 +8,8 @@ import pytest
 
 from darkroom.errors import ConfigError
 from darkroom.intake import stranger
-from darkroom.intake.stranger import Roots, read_json, read_yaml
+from darkroom.intake.roots import Roots
+from darkroom.intake.stranger import read_json, read_yaml
 
 
 def test_plain_values_of_yaml(tmp_path):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.errors import CheckpointError, PictureError, StoreError
+from darkroom.files.atomic import atomic, write_json
 from darkroom.files.image_file import read_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.record import read_records
@@ -23,7 +24,7 @@ from darkroom.render.job import Job
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress
 from darkroom.request import Lora, ReferenceImage, Request
-from darkroom.store import ExperimentFolder, Store, atomic, write_json
+from darkroom.store import ExperimentFolder, Store
 
 MakeRequest = Callable[..., Request]
 

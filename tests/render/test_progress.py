@@ -4,8 +4,9 @@ import io
 import os
 from pathlib import Path
 
+from darkroom.files.atomic import write_json
 from darkroom.render.progress import Progress, ProgressLine, images_elsewhere
-from darkroom.store import ExperimentFolder, write_json
+from darkroom.store import ExperimentFolder
 
 AT_12 = Progress("demo", "demo / none / cats", done=12, total=40, seconds_per_image=0.314)
 

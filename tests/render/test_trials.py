@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.errors import ImageError, StoreError
+from darkroom.files.atomic import write_json
 from darkroom.files.image_file import read_record, write_image
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.conf.origin import Origin
@@ -30,7 +31,7 @@ from darkroom.render.trials import render_afresh, render_trials
 from darkroom.request import Lora, Request
 from darkroom.review.explain import explain
 from darkroom.review.regress.learned_floor import learn
-from darkroom.store import ExperimentFolder, write_json
+from darkroom.store import ExperimentFolder
 from darkroom.trials import Outcomes, Trial, TrialSheet
 
 RESULTS = Path("results")

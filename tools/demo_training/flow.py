@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Qwen2Tokenizer
 
-from darkroom.render.sampling import aitk_sigmas
+from darkroom.render.families.sampling import aitk_sigmas
 from demo_training import team
 from demo_training.captions import caption, instruction
 from demo_training.latents import decoded, encode_scenes, normalised

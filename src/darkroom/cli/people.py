@@ -56,9 +56,9 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _accept(options: argparse.Namespace) -> int:
+    from darkroom.files.atomic import locked
     from darkroom.previews import previews_file
     from darkroom.review.accept import apply, plan_acceptance
-    from darkroom.store import locked
 
     # 1. What would change, while no Snakemake changes it
     folder = _rendered(options.experiment)

@@ -65,9 +65,10 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _checkpoint(options: argparse.Namespace) -> None:
+    from darkroom.files.atomic import read_json, write_json
     from darkroom.plan.conf.schema import CheckpointSource
     from darkroom.plan.weights.checkpoint_files import find_checkpoint
-    from darkroom.store import Store, read_json, write_json
+    from darkroom.store import Store
 
     choice = read_json(options.choice)
     where = f"conf/model/{choice['request']['model']}.yaml"
@@ -106,8 +107,9 @@ def _worker(options: argparse.Namespace) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> None:
+    from darkroom.files.atomic import read_json
     from darkroom.review.manifest import write_manifest
-    from darkroom.store import ExperimentFolder, read_json
+    from darkroom.store import ExperimentFolder
 
     folder = ExperimentFolder(options.experiment)
     combinations = [entry[:3] for entry in read_json(folder.contents)["combinations"]]

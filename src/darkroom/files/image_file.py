@@ -29,7 +29,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from darkroom.errors import ImageError
 from darkroom.files import container as image_container
-from darkroom.store import atomic
+from darkroom.files.atomic import atomic
 
 FORMATS = ("png", "jpeg", "webp")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.errors import StoreError
-from darkroom.store import atomic
+from darkroom.files.atomic import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,14 +15,16 @@ from typing import Any
 
 from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
+from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.flags import FLAGS
-from darkroom.intake.stranger import MEGABYTE, Roots, parse_json, read_text
+from darkroom.intake.roots import Roots
+from darkroom.intake.stranger import MEGABYTE, parse_json, read_text
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.origin import Origin, suggestion
-from darkroom.plan.conf.owned_files import CONF, ImportOptions, conf_file, import_name, write_conf_files, yaml_text
+from darkroom.plan.conf.owned_files import CONF, ImportOptions, conf_file, import_name, write_conf_files
+from darkroom.plan.conf.prompt_set import read_sheet
+from darkroom.plan.conf.reader import with_numbers
 from darkroom.plan.conf.schema import Prompt
-from darkroom.plan.numerals import with_numbers
-from darkroom.plan.pictures import read_sheet
 
 _BYTES = 64 * MEGABYTE
 _KEYS = tuple(field.name for field in fields(Prompt))

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
+from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
-from darkroom.intake.stranger import MEGABYTE, Roots, read_json
+from darkroom.intake.roots import Roots
+from darkroom.intake.stranger import MEGABYTE, read_json
 from darkroom.plan.conf.origin import Origin, suggestion
 from darkroom.plan.conf.owned_files import (
     CONF,
@@ -23,10 +25,8 @@ from darkroom.plan.conf.owned_files import (
     conf_file,
     import_name,
     write_conf_files,
-    yaml_text,
 )
-from darkroom.plan.conf.reader import read
-from darkroom.plan.numerals import with_numbers
+from darkroom.plan.conf.reader import read, with_numbers
 
 T = TypeVar("T")
 

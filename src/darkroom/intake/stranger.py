@@ -4,16 +4,13 @@ Every failure is a ConfigError that names the file, and the line where there is 
 """
 
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from darkroom.display import from_here
 from darkroom.errors import ConfigError
 
 MEGABYTE = 2**20
@@ -137,35 +134,6 @@ def parse_json(text: str, place: str) -> Any:
         raise ConfigError(f"{place}: {line}column {error.colno}: {error.msg}") from error
     _check_characters(place, text)
     return value
-
-
-@dataclass(frozen=True)
-class Roots:
-    """The folders in which files may lie that a stranger's file names. A relative path is looked for in each."""
-
-    folders: Sequence[Path]
-
-    def inside(self, path_text: str, where: str) -> Path:
-        """The path in the first folder that has it, or in the first folder if none has; relative to here where it can.
-
-        ConfigError, with `where` (file and key) before it, for a path that leads out of all folders, be it by `..` or
-        by a symbolic link.
-        """
-        if not path_text or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in path_text):
-            raise ConfigError(f"{where}: expected a path, got {path_text!r}")
-        candidates = [folder / path_text for folder in self.folders]
-        there = [path for path in candidates if os.path.lexists(path)]  # unlike exists, never an error
-        allowed = [path for path in there or candidates if self._holds(path)]
-        if not allowed:
-            roots, folder = ", ".join(map(str, self.folders)), Path(os.path.realpath((there or candidates)[0])).parent
-            raise ConfigError(
-                f"{where}: {path_text!r} lies outside {roots}; if you trust this file, add --root {folder}"
-            )
-        return from_here(allowed[0])
-
-    def _holds(self, path: Path) -> bool:
-        real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
 
 
 def _check_events(path: Path, text: str) -> None:

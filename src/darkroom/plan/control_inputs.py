@@ -10,9 +10,9 @@ from pathlib import Path
 
 from darkroom.demo_folder import is_in_demo_folder
 from darkroom.errors import CheckpointError, ConfigError, ImageError
-from darkroom.files.reference_image import ImageHeader, read_image_header
+from darkroom.files.reference_image import ImageHeader
 from darkroom.files.weight_file import read_header
-from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS
+from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
 from darkroom.request import CONTROL, INPAINT
 
 _OF_INPAINTING = ".inpaint."  # in a path, says to the trainer what the image is for
@@ -69,17 +69,6 @@ class Conditions:
                 self._seen[path, slot] = None
                 self.problems.append(ConfigError(f"{place}: {error}"))
         return self._seen[path, slot]
-
-
-def check_image(path: str, family: str, ctrl_idx: int | None) -> ImageHeader:
-    """The header of an image that the family's models can take, in this slot; ImageError for any other."""
-    header = read_image_header(path, FAMILIES[family].reference_limits)
-    if ctrl_idx == INPAINT and not header.has_transparency:
-        raise ImageError(
-            f"{path}: has no alpha channel (it is {header.mode}), and ctrl_idx 0 is for inpainting: alpha 255 keeps, 0 "
-            "repaints; set ctrl_idx: 1 for a control image"
-        )
-    return header
 
 
 def _used(family: str, given: dict[str, str]) -> tuple[dict[str, str], list[str]]:

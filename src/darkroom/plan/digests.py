@@ -5,11 +5,12 @@ from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, ImageError, raise_together
+from darkroom.files.atomic import read_json, write_json
 from darkroom.files.reference_image import read_reference
-from darkroom.plan.control_inputs import check_image
+from darkroom.plan.conf.families import check_image
 from darkroom.plan.resolve import AUTO
 from darkroom.request import Request
-from darkroom.store import Store, read_json, write_json
+from darkroom.store import Store
 
 
 def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import StoreError
+from darkroom.files.atomic import read_json
 from darkroom.plan.conf.schema import Output
 from darkroom.plan.experiment import Combination
 from darkroom.request import digest_of
-from darkroom.store import ENDINGS, ExperimentFolder, read_json
+from darkroom.store import ENDINGS, ExperimentFolder
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from snakemake.io import ancient
 
 from darkroom.demo_folder import DEMO_CHECKPOINT_FILES, DEMO_FOLDER, is_in_demo_folder
 from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
+from darkroom.files.atomic import locked, sweep, write_json
 from darkroom.files.weight_file import identity
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import Finished
@@ -22,7 +23,7 @@ from darkroom.plan.experiment import Combination, Experiment, Names, load_experi
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
-from darkroom.store import RESULTS, STORE, ExperimentFolder, locked, sweep, write_json
+from darkroom.store import RESULTS, STORE, ExperimentFolder
 
 _KEYS = ("experiment", "set")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, StoreError
+from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import is_whole, read_header
 from darkroom.request import Request
-from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store, read_json
+from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store
 
 TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
 PREWARM = "prewarm"  # key of a message to the worker that brings no job, only the family to import

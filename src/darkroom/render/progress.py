@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from darkroom.store import ExperimentFolder, read_json
+from darkroom.files.atomic import read_json
+from darkroom.store import ExperimentFolder
 
 _BAR = 24  # characters
 _PLAIN_INTERVAL = 10.0  # seconds between lines where there is no terminal

@@ -17,19 +17,20 @@ import torch
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, ImageError, PictureError, WorkerError, caught
+from darkroom.files.atomic import link, read_json
 from darkroom.files.image_file import read_record
 from darkroom.files.weight_file import is_whole
 from darkroom.record import embedded_record
 from darkroom.render.device.mode import Picture
+from darkroom.render.families.sampling import generator
 from darkroom.render.job import Destination, check_named_files
 from darkroom.render.picture import make_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, ProgressLine
-from darkroom.render.sampling import generator
-from darkroom.render.worker.encode import check_encoders, encode
+from darkroom.render.texts import check_encoders, encode
 from darkroom.render.writer import Saved, Writer
 from darkroom.request import Request
-from darkroom.store import ENDINGS, STORE, Store, link, read_json
+from darkroom.store import ENDINGS, STORE, Store
 from darkroom.trials import Outcome, Outcomes, Trial, TrialSheet
 
 _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes

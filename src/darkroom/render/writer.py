@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 
+from darkroom.files.atomic import atomic, link
 from darkroom.files.image_file import with_record, write_image
 from darkroom.render.job import Destination
-from darkroom.store import atomic, link
 
 _READ_ONLY = 0o444  # a link that is edited in place would change the store under its id
 _WAITING = 4  # pictures held in memory at most; a disk slower than the model then slows it down

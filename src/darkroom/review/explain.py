@@ -10,14 +10,15 @@ from typing import Any
 
 from darkroom.display import printable
 from darkroom.errors import StoreError
-from darkroom.explained import previews_of, read_render
+from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import TRAINER, Preview, previews_file
+from darkroom.embedded_record import previews_of, read_render
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.judged_pair import find
 from darkroom.review.trial_results import tried
-from darkroom.store import RESULTS, ExperimentFolder, read_json
+from darkroom.store import RESULTS, ExperimentFolder
 from darkroom.trials import Outcomes
 
 # What may explain a difference, and is not recorded by everybody.

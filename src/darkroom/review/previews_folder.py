@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import from_here
+from darkroom.files.atomic import atomic
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, Replaced
-from darkroom.store import atomic
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
-from darkroom.review.pair.encoding import ENCODINGS, as_encoded
 from darkroom.review.pair.measures import psnr
-from darkroom.review.pair.picture_file import PictureFile, read_picture
+from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Outcome, Outcomes
 
 _GAIN = 1.0  # dB that a factor has to bring before it is named

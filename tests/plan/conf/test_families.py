@@ -13,9 +13,8 @@ from tests.plan.weights.model_files import find, put, refusal
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER
 from darkroom.errors import ImageError
-from darkroom.plan.conf.families import FAMILIES
+from darkroom.plan.conf.families import FAMILIES, check_image
 from darkroom.plan.conf.schema import CheckpointSource
-from darkroom.plan.control_inputs import check_image
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.render.families import MODULES
 

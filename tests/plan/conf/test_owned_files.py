@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from darkroom.errors import ConfigError, Problems
-from darkroom.plan.conf.owned_files import conf_file, import_name, write_conf_files, yaml_text
+from darkroom.files.yaml_text import yaml_text
+from darkroom.plan.conf.owned_files import conf_file, import_name, write_conf_files
 
 TEXTS = [
     "a cat",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from darkroom.errors import ConfigError
-from darkroom.render.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
+from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 
 
 @pytest.mark.parametrize(

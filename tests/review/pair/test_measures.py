@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from tests.review.renders import picture
 
-from darkroom.review.pair.encoding import ENCODINGS, as_encoded
 from darkroom.review.pair.measures import EQUAL, flip_map, measure
+from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
 
 
 def test_equal_pictures():

@@ -11,9 +11,10 @@ from tests.review.renders import FLOOR, THEN, picture, preview, render, write_ma
 
 from darkroom.errors import ImageError, StoreError
 from darkroom.previews import DARKROOM, TRAINER, write_previews
+from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.picture_file import read_picture
 from darkroom.review.regress.compare import compare
-from darkroom.review.regress.comparison import Difference, read_comparisons
+from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.judged_pair import find
 
 

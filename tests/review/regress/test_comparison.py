@@ -7,8 +7,9 @@ from tests.review.renders import FLOOR, picture, preview, render
 
 from darkroom.__main__ import main
 from darkroom.errors import StoreError
+from darkroom.review.pair.differences import Difference
 from darkroom.review.regress.compare import compare_all
-from darkroom.review.regress.comparison import VERDICTS, Difference, read_comparisons, write_comparisons
+from darkroom.review.regress.comparison import VERDICTS, read_comparisons, write_comparisons
 from darkroom.review.regress.outcome import failed, installed_versions, outdated, summary
 
 

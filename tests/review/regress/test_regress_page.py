@@ -16,8 +16,9 @@ from darkroom.files.image_file import write_image
 from darkroom.record import Environment, embedded_record
 from darkroom.request import Request
 from darkroom.review.page.data_uri import carry
-from darkroom.review.pair.encoding import ENCODINGS, as_encoded
+from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import flip_map
+from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
 from darkroom.review.regress import regress_page
 from darkroom.review.regress.comparison import (
     BEFORE_ENCODING,
@@ -28,7 +29,6 @@ from darkroom.review.regress.comparison import (
     NOT_REPRODUCIBLE,
     WITHIN_FLOOR,
     Comparison,
-    Difference,
     write_comparisons,
 )
 from darkroom.review.regress.regress_page import measures, names, read_pairs, worst_first, write_regress_page

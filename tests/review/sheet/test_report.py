@@ -16,8 +16,8 @@ from darkroom.errors import ImageError
 from darkroom.files.image_file import write_image
 from darkroom.record import Cost, Environment, Record, embedded_record, write_records
 from darkroom.request import Request
+from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import script_json
-from darkroom.review.page.thumbnail import thumbnail
 from darkroom.review.sheet import report
 from darkroom.review.sheet.report import make_thumbnails, write_report
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from darkroom.errors import ConfigError
 from darkroom.intake.aitk.section import Section
-from darkroom.intake.stranger import Roots
-from darkroom.plan.weights.hub import is_hub_id
+from darkroom.intake.roots import Roots
+from darkroom.plan.conf.hub_reference import is_hub_id
 
 _VAE = "ae.safetensors"  # of FLUX.2, as the trainer names it
 _OWN_REPO = "${.repo}/"  # in a shipped option: of the same section

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from darkroom.display import printable
+from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.aitk.previews import BASE, PromptOption
 from darkroom.intake.aitk.prompts import SamplePrompt
-from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, yaml_text
+from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file
 
 _COMMON = ("width", "height", "sample_steps", "guidance_scale", "neg", "network_multiplier")
 _NO_STRENGTH = {"network_multiplier": 1.0}  # what a prompt has that names none

@@ -4,14 +4,16 @@ config.yaml is what the trainer wrote at its last start, .job_config.json what i
 replaced by the job's name everywhere, as ai-toolkit's toolkit/config.py does with a file that it is given.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, raise_together
 from darkroom.intake.aitk.section import Section
+from darkroom.intake.roots import Roots
 from darkroom.intake.stranger import read_json, read_yaml
 
 _IN_FOLDER = ("config.yaml", ".job_config.json")
@@ -98,3 +100,33 @@ def _environment(value: Any, key: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, entry in enumerate(value):
             yield from _environment(entry, f"{key}[{number}]")
+
+
+def job_roots(home: Path, typed: Sequence[Path]) -> Roots:
+    """Where files may lie. Paths of the job began where the trainer ran, maybe a folder above the job's `home`."""
+    allowed = [Path.cwd(), home.absolute(), *(root.absolute() for root in typed)]
+    above = [
+        folder
+        for folder in home.absolute().parents
+        if any(folder.resolve().is_relative_to(root.resolve()) for root in allowed)
+    ]
+    return Roots(tuple(dict.fromkeys((*allowed, *above))))
+
+
+def training_folder(process: Section, name: str, roots: Roots) -> Path | None:
+    """Of a configuration alone: the folder of the job `name`, if it is here; ConfigError where that is outside."""
+    written = process.text("training_folder")
+    if written is None:
+        return None
+    folder = roots.inside(f"{written}/{name}", process.at("training_folder"))
+    return folder if os.path.isdir(folder) else None  # noqa: PTH112 no error for a name that is too long
+
+
+def links_out(paths: Iterable[Path], roots: Roots) -> Iterator[ConfigError]:
+    """An error for each symbolic link that leads out of the roots."""
+    for path in paths:
+        if path.is_symlink():
+            try:
+                roots.inside(str(path.absolute()), f"{path}: a link")
+            except ConfigError as error:
+                yield error

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from darkroom.errors import ConfigError, ImageError
 from darkroom.intake.aitk.prompts import SamplePrompt, SampleSheet
-from darkroom.intake.stranger import Roots
-from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS
-from darkroom.plan.control_inputs import check_image
+from darkroom.intake.roots import Roots
+from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
 from darkroom.request import INPAINT
 
 

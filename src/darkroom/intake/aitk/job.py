@@ -15,18 +15,16 @@ from darkroom.errors import ConfigError, raise_together
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
 from darkroom.intake.aitk.conf_files import ConfWriter
-from darkroom.intake.aitk.config import JobConfig, config_file, read_job
+from darkroom.intake.aitk.config import JobConfig, config_file, job_roots, links_out, read_job, training_folder
 from darkroom.intake.aitk.control_images import unused_images, with_images
-from darkroom.intake.aitk.folders import job_roots, links_out, training_folder
 from darkroom.intake.aitk.model import TrainedModel, sampler_reasons, trained_model
 from darkroom.intake.aitk.passed_over import passed_over
 from darkroom.intake.aitk.placing import Placed, Placing
 from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleSet, sample_files, sample_sets
-from darkroom.intake.earlier_import import stale, with_accepted
-from darkroom.intake.imported_job import ImportedJob
-from darkroom.intake.stranger import Roots
+from darkroom.intake.imported_job import ImportedJob, stale, with_accepted
+from darkroom.intake.roots import Roots
 from darkroom.plan.conf.owned_files import ConfFile, import_name
 from darkroom.previews import Preview, previews_file
 

@@ -13,7 +13,7 @@ import yaml
 from darkroom.errors import ConfigError
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
-from darkroom.intake.stranger import Roots
+from darkroom.intake.roots import Roots
 from darkroom.plan.conf.origin import suggestion
 from darkroom.plan.conf.schema import QTYPES, Model
 

@@ -18,8 +18,6 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,9 +27,8 @@ from darkroom.names import name_fault
 from darkroom.plan.conf.experiment_files import Written
 from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.schema import AXIS_GROUPS, Config
-
-COMPARE = "compare"  # a group whose options are chosen by the name of a model
+from darkroom.plan.conf.overrides import Overrides, one_line
+from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
@@ -79,12 +76,12 @@ class Conf:
     """One experiment's view of the configuration folders. Raises ConfigError or Problems."""
 
     def __init__(self, experiment: str, conf_dirs: Sequence[Path], overrides: Sequence[str]) -> None:
-        self._changes = _Changes(overrides)
-        self._folders = existing_folders(conf_dirs, self._changes.searchpath)
+        self._overrides = Overrides(overrides)
+        self._folders = existing_folders(conf_dirs, self._overrides.searchpath)
         if fault := name_fault(experiment):
             raise ConfigError(f"experiment: {fault}")
         self.file = self._folders.option("experiment", experiment, "experiment")
-        self._hydra_overrides = [f"experiment@_global_='{experiment}'", *self._changes.of_hydra]
+        self._hydra_overrides = [f"experiment@_global_='{experiment}'", *self._overrides.of_hydra]
         main = self._folders.find("config")
         if main is None:
             raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
@@ -100,7 +97,7 @@ class Conf:
 
     def origin(self, group: str, file: Path | None = None) -> Origin:
         """Where the values of an option, of `output`, or of the root (group "") were written."""
-        return self._written.origin(group, file or self.file, self._changes.keys)
+        return self._written.origin(group, file or self.file, self._overrides.keys)
 
     @property
     def output_origin(self) -> Origin:
@@ -108,7 +105,7 @@ class Conf:
 
     def choice(self, group: str) -> str:
         """The option of a group that the matrix does not list: an override's, else the defaults lists'."""
-        return self._changes.choices.get(group) or self._written.choice(group)
+        return self._overrides.choices.get(group) or self._written.choice(group)
 
     def option(self, group: str, name: str) -> Option:
         """One option of an axis with what the experiment and the overrides change in its group."""
@@ -122,7 +119,7 @@ class Conf:
     def _option(self, group: str, name: str, file: Path) -> Option:
         origin = self.origin(group, file)
         content = _load(file)
-        changes, updates = self._root[group], self._changes.of_group(group)
+        changes, updates = self._root[group], self._overrides.of_group(group)
         if changes or updates:
             content = _merged(content, changes, updates, origin)
         return Option(group, name, content, origin)
@@ -140,7 +137,7 @@ class Conf:
                 yield from self._experiment_files(entry, seen | {name})
 
     def _idle_choices(self) -> Iterator[ConfigError]:
-        for group, name in self._changes.choices.items():
+        for group, name in self._overrides.choices.items():
             if group in self.root["matrix"]:
                 advice = f"{self.file} lists matrix.{group}; set matrix.{group}=[{name}]"
                 yield ConfigError(f"override {group}={name}: has no effect: {advice}")
@@ -156,65 +153,6 @@ class Conf:
             content = OmegaConf.to_container(composed)
         assert isinstance(content, dict)
         return {str(key): value for key, value in content.items()}
-
-
-class _Changes:
-    """Overrides, sorted by who applies them: Hydra, or `Conf.option` for the values of its groups."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        self.of_hydra: list[str] = []
-        self.choices: dict[str, str] = {}
-        self.searchpath: list[str] = []
-        self._values: list[Override] = []
-        problems: list[ConfigError] = []
-        for line in lines:
-            try:
-                self._sort(_parsed(line))
-            except ConfigError as error:
-                problems.append(error)
-        raise_together(problems)
-        self.keys = [override.key_or_group for override in reversed(self._values)]
-        self.keys += [line.lstrip("+").partition("=")[0] for line in self.of_hydra]
-
-    def of_group(self, group: str) -> list[tuple[str, Any]]:
-        """(key below the group, value), in the order given."""
-        prefix = f"{group}."
-        mine = [override for override in self._values if override.key_or_group.startswith(prefix)]
-        return [(override.key_or_group[len(prefix) :], override.value()) for override in mine]
-
-    def _sort(self, override: Override) -> None:
-        key, line = override.key_or_group, override.input_line
-        value = override.value()
-        if key == "hydra.searchpath":
-            if not isinstance(value, list):
-                raise ConfigError(f"override {line}: expected a list of folders")
-            self.searchpath += [str(entry) for entry in value]
-        elif key.split("@")[0] == "experiment":
-            raise ConfigError(f"override {line}: choose the experiment with --config experiment=NAME")
-        elif override.package is not None:
-            raise ConfigError(f"override {line}: a group cannot be put elsewhere with @")
-        elif key in (*AXIS_GROUPS, "output"):
-            if fault := name_fault(value):
-                raise ConfigError(f"override {line}: {fault}")
-            self.choices[key] = str(value)
-            if key == "output":
-                self.of_hydra.append(str(line))
-        elif key.split(".")[0] in (*AXIS_GROUPS, COMPARE):
-            if override.is_delete():
-                raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
-            self._values.append(override)
-        else:
-            self.of_hydra.append(str(line))
-
-
-def _parsed(line: str) -> Override:
-    try:
-        override = OverridesParser.create().parse_override(line)
-    except HydraException as error:
-        raise ConfigError(f"override {line}: {_one_line(error)}") from error
-    if override.is_sweep_override():
-        raise ConfigError(f"override {line}: one value or a [list] is needed, not a sweep")
-    return override
 
 
 def _register_schema() -> None:
@@ -248,7 +186,7 @@ def _merged(
         try:
             OmegaConf.update(merged, key, value, merge=True, force_add=True)
         except (OmegaConfBaseException, ValueError, IndexError, TypeError) as error:
-            raise ConfigError(f"{origin.at(key)}: cannot be set in {origin.file}: {_one_line(error)}") from error
+            raise ConfigError(f"{origin.at(key)}: cannot be set in {origin.file}: {one_line(error)}") from error
     plain = OmegaConf.to_container(merged)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
@@ -271,7 +209,7 @@ def _as_config_errors(file: Path) -> Iterator[None]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         if mark is None:
-            raise ConfigError(f"{file}: {_one_line(error)}") from error
+            raise ConfigError(f"{file}: {one_line(error)}") from error
         name = mark.name if Path(mark.name).is_file() else file
         problem = getattr(error, "problem", "not YAML")
         raise ConfigError(f"{name}: line {mark.line + 1}, column {mark.column + 1}: {problem}") from error
@@ -284,8 +222,4 @@ def _as_config_errors(file: Path) -> Iterator[None]:
     except RecursionError as error:
         raise ConfigError(f"{file}: something in it refers to itself") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra's for a defaults list
-        raise ConfigError(f"{file}: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{file}: {one_line(error)}") from error

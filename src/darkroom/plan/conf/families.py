@@ -6,8 +6,9 @@ The other half of a family is its module in render/families; the names are the s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from darkroom.files.reference_image import SizeLimits
-from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
+from darkroom.errors import ImageError
+from darkroom.files.reference_image import ImageHeader, SizeLimits, read_image_header
+from darkroom.request import INPAINT, POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
 
 REFERENCE_KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
 ENCODER_OF = {"tokenizer": "text_encoder", "tokenizer_2": "text_encoder_2"}  # the part that each tokenizer belongs to
@@ -80,3 +81,14 @@ FAMILIES: Mapping[str, Family] = {
         has_slots=True,
     ),
 }
+
+
+def check_image(path: str, family: str, ctrl_idx: int | None) -> ImageHeader:
+    """The header of an image that the family's models can take, in this slot; ImageError for any other."""
+    header = read_image_header(path, FAMILIES[family].reference_limits)
+    if ctrl_idx == INPAINT and not header.has_transparency:
+        raise ImageError(
+            f"{path}: has no alpha channel (it is {header.mode}), and ctrl_idx 0 is for inpainting: alpha 255 keeps, 0 "
+            "repaints; set ctrl_idx: 1 for a control image"
+        )
+    return header

@@ -12,9 +12,9 @@ from typing import Any
 from darkroom.errors import ConfigError
 from darkroom.plan.conf.compose import Conf, Option, Visible
 from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.prompt_set import Sheet, read_sheet
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model
-from darkroom.plan.pictures import Sheet, read_sheet
 
 _READERS: dict[str, Callable[[Any, Origin, list[ConfigError]], Any]] = {
     "model": partial(read, Model),

@@ -7,18 +7,16 @@ replace it.
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
+from darkroom.files.atomic import atomic
 from darkroom.names import name_fault
-from darkroom.store import atomic
 
 CONF = Path("conf")  # relative to the working directory
-_COLUMNS = 120
 # What may be there already where a file is to be written.
 _NEW, _SAME, _UNTOUCHED, _ANOTHERS, _EDITED = "new", "same", "untouched", "another's", "edited"
 _IN_THE_WAY = (_ANOTHERS, _EDITED)
@@ -31,12 +29,6 @@ _ADVICE = {
 _FIRST_LINE = re.compile(
     r"# (?P<source>(?:Imported by darkroom from|Written by) .*); yours to edit\. (?P<digest>[0-9a-f]{8})"
 )
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # what YAML and OmegaConf take for text without quotes, but for
-_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off"}
-_TEXT_LINE = re.compile(r'(\s*(?:- )?(?:[A-Za-z_]\w*: )?)(".*")')  # `- "text"`, `key: "text"`
-_PROSE = ("prompt", "neg")  # keys of texts that are always in quotes: what is written into them may need it
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_JOINER = "\u200d"  # between the parts of an emoji; invisible as all others that are not printable, but wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,17 +108,6 @@ def _lacking(file: ConfFile | ConfPicture) -> list[str]:
     return [f"    {printable(line)}" for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
-def yaml_text(value: Mapping[str, Any]) -> str:
-    """Keys and plain values as YAML that OmegaConf reads back as they are: a line an entry where that is wide enough.
-
-    >>> yaml_text({"trigger_word": "sks", "loras": [{"path": "a.safetensors", "network_multiplier": 1.0}]})
-    trigger_word: sks
-    loras:
-      - {path: a.safetensors, network_multiplier: 1.0}
-    """
-    return "".join(f"{line}\n" for line in _block(value, ""))
-
-
 def _state(file: ConfFile | ConfPicture) -> str:
     """What is there already. Another picture may be somebody's own."""
     try:
@@ -159,80 +140,3 @@ def _said(path: Path, state: str, force: bool, dry_run: bool, is_kept: bool) -> 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
-
-
-def _block(value: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """One line a key; lists of the outermost level, and what does not fit into a line, on lines of their own."""
-    for key, entry in value.items():
-        head = f"{indent}{_scalar(key)}:"
-        in_line = f"{head} {_flow(entry, key in _PROSE)}"
-        nested = isinstance(entry, Mapping | list | tuple) and bool(entry)
-        scalars = isinstance(entry, Mapping) and not any(
-            isinstance(each, Mapping | list | tuple) for each in entry.values()
-        )
-        if not nested or (len(in_line) <= _COLUMNS and (bool(indent) or scalars)):
-            yield from _folded(in_line, f"{indent}  ")
-        elif isinstance(entry, Mapping):
-            yield head
-            yield from _block(entry, f"{indent}  ")
-        else:
-            yield head
-            for item in entry:
-                yield from _item(item, f"{indent}  ")
-
-
-def _item(value: Any, indent: str) -> Iterator[str]:
-    in_line = f"{indent}- {_flow(value, quoted=True)}"
-    if len(in_line) <= _COLUMNS or not isinstance(value, Mapping):
-        yield from _folded(in_line, f"{indent}  ")
-        return
-    first, *others = _block(value, f"{indent}  ")
-    yield f"{indent}- {first.lstrip()}"
-    yield from others
-
-
-def _flow(value: Any, quoted: bool = False) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(entry, key in _PROSE)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return _scalar(value, quoted)
-
-
-def _scalar(value: Any, quoted: bool = False) -> str:
-    if isinstance(value, bool) or value is None:
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float):
-        text = repr(value)
-        return text if "." in text or "e" not in text else text.replace("e", ".0e")  # PyYAML takes 1e-05 for text
-    if isinstance(value, int):
-        return str(value)
-    if not quoted and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
-        return str(value)
-    # For OmegaConf ${ would be an interpolation, and a backslash before it an escape.
-    literal = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", value)
-    return '"' + "".join(map(_escaped, literal)) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if character.isprintable() or character == _JOINER:
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def _folded(line: str, indent: str) -> Iterable[str]:
-    """A long text in quotes over several lines: YAML reads a line break between two words as the space it was."""
-    match = _TEXT_LINE.fullmatch(line)
-    if len(line) <= _COLUMNS or match is None:
-        return [line]
-    head, *words = re.split(r"(?<=\S) (?=\S)", match[2])
-    lines = [match[1] + head]
-    for word in words:
-        if len(lines[-1]) + 1 + len(word) > _COLUMNS:
-            lines.append(indent + word)
-        else:
-            lines[-1] += f" {word}"
-    return lines

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from darkroom.plan.conf.families import FAMILIES
 
 AXIS_GROUPS = ("model", "lora", "prompts")
+COMPARE = "compare"  # a group whose options are chosen by the name of a model
 QTYPES = ("qfloat8", "qint8", "qint4")
 ASPECT_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
 

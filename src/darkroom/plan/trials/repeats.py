@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, StoreError
+from darkroom.files.atomic import read_json
+from darkroom.files.yaml_text import yaml_text
 from darkroom.names import name_fault
-from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, write_conf_files, yaml_text
+from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, write_conf_files
 from darkroom.record import read_records
 from darkroom.request import Request
-from darkroom.store import ExperimentFolder, read_json
+from darkroom.store import ExperimentFolder
 from darkroom.trials import Trial, TrialSheet
 
 

@@ -12,8 +12,8 @@ from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING
 from darkroom.demo_folder import is_in_demo_folder
 from darkroom.errors import CheckpointError
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
+from darkroom.plan.conf.hub_reference import Reference, is_hub_id, read_reference
 from darkroom.plan.conf.schema import CheckpointSource
-from darkroom.plan.weights.hub import Reference, is_hub_id, read_reference
 
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # without one, transformers builds an empty one

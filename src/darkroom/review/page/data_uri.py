@@ -3,15 +3,17 @@
 The first of these that fits: as they are, lossless; as they are, lossy; reduced, all by the same factor.
 """
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from darkroom.review.page.thumbnail import data_uri
+from darkroom.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3) sRGB, or (height, width) grey
 
@@ -65,3 +67,33 @@ def _webp(image: Image.Image, lossless: bool) -> str:
     # method 2: a quarter of the default's time for a few percent more bytes
     image.save(buffer, "WEBP", lossless=lossless, quality=50 if lossless else _QUALITY, method=2)
     return data_uri(buffer.getvalue(), "image/webp")
+
+
+_QUALITY = 80  # of WebP
+
+
+def thumbnail(path: Path, side: int) -> str:
+    """`data:image/…` of the picture, its long side at most `side` pixels; ImageError when it cannot be read whole.
+
+    A file that is small in both senses (pixels, and bytes for a page) is carried as it is.
+    """
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            if max(image.size) <= side and len(data) <= side * side * 3 // 4:
+                return data_uri(data, Image.MIME[image.format or ""])
+            image.draft("RGB", (side, side))  # JPEG: decode at a fraction of the size
+            small = image.convert("RGB")
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: cannot be read whole: {error}") from error
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=_QUALITY)
+    return data_uri(buffer.getvalue(), "image/webp")
+
+
+def data_uri(data: bytes, mime: str) -> str:
+    """The bytes of a file as an address that holds them."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from darkroom.store import atomic
+from darkroom.files.atomic import atomic
 
 
 def write_page(path: Path, template: str, values: Mapping[str, Any]) -> None:

@@ -1,10 +1,15 @@
 """The recorded facts that a preview and a render do not share. Does not know which of them changed the picture."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from darkroom.record import COLUMNS
-from darkroom.review.regress.comparison import Difference
+
+if TYPE_CHECKING:
+    pass
 
 # What names a picture, or says of it what another column says better.
 _NO_FACTS = frozenset(
@@ -51,3 +56,12 @@ def _file(value: Mapping[str, Any]) -> Iterator[str]:
         yield f"at {_text(value['network_multiplier'])}"
     if value.get("sha256"):
         yield f"(sha256 {str(value['sha256'])[:12]})"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A recorded fact that preview and render do not share. `name`: a column of the manifest; values as text."""
+
+    name: str
+    then: str
+    now: str

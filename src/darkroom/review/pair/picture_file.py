@@ -9,10 +9,11 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from darkroom.errors import ImageError
 from darkroom.files.container import split
@@ -93,3 +94,22 @@ def _check(path: Path, image: Image.Image) -> None:
         raise ImageError(f"{path}: expected a picture in RGB, got {image.mode}")
     if (frames := getattr(image, "n_frames", 1)) > 1:
         raise ImageError(f"{path}: expected one picture, got {frames} frames")
+
+
+# What a preview of a format went through: `encoding` of compare.parquet.
+ENCODINGS = {"JPEG": "JPEG quality 75, 4:2:0", "WEBP": "WebP quality 80"}
+
+
+_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    ENCODINGS["JPEG"]: ("JPEG", {"quality": 75, "subsampling": "4:2:0"}),
+    ENCODINGS["WEBP"]: ("WEBP", {"quality": 80, "method": 4}),
+}
+
+
+def as_encoded(pixels: npt.NDArray[np.uint8], encoding: str) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) pixels after encoding and decoding; `encoding` is a value of ENCODINGS."""
+    image_format, settings = _SETTINGS[encoding]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGB").save(buffer, image_format, **settings)
+    with Image.open(buffer) as image:
+        return np.asarray(image.convert("RGB"))

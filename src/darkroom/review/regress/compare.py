@@ -13,13 +13,13 @@ from typing import Any
 
 from darkroom import __version__
 from darkroom.errors import StoreError
+from darkroom.files.atomic import read_json
 from darkroom.previews import TRAINER, Preview, key_of, read_previews
 from darkroom.record import read_records
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.comparison import Comparison, renders_digest, write_comparisons
 from darkroom.review.regress.judged_pair import Thresholds, find
-from darkroom.store import read_json
 
 Row = Mapping[str, Any]  # of the manifest
 _Key = tuple[str, str, str, int, str]  # which picture: model, lora, prompts, index, axes

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from darkroom.files.table_file import metadata_of, read_table, write_table
 from darkroom.previews import key_of
 from darkroom.request import digest_of
+from darkroom.review.pair.differences import Difference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,15 +35,6 @@ MEASURES = {  # columns, and how a person reads them
     "ssim": "SSIM {:.5f}",
     "flip": "FLIP {:.5f}",
 }
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A recorded fact that preview and render do not share. `name`: a column of the manifest; values as text."""
-
-    name: str
-    then: str
-    now: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,8 @@ import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
-from darkroom.review.pair.encoding import ENCODINGS, as_encoded
 from darkroom.review.pair.measures import EQUAL, Measures, measure
-from darkroom.review.pair.picture_file import PictureFile, read_picture
+from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.review.regress.comparison import (
     BEFORE_ENCODING,
     DRIFTED,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from darkroom.files.atomic import atomic
 from darkroom.review.regress.comparison import (
     DRIFTED,
     MEASURES,
@@ -15,7 +16,6 @@ from darkroom.review.regress.comparison import (
     read_comparisons,
 )
 from darkroom.review.regress.outcome import failed, summary
-from darkroom.store import atomic
 
 _FAILURE, _ERROR, _SKIPPED = "failure", "error", "skipped"  # elements of a test case; one without them passed
 _ELEMENTS = {DRIFTED: _FAILURE, MISSING: _ERROR, NOT_REPRODUCIBLE: _SKIPPED}

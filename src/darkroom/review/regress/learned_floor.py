@@ -11,9 +11,8 @@ from typing import Any
 from darkroom.errors import ConfigError, StoreError
 from darkroom.files.image_file import read_record
 from darkroom.record import Environment
-from darkroom.review.pair.encoding import ENCODINGS, as_encoded
 from darkroom.review.pair.measures import Measures, Pixels, measure
-from darkroom.review.pair.picture_file import read_picture
+from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
 from darkroom.trials import Outcomes
 
 _PARTS = 1_000_000  # a threshold is rounded to a millionth, to the generous side

@@ -13,9 +13,8 @@ import numpy as np
 from darkroom.errors import ImageError
 from darkroom.files.image_file import read_record
 from darkroom.review.page.data_uri import Pixels, carry
-from darkroom.review.pair.encoding import as_encoded
 from darkroom.review.pair.measures import flip_map
-from darkroom.review.pair.picture_file import read_picture
+from darkroom.review.pair.picture_file import as_encoded, read_picture
 from darkroom.review.regress.comparison import MISSING, Comparison
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from darkroom.errors import ImageError
 from darkroom.record import COLUMNS, read_records
+from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
-from darkroom.review.page.thumbnail import thumbnail
 from darkroom.review.sheet.contact_sheet import axes_of, coded
 from darkroom.review.show import GROUPS
 

@@ -18,7 +18,7 @@ from darkroom.render.families.flux1.footprint import base_footprints
 from darkroom.render.families.flux1.load import check_base, load_base
 from darkroom.render.families.flux1.loop import decode
 from darkroom.render.families.flux1.text import encode, load_text_encoder, text_footprints, tokens_cut
-from darkroom.render.sampling import generator
+from darkroom.render.families.sampling import generator
 from darkroom.render.weights.base import Base
 from darkroom.request import Request
 

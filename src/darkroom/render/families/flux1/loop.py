@@ -15,7 +15,7 @@ from diffusers.image_processor import VaeImageProcessor
 from numpy.typing import NDArray
 
 from darkroom.errors import CheckpointError
-from darkroom.render import sampling
+from darkroom.render.families import sampling
 from darkroom.render.weights.base import Base
 from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Request
 

@@ -15,13 +15,14 @@ from PIL import Image
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_together
 from darkroom.files.weight_file import read_header
+from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.families.flux2 import references
 from darkroom.render.families.flux2 import transformer_layout as layout
 from darkroom.render.families.flux2.build import build_transformer, build_vae, check_transformer, check_vae
 from darkroom.render.families.flux2.exact import make_transformer_exact, make_vae_exact
 from darkroom.render.families.flux2.footprint import footprints, text_footprints
 from darkroom.render.families.flux2.text import check_text_encoder, encode, load_text_encoder, tokens_cut
-from darkroom.render.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
+from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base
 from darkroom.request import PROMPT_EMBEDS, Request
@@ -91,7 +92,7 @@ def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base
     transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
     vae_weights.fill(vae, dtype, device)
     modules = layout.adapter_modules(transformer.config)
-    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, layout.ADAPTER_NAMING, dtype, device)
+    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, FLUX2_NAMING, dtype, device)
 
 
 def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:

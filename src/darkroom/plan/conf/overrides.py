@@ -1,0 +1,75 @@
+"""Overrides of the command line, sorted by who applies them. Parsed by Hydra."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from darkroom.errors import ConfigError, raise_together
+from darkroom.names import name_fault
+from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE
+
+
+class Overrides:
+    """Overrides, sorted by who applies them: Hydra, or `Conf.option` for the values of its groups."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.of_hydra: list[str] = []
+        self.choices: dict[str, str] = {}
+        self.searchpath: list[str] = []
+        self._values: list[Override] = []
+        problems: list[ConfigError] = []
+        for line in lines:
+            try:
+                self._sort(_parsed(line))
+            except ConfigError as error:
+                problems.append(error)
+        raise_together(problems)
+        self.keys = [override.key_or_group for override in reversed(self._values)]
+        self.keys += [line.lstrip("+").partition("=")[0] for line in self.of_hydra]
+
+    def of_group(self, group: str) -> list[tuple[str, Any]]:
+        """(key below the group, value), in the order given."""
+        prefix = f"{group}."
+        mine = [override for override in self._values if override.key_or_group.startswith(prefix)]
+        return [(override.key_or_group[len(prefix) :], override.value()) for override in mine]
+
+    def _sort(self, override: Override) -> None:
+        key, line = override.key_or_group, override.input_line
+        value = override.value()
+        if key == "hydra.searchpath":
+            if not isinstance(value, list):
+                raise ConfigError(f"override {line}: expected a list of folders")
+            self.searchpath += [str(entry) for entry in value]
+        elif key.split("@")[0] == "experiment":
+            raise ConfigError(f"override {line}: choose the experiment with --config experiment=NAME")
+        elif override.package is not None:
+            raise ConfigError(f"override {line}: a group cannot be put elsewhere with @")
+        elif key in (*AXIS_GROUPS, "output"):
+            if fault := name_fault(value):
+                raise ConfigError(f"override {line}: {fault}")
+            self.choices[key] = str(value)
+            if key == "output":
+                self.of_hydra.append(str(line))
+        elif key.split(".")[0] in (*AXIS_GROUPS, COMPARE):
+            if override.is_delete():
+                raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
+            self._values.append(override)
+        else:
+            self.of_hydra.append(str(line))
+
+
+def _parsed(line: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(line)
+    except HydraException as error:
+        raise ConfigError(f"override {line}: {one_line(error)}") from error
+    if override.is_sweep_override():
+        raise ConfigError(f"override {line}: one value or a [list] is needed, not a sweep")
+    return override
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

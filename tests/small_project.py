@@ -1,0 +1,69 @@
+"""A small project in an empty folder: its own conf/ ahead of the built-in one, one whole LoRA file."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from tests.places import REPOSITORY
+
+from darkroom.errors import DarkroomError
+from darkroom.plan.experiment import Experiment, load_experiment
+
+BUILT_IN = REPOSITORY / "conf"
+
+MODEL = """# a base model of the hub
+family: flux2
+checkpoint: {repo: someone/klein}
+defaults: {width: 512, height: 512, sample_steps: 4, guidance_scale: 4.0, seed: 42}
+"""
+LORA = """# one file at strength 0.8
+trigger_word: sks
+loras:
+  - {path: sks.safetensors, network_multiplier: 0.8}
+"""
+PROMPTS = """# two prompts
+prompts:
+  - "[trigger] a photo of a person"
+  - a cat
+"""
+EXPERIMENT = """# snakemake --cores 1 --config experiment=e
+matrix:
+  model: [m]
+  lora: [l]
+  prompts: [p]
+"""
+
+
+class Project:
+    """Files of the working directory, and what loading the experiment `e` gives."""
+
+    def __init__(self) -> None:
+        self.write("conf/model/m.yaml", MODEL)
+        self.write("conf/lora/l.yaml", LORA)
+        self.write("conf/prompts/p.yaml", PROMPTS)
+        self.write("conf/experiment/e.yaml", EXPERIMENT)
+        self.write_weights("sks.safetensors")
+
+    def write(self, path: str, text: str) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+
+    def write_weights(self, path: str) -> None:
+        header = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [1, 4], "data_offsets": [0, 16]}}).encode()
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
+
+    def load(self, *overrides: str) -> Experiment:
+        return load_experiment("e", [Path("conf"), BUILT_IN], overrides)
+
+    def error(self, *overrides: str) -> str:
+        with pytest.raises(DarkroomError) as caught:
+            self.load(*overrides)
+        return str(caught.value)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Project()
