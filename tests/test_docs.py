@@ -6,7 +6,7 @@ import pytest
 from tests.places import REPOSITORY as ROOT
 
 FAMILIES = "src/darkroom/render/families"
-ROOMS = ("", "src/darkroom", "src/darkroom/render", FAMILIES, "src/darkroom/plan")
+PLACES = ("", "src/darkroom", "src/darkroom/render", FAMILIES, "src/darkroom/plan")
 
 
 @pytest.mark.parametrize("page", ["docs/new_family.md", "docs/models.md", "docs/memory.md", "docs/regress.md"])
@@ -20,7 +20,7 @@ def test_the_page_on_families_names_files_that_exist():
     words = re.findall(r"`([\w./*]+)`", (ROOT / "docs/new_family.md").read_text(encoding="utf-8"))
     files = {word for word in words if word.endswith((".py", ".md")) and "NAME" not in word}
     assert {"flux2/build.py", "flux1/loop.py", "tests/render/families/test_parity_flux1.py"} < files
-    assert {file for file in files if not any(list((ROOT / room).glob(file)) for room in ROOMS)} == set()
+    assert {file for file in files if not any(list((ROOT / place).glob(file)) for place in PLACES)} == set()
 
 
 def test_the_page_on_families_names_every_function_of_one():

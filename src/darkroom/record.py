@@ -144,7 +144,7 @@ class Cost:
     seconds_decode: float
     seconds_save: float
     peak_memory_bytes: int | None
-    memory_mode: str  # resident | model | block: see render/memory.py
+    memory_mode: str  # resident | model | block: see render/device/mode.py
     memory_plan: str  # why, with the estimate, and what ran out before
     started_at: str
 

@@ -1,4 +1,4 @@
-"""Says why a picture is not its preview, as far as records tell. Renders nothing; trials are another file's (tried.py).
+"""Says why a picture is not its preview, as far as records tell. Renders nothing; trials are another file's (trial_results.py).
 
 Which recorded facts differ between then and now, and what was not recorded.
 """

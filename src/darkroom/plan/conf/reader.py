@@ -105,7 +105,7 @@ def _not_allowed(allowed: Mapping[str, Any], raw: Any) -> str | None:
 def with_numbers(cls: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """The same keys; "25" and 25.0 as 25 where the key is a whole number, "4" as 4.0 where it is a number.
 
-    What is no such number stays as it is, for plan/reader.py to name.
+    What is no such number stays as it is, for `read` to name.
     """
     types = _types(typing.cast(Any, cls))
     return {key: _converted(types.get(key, ()), value) for key, value in content.items()}

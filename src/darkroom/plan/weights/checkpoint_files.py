@@ -72,7 +72,7 @@ def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list
     for part in components(family, needs_text):
         try:
             place = place_of(source, part)
-        except CheckpointError:  # told by presence.py, before anything asks for files
+        except CheckpointError:  # told by missing_files.py, before anything asks for files
             continue
         if isinstance(place, Here):
             found += files_read(place.path, _layout(place.path, part))

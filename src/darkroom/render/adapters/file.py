@@ -1,6 +1,6 @@
 """A LoRA or LoKr file → typed deltas by layer, with every key accounted for. Knows no names but those of the tensors.
 
-Which key is what, and whether the file belongs to the base at all, is told by adapter_keys.py.
+Which key is what, and whether the file belongs to the base at all, is told by lora_files/keys.py.
 """
 
 from collections.abc import Mapping

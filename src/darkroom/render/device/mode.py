@@ -4,7 +4,7 @@ resident  everything on the device
 model     on the device only what is in use: the transformer while it denoises, the VAE while it codes
 block     of the transformer, two blocks at a time
 
-Numerics are the same in every mode, so no id has it. The footprints are the families' (families/flux2_footprint.py);
+Numerics are the same in every mode, so no id has it. The footprints are the families' (families/flux2/footprint.py);
 docs/memory.md tells the rule in words. GB are 10^9 bytes.
 """
 

@@ -44,7 +44,7 @@ class Kind:
         return None
 
     def layout(self, key: str) -> tuple[Part, ...]:
-        """Stored key → the parameter in it, as base_weights.py asks for it."""
+        """Stored key → the parameter in it, as weights/reading.py asks for it."""
         name = self.parameter(key)
         return () if name is None else (Part(name),)
 

@@ -2,7 +2,7 @@
 
 Numerics are diffusers' own, as in the trainer's previews: its scheduler steps, the timestep is rounded as 1000 sigma
 and divided again, guidance comes in float32, and pictures are scaled to 0 … 1 in the model's dtype. What corrects
-FLUX.2 (flux2_exact.py, sampling.euler) is wrong here.
+FLUX.2 (flux2/exact.py, sampling.euler) is wrong here.
 """
 
 from collections.abc import Callable, Mapping

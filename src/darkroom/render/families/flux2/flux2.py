@@ -1,7 +1,7 @@
 """FLUX.2: load, encode, denoise, decode. Tensors in, tensors out; knows nothing of prompts' ids, files of images, jobs.
 
 Built on diffusers' modules with the trainer's own loop: batch size 1, sequential classifier-free guidance, everything
-in the model's dtype, schedule of ai-toolkit. `numerics: exact` also rounds like the trainer (flux2_exact.py).
+in the model's dtype, schedule of ai-toolkit. `numerics: exact` also rounds like the trainer (exact.py).
 klein has two passes and a difference for guidance, dev one pass with the guidance_scale embedded.
 """
 

@@ -1,7 +1,7 @@
 """FLUX.2's text encoders: Qwen3 for klein, Mistral 3 for dev. Texts in, tensors out; knows no transformer's weights.
 
 Only the layers below the last hidden state that is read are built, by transformers' own modules; their weights come
-through base_weights.py, each into its place. Every encoding is one text, batch size 1, as the trainer's.
+through weights/reading.py, each into its place. Every encoding is one text, batch size 1, as the trainer's.
 """
 
 import json

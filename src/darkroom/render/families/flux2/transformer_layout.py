@@ -1,7 +1,7 @@
 """FLUX.2 transformers in BFL naming (also ai-toolkit's, ComfyUI's and GGUF files') against diffusers naming, as data.
 
 Knows shapes and names only, and tells sizes from them. Row blocks and the swap of the final modulation: see diffusers'
-single_file_utils.py. What is no FLUX.2 transformer, flux2_kind.py tells.
+single_file_utils.py. What is no FLUX.2 transformer, build.py tells.
 """
 
 import re
