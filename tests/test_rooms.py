@@ -12,7 +12,7 @@ import darkroom
 
 PACKAGE = Path(darkroom.__file__).parent
 
-# A room is a folder, or a file beside them. Each may import what its line names, all of which stands above it: no circle.
+# A room is a folder, or a file beside them. Each may import what its line names, which stands above it: no circle.
 MAY_IMPORT = {
     # the ground: words and values
     "__init__": "",

@@ -1,4 +1,4 @@
-"""Says why a picture is not its preview, as far as records tell. Renders nothing; trials are another file's (trial_results.py).
+"""Says why a picture is not its preview, as far as records tell; what trials tell is in trial_results.py.
 
 Which recorded facts differ between then and now, and what was not recorded.
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
+from darkroom.embedded_record import previews_of, read_render
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import TRAINER, Preview, previews_file
-from darkroom.embedded_record import previews_of, read_render
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.judged_pair import find

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from darkroom.embedded_record import listed, previews_of, read_render
 from darkroom.errors import ConfigError, StoreError
 from darkroom.files.atomic import read_json
 from darkroom.plan.trials.factors import trials_of
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.previews import DARKROOM, Preview, previews_file
-from darkroom.embedded_record import listed, previews_of, read_render
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store
 from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Trial, TrialSheet

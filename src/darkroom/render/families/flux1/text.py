@@ -1,8 +1,8 @@
 """The text encoders of FLUX.1, Flex.1 and Flex.2: CLIP for a text as a whole, T5 for its tokens. Knows no transformer.
 
-Both are transformers' own modules; their weights come through weights/reading.py, each into its place. Every encoding is
-one text, batch size 1, as the trainer's. No attention mask goes into either encoder. In bfloat16 and float32, loading
-with or without the trainer's cast afterwards (`text_encoder_cast`) gives the same: neither has a buffer to round.
+Both are transformers' own modules; their weights come through weights/reading.py, each into its place. Every encoding
+is one text, batch size 1, as the trainer's. No attention mask goes into either encoder. In bfloat16 and float32,
+loading with or without the trainer's cast afterwards (`text_encoder_cast`) gives the same: no buffer has to be rounded.
 """
 
 from collections.abc import Iterator
