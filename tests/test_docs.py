@@ -1,15 +1,28 @@
 """Pages for contributors: the files that they name are there."""
 
 import re
+import tomllib
 
 import pytest
+import yaml
 from tests.places import REPOSITORY as ROOT
+
+import darkroom
+from draw_architecture import picture
 
 FAMILIES = "src/darkroom/render/families"
 PLACES = ("", "src/darkroom", "src/darkroom/render", FAMILIES, "src/darkroom/plan")
 
 
-@pytest.mark.parametrize("page", ["docs/new_family.md", "docs/models.md", "docs/memory.md", "docs/regress.md"])
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
@@ -28,3 +41,25 @@ def test_the_page_on_families_names_every_function_of_one():
     functions = set(re.findall(r"^    def (\w+)", protocol, flags=re.MULTILINE))
     page = (ROOT / "docs/new_family.md").read_text(encoding="utf-8")
     assert {name for name in functions if f"`{name}`" not in page} == set()
+
+
+def test_the_contributing_page_names_files_that_exist():
+    words = re.findall(
+        r"`((?:src|tests|conf|docs|profiles)/[\w./]+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    )
+    assert "src/darkroom/plan/conf/families.py" in words
+    assert [word for word in words if not (ROOT / word).exists()] == []
+
+
+def test_the_architecture_is_drawn_from_the_code():
+    drawn = (ROOT / "docs/architecture.svg").read_text(encoding="utf-8")
+    assert drawn == picture(), "run .venv/bin/python tools/draw_architecture.py"
+
+
+def test_licence_and_version_are_the_same_wherever_they_stand():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    card = yaml.safe_load((ROOT / "demo/README.md").read_text(encoding="utf-8").split("---")[1])
+    assert {project["license"].lower(), citation["license"].lower(), card["license"]} == {"apache-2.0"}
+    assert citation["version"] == darkroom.__version__
+    assert f"## [{darkroom.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
