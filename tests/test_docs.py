@@ -14,12 +14,7 @@ FAMILIES = "src/darkroom/render/families"
 PLACES = ("", "src/darkroom", "src/darkroom/render", FAMILIES, "src/darkroom/plan")
 
 
-PAGES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")),
-]
+DOCS = sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS])
