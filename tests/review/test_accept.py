@@ -167,6 +167,9 @@ def test_what_is_not_rendered_any_more_is_dropped():
     unknown = preview(Path(), old, None, index=3, reason="seed -1")
     write_previews(LISTED, "strength", [*read_previews(LISTED), stored, unknown])
     assert plan([new], compare_file=None, ids=[new["request_id"]]).dropped == ()
+    assert regress([new]) == ["not rendered", "missing preview", "not rendered", "not reproducible"]
+    alone = plan([new], verdicts=["not rendered"])
+    assert (len(alone.dropped), alone.changes) == (2, ())
     acceptance = plan([new], compare_file=None)
     assert acceptance.text().splitlines() == [
         "1 render to become preview of strength, which keeps 1 more and drops 2:",

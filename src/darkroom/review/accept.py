@@ -17,22 +17,14 @@ from darkroom.previews import DARKROOM, Preview, key_of, read_previews, write_pr
 from darkroom.record import is_embedded_record, read_records
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
-from darkroom.review.regress.comparison import (
-    BEFORE_ENCODING,
-    IDENTICAL,
-    MISSING,
-    VERDICTS,
-    Comparison,
-    read_comparisons,
-    renders_digest,
-)
+from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
+from darkroom.review.regress.verdicts import MISSING, NOT_RENDERED, VERDICTS
 
 Row = Mapping[str, Any]  # of the manifest
 _Key = tuple[str, str, str, int, str]  # which picture: `previews.key_of`
 _Compared = Mapping[_Key, Sequence[Comparison]]  # two where two previews are of one picture
 
 _PREFIX = re.compile(r"[0-9a-f]{6,64}")
-_EQUAL = (IDENTICAL, BEFORE_ENCODING)  # nothing new is accepted with these
 
 
 def plan_acceptance(
@@ -46,10 +38,10 @@ def plan_acceptance(
 ) -> Acceptance:
     """Which renders would become previews: those with one of `verdicts`, and those that one of `ids` names.
 
-    `ids`: beginnings of request_ids. If neither is given: all that are not identical already; and previews without a
-    reason whose pictures are not rendered any more are dropped. `previews_file` need not exist; without `compare_file`
-    there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for drafts, for a comparison
-    of other renders and for a file that is not the render.
+    `ids`: beginnings of request_ids. If neither is given: all that are not identical already. Previews whose pictures
+    are "not rendered" any more are dropped then, or when `verdicts` names that. `previews_file` need not exist; without
+    `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for drafts,
+    for a comparison of other renders and for a file that is not the render.
     """
     rows = {key_of(row): row for row in read_records(manifest)[0]}
     previews = read_previews(previews_file) if previews_file.exists() else ()
@@ -64,7 +56,7 @@ def plan_acceptance(
     new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key], folder)}
     _refuse_drafts(new.values())
     lost = tuple(each for each in previews if each.key not in rows and each.reason is None)
-    dropped = () if verdicts or ids else lost
+    dropped = lost if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
     kept = tuple(each for each in previews if each.key not in new and each not in dropped)
     return Acceptance(experiment, previews_file, kept, _changes(new, old, compared, folder), dropped)
 
@@ -131,7 +123,9 @@ def _with_id(rows: Mapping[_Key, Row], prefix: str) -> set[_Key]:
 def _not_equal(rows: Mapping[_Key, Row], compared: _Compared, old: Mapping[_Key, Sequence[Preview]]) -> set[_Key]:
     """All of them where nothing was compared; of those that were, what has no preview any more as well."""
     return {
-        key for key in rows if not compared or not old[key] or any(each.verdict not in _EQUAL for each in compared[key])
+        key
+        for key in rows
+        if not compared or not old[key] or any(not VERDICTS[each.verdict].is_equal for each in compared[key])
     }
 
 
@@ -175,7 +169,7 @@ def _change(row: Row, old: tuple[Preview, ...], compared: Sequence[Comparison], 
         row=row,
         record=_record(row),
         old=old,
-        because=", ".join(dict.fromkeys(each.verdict for each in compared)) or (None if old else MISSING),
+        because=", ".join(dict.fromkeys(each.verdict for each in compared)) or (None if old else MISSING.name),
         measured="; ".join(filter(None, (each.measured for each in compared))),
         destination=destination,
     )

@@ -74,7 +74,7 @@ def _against(preview: Preview, row: Mapping[str, Any], floor: Mapping[str, Any])
     finding = find(row, preview, floor)
     measured = _measured(finding.measures) if finding.measures else None
     encoding = f"encoded as {finding.encoding}" if finding.encoding else None
-    yield f"  {finding.verdict}: {', '.join(said for said in (finding.reason, measured, encoding) if said)}"
+    yield f"  {finding.verdict.name}: {', '.join(said for said in (finding.reason, measured, encoding) if said)}"
     for note in (preview.note, *finding.notes):
         if note:
             yield from _wrapped(note)

@@ -25,25 +25,25 @@ def verdict_of(tmp_path, render_pixels, preview_pixels, ending="png", image_form
 
 def test_the_same_pixels(tmp_path):
     finding = verdict_of(tmp_path, picture(), picture())
-    assert (finding.verdict, finding.measures.max_abs, finding.encoding) == ("identical", 0, None)
+    assert (finding.verdict.name, finding.measures.max_abs, finding.encoding) == ("identical", 0, None)
 
 
 @pytest.mark.parametrize(("ending", "encoding"), [("jpg", "JPEG quality 75, 4:2:0"), ("webp", "WebP quality 80")])
 def test_the_same_pixels_before_the_trainer_encoded_them(tmp_path, ending, encoding):
     finding = verdict_of(tmp_path, picture(), picture(), ending)
-    assert (finding.verdict, finding.encoding) == ("identical before encoding", encoding)
+    assert (finding.verdict.name, finding.encoding) == ("identical before encoding", encoding)
     assert finding.measures.max_abs == 0
 
 
 def test_a_little_off_is_within_the_floor(tmp_path):
     finding = verdict_of(tmp_path, picture(shift=2), picture())
-    assert finding.verdict == "within floor"
+    assert finding.verdict.name == "within floor"
     assert finding.measures.psnr == pytest.approx(45.12, abs=0.005)
 
 
 def test_far_off_is_drifted(tmp_path):
     finding = verdict_of(tmp_path, picture(shift=40), picture(), "jpg")
-    assert (finding.verdict, finding.reason, finding.encoding) == ("drifted", None, "JPEG quality 75, 4:2:0")
+    assert (finding.verdict.name, finding.reason, finding.encoding) == ("drifted", None, "JPEG quality 75, 4:2:0")
 
 
 @pytest.mark.parametrize(
@@ -59,40 +59,40 @@ def test_far_off_is_drifted(tmp_path):
 )
 def test_each_threshold_counts(tmp_path, name, limit, verdict):
     row = render(tmp_path, picture(shift=2))
-    assert find(row, preview(tmp_path, row, picture()), {name: limit}).verdict == verdict
+    assert find(row, preview(tmp_path, row, picture()), {name: limit}).verdict.name == verdict
 
 
 def test_other_sizes_are_drifted_and_not_measured(tmp_path):
     finding = verdict_of(tmp_path, picture(), picture()[:32])
-    assert (finding.verdict, finding.reason) == ("drifted", "size: the preview is 64x32, the render 64x48")
+    assert (finding.verdict.name, finding.reason) == ("drifted", "size: the preview is 64x32, the render 64x48")
     assert finding.measures is None
 
 
 def test_a_reason_makes_it_no_measure_but_it_is_measured(tmp_path):
     finding = verdict_of(tmp_path, picture(shift=2), picture(), reason="no checkpoint kept")
-    assert (finding.verdict, finding.reason) == ("not reproducible", "no checkpoint kept")
+    assert (finding.verdict.name, finding.reason) == ("not reproducible", "no checkpoint kept")
     assert finding.measures.max_abs == 2
     finding = verdict_of(tmp_path, picture(), picture()[:32], reason="size")
-    assert (finding.verdict, finding.reason) == ("not reproducible", "size")
+    assert (finding.verdict.name, finding.reason) == ("not reproducible", "size")
 
 
 def test_numerics_are_never_compared_across(tmp_path):
     row = render(tmp_path, picture(), numerics="fast")
     finding = find(row, preview(tmp_path, row, picture()), FLOOR)
-    assert (finding.verdict, finding.measures) == ("not reproducible", None)
+    assert (finding.verdict.name, finding.measures) == ("not reproducible", None)
     assert finding.reason == "numerics: exact then, fast now; the two are never compared"
 
 
 def test_no_preview_and_no_render(tmp_path):
     row = render(tmp_path, picture())
-    assert find(row, None, FLOOR).verdict == "missing preview"
+    assert find(row, None, FLOOR).verdict.name == "missing preview"
     finding = find(None, preview(tmp_path, row, picture()), FLOOR)
-    assert (finding.verdict, finding.reason) == ("not reproducible", "the experiment renders no such picture")
+    assert (finding.verdict.name, finding.reason) == ("not rendered", None)
 
 
 def test_a_picture_that_the_trainer_never_made(tmp_path):
     finding = verdict_of(tmp_path, picture(), None, reason="sampling was stopped before it")
-    assert (finding.verdict, finding.reason) == ("missing preview", "sampling was stopped before it")
+    assert (finding.verdict.name, finding.reason) == ("missing preview", "sampling was stopped before it")
 
 
 def test_a_truncated_preview_is_a_missing_one(tmp_path):
@@ -101,7 +101,7 @@ def test_a_truncated_preview_is_a_missing_one(tmp_path):
     whole = (tmp_path / "samples/1700000000000__000000500_0.jpg").read_bytes()
     (tmp_path / "samples/1700000000000__000000500_0.jpg").write_bytes(whole[:-2])
     finding = find(row, stored, FLOOR)
-    assert finding.verdict == "missing preview"
+    assert finding.verdict.name == "missing preview"
     assert "cannot be read whole: image file is truncated" in finding.reason
 
 
@@ -109,7 +109,7 @@ def test_a_render_that_cannot_be_read_is_drifted(tmp_path):
     row = render(tmp_path, picture())
     stored = preview(tmp_path, row, picture())
     finding = find({**row, "image_path": str(tmp_path / "gone.png")}, stored, FLOOR)
-    assert (finding.verdict, finding.measures) == ("drifted", None)
+    assert (finding.verdict.name, finding.measures) == ("drifted", None)
     assert finding.reason == f"the render: {tmp_path / 'gone.png'}: no such file"
 
 
@@ -124,16 +124,20 @@ def test_a_preview_that_somebody_replaced_is_a_missing_one(tmp_path, origin, sai
     row = render(tmp_path, picture())
     stored = preview(tmp_path, row, picture(), origin=origin, sha256="0" * 64)
     finding = find(row, stored, FLOOR)
-    assert (finding.verdict, finding.reason) == ("missing preview", f"{stored.path} {said}")
+    assert (finding.verdict.name, finding.reason) == ("missing preview", f"{stored.path} {said}")
     assert finding.measures.max_abs == 0  # shown all the same
     known = find(row, replace(stored, reason="seed -1"), FLOOR)
-    assert (known.verdict, known.reason, known.notes) == ("not reproducible", "seed -1", (f"{stored.path} {said}",))
+    assert (known.verdict.name, known.reason, known.notes) == (
+        "not reproducible",
+        "seed -1",
+        (f"{stored.path} {said}",),
+    )
 
 
 def test_a_render_that_somebody_touched_is_noted(tmp_path):
     row = render(tmp_path, picture())
     finding = find({**row, "image_sha256": "0" * 64}, preview(tmp_path, row, picture()), FLOOR)
-    assert finding.verdict == "identical"
+    assert finding.verdict.name == "identical"
     assert finding.notes == ("the render's file is not the one that was rendered: somebody edited or replaced it",)
 
 
@@ -144,7 +148,7 @@ def test_an_accepted_jpeg_is_compared_as_it_is(tmp_path):
 
 def test_a_lossy_render_is_measured_as_it_is_and_says_so(tmp_path):
     finding = verdict_of(tmp_path, picture(), picture(), "jpg", "jpeg")
-    assert (finding.encoding, finding.verdict) == (None, "within floor")
+    assert (finding.encoding, finding.verdict.name) == (None, "within floor")
     assert finding.notes == ("the render is JPEG itself, so it is measured as it is: render to png to compare",)
 
 
@@ -154,7 +158,7 @@ def test_a_lossy_preview_has_thresholds_of_its_own(tmp_path):
     floor = {**FLOOR, "psnr": 60.0, "encoded": {**dict.fromkeys(FLOOR), "psnr": 20.0}}
     row = render(tmp_path, picture())
     found = [find(row, preview(tmp_path, row, pixels, ending=ending), floor) for ending in ("png", "jpg")]
-    assert [finding.verdict for finding in found] == ["drifted", "within floor"]
+    assert [finding.verdict.name for finding in found] == ["drifted", "within floor"]
     assert [(finding.floor["psnr"], "lossy" in finding.floor) for finding in found] == [(60.0, False), (20.0, True)]
 
 
@@ -171,7 +175,7 @@ def test_the_table(tmp_path):
     comparisons, metadata = read_comparisons(tmp_path / "compare.parquet")
     assert [(each.lora, each.index, each.verdict) for each in comparisons] == [
         *[("anna", 0, "identical"), ("anna", 1, "identical"), ("anna", 2, "missing preview")],
-        ("anna_000000250", 2, "not reproducible"),
+        ("anna_000000250", 2, "not rendered"),
     ]
     assert comparisons[0].differs == ()  # the LoRA lies elsewhere, and is the same file
     assert comparisons[1].differs == (Difference("seed", "8", "7"), Difference("schedule", "aitk", "diffusers"))

@@ -7,7 +7,7 @@ import pytest
 from tests.review.renders import FLOOR, picture, preview, render
 
 from darkroom.review.regress.compare import compare_all
-from darkroom.review.regress.comparison import NOT_RENDERED, write_comparisons
+from darkroom.review.regress.comparison import MEASURES, write_comparisons
 from darkroom.review.regress.junit import junit, write_junit
 
 METADATA = {"experiment": "strength", "darkroom_version": "0.1.0"}
@@ -49,7 +49,7 @@ def test_a_case_a_preview(tmp_path, comparisons):
         "failed": "true",
         "thresholds of demo": "psnr 38.0, ssim 0.98, flip 0.05 (conf/compare/default.yaml)",
     }
-    assert suite.find("system-out").text == "4 previews: 1 identical, 1 drifted, 1 missing preview, 1 not reproducible"
+    assert suite.find("system-out").text == "4 previews: 1 identical, 1 not reproducible, 1 drifted, 1 missing preview"
 
 
 def test_any_prompt_makes_valid_xml(comparisons):
@@ -70,8 +70,9 @@ def test_two_previews_of_one_picture_have_names_of_their_own(comparisons):
 
 
 def test_a_picture_that_is_not_rendered_any_more_is_an_error(comparisons):
-    lost = replace(comparisons[3], request_id=None, image_path=None, reason=NOT_RENDERED)
+    unmeasured = dict.fromkeys(MEASURES)
+    lost = replace(comparisons[3], request_id=None, image_path=None, verdict="not rendered", reason=None, **unmeasured)
     [suite] = ElementTree.fromstring(junit([comparisons[0], lost], METADATA))
     assert (suite.get("errors"), suite.get("skipped")) == ("1", "0")
     [error] = suite.iter("error")
-    assert error.get("message") == "not reproducible: the experiment renders no such picture"
+    assert error.get("message") == ("not rendered: could come out, and the experiment renders no such picture any more")

@@ -81,7 +81,7 @@ def _compared(experiment: str, pair: _Pair, floor: Thresholds) -> Comparison:
         step=preview.step if preview else None,
         prompt=facts.get("prompt"),
         seed=facts.get("seed"),
-        verdict=finding.verdict,
+        verdict=finding.verdict.name,
         reason=finding.reason,
         note="; ".join([*own, *finding.notes]) or None,
         **(asdict(finding.measures) if finding.measures else dict.fromkeys(f.name for f in fields(Measures))),

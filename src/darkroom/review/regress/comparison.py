@@ -11,22 +11,18 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from darkroom.errors import StoreError
 from darkroom.files.table_file import metadata_of, read_table, write_table
 from darkroom.previews import key_of
 from darkroom.request import digest_of
 from darkroom.review.pair.differences import Difference
+from darkroom.review.regress.verdicts import NOT_RENDERED, NOT_REPRODUCIBLE, VERDICTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-IDENTICAL = "identical"  # the pixels of both files are equal
-BEFORE_ENCODING = "identical before encoding"  # the render, encoded as the preview is, gives the preview's pixels
-WITHIN_FLOOR = "within floor"  # every threshold that is set holds
-DRIFTED = "drifted"
-MISSING = "missing preview"  # none is listed, or its file is gone, damaged or another one
-NOT_REPRODUCIBLE = "not reproducible"
-NOT_RENDERED = "the experiment renders no such picture"  # a reason of NOT_REPRODUCIBLE: nothing else speaks against it
-VERDICTS = (IDENTICAL, BEFORE_ENCODING, WITHIN_FLOOR, DRIFTED, MISSING, NOT_REPRODUCIBLE)
+# How files of before tell a picture that is not rendered any more: "not reproducible" for this reason.
+_ONCE_NOT_RENDERED = (NOT_REPRODUCIBLE.name, "the experiment renders no such picture")
 
 MEASURES = {  # columns, and how a person reads them
     "max_abs": "max |Δ| {} levels",
@@ -58,7 +54,7 @@ class Comparison:
     prompt: str | None
     seed: int | None
     # what came of it
-    verdict: str  # one of VERDICTS
+    verdict: str  # a name of VERDICTS
     reason: str | None  # why it is that one, where the measures do not say it
     note: str | None  # what to know when it differs
     # None where they were not taken; levels are those of 8 bits
@@ -79,11 +75,6 @@ class Comparison:
         return self.model, self.lora, self.prompts, self.index, self.axes
 
     @property
-    def lost(self) -> bool:
-        """True for a picture that could come out and that the experiment does not render any more."""
-        return self.verdict == NOT_REPRODUCIBLE and self.request_id is None and self.reason == NOT_RENDERED
-
-    @property
     def measured(self) -> str:
         """Such as `PSNR 31.20 dB, SSIM 0.93100`: the measures that were taken, "" for none."""
         values = {name: getattr(self, name) for name in MEASURES}
@@ -92,7 +83,10 @@ class Comparison:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """A comparison from plain values, as `asdict` gives them."""
-        return cls(**{**row, "differs": tuple(Difference(**each) for each in row["differs"])})
+        now: dict[str, Any] = {"differs": tuple(Difference(**each) for each in row["differs"])}
+        if (row["verdict"], row["reason"]) == _ONCE_NOT_RENDERED:
+            now |= {"verdict": NOT_RENDERED.name, "reason": None}
+        return cls(**{**row, **now})
 
 
 # Every column of compare.parquet, in its order, with its type; "?" marks the columns that may be null.
@@ -130,4 +124,10 @@ def read_comparisons(path: Path) -> tuple[tuple[Comparison, ...], dict[str, str]
     """The comparisons and the metadata that `write_comparisons` was given; StoreError when they cannot be read."""
     again = "run Snakemake with the target regress again"
     table = read_table(path, schema(), again=again, restore=f"delete it and {again}")
-    return tuple(Comparison.from_row(row) for row in table.to_pylist()), metadata_of(table)
+    comparisons = tuple(Comparison.from_row(row) for row in table.to_pylist())
+    if unknown := {each.verdict for each in comparisons} - VERDICTS.keys():
+        raise StoreError(
+            f"{path}: verdict: expected one of {', '.join(VERDICTS)}, got {', '.join(sorted(unknown))}: of another "
+            f"version of Darkroom; delete it and {again}"
+        )
+    return comparisons, metadata_of(table)

@@ -14,7 +14,7 @@ from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
 from darkroom.review.pair.measures import EQUAL, Measures, measure
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
-from darkroom.review.regress.comparison import (
+from darkroom.review.regress.verdicts import (
     BEFORE_ENCODING,
     DRIFTED,
     IDENTICAL,
@@ -22,6 +22,7 @@ from darkroom.review.regress.comparison import (
     NOT_RENDERED,
     NOT_REPRODUCIBLE,
     WITHIN_FLOOR,
+    Verdict,
 )
 
 Row = Mapping[str, Any]  # of the manifest
@@ -32,9 +33,9 @@ _AT_LEAST, _AT_MOST = ("psnr", "ssim"), ("flip", "mean_abs", "max_abs")
 
 @dataclass(frozen=True)
 class Finding:
-    """What one pair comes to: the columns of Comparison with these names."""
+    """What one pair comes to, for the columns of Comparison with these names."""
 
-    verdict: str
+    verdict: Verdict
     reason: str | None = None
     notes: tuple[str, ...] = ()
     encoding: str | None = None
@@ -48,7 +49,7 @@ def find(row: Row | None, preview: Preview | None, floor: Thresholds) -> Finding
     if preview is None:
         return Finding(MISSING, "no stored picture; if the render is right: darkroom accept")
     if row is None:
-        return Finding(NOT_REPRODUCIBLE, preview.reason or NOT_RENDERED)
+        return Finding(NOT_REPRODUCIBLE, preview.reason) if preview.reason else Finding(NOT_RENDERED)
     if (numerics := preview.then.get("numerics", row["numerics"])) != row["numerics"]:
         return Finding(
             NOT_REPRODUCIBLE, f"numerics: {numerics} then, {row['numerics']} now; the two are never compared"

@@ -7,18 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from darkroom.files.atomic import atomic
-from darkroom.review.regress.comparison import (
-    DRIFTED,
-    MEASURES,
-    MISSING,
-    NOT_REPRODUCIBLE,
-    Comparison,
-    read_comparisons,
-)
+from darkroom.review.regress.comparison import MEASURES, Comparison, read_comparisons
 from darkroom.review.regress.outcome import failed, summary
-
-_FAILURE, _ERROR, _SKIPPED = "failure", "error", "skipped"  # elements of a test case; one without them passed
-_ELEMENTS = {DRIFTED: _FAILURE, MISSING: _ERROR, NOT_REPRODUCIBLE: _SKIPPED}
+from darkroom.review.regress.verdicts import ERROR, FAILURE, SKIPPED, VERDICTS
 
 
 def write_junit(compare: Path, output: Path) -> None:
@@ -30,14 +21,14 @@ def write_junit(compare: Path, output: Path) -> None:
 
 def junit(comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> bytes:
     """The document, in UTF-8. `metadata`: that of compare.parquet, shown among the suite's properties."""
-    counts = Counter(map(_element, comparisons))
+    counts = Counter(VERDICTS[each.verdict].junit for each in comparisons)
     suite = ElementTree.Element(
         "testsuite",
         name=_xml(f"darkroom regress {metadata.get('experiment', '')}".strip()),
         tests=str(len(comparisons)),
-        failures=str(counts[_FAILURE]),
-        errors=str(counts[_ERROR]),
-        skipped=str(counts[_SKIPPED]),
+        failures=str(counts[FAILURE]),
+        errors=str(counts[ERROR]),
+        skipped=str(counts[SKIPPED]),
     )
     _add_properties(suite, {**metadata, "failed": str(failed(comparisons)).lower(), **_thresholds(comparisons)})
     for name, each in zip(_names(comparisons), comparisons, strict=True):
@@ -59,18 +50,15 @@ def _add_properties(parent: ElementTree.Element, values: Mapping[str, str]) -> N
 def _add_case(suite: ElementTree.Element, name: str, each: Comparison) -> None:
     classname = ".".join((each.model, each.lora, each.prompts))
     case = ElementTree.SubElement(suite, "testcase", classname=_xml(classname), name=_xml(name))
-    if (tag := _element(each)) is not None:
-        message = ": ".join(filter(None, (each.verdict, each.reason or each.measured)))
-        element = ElementTree.SubElement(case, tag, message=_xml(message))
-        if tag != _SKIPPED:
+    verdict = VERDICTS[each.verdict]
+    if verdict.junit is not None:
+        message = f"{verdict.name}: {each.reason or each.measured or verdict.meaning}"
+        element = ElementTree.SubElement(case, verdict.junit, message=_xml(message))
+        if verdict.junit != SKIPPED:
             element.set("type", each.verdict)
         element.text = _xml("\n".join(_details(each)))
     else:
         ElementTree.SubElement(case, "system-out").text = _xml("\n".join([each.verdict, *_details(each)]))
-
-
-def _element(each: Comparison) -> str | None:
-    return _ERROR if each.lost else _ELEMENTS.get(each.verdict)
 
 
 def _details(each: Comparison) -> Iterator[str]:

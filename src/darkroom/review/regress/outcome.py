@@ -5,34 +5,23 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from darkroom import __version__
-from darkroom.review.regress.comparison import (
-    BEFORE_ENCODING,
-    DRIFTED,
-    IDENTICAL,
-    MISSING,
-    VERDICTS,
-    WITHIN_FLOOR,
-    Comparison,
-)
+from darkroom.review.regress.comparison import Comparison
+from darkroom.review.regress.verdicts import VERDICTS
 
-FAILURES = (DRIFTED, MISSING)
-_COMPARED = (IDENTICAL, BEFORE_ENCODING, WITHIN_FLOOR, DRIFTED)
-_LOST = "not rendered any more"
 _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def failed(comparisons: Sequence[Comparison]) -> bool:
-    """True when a picture drifted or is not rendered any more, a preview is missing, or nothing could be compared."""
-    verdicts = {each.verdict for each in comparisons}
-    lost = any(each.lost for each in comparisons)
-    return lost or not verdicts.isdisjoint(FAILURES) or verdicts.isdisjoint(_COMPARED)
+    """True when the verdict on one of them fails, or none of them could be judged."""
+    verdicts = [VERDICTS[each.verdict] for each in comparisons]
+    return any(verdict.fails for verdict in verdicts) or not any(verdict.is_judged for verdict in verdicts)
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:
     """One line, such as `40 previews: 38 identical, 2 drifted`; pictures without a preview are counted too."""
-    counts = Counter(_LOST if each.lost else each.verdict for each in comparisons)
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in (*VERDICTS, _LOST) if counts[verdict])
-    if not any(counts[verdict] for verdict in _COMPARED):
+    counts = Counter(each.verdict for each in comparisons)
+    said = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+    if not any(VERDICTS[name].is_judged for name in counts):
         said = f"{said}; nothing could be compared" if said else "nothing could be compared"
     return f"{len(comparisons)} preview{'s' * (len(comparisons) != 1)}: {said}"
 

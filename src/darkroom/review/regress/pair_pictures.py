@@ -15,7 +15,8 @@ from darkroom.files.image_file import read_record
 from darkroom.review.page.data_uri import Pixels, carry
 from darkroom.review.pair.measures import flip_map
 from darkroom.review.pair.picture_file import as_encoded, read_picture
-from darkroom.review.regress.comparison import MISSING, Comparison
+from darkroom.review.regress.comparison import Comparison
+from darkroom.review.regress.verdicts import VERDICTS
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_pair(comparison: Comparison, limit: int) -> Pair:
         if comparison.preview_path is not None:
             preview = read_picture(Path(comparison.preview_path)).pixels
     except ImageError as error:
-        if comparison.verdict != MISSING:  # which says so itself
+        if VERDICTS[comparison.verdict].lacks != "preview":  # else its reason says so
             problems.append(str(error))
     parts = _parts(preview, render, measured=comparison.flip is not None)
     if not parts:

@@ -11,32 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from darkroom.previews import TRAINER
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
-from darkroom.review.regress.comparison import (
-    BEFORE_ENCODING,
-    DRIFTED,
-    IDENTICAL,
-    MISSING,
-    NOT_REPRODUCIBLE,
-    WITHIN_FLOOR,
-    Comparison,
-    read_comparisons,
-)
+from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.outcome import summary
 from darkroom.review.regress.pair_pictures import Pair, read_pair
+from darkroom.review.regress.verdicts import VERDICTS
 
-# Worst first, with what each says on the page.
-MEANINGS = {
-    MISSING: "nothing to compare with: no stored picture, or its file is damaged, or is another than was taken in",
-    DRIFTED: "a threshold does not hold, or the sizes differ",
-    NOT_REPRODUCIBLE: "known to be no measure; shown, and measured where both can be; or not rendered any more",
-    WITHIN_FLOOR: "not equal; every threshold holds",
-    BEFORE_ENCODING: "encoded as the preview is, the render gives the preview’s pixels",
-    IDENTICAL: "the pixels of both files are equal",
-}
-_ORDER = {verdict: number for number, verdict in enumerate(MEANINGS)}
-_EQUAL = (BEFORE_ENCODING, IDENTICAL)
+_WORST_FIRST = list(reversed(VERDICTS))
 
 _PAGE = 40_000_000  # characters of pictures in a page; a browser opens it in a second or two
 _PAIR, _SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one picture
@@ -65,15 +46,11 @@ def write_regress_page(compare: Path, output: Path) -> None:
     comparisons, _ = read_comparisons(compare)
     ordered = worst_first(comparisons)
     pairs = read_pairs(ordered)
-    counts = Counter(comparison.verdict for comparison in ordered)
     values = {
         "experiment": ordered[0].experiment if ordered else compare.absolute().parent.name,
         "summary": summary(ordered),
-        "verdicts": [
-            {"name": name, "kind": kind_of(name), "count": counts[name], "meaning": meaning}
-            for name, meaning in MEANINGS.items()
-            if counts[name]
-        ],
+        "verdicts": [VERDICTS[name] for name in _WORST_FIRST],
+        "counts": Counter(comparison.verdict for comparison in ordered),
         "count": len(ordered),
         "thresholds": threshold_rows(ordered),
         "facts": facts(comparisons, [pair.record for pair in pairs if pair.record]),
@@ -85,30 +62,30 @@ def write_regress_page(compare: Path, output: Path) -> None:
 
 
 def worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """By verdict in the order of MEANINGS, then by FLIP; a drifted one without measures comes before the others."""
+    """By verdict, then by FLIP; one that was judged without measures comes before the others of its verdict."""
 
     def key(comparison: Comparison) -> tuple[Any, ...]:
-        unmeasured = float("inf") if comparison.verdict == DRIFTED else -1.0
+        unmeasured = float("inf") if VERDICTS[comparison.verdict].is_judged else -1.0
         flip = unmeasured if comparison.flip is None else comparison.flip
-        worse = not comparison.lost, -flip
-        return _ORDER[comparison.verdict], *worse, comparison.key, comparison.step or 0, comparison.preview_path or ""
+        rank = _WORST_FIRST.index(comparison.verdict)
+        return rank, -flip, comparison.key, comparison.step or 0, comparison.preview_path or ""
 
     return sorted(comparisons, key=key)
 
 
-def kind_of(verdict: str) -> str:
-    """The verdict as a CSS class."""
-    return verdict.replace(" ", "-")
-
-
 def read_pairs(comparisons: Sequence[Comparison]) -> list[Pair]:
     """The pictures of each comparison; what each may take follows from how many there are."""
-    single = [each.verdict in _EQUAL or (each.verdict == MISSING and each.flip is None) for each in comparisons]
+    single = [_shows_one_picture(each) for each in comparisons]
     alone, together = single.count(True), single.count(False)
     least = min(_SINGLE, int(_PAGE * _SHARE / max(1, alone)))
     most = min(_PAIR, (_PAGE - alone * least) // max(1, together))
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(read_pair, comparisons, [least if one else most for one in single]))
+
+
+def _shows_one_picture(comparison: Comparison) -> bool:
+    verdict = VERDICTS[comparison.verdict]
+    return verdict.is_equal or (verdict.lacks is not None and comparison.flip is None)
 
 
 def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
@@ -119,7 +96,6 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
         del entry["thresholds"], entry["experiment"]
         entry |= {
             "name": name,
-            "kind": kind_of(comparison.verdict),
             "measures": measures(comparison),
             "effective": {key: pair.record[key] for key in _EFFECTIVE} if pair.record else {},
             "links": {
@@ -132,7 +108,7 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
             "lossless": pair.lossless,
         }
         entries.append(entry)
-    return {"pairs": entries, "trainer": TRAINER}
+    return {"pairs": entries, "verdicts": {name: asdict(verdict) for name, verdict in VERDICTS.items()}}
 
 
 def names(comparisons: Sequence[Comparison]) -> list[str]:

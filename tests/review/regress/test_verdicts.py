@@ -1,0 +1,107 @@
+"""The table of verdicts: page, JUnit, summary, exit status and docs/regress.md have from it what they say of each."""
+
+import json
+import re
+from dataclasses import asdict, replace
+from xml.etree import ElementTree
+
+import pytest
+from tests.places import REPOSITORY
+from tests.review.renders import FLOOR, picture, preview, render
+
+from darkroom.review.regress.compare import compare_all
+from darkroom.review.regress.comparison import read_comparisons, write_comparisons
+from darkroom.review.regress.junit import junit
+from darkroom.review.regress.outcome import failed, summary
+from darkroom.review.regress.regress_page import worst_first, write_regress_page
+from darkroom.review.regress.verdicts import VERDICTS
+
+every_verdict = pytest.mark.parametrize("verdict", VERDICTS.values(), ids=lambda verdict: verdict.name)
+
+
+@pytest.fixture
+def identical(tmp_path):
+    row = render(tmp_path, picture())
+    [comparison] = compare_all("strength", [row], [preview(tmp_path, row, picture())], {"demo": FLOOR})
+    return comparison
+
+
+def test_best_first():
+    assert list(VERDICTS) == [
+        "identical",
+        "identical before encoding",
+        "within floor",
+        "not reproducible",
+        "not rendered",
+        "drifted",
+        "missing preview",
+    ]
+
+
+def test_which_fail():
+    assert [name for name, verdict in VERDICTS.items() if verdict.fails] == [
+        "not rendered",
+        "drifted",
+        "missing preview",
+    ]
+
+
+@every_verdict
+def test_each_is_written_and_read(tmp_path, identical, verdict):
+    comparison = replace(identical, verdict=verdict.name)
+    write_comparisons(tmp_path / "compare.parquet", [comparison], {})
+    assert read_comparisons(tmp_path / "compare.parquet")[0] == (comparison,)
+
+
+@every_verdict
+def test_each_counts_in_the_summary_and_for_the_exit_status(identical, verdict):
+    comparisons = [identical, replace(identical, verdict=verdict.name)]
+    assert f"{1 + (verdict.name == 'identical')} {verdict.name}" in summary(comparisons)
+    assert failed(comparisons) == verdict.fails
+    assert failed(comparisons[1:]) == (verdict.fails or not verdict.is_judged)
+
+
+@every_verdict
+def test_each_has_its_element_in_junit(identical, verdict):
+    [suite] = ElementTree.fromstring(junit([replace(identical, verdict=verdict.name)], {}))
+    assert [element.tag for element in suite.find("testcase")] == [verdict.junit or "system-out"]
+    failures, errors, skipped = (suite.get(name) for name in ("failures", "errors", "skipped"))
+    counts = {"failure": failures, "error": errors, "skipped": skipped}
+    assert counts == {element: "1" if element == verdict.junit else "0" for element in counts}
+
+
+@every_verdict
+def test_each_has_colours_a_filter_and_its_meaning_on_the_page(tmp_path, identical, verdict):
+    write_comparisons(tmp_path / "compare.parquet", [replace(identical, verdict=verdict.name)], {})
+    write_regress_page(tmp_path / "compare.parquet", tmp_path / "regress.html")
+    text = (tmp_path / "regress.html").read_text(encoding="utf-8")
+    for colour in verdict.colours:
+        assert f'[data-verdict="{verdict.name}"] {{ --colour: {colour};' in text
+    assert re.findall(r'<input type="radio" name="verdict" value="([^"]+)"', text) == [verdict.name]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert data["verdicts"][verdict.name] == json.loads(json.dumps(asdict(verdict)))
+
+
+def test_the_page_and_the_judge_of_it_name_no_verdict():
+    """So that a new row of the table is all that a new verdict needs."""
+    folder = REPOSITORY / "src/darkroom/review/regress"
+    files = ("regress.html.j2", "regress_page.py", "pair_pictures.py", "junit.py", "outcome.py")
+    quoted = [f'"{name}"' for name in VERDICTS]
+    assert {
+        file: found
+        for file in files
+        if (found := [name for name in quoted if name in (folder / file).read_text(encoding="utf-8")])
+    } == {}
+
+
+def test_the_page_lists_the_worst_first(identical):
+    comparisons = [replace(identical, verdict=name) for name in VERDICTS]
+    assert [each.verdict for each in worst_first(comparisons)] == list(reversed(VERDICTS))
+
+
+def test_the_documentation_has_every_verdict_in_its_table():
+    rows = [
+        f"| `{each.name}` | {each.meaning} | {'fails' if each.fails else 'passes'} | {each.junit or 'passed'} |"
+        for each in VERDICTS.values()
+    ]
+    assert "\n".join(rows) in (REPOSITORY / "docs/regress.md").read_text(encoding="utf-8")
