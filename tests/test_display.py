@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.display import from_here, printable
+from darkroom.display import from_here, named, printable
 
 
 def test_what_would_command_a_terminal_is_escaped():
     assert printable("a cat – 猫\x1b[31m\n") == "a cat – 猫\\x1b[31m\\n"
+
+
+def test_of_many_names_the_first_are_named_and_all_counted():
+    assert (named(["a", "b", "c"]), named([])) == ("a, b, c", "")
+    assert named(["a", "b", "c", "d"]) == "a, b, c, … (4 in all)"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_the_page_on_families_names_files_that_exist():
 
 
 def test_the_page_on_families_names_every_function_of_one():
-    protocol = (ROOT / FAMILIES / "__init__.py").read_text(encoding="utf-8")
+    protocol = (ROOT / "src/darkroom/render/family.py").read_text(encoding="utf-8")
     functions = set(re.findall(r"^    def (\w+)", protocol, flags=re.MULTILINE))
     page = (ROOT / "docs/new_family.md").read_text(encoding="utf-8")
     assert {name for name in functions if f"`{name}`" not in page} == set()

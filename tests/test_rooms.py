@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "request": "",
     # files, and what lies in results/ and previews/
     "files": "errors",
-    "lora_files": "errors files",
+    "lora_files": "errors display files",
     "checkpoint": "errors request files",
     "record": "request files",
     "store": "errors request files",
@@ -32,14 +32,14 @@ MAY_IMPORT = {
     "demo_folder": "errors files",
     # plan: what to render
     "plan/conf": "errors names display request files checkpoint",
-    "plan/weights": "errors files checkpoint store demo_folder lora_files plan/conf",
-    "plan/trials": "errors names request files record store trials previews embedded_record plan/conf",
+    "plan/weights": "errors display files checkpoint store demo_folder lora_files plan/conf",
+    "plan/trials": "errors names request files lora_files record store trials previews embedded_record plan/conf",
     "plan": "errors names request files checkpoint store previews demo_folder lora_files plan/conf plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/conf intake",
     # render: how
-    "render/weights": "errors files lora_files checkpoint",
+    "render/weights": "errors display files lora_files checkpoint",
     "render/device": "__init__ errors request record render/weights",
     "render/adapters": "errors files lora_files render/weights",
     "render/families": "errors request checkpoint render/weights render/device",
@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "errors request files checkpoint record store trials render/weights render/device render/adapters "
         "render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors request files checkpoint store render render/families",
+    "render/worker": "errors request files checkpoint store render",
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",

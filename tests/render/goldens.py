@@ -16,7 +16,7 @@ from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
 from darkroom.files.reference_image import read_reference
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
-from darkroom.render.families import Family
+from darkroom.render.family import Family
 from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.request import Request
 

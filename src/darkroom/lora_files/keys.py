@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from darkroom.display import named
 from darkroom.errors import AdapterError
 from darkroom.files.weight_file import Header
 from darkroom.lora_files.naming import AdapterNaming
@@ -61,7 +62,6 @@ _REFUSED = {  # endings of keys, and what a file with them is
 _SCALES_IN_HEADER = "lora_adapter_metadata"  # PEFT's config, which diffusers writes: its lora_alpha is in no tensor
 _BLOCK = re.compile(r".*?\.\d+\.")  # transformer_blocks.7.
 _FLOATS = {"F32", "F16", "BF16"}
-_NAMED = 3  # keys named in a message before it goes on with their number
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,15 @@ def _refuse_unsupported(path: str, header: Header, naming: AdapterNaming, flatte
     for ending, what in _REFUSED.items():
         keys = [key for key in header.shapes if key.endswith(f".{ending}")]
         if keys:
-            raise AdapterError(f"{path}: is {what}, which cannot be applied: {_named(keys)}")
+            raise AdapterError(f"{path}: is {what}, which cannot be applied: {named(keys)}")
     convolved = [key for key, shape in header.shapes.items() if len(shape) > 2]
     if convolved:
-        raise AdapterError(f"{path}: has weights of convolutions, but these layers are linear: {_named(convolved)}")
+        raise AdapterError(f"{path}: has weights of convolutions, but these layers are linear: {named(convolved)}")
     strange = [key for key in header.shapes if not _is_named_so(key, naming, flattened)]
     if strange:
         raise AdapterError(
             f"{path}: is {foreign_naming(strange[0])}{_said_by(header)}; expected keys that begin with "
-            f"{naming.prefix}, as ai-toolkit writes them for {naming.trained_for}: {_named(strange)}"
+            f"{naming.prefix}, as ai-toolkit writes them for {naming.trained_for}: {named(strange)}"
         )
     if _SCALES_IN_HEADER in header.metadata:
         raise AdapterError(
@@ -168,7 +168,7 @@ def _kinds(path: str, names: Mapping[str, tuple[str, str]]) -> dict[str, Kind]:
     """The kind of each layer's delta, after checking that its tensors make one whole delta."""
     unknown = [key for key, (layer, _) in names.items() if not layer]
     if unknown:
-        raise AdapterError(f"{path}: expected LoRA, LoKr or diff tensors, got others: {_named(unknown)}")
+        raise AdapterError(f"{path}: expected LoRA, LoKr or diff tensors, got others: {named(unknown)}")
     if len(set(names.values())) < len(names):
         raise AdapterError(f"{path}: names the same layer in the old and in the new format; expected one of them")
     suffixes: dict[str, set[str]] = defaultdict(set)
@@ -220,7 +220,7 @@ def _refusal(header: Header, foreign: Foreign | None, unfit: Sequence[str]) -> s
     """Why an adapter is not applied, how much of it has no place, and what would apply the rest."""
     total = len(header.shapes)
     reason = foreign.reason if foreign else "its layers do not fit this base"
-    kept = f"{len(unfit)} of {total} keys cannot be applied: {_named(unfit)}" if unfit else "All of its keys would fit"
+    kept = f"{len(unfit)} of {total} keys cannot be applied: {named(unfit)}" if unfit else "All of its keys would fit"
     wish = "allow_foreign_lora: true applies " + ("the others" if unfit else "it all the same")
     way_out = f"; {wish}" if foreign and foreign.kindred and len(unfit) < total else ""
     return f"{reason}{_said_by(header)}. {kept}{way_out}"
@@ -229,8 +229,3 @@ def _refusal(header: Header, foreign: Foreign | None, unfit: Sequence[str]) -> s
 def _said_by(header: Header) -> str:
     version = header.metadata.get("ss_base_model_version")
     return f" (its header says {version})" if version else ""
-
-
-def _named(keys: Sequence[str]) -> str:
-    rest = f", … ({len(keys)} in all)" if len(keys) > _NAMED else ""
-    return ", ".join(keys[:_NAMED]) + rest

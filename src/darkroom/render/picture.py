@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from darkroom.errors import PictureError
 from darkroom.record import Environment, LoraUse
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
-from darkroom.render.families import family
+from darkroom.render.family import family
 from darkroom.render.pipelines import Loaded
 from darkroom.request import Request
 from darkroom.store import Store

@@ -36,7 +36,7 @@ from darkroom.render.device.mode import (
     plan_after_failure,
 )
 from darkroom.render.device.offload import Residence
-from darkroom.render.families import family
+from darkroom.render.family import family
 from darkroom.render.progress import Pace
 from darkroom.render.weights.base import Base
 from darkroom.request import Lora, ReferenceImage, Request

@@ -32,7 +32,7 @@ def encode(request: Request, checkpoint: Checkpoint, texts: Mapping[Path, str], 
     from safetensors.torch import save
 
     from darkroom.render.device.environment import fix_arithmetic, fixed_attention
-    from darkroom.render.families import family
+    from darkroom.render.family import family
 
     kind = family(request.family)
     kind.check(checkpoint, request)
@@ -57,7 +57,7 @@ def _load(request: Request, checkpoint: Checkpoint, device: torch.device, offloa
     from darkroom.render.device.environment import memory_budget
     from darkroom.render.device.mode import TEXT_LADDER, plan
     from darkroom.render.device.offload import place_text_encoder
-    from darkroom.render.families import family
+    from darkroom.render.family import family
 
     text_encoder = family(request.family).load_text_encoder(checkpoint, request, torch.device("cpu"))
     footprints = family(request.family).text_footprints(text_encoder)

@@ -15,10 +15,10 @@ from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.mode import MODEL, Picture
-from darkroom.render.families import family
 from darkroom.render.families.flux1 import flex2
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux1.footprint import coding_bytes, denoising_bytes, model_footprints
+from darkroom.render.family import family
 
 META = torch.device("meta")
 MEGAPIXEL = Picture(1024, 1024, references=0, text_tokens=512, live_adapters=())

@@ -13,9 +13,9 @@ from tests.render.goldens import LEVELS, TOLERANCE, Goldens, Warm, hashes_of, re
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError
-from darkroom.render.families import family
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.families.flux2.exact import RotaryFloat32, RoundingRMSNorm, Swish
+from darkroom.render.family import family
 from darkroom.request import ReferenceImage, Request
 
 PARITY = DATA / "parity"

@@ -22,9 +22,9 @@ from tests.render.goldens import (
 )
 
 from darkroom.errors import CheckpointError, ConfigError, ImageError
-from darkroom.render.families import family
 from darkroom.render.families.flux1 import flex2, flux
 from darkroom.render.families.flux1.loop import pack
+from darkroom.render.family import family
 from darkroom.request import ReferenceImage, Request
 
 GOLDENS = Goldens.read(FLUX1 / "golden")

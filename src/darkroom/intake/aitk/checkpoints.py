@@ -1,11 +1,9 @@
 """The adapter files that an ai-toolkit job left: which step each is of, and whether it can be applied. Reads headers.
 
-`<name>_<step, 9 digits>.safetensors`, and `<name>.safetensors` at the end; `_LoRA` after the name where the job trained
-something else as well. The trainer deletes all but the last few.
+Their names: lora_files/trained_name.py. The trainer deletes all but the last few.
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from darkroom.display import printable
 from darkroom.errors import CheckpointError
 from darkroom.files.weight_file import Header, read_header
+from darkroom.lora_files.trained_name import read_name
 
 _OLD_PREFIX = "lycoris_"  # of LoKr files, whatever the family
 _PREFIXES = {"flux2": "diffusion_model.", "flux": "transformer.", "flex2": "transformer."}
@@ -46,18 +45,16 @@ class Found:
 
 def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_version: str) -> Found:
     """Those of a job `name` that goes on for `steps`; of two for one step the file with the step in its name."""
-    pattern = re.compile(rf"{re.escape(name)}(?:_LoRA)?(?:_(?P<step>[0-9]{{9,12}}))?\.safetensors")
     steps = steps if steps is not None and steps in _STEPS else None
     found: dict[int, TrainedLora] = {}
     notes = []
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    matches = [match for name in names if (match := pattern.fullmatch(name))]
-    for match in sorted(matches, key=lambda match: match["step"] is None):
-        path = folder / match[0]
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    own = [(path, trained.step) for path in files if (trained := read_name(path.name, name))]
+    for path, named in sorted(own, key=lambda each: each[1] is None):
         if not path.is_file():
             notes.append(f"{path}: no file: the job trained a whole model, or something else lies there")
             continue
-        lora = _read(path, int(match["step"]) if match["step"] else None, steps, family, base_version)
+        lora = _read(path, named, steps, family, base_version)
         if lora is None:
             notes.append(f"{path}: of which step it is, neither its header nor train.steps says")
         elif lora.step == 0:

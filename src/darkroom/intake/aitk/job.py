@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darkroom.display import from_here
+from darkroom.display import from_here, named
 from darkroom.errors import ConfigError, raise_together
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
@@ -157,9 +157,8 @@ class _Import:
         files, others = sample_files(folder)
         self._problems += links_out([folder, *(file.path for file in files)], self._roots)
         if others:
-            named = ", ".join(other.name for other in others[:3])
-            more = f", … ({len(others)} in all)" if len(others) > 3 else ""
-            self._notes.append(f"{from_here(folder)}: no samples by their names: {named}{more}")
+            names = named([other.name for other in others])
+            self._notes.append(f"{from_here(folder)}: no samples by their names: {names}")
         if not files:
             self._notes.append(f"{from_here(folder)}: holds no samples")
         return sample_sets(files)
@@ -201,8 +200,9 @@ class _Import:
         builtin = self._options.builtin
         taken = [file.path for file in files if (builtin / Path(*file.path.parts[1:])).is_file()]
         if taken and builtin.resolve() != Path("conf").resolve():
-            named = ", ".join(map(str, taken))
-            raise ConfigError(f"{named}: Darkroom has files of that name itself; choose another with --name")
+            raise ConfigError(
+                f"{', '.join(map(str, taken))}: Darkroom has files of that name itself; choose another with --name"
+            )
 
 
 def _unseen(

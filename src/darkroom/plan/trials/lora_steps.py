@@ -1,14 +1,11 @@
-"""The other checkpoints of a training run, by the names of their files. Knows ai-toolkit's naming, opens nothing.
-
-my_lora_000000250.safetensors, my_lora_000000500.safetensors, …, my_lora.safetensors: the last, without its step
-"""
+"""The other checkpoints of a training run, by the names of their files (lora_files/trained_name.py). Opens nothing."""
 
 import math
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
-_NAME = re.compile(r"(?P<run>.+?)(?:_(?P<step>\d{9}))?\.safetensors")
+from darkroom.lora_files.trained_name import read_name
+
 _EACH_SIDE = 2
 
 
@@ -37,5 +34,5 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
 
 def _run_and_step(name: str) -> tuple[str, float]:
     """The run's name and the step, infinite for the last file; no name for a file that is no LoRA."""
-    found = _NAME.fullmatch(name)
-    return (found["run"], int(found["step"]) if found["step"] else math.inf) if found else ("", math.inf)
+    found = read_name(name)
+    return (found.run, math.inf if found.step is None else found.step) if found else ("", math.inf)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.demo_folder import is_in_demo_folder
+from darkroom.display import named
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import ENCODER_OF
@@ -106,4 +107,4 @@ def _tokenizer_advice(part: str) -> str:
 
 
 def _listing(folder: Path) -> str:
-    return ", ".join(sorted(file.name for file in folder.iterdir())[:_LISTED]) or "nothing"
+    return named(sorted(file.name for file in folder.iterdir()), _LISTED) or "nothing"

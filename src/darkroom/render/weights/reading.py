@@ -15,13 +15,14 @@ import torch
 from optimum.quanto import QModuleMixin
 
 from darkroom.checkpoint import Component
+from darkroom.display import named
 from darkroom.errors import CheckpointError
 from darkroom.files.weight_file import identity
 from darkroom.render.weights.stored import Stored
 
 Shapes = dict[str, tuple[int, ...]]
 
-_NAMED = 4  # keys named in a message before it goes on with their number
+_NAMED = 4  # keys in a message
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class BaseWeights:
                 finish(layer)
         left = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
         if left:
-            raise CheckpointError(f"{self.path}: no weights are stored for {_named(left)}")
+            raise CheckpointError(f"{self.path}: no weights are stored for {named(left, _NAMED)}")
         module.requires_grad_(False).eval()
 
     def account(self, expected: Shapes) -> None:
@@ -174,7 +175,7 @@ class BaseWeights:
         ]
         faults = {"lacks": missing, "has tensors without a place": unused, "has tensors of another shape": differing}
         if any(faults.values()):
-            text = "; ".join(f"{fault}: {_named(names)}" for fault, names in faults.items() if names)
+            text = "; ".join(f"{fault}: {named(names, _NAMED)}" for fault, names in faults.items() if names)
             raise CheckpointError(f"{self.path}: {text}; is this the right model, and is its download complete?")
 
     def _finite(self, parameter: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -189,8 +190,3 @@ class BaseWeights:
     def _assign(layer: torch.nn.Module, name: str, weight: torch.Tensor) -> None:
         is_parameter = name in dict(layer.named_parameters(recurse=False))
         setattr(layer, name, torch.nn.Parameter(weight, requires_grad=False) if is_parameter else weight)
-
-
-def _named(names: list[str]) -> str:
-    rest = f", … ({len(names)} in all)" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + rest

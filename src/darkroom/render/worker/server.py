@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from darkroom.errors import DarkroomError
-from darkroom.render.families import family
+from darkroom.render.family import family
 from darkroom.render.job import PREWARM, Job
 
 

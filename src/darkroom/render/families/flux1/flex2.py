@@ -21,24 +21,14 @@ from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLEX2_CHANNELS
 from darkroom.render.families.flux1.footprint import base_footprints
 from darkroom.render.families.flux1.load import check_base, load_base
-from darkroom.render.families.flux1.loop import decode
-from darkroom.render.families.flux1.text import encode, load_text_encoder, text_footprints, tokens_cut
+from darkroom.render.families.flux1.loop import decode as decode
+from darkroom.render.families.flux1.text import encode as encode
+from darkroom.render.families.flux1.text import load_text_encoder as load_text_encoder
+from darkroom.render.families.flux1.text import text_footprints as text_footprints
+from darkroom.render.families.flux1.text import tokens_cut as tokens_cut
 from darkroom.render.families.sampling import generator
 from darkroom.render.weights.base import Base
 from darkroom.request import CONTROL, INPAINT, Request
-
-__all__ = [
-    "check",
-    "decode",
-    "denoise",
-    "encode",
-    "encode_reference",
-    "footprints",
-    "load",
-    "load_text_encoder",
-    "text_footprints",
-    "tokens_cut",
-]
 
 
 def check(checkpoint: Checkpoint, request: Request) -> None:

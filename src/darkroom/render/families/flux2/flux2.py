@@ -16,12 +16,16 @@ from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_together
 from darkroom.files.weight_file import read_header
 from darkroom.lora_files.flux2 import FLUX2_NAMING
-from darkroom.render.families.flux2 import references
+from darkroom.render.families.flux2 import references as reference_images
 from darkroom.render.families.flux2 import transformer_layout as layout
 from darkroom.render.families.flux2.build import build_transformer, build_vae, check_transformer, check_vae
 from darkroom.render.families.flux2.exact import make_transformer_exact, make_vae_exact
-from darkroom.render.families.flux2.footprint import footprints, text_footprints
-from darkroom.render.families.flux2.text import check_text_encoder, encode, load_text_encoder, tokens_cut
+from darkroom.render.families.flux2.footprint import footprints as footprints
+from darkroom.render.families.flux2.footprint import text_footprints as text_footprints
+from darkroom.render.families.flux2.text import check_text_encoder
+from darkroom.render.families.flux2.text import encode as encode
+from darkroom.render.families.flux2.text import load_text_encoder as load_text_encoder
+from darkroom.render.families.flux2.text import tokens_cut as tokens_cut
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base
@@ -29,19 +33,6 @@ from darkroom.request import PROMPT_EMBEDS, Request
 
 if TYPE_CHECKING:
     import numpy as np
-
-__all__ = [
-    "check",
-    "decode",
-    "denoise",
-    "encode",
-    "encode_reference",
-    "footprints",
-    "load",
-    "load_text_encoder",
-    "text_footprints",
-    "tokens_cut",
-]
 
 Embeds = Mapping[str, torch.Tensor]
 _SCHEDULES = {"aitk": aitk_sigmas, "diffusers": diffusers_sigmas}
@@ -98,7 +89,7 @@ def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base
 def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
     """What the model sees of one image: `latents` (1, 128, h, w) of a megapixel at most, whatever the size rendered."""
     with torch.no_grad():
-        return {"latents": references.encode(base.vae, image.convert("RGB"), base.device, base.dtype)}
+        return {"latents": reference_images.encode(base.vae, image.convert("RGB"), base.device, base.dtype)}
 
 
 @torch.no_grad()
@@ -107,12 +98,12 @@ def denoise(
     request: Request,
     prompt: Embeds,
     neg: Embeds | None,
-    seen: Sequence[Mapping[str, torch.Tensor]],
+    references: Sequence[Mapping[str, torch.Tensor]],
     on_step: Callable[[int], None],
 ) -> tuple[torch.Tensor, list[float]]:
     """Final latents (1, 128, height/16, width/16) before the VAE's de-normalisation, and the sigmas used.
 
-    `prompt` and `neg`: prompt_embeds (1, L, D); `seen`: reference images by `encode_reference`, in order.
+    `prompt` and `neg`: prompt_embeds (1, L, D); `references`: images by `encode_reference`, in order.
     """
     rows, columns = request.height // _PIXELS_PER_TOKEN, request.width // _PIXELS_PER_TOKEN
     channels = base.transformer.config.in_channels
@@ -120,7 +111,7 @@ def denoise(
     sigmas = _SCHEDULES[request.schedule](request.sample_steps, rows * columns)
     drawn_from = generator(request.seed, request.noise_device)
     latents = noise((1, channels, rows, columns), drawn_from, base.dtype).to(base.device)
-    velocity = _velocity(base, request, _ids(rows, columns, base.device), [image["latents"] for image in seen])
+    velocity = _velocity(base, request, _ids(rows, columns, base.device), [image["latents"] for image in references])
     predict = _guided(velocity, request, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
     tokens = euler(latents.flatten(2).transpose(1, 2).contiguous(), sigmas, predict, on_step)
     return tokens.transpose(1, 2).reshape(1, channels, rows, columns), sigmas
@@ -141,7 +132,7 @@ def _velocity(
     base: Base, request: Request, image_ids: torch.Tensor, seen: Sequence[torch.Tensor]
 ) -> Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]:
     """(image tokens, sigma, text) → velocity of the image tokens; reference tokens come after them."""
-    beside = references.tokens_and_positions(seen) if seen else None
+    beside = reference_images.tokens_and_positions(seen) if seen else None
     positions = torch.cat([image_ids, beside[1]]) if beside else image_ids
     embedded = torch.full((1,), request.guidance_scale, dtype=torch.float32, device=base.device)
 
