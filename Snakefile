@@ -4,14 +4,14 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from darkroom.demo_folder import DEMO_FILES, DEMO_FOLDER
 from darkroom.render.worker.owner import adopt_jobs
+from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.workflow import open_workflow
 
 min_version("9.0")
 
 # A conf/ in the working directory goes ahead of the built-in one.
-DARKROOM = open_workflow(config, [Path("conf"), Path(workflow.basedir) / "conf"])
+DARKROOM = open_workflow(config, [Path("conf"), BUILT_IN])
 adopt_jobs()
 
 
@@ -28,7 +28,6 @@ container: "docker://python:3.11-slim"
 
 localrules:
     all,
-    demo,
     checkpoint,
     plan,
     manifest,

@@ -102,8 +102,6 @@ def write_demo_project(folder: Path, images: int) -> None:
         f"  network_multiplier: [0.5, 1.0]\n  seed: {list(range(seeds))}\n"
         "exclude:\n  - {lora: none, network_multiplier: 0.5}\n",
     )
-    demo = [sys.executable, "-m", "darkroom", "demo", str(REPOSITORY / "demo"), "results/store/demo"]
-    subprocess.run(demo, cwd=folder, check=True, capture_output=True)
 
 
 def write_wide_project(folder: Path, loras: int) -> None:
@@ -133,7 +131,7 @@ def snakemake(folder: Path, *arguments: str) -> list[str]:
 
 def bare_diffusers(folder: Path, requests: list[Path]) -> list[str]:
     script = str(REPOSITORY / "benchmarks/bare_diffusers.py")
-    checkpoint = str(folder / "results/store/demo/klein")
+    checkpoint = str(REPOSITORY / "demo/klein")
     files = [str(path) for path in requests]
     return [sys.executable, script, "--checkpoint", checkpoint, "--output", str(folder / "bare"), "--requests", *files]
 

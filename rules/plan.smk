@@ -2,20 +2,6 @@
 # retries: 0, since a second attempt would find the same.
 
 
-rule demo:
-    input:
-        expand("{folder}/{file}", folder=f"{workflow.basedir}/demo", file=DEMO_FILES),
-    output:
-        expand("{folder}/{file}", folder=DEMO_FOLDER, file=DEMO_FILES),
-    log:
-        "results/store/logs/demo.log",
-    retries: 0
-    params:
-        source=lambda wildcards, input: Path(input[0]).parent,
-    shell:
-        "python -m darkroom demo {params.source:q} --log {log:q}"
-
-
 rule checkpoint:
     input:
         files=lambda wildcards: DARKROOM.checkpoint_files(wildcards.model),

@@ -29,12 +29,11 @@ MAY_IMPORT = {
     "trials": "request files",
     "previews": "errors files",
     "embedded_record": "errors names files record previews",
-    "demo_folder": "errors files",
     # plan: what to render
     "plan/conf": "errors names display request files checkpoint",
-    "plan/weights": "errors display files checkpoint store demo_folder lora_files plan/conf",
+    "plan/weights": "errors display files checkpoint store lora_files plan/conf",
     "plan/trials": "errors names request files lora_files record store trials previews embedded_record plan/conf",
-    "plan": "errors names request files checkpoint store previews demo_folder lora_files plan/conf plan/weights",
+    "plan": "errors names request files checkpoint store previews lora_files plan/conf plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/conf intake",
@@ -58,7 +57,7 @@ MAY_IMPORT = {
     "review/sheet": "errors record review review/page",
     # the commands
     "cli": (
-        "errors names files store previews demo_folder plan plan/conf plan/trials plan/weights intake intake/aitk "
+        "errors names files store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
         "render render/worker review review/regress review/sheet"
     ),
     "__main__": "__init__ errors cli",

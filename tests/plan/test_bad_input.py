@@ -377,15 +377,6 @@ def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
     assert project.load().models["m"].checkpoint.repo == "models/klein"
 
 
-def test_files_of_the_demo_need_not_be_there(project):
-    project.write("conf/lora/l.yaml", "loras: [results/store/demo/a.safetensors]\n")
-    project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, ctrl_img: results/store/demo/reference.png}, b]\n")
-    project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: results/store/demo/klein}\n")
-    assert project.load().images == 2
-    project.write("conf/lora/l.yaml", "loras: [results/store/demo/../a.safetensors]\n")
-    assert "results/store/demo/../a.safetensors: no such file" in project.error()
-
-
 def test_a_file_that_is_not_utf8(project):
     Path("conf/prompts/p.yaml").write_bytes(b"prompts: [\xff]\n")
     assert project.error() == "conf/prompts/p.yaml: not UTF-8 text: invalid start byte at byte 10"

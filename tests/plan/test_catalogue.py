@@ -22,7 +22,7 @@ ROWS = {row["id"].strip("`"): row for row in table((ROOT / "docs" / "models.md")
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    overrides = [f"matrix.model=[{','.join(IDS)}]", "matrix.lora=[none]", "exclude=[]"]
+    overrides = [f"matrix.model=[{','.join(IDS)}]", "matrix.lora=[none]", "matrix.prompts=[demo_loras]", "exclude=[]"]
     return dict(load_experiment("demo", [ROOT / "conf"], overrides).models)
 
 

@@ -1,29 +1,18 @@
-"""A project folder for each test, and the demo's checkpoint copied once for all of them."""
+"""A project folder for each test, with a small experiment of the demo's model."""
 
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.workflow.project import CATS, DOGS, EXPERIMENT, REPOSITORY, Project
+from tests.workflow.project import CATS, DOGS, EXPERIMENT, Project
 
 
 @pytest.fixture(scope="session")
-def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's checkpoint where the rule would copy it, once for all tests."""
-    folder = tmp_path_factory.mktemp("demo")
-    subprocess.run(
-        [sys.executable, "-m", "darkroom", "demo", str(REPOSITORY / "demo"), str(folder / "demo")], check=True
-    )
-    return folder / "demo"
-
-
-@pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory, demo_store: Path) -> Project:
-    project = _new(tmp_path_factory.mktemp("finished") / "project", demo_store)
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = _new(tmp_path_factory.mktemp("finished") / "project")
     result = project.snakemake()
     assert result.returncode == 0, result.stderr
     return project
@@ -37,18 +26,16 @@ def finished(finished_once: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, demo_store: Path) -> Iterator[Project]:
-    project = _new(tmp_path / "project", demo_store)
+def project(tmp_path: Path) -> Iterator[Project]:
+    project = _new(tmp_path / "project")
     yield project
     for worker in project.workers():
         os.kill(worker.pid, signal.SIGKILL)
 
 
-def _new(folder: Path, demo_store: Path) -> Project:
+def _new(folder: Path) -> Project:
     project = Project(folder)
     project.write("conf/experiment/small.yaml", EXPERIMENT)
     project.write("conf/prompts/cats.yaml", CATS)
     project.write("conf/prompts/dogs.yaml", DOGS)
-    (project.folder / "results/store").mkdir(parents=True)
-    (project.folder / "results/store/demo").symlink_to(demo_store)
     return project

@@ -12,6 +12,8 @@ import psutil
 import pyarrow.parquet as pq
 from tests.places import REPOSITORY
 
+DEMO = REPOSITORY / "demo"
+
 EXPERIMENT = """\
 # @package _global_
 matrix:

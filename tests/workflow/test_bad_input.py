@@ -1,11 +1,10 @@
 """What a user reads after a mistake: one clear message, status not 0, no traceback, nothing half-written."""
 
 import shutil
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from tests.workflow.project import Project
+from tests.workflow.project import DEMO, Project
 
 
 def _message(project: Project, *arguments: str) -> str:
@@ -40,7 +39,6 @@ def test_unknown_config_keys_are_named(project: Project) -> None:
 
 
 def test_a_results_folder_that_cannot_be_written(project: Project) -> None:
-    shutil.rmtree(project.folder / "results")
     project.write("results", "a file where the folder should be")
     message = _message(project, "-n")
     assert "results: cannot be written" in message
@@ -66,8 +64,8 @@ def test_a_lora_for_another_base_fails_its_own_combinations_only(project: Projec
     assert not (project.folder / "results/small/manifest.parquet").exists()
 
 
-def test_a_truncated_checkpoint_is_named(project: Project, demo_store: Path) -> None:
-    shutil.copytree(demo_store / "klein", project.folder / "klein")
+def test_a_truncated_checkpoint_is_named(project: Project) -> None:
+    shutil.copytree(DEMO / "klein", project.folder / "klein")
     weights = project.folder / "klein/transformer/diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     project.write("conf/model/mine.yaml", "family: flux2\ncheckpoint: {repo: klein}\n")
@@ -77,8 +75,8 @@ def test_a_truncated_checkpoint_is_named(project: Project, demo_store: Path) -> 
     assert "klein/transformer/diffusion_pytorch_model.safetensors: truncated" in message
 
 
-def test_a_checkpoint_with_a_missing_weight_is_refused_before_any_picture(project: Project, demo_store: Path) -> None:
-    shutil.copytree(demo_store / "klein", project.folder / "klein")
+def test_a_checkpoint_with_a_missing_weight_is_refused_before_any_picture(project: Project) -> None:
+    shutil.copytree(DEMO / "klein", project.folder / "klein")
     file = project.folder / "klein/transformer/diffusion_pytorch_model.safetensors"
     weights = load_file(file)
     weights.pop("proj_out.weight")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from safetensors import safe_open
-from tests.workflow.project import CATS, Project
+from tests.workflow.project import CATS, DEMO, REPOSITORY, Project
 
 from darkroom.files.image_file import read_record
 from darkroom.review.show import as_conf
@@ -76,15 +76,15 @@ def test_a_deleted_file_comes_back(finished: Project, victim: str) -> None:
     assert "Nothing to be done" in settled.stderr + settled.stdout
 
 
-def test_a_lora_replaced_by_an_older_file_is_noticed(project: Project, demo_store: Path) -> None:
+def test_a_lora_replaced_by_an_older_file_is_noticed(project: Project) -> None:
     lora = project.folder / "mine.safetensors"
-    shutil.copy(demo_store / "demo_lora.safetensors", lora)
+    shutil.copy(DEMO / "demo_lora.safetensors", lora)
     project.write("conf/lora/mine.yaml", "loras: [{path: mine.safetensors}]\n")
     project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [mine, none], prompts: [dogs]}\n")
     assert project.snakemake().returncode == 0
     before = project.rows()
 
-    shutil.copy(demo_store / "demo_lokr.safetensors", lora)
+    shutil.copy(DEMO / "demo_lokr.safetensors", lora)
     os.utime(lora, (1, 1))  # as `cp -p` and `mv` leave it: older than the last run
     assert project.snakemake().returncode == 0
 
@@ -92,6 +92,28 @@ def test_a_lora_replaced_by_an_older_file_is_noticed(project: Project, demo_stor
     assert [row["loras"][0]["format"] for row in (before[0], after[0])] == ["lora", "lokr"]
     assert before[0]["image_sha256"] != after[0]["image_sha256"]
     assert before[1] == after[1], "the combination without it has no job"
+
+
+def test_the_demos_files_are_watched_where_darkroom_lies_and_nothing_is_written_there(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "darkroom"
+    for name in ("conf", "demo", "profiles", "rules", "src"):
+        shutil.copytree(REPOSITORY / name, own / name)
+    shutil.copy(REPOSITORY / "Snakefile", own)
+    before = {path: path.stat().st_mtime_ns for path in (own / "demo").rglob("*")}
+    monkeypatch.setenv("PYTHONPATH", str(own / "src"))
+    project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [demo_lora, none], prompts: [dogs]}\n")
+    assert project.snakemake("-s", str(own / "Snakefile")).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in (own / "demo").rglob("*")} == before
+    (with_lora, without) = project.rows()
+    assert with_lora["loras"][0]["path"] == f"{own}/demo/demo_lora.safetensors"
+
+    shutil.copy(own / "demo/demo_lokr.safetensors", own / "demo/demo_lora.safetensors")
+    assert project.snakemake("-s", str(own / "Snakefile")).returncode == 0
+    after = project.rows()
+    assert after[0]["image_sha256"] != with_lora["image_sha256"]
+    assert after[1] == without, "the combination without it has no job"
 
 
 def test_as_conf_renders_the_same_picture_again(project: Project) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 
 from darkroom.cli import Commands
 
-_PROJECT = Path(__file__).parents[3]  # the checkout: conf/ lies beside src/
-
 
 def add_to(commands: Commands) -> None:
     parser = commands.add_group("import", "Turn a training job, a request or a list of prompts into files of conf/.")
@@ -53,10 +51,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _job(options: argparse.Namespace) -> None:
     from darkroom.intake.aitk.base_model import Copies
     from darkroom.intake.aitk.job import JobOptions, plan_job
+    from darkroom.plan.conf.folders import BUILT_IN
 
     copies = Copies(options.checkpoint, options.text_encoder, options.text_encoder_2, options.vae)
     choices = JobOptions(
-        builtin=_PROJECT / "conf",
+        builtin=BUILT_IN,
         name=options.name,
         copies=copies,
         roots=tuple(options.root),

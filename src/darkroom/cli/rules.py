@@ -4,18 +4,11 @@ import argparse
 from pathlib import Path
 
 from darkroom.cli import Commands
-from darkroom.demo_folder import DEMO_FOLDER, copy_demo
 from darkroom.errors import StoreError
 from darkroom.store import RESULTS, STORE
 
 
 def add_to(commands: Commands) -> None:
-    demo = commands.add_for_rule(
-        "demo", _demo, "Copy the demo's tiny checkpoint and adapters to where conf/ expects them."
-    )
-    demo.add_argument("source", type=Path, help="demo/ of Darkroom's own folder")
-    demo.add_argument("folder", type=Path, nargs="?", default=Path(DEMO_FOLDER))
-
     checkpoint = commands.add_for_rule("checkpoint", _checkpoint, "Find a model's files and take their digests.")
     checkpoint.add_argument("choice", type=Path)
     checkpoint.add_argument("output", type=Path)
@@ -58,10 +51,6 @@ def add_to(commands: Commands) -> None:
 
     verdict = commands.add_for_rule("verdict", _verdict, "Say how a comparison came out; status 1 if anything drifted.")
     verdict.add_argument("table", type=Path, help="results/NAME/compare.parquet")
-
-
-def _demo(options: argparse.Namespace) -> None:
-    copy_demo(options.source, options.folder)
 
 
 def _checkpoint(options: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darkroom.demo_folder import is_in_demo_folder
 from darkroom.errors import CheckpointError, ConfigError, ImageError
 from darkroom.files.reference_image import ImageHeader
 from darkroom.files.weight_file import read_header
@@ -64,7 +63,7 @@ class Conditions:
     def _header(self, path: str, slot: int | None, place: str) -> ImageHeader | None:
         if (path, slot) not in self._seen:
             try:
-                self._seen[path, slot] = None if is_in_demo_folder(path) else check_image(path, self.family, slot)
+                self._seen[path, slot] = check_image(path, self.family, slot)
             except ImageError as error:
                 self._seen[path, slot] = None
                 self.problems.append(ConfigError(f"{place}: {error}"))

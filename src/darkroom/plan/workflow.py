@@ -13,7 +13,6 @@ from typing import Any, NoReturn, TextIO
 
 from snakemake.io import ancient
 
-from darkroom.demo_folder import DEMO_CHECKPOINT_FILES, DEMO_FOLDER, is_in_demo_folder
 from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
 from darkroom.files.atomic import locked, sweep, write_json
 from darkroom.files.weight_file import identity
@@ -83,14 +82,12 @@ class Workflow:
         """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
         choice, needs_text = self._model(model), bool(self.experiment.texts(model))
         files = local_files(choice.checkpoint, choice.family, needs_text)
-        found = _identities([str(path) for path in files])
+        found = [identity(path) for path in files]
         return digest_of([asdict(choice.checkpoint), choice.family, needs_text, found])[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
         choice, needs_text = self._model(model), bool(self.experiment.texts(model))
-        if is_in_demo_folder(choice.checkpoint.repo):
-            return [f"{DEMO_FOLDER}/{name}" for name in DEMO_CHECKPOINT_FILES]
         return _watchable(map(str, local_files(choice.checkpoint, choice.family, needs_text)))
 
     def previews(self) -> str:
@@ -149,7 +146,9 @@ class Workflow:
     def _asked(self, combination: Combination) -> str:
         """Over what conf/ asks of a combination and the files that it names as they are now."""
         names = _names(combination)
-        return digest_of([self.experiment.digest(*names), _identities(self.experiment.files(*names))])[:16]
+        return digest_of([self.experiment.digest(*names), [identity(path) for path in self.experiment.files(*names)]])[
+            :16
+        ]
 
     def _combination(self, model: str, lora: str, prompts: str) -> Combination:
         if (model, lora, prompts) not in self._priorities:
@@ -197,11 +196,6 @@ def _check_writable(folder: Path) -> None:
         raise StoreError(f"{folder.absolute()}: cannot be written: {existing} is not a folder that you may write to")
 
 
-def _identities(paths: Sequence[str]) -> list[Any]:
-    """Size and time of each file; the demo's are made by a rule, and their times watched by Snakemake."""
-    return [identity(path) for path in paths if not is_in_demo_folder(path)]
-
-
 def _identity_if_there(path: str) -> list[Any] | None:
     try:
         return identity(path) if Path(path).is_file() else None
@@ -210,8 +204,11 @@ def _identity_if_there(path: str) -> list[Any] | None:
 
 
 def _watchable(paths: Iterable[str]) -> list[str]:
-    """The paths that Snakemake can watch: it takes {…} for a wildcard. `trigger` and `source` see changes of all."""
-    return [path for path in paths if "{" not in path and "}" not in path]
+    """The paths that Snakemake can watch: it takes {…} for a wildcard, and warns of a `./` at the start.
+
+    `trigger` and `source` see changes of all.
+    """
+    return [os.path.normpath(path) for path in paths if "{" not in path and "}" not in path]
 
 
 def _names(combination: Combination) -> Names:

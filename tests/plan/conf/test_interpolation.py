@@ -1,5 +1,9 @@
 """OmegaConf interpolation: inside a set, across groups, and what it may not see."""
 
+from tests.places import REPOSITORY
+
+from darkroom.plan.experiment import load_experiment
+
 
 def prompts_of(experiment, lora="l"):
     return [request.prompt for request in experiment.combination("m", lora, "p").requests]
@@ -62,3 +66,23 @@ def test_a_model_sees_no_lora(project):
     assert project.error("model.defaults.neg='${lora.trigger_word}'") == (
         "override model.defaults.neg: Interpolation key 'lora.trigger_word' not found"
     )
+
+
+def test_darkrooms_own_folder_for_the_files_that_come_with_it(project):
+    own = "${darkroom.folder}"
+    project.write("conf/experiment/e.yaml", f"matrix: {{prompts: [p], ctrl_img: ['{own}/demo/reference.png']}}\n")
+    project.write("conf/prompts/p.yaml", f"file: {own}/constraints.txt\n")
+    experiment = project.load("model=demo", "lora=demo_lora")
+    demo = REPOSITORY / "demo"
+    assert experiment.models["demo"].checkpoint.repo == f"{demo}/klein"
+    assert experiment.files("demo", "demo_lora", "p") == (f"{demo}/demo_lora.safetensors", f"{demo}/reference.png")
+
+
+def test_a_copy_of_a_built_in_file_means_the_same_files(project):
+    project.write("conf/model/m.yaml", (REPOSITORY / "conf/model/demo.yaml").read_text())
+    assert project.load().models["m"].checkpoint.repo == f"{REPOSITORY}/demo/klein"
+
+
+def test_who_works_in_darkrooms_own_folder_reads_short_paths(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    assert load_experiment("demo", [REPOSITORY / "conf"], []).models["demo"].checkpoint.repo == "./demo/klein"

@@ -26,7 +26,7 @@ DIFFUSERS = {  # everything from the folders of one repository
 
 
 def load(name: str, *conf_dirs: Path) -> Model:
-    overrides = [f"matrix.model=[{name}]", "matrix.lora=[none]", "exclude=[]"]
+    overrides = [f"matrix.model=[{name}]", "matrix.lora=[none]", "matrix.prompts=[demo_loras]", "exclude=[]"]
     return load_experiment("demo", [*conf_dirs, CONF], overrides).models[name]
 
 
@@ -94,7 +94,12 @@ def test_a_comfyui_folder_named_once_in_config_goes_for_every_model(tmp_path, mo
     Path("conf").mkdir()
     written = (CONF / "config.yaml").read_text() + "model: {checkpoint: {comfyui_models: comfyui/models}}\n"
     Path("conf/config.yaml").write_text(written)
-    overrides = ["matrix.model=[flux2, flux2_klein_4b, demo]", "matrix.lora=[none]", "exclude=[]"]
+    overrides = [
+        "matrix.model=[flux2, flux2_klein_4b, demo]",
+        "matrix.lora=[none]",
+        "matrix.prompts=[demo_loras]",
+        "exclude=[]",
+    ]
     models = load_experiment("demo", [Path("conf"), CONF], overrides).models
     assert {model.checkpoint.comfyui_models for model in models.values()} == {"comfyui/models"}
     assert models["flux2"].checkpoint.transformer == "flux2-dev.safetensors"

@@ -22,10 +22,11 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from darkroom.display import from_here
 from darkroom.errors import ConfigError, raise_together
 from darkroom.names import name_fault
 from darkroom.plan.conf.experiment_files import Written
-from darkroom.plan.conf.folders import existing_folders
+from darkroom.plan.conf.folders import OWN_FOLDER, existing_folders
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
@@ -36,7 +37,7 @@ _PRIMARY = "_primary_"  # includes config.yaml: Hydra looks for a primary config
 
 
 class Visible:
-    """Values that another option may refer to as `${group.key}`."""
+    """Values that an option may refer to as `${group.key}`: another option's, `output`, `darkroom.folder`."""
 
     def __init__(self, group: str, values: Mapping[str, Any]) -> None:
         self.group = group
@@ -90,9 +91,12 @@ class Conf:
         self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
         _load_with_defaults_list(self._output_file)  # for errors that name the file
         self._root = self._compose()
-        plan = OmegaConf.create({key: self._root[key] for key in ("output", "matrix", "exclude")})
+        # Darkroom's own folder, for the files that come with it: a path in conf/ starts in the working directory.
+        own = {"folder": str(from_here(OWN_FOLDER))}
+        plan = OmegaConf.create({"darkroom": own, **{key: self._root[key] for key in ("output", "matrix", "exclude")}})
         output = _resolved(plan.output, "output", self.output_origin)
         self.root: dict[str, Any] = {**_resolved(plan, "", self.origin("")), "output": output}
+        self.visible = (Visible("darkroom", own), Visible("output", output))  # to every option
         raise_together(self._idle_choices())
 
     def origin(self, group: str, file: Path | None = None) -> Origin:

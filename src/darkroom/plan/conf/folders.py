@@ -8,6 +8,9 @@ from darkroom.display import from_here
 from darkroom.errors import ConfigError
 from darkroom.plan.conf.origin import suggestion
 
+OWN_FOLDER = Path(__file__).parents[4]  # Darkroom's: conf/ and demo/ lie beside src/
+BUILT_IN = OWN_FOLDER / "conf"
+
 
 @dataclass(frozen=True)
 class Folders:

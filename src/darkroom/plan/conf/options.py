@@ -29,7 +29,7 @@ class Options:
 
     def __init__(self, conf: Conf, names: Mapping[str, tuple[str, ...]], problems: list[ConfigError]) -> None:
         self._problems = problems
-        self._output = Visible("output", conf.root["output"])
+        self._always_visible = conf.visible
         self._read: dict[tuple[str, ...], Any] = {}
         self._visible: dict[tuple[str, ...], Visible] = {}
         self._options: dict[tuple[str, str], Option] = {}
@@ -78,7 +78,7 @@ class Options:
 
     def _resolved(self, option: Option, seen: Sequence[_Seen]) -> Any:
         try:
-            content = option.resolved([self._output, *(self._view(*view) for view in seen)])
+            content = option.resolved([*self._always_visible, *(self._view(*view) for view in seen)])
         except ConfigError as error:
             self._problems.append(error)
             return None

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
-from darkroom.demo_folder import is_in_demo_folder
 from darkroom.display import named
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError
 from darkroom.files.weight_file import read_header
@@ -28,8 +27,7 @@ _LISTED = 5  # files of a folder that a message names
 def missing_loras(stack: LoraStack, origin: Origin) -> Iterator[ConfigError]:
     """A sentence for each file of the stack that is missing or not a whole .safetensors file."""
     for number, lora in enumerate(stack.loras):
-        if not is_in_demo_folder(lora.path):
-            yield from _told_of(_file_faults(Path(lora.path)), origin.at(f"loras[{number}].path"))
+        yield from _told_of(_file_faults(Path(lora.path)), origin.at(f"loras[{number}].path"))
 
 
 def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs_text: bool) -> Iterator[ConfigError]:
@@ -43,7 +41,7 @@ def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs
         except CheckpointError as error:
             yield ConfigError(f"{where}: {error}")
             continue
-        if not isinstance(place, OnHub) and not is_in_demo_folder(str(place.path)):
+        if not isinstance(place, OnHub):
             yield from _told_of(component_faults(place.path, part), where)
 
 

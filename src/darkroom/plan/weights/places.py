@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING
-from darkroom.demo_folder import is_in_demo_folder
 from darkroom.errors import CheckpointError
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.hub_reference import Reference, is_hub_id, read_reference
@@ -121,7 +120,7 @@ def _takes_from_hub_repo(source: CheckpointSource, family: str) -> bool:
 def _in_repo(source: CheckpointSource, part: str) -> Place:
     root, ending = Path(source.repo).expanduser(), _ending(source.repo)
     _refuse("repo", source.repo, ending)
-    if root.is_dir() or is_in_demo_folder(source.repo):
+    if root.is_dir():
         return Here(root / part, source.repo)
     if is_hub_id(source.repo):
         return OnHub(source.repo, source.revision, part, source.repo)
@@ -165,7 +164,7 @@ def _refuse(part: str, written: str, ending: str) -> None:
 
 def _file(source: CheckpointSource, part: str, written: str) -> Place:
     path = Path(written).expanduser()
-    if path.is_file() or is_in_demo_folder(written):
+    if path.is_file():
         return Here(path, written)
     reference = read_reference(written)
     if reference and not Path(reference.repo).is_dir():
@@ -218,8 +217,6 @@ def _folder(source: CheckpointSource, part: str, written: str) -> Place:
     path = Path(written).expanduser()
     if path.is_dir():
         return Here(component_folder(path, part), written)
-    if is_in_demo_folder(written):
-        return Here(path, written)
     reference = read_reference(written)
     if reference is None:
         raise CheckpointError(f"{written}: neither a folder nor a file here, nor a hub id such as organisation/name")
