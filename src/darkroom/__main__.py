@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from darkroom import __version__
 from darkroom.cli import Command, Commands, people, rules
-from darkroom.errors import DarkroomError, Repeated
+from darkroom.errors import DarkroomError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,11 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = options.command
     try:
         return command(options) or 0
-    except Repeated as error:
-        _tell(f"darkroom: {error}", options, shown="darkroom: the same error again")
-        return 1
     except DarkroomError as error:
-        _tell(f"darkroom: {error}", options)
+        _tell(f"darkroom: {error}", options, shown="darkroom: the same error again" if error.again else "")
         return 1
     except BrokenPipeError:  # `darkroom show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

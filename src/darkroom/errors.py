@@ -8,8 +8,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
 ├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
-├── WorkerError              the warm worker died or could not be started
-├── Repeated                 an error of a first attempt, met again by its retry
+├── WorkerError              the warm worker died, could not be started, or was not understood
 └── Problems                 several independent errors, reported together
 """
 
@@ -17,7 +16,14 @@ from collections.abc import Callable, Iterable
 
 
 class DarkroomError(Exception):
-    """Base of all: its text is shown to the user without a traceback, and the exit status is 1."""
+    """Base of all: its text is shown to the user without a traceback, and the exit status is 1.
+
+    `again`: an earlier attempt of the same job told the user the same.
+    """
+
+    def __init__(self, text: str, *, again: bool = False) -> None:
+        super().__init__(text)
+        self.again = again
 
 
 class ConfigError(DarkroomError):
@@ -49,11 +55,7 @@ class DeviceMemoryError(DarkroomError):
 
 
 class WorkerError(DarkroomError):
-    """The warm worker ended before it had answered."""
-
-
-class Repeated(DarkroomError):
-    """An error that the user has just read, met again by a retry: whole in the log, a line in the terminal."""
+    """The warm worker ended before it had answered, or one of the two sent what is no message."""
 
 
 class Problems(DarkroomError):

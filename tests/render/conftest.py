@@ -14,6 +14,7 @@ from diffusers.loaders.single_file_utils import (
 from safetensors.torch import load_file
 from tests.canary import canary
 from tests.places import DATA
+from tests.render.bench import Bench
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.render.families.flux2 import flux2
@@ -144,6 +145,11 @@ def klein_folder(klein: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
 def base(klein: Checkpoint, make_request: Callable[..., Request]) -> Base:
     """The tiny klein in bfloat16, loaded for this test alone."""
     return flux2.load(klein, make_request(dtype="bfloat16"), CPU)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, klein: Checkpoint) -> Bench:
+    return Bench(tmp_path, klein)
 
 
 @pytest.fixture(scope="session")

@@ -1,79 +1,22 @@
 """One combination rendered in this process: what is kept, what is refused, in which order weights change."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tests.render.bench import Bench, MakeRequest
 
-from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.errors import CheckpointError, PictureError, StoreError
-from darkroom.files.atomic import atomic, write_json
+from darkroom.files.atomic import atomic
 from darkroom.files.image_file import read_record
 from darkroom.files.weight_file import sha256_of
-from darkroom.record import read_records
-from darkroom.render.combination import render_combination
 from darkroom.render.families.flux2 import flux2
-from darkroom.render.job import Job
-from darkroom.render.pipelines import Pipelines
-from darkroom.render.progress import Progress
-from darkroom.request import Lora, ReferenceImage, Request
-from darkroom.store import ExperimentFolder, Store
-
-MakeRequest = Callable[..., Request]
-
-
-class Bench:
-    """A results folder, the tiny klein with its digests, and one warm state, as a worker has it."""
-
-    def __init__(self, folder: Path, klein: Checkpoint) -> None:
-        self.folder = folder
-        self.store = Store(folder / "results/store")
-        parts = {
-            part: replace(component, digest=component_digest(Path(component.path), component.layout, sha256_of))
-            for part, component in klein.components.items()
-        }
-        self.checkpoint = replace(klein, components=parts)
-        self.pipelines = Pipelines()
-
-    def request(self, make: MakeRequest, **changes: Any) -> Request:
-        digests = {
-            "checkpoint_digest": self.checkpoint.digest,
-            "text_encoder_digest": self.checkpoint.text_encoder_digest,
-        }
-        request = make(**{"experiment": "bench", "sample_steps": 1, "lora_merge": "merged", **digests, **changes})
-        for text in request.texts:
-            path = self.store.embedding(request.embedding_id(text))
-            if not path.is_file():
-                generator = torch.Generator().manual_seed(len(text))
-                with atomic(path) as temporary:
-                    save_file(
-                        {"prompt_embeds": torch.randn(1, 512, 96, generator=generator)}, temporary, {"tokens_cut": "0"}
-                    )
-        return request
-
-    def render(self, *requests: Request, **output: Any) -> tuple[list[dict[str, Any]], list[Progress]]:
-        named = [replace(request, image_name=f"{n:03d}_{request.seed}") for n, request in enumerate(requests)]
-        settings = {"format": "png", "quality": 95, "save_latents": False, **output}
-        write_json(self.folder / "requests.json", {"output": settings, "requests": [r.to_json() for r in named]})
-        write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())
-        contents = ExperimentFolder(self.folder / "results/bench").contents
-        write_json(contents, {"combinations": [["tiny_klein", "none", "test", len(named), 0]]})
-        paths = (str(self.folder / name) for name in ("requests.json", "checkpoint.json", "records.parquet"))
-        seen: list[Progress] = []
-        render_combination(Job(str(self.folder), *paths, str(self.folder / "results")), self.pipelines, seen.append)
-        return read_records(self.folder / "records.parquet")[0], seen
-
-
-@pytest.fixture
-def bench(tmp_path: Path, klein: Checkpoint) -> Bench:
-    return Bench(tmp_path, klein)
+from darkroom.request import Lora, ReferenceImage
 
 
 def test_a_second_job_takes_everything_from_the_store(bench: Bench, make_request: MakeRequest) -> None:

@@ -83,9 +83,14 @@ def _render(options: argparse.Namespace) -> None:
     from darkroom.render.job import Job
     from darkroom.render.worker.client import render
 
-    files = (options.requests, options.checkpoint, options.records, RESULTS)
-    requests, checkpoint, records, results = map(str, files)
-    job = Job(str(Path.cwd()), requests, checkpoint, records, results, options.offload)
+    job = Job(
+        directory=Path.cwd(),
+        requests=options.requests,
+        checkpoint=options.checkpoint,
+        records=options.records,
+        results=RESULTS,
+        offload=options.offload,
+    )
     render(job, options.worker_log)
 
 

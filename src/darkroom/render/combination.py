@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from darkroom.errors import DarkroomError, ImageError, PictureError, StoreError, raise_together
@@ -70,7 +69,7 @@ def render_combination(
     # 4. Records, once every picture is on disk.
     _remove_stale(combination)
     records = [_record(combination, request, kept, rendered) for request in combination.requests]
-    write_records(Path(job.records), [record.row() for record in records], {"experiment": combination.folder.root.name})
+    write_records(job.records, [record.row() for record in records], {"experiment": combination.folder.root.name})
 
 
 def _render_one(

@@ -13,18 +13,17 @@ from darkroom.request import Request
 from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store
 
 TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
-PREWARM = "prewarm"  # key of a message to the worker that brings no job, only the family to import
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """One combination to render, as paths. Relative paths count from `directory`."""
+    """One combination to render. Relative paths count from `directory`, which is absolute."""
 
-    directory: str
-    requests: str
-    checkpoint: str
-    records: str
-    results: str = "results"
+    directory: Path
+    requests: Path
+    checkpoint: Path
+    records: Path
+    results: Path
     offload: str = "auto"  # auto | none | model | block: where weights rest between uses; changes no pixel
 
 
@@ -67,16 +66,15 @@ class Combination:
 
 def read_combination(job: Job) -> Combination:
     """The job's files, read; CheckpointError or StoreError when files changed since the plan was made."""
-    plan = read_json(Path(job.requests))
+    plan = read_json(job.requests)
     requests = tuple(Request.from_json(values) for values in plan["requests"])
-    first, results = requests[0], Path(job.results)
-    store = Store(results / STORE)
+    first, store = requests[0], Store(job.results / STORE)
     combination = Combination(
         names=(first.model, first.lora, first.prompts),
         requests=tuple(_noting_cuts(request, store) for request in requests),
-        checkpoint=Checkpoint.from_json(read_json(Path(job.checkpoint))),
+        checkpoint=Checkpoint.from_json(read_json(job.checkpoint)),
         output=plan["output"],
-        folder=ExperimentFolder(results / first.experiment),
+        folder=ExperimentFolder(job.results / first.experiment),
         store=store,
         offload=job.offload,
     )

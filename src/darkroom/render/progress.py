@@ -2,9 +2,9 @@
 
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from darkroom.files.atomic import read_json
 from darkroom.store import ExperimentFolder
@@ -26,9 +26,6 @@ class Progress:
     @property
     def eta_seconds(self) -> float | None:
         return None if self.seconds_per_image is None else self.seconds_per_image * (self.total - self.done)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def line(self) -> str:
         """demo  12/40 images · 0.31 s/image · ETA 0:00:09 · demo / demo_lora / portraits"""

@@ -4,21 +4,19 @@ Without an owner (started by hand, outside Snakemake) the same command renders i
 """
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from darkroom.errors import DarkroomError, Repeated, WorkerError
-from darkroom.render.job import PREWARM, Job
+from darkroom.errors import DarkroomError, WorkerError
+from darkroom.render.job import Job
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
+from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.message import Done, Failed, Prewarm
 from darkroom.render.worker.owner import owner
 
 _START_SECONDS = 60.0  # for a worker to open its socket, which it does before any heavy import
@@ -32,13 +30,13 @@ def render(job: Job, worker_log: Path) -> None:
         _render_here(job)
         return
     with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
-        _ask(connection, job, worker_log)
+        _ask(Channel(connection), job, worker_log)
 
 
 def prewarm(held: slot.Slot, family: str, worker_log: Path) -> None:
     """Start the worker of a held slot without waiting for it: it imports what it needs while text is encoded."""
     with contextlib.closing(_connect(held, worker_log)) as connection:
-        connection.sendall(json.dumps({PREWARM: family}).encode() + b"\n")
+        Channel(connection).send(Prewarm(family))
 
 
 def _render_here(job: Job) -> None:
@@ -82,21 +80,24 @@ def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _ask(connection: socket.socket, job: Job, worker_log: Path) -> None:
+def _ask(worker: Channel, job: Job, worker_log: Path) -> None:
     latest: Progress | None = None
     line = ProgressLine()
     try:
-        connection.sendall(json.dumps(asdict(job)).encode() + b"\n")
-        for event in _events(connection):
-            if "progress" in event:
-                latest = Progress(**event["progress"])
-                line.show(latest)
-            elif "error" in event:
-                raise Repeated(event["error"]) if event["again"] else DarkroomError(event["error"])
-            elif "done" in event:
-                return
+        worker.send(job)
+        while answer := worker.receive():
+            match answer:
+                case Progress():
+                    latest = answer
+                    line.show(answer)
+                case Failed():
+                    raise DarkroomError(answer.text, again=answer.again)
+                case Done():
+                    return
+                case _:
+                    raise WorkerError(f"the render worker's answer: expected progress, done or failed, got {answer}")
     except (BrokenPipeError, ConnectionResetError):
-        pass  # the worker is gone: said below, as when it ends between two events
+        pass  # the worker is gone: said below, as when it ends between two messages
     finally:
         line.close()
     at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
@@ -104,12 +105,6 @@ def _ask(connection: socket.socket, job: Job, worker_log: Path) -> None:
         f"the render worker ended before it had finished {job.requests}{at}. Finished images are kept; a retry goes on "
         f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}"
     )
-
-
-def _events(connection: socket.socket) -> Iterator[dict[str, Any]]:
-    with connection.makefile("r", encoding="utf-8") as lines:
-        for text in lines:
-            yield json.loads(text)
 
 
 def _tail(log: Path) -> str:

@@ -5,7 +5,6 @@ Knows sockets and processes; what a combination is, `combination.py` knows.
 """
 
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -17,21 +16,29 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, WorkerError
 from darkroom.render.family import family
-from darkroom.render.job import PREWARM, Job
+from darkroom.render.job import Job
+from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.message import Done, Failed, Message, Prewarm
+
+_PATIENCE = 10.0  # seconds; clients send as soon as they are connected
+
+Render = Callable[[Job, Channel], None]
 
 
 class Abandoned(Exception):
     """The client is gone: nobody waits for this combination any more."""
 
 
-def serve(path: Path, owner: int) -> None:
-    """Serve combinations on the AF_UNIX socket at `path` until the owner ends."""
+def serve(path: Path, owner: int, patience: float = _PATIENCE) -> None:
+    """Serve combinations on the AF_UNIX socket at `path` until the owner ends.
+
+    `patience`: seconds from when it is a connection's turn until it has sent its message.
+    """
     # 1. Open the door first: clients connect at once and wait through the imports.
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
@@ -43,64 +50,74 @@ def serve(path: Path, owner: int) -> None:
     from darkroom.render.combination import render_combination
     from darkroom.render.pipelines import Pipelines
 
-    pipelines, answered = Pipelines(), dict[str, str]()
+    pipelines, told = Pipelines(), dict[Job, str]()
+
+    def render(job: Job, client: Channel) -> None:
+        render_combination(job, pipelines, client.send, partial(_check, client))
+
     _say(f"worker {os.getpid()} ready, owner {owner}")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
     while True:
         connection, _ = listener.accept()
         with connection:
-            _serve_one(connection, partial(render_combination, pipelines=pipelines), answered)
+            _serve_one(Channel(connection), render, told, patience)
 
 
-def _serve_one(connection: socket.socket, render: Callable[..., None], answered: dict[str, str]) -> None:
-    """`answered`: the error of each combination that failed, so that a retry need not tell it at length again."""
+def _serve_one(client: Channel, render: Render, told: dict[Job, str], patience: float) -> None:
+    """Receive one message, do what it asks for, answer.
 
-    def check() -> None:
-        readable, _, _ = select.select([connection], [], [], 0)
-        if readable and not connection.recv(1, socket.MSG_PEEK):
-            raise Abandoned
-
-    message = _first_message(connection)
-    if message is None:
-        return  # the client is gone already
-    if PREWARM in message:
-        family(message[PREWARM])
-        return
-    job = Job(**message)
+    `told`: the error of each job that failed, so that a retry need not tell it at length again.
+    """
+    message = None
     try:
-        os.chdir(job.directory)
-        render(job, report=lambda progress: _send(connection, {"progress": progress.to_json()}), check=check)
-        _send(connection, {"done": True})
+        message = client.receive(patience)
+        _do(message, client, render)
     except (Abandoned, BrokenPipeError, ConnectionResetError):
         _say("the client is gone; its combination is abandoned, finished images are kept")
-    except DarkroomError as error:
-        _answer_error(connection, str(error), again=answered.get(job.requests) == str(error))
-        answered[job.requests] = str(error)
+    except DarkroomError as error:  # also of a message that is none: whoever sent it, the models stay loaded
+        text, again = str(error), False
+        if isinstance(message, Job):
+            told[message], again = text, told.get(message) == text
+        _fail(client, Failed(text, again))
     except Exception as error:  # a bug of ours or of a library, or a lost GPU: nothing here can be trusted any more
         traceback.print_exc()
-        _answer_error(connection, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)")
+        _fail(client, Failed(f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)"))
         raise SystemExit(1) from error  # the next job gets a fresh worker
 
 
-def _answer_error(connection: socket.socket, text: str, *, again: bool = False) -> None:
-    _say(text)
+def _do(message: Message | None, client: Channel, render: Render) -> None:
+    match message:
+        case None:
+            raise Abandoned
+        case Prewarm():
+            family(message.family)
+        case Job():
+            _enter(message.directory)
+            render(message, client)
+            client.send(Done())
+        case _:
+            raise WorkerError(f"message: expected a job or a prewarm, got {type(message).__name__.lower()}")
+
+
+def _enter(directory: Path) -> None:
+    """Count relative paths from here, as the client does."""
+    if not directory.is_absolute():
+        raise WorkerError(f"job.directory: expected an absolute path, got {directory}")
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise WorkerError(f"job.directory: {directory}: {error.strerror}") from error
+
+
+def _check(client: Channel) -> None:
+    if client.is_closed():
+        raise Abandoned
+
+
+def _fail(client: Channel, failed: Failed) -> None:
+    _say(failed.text)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        _send(connection, {"error": text, "again": again})
-
-
-def _send(connection: socket.socket, event: dict[str, Any]) -> None:
-    connection.sendall(json.dumps(event).encode() + b"\n")
-
-
-def _first_message(connection: socket.socket) -> dict[str, Any] | None:
-    received = b""
-    while not received.endswith(b"\n"):
-        part = connection.recv(65536)
-        if not part:
-            return None
-        received += part
-    message: dict[str, Any] = json.loads(received)
-    return message
+        client.send(failed)
 
 
 def _end_with(owner: int, folder: Path) -> None:

@@ -1,0 +1,171 @@
+"""A worker and those who connect to it: clients, and strangers whom it survives."""
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from tests.render.bench import Bench, MakeRequest
+from tests.workflow.project import wait_for
+
+from darkroom.render.job import Job
+from darkroom.render.progress import Progress
+from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, encode
+from darkroom.render.worker.slot import private_folder
+
+PATIENCE = 2.0  # seconds that the worker waits for a message
+SERVE = "import sys, pathlib, darkroom.render.worker.server as s; s.serve(pathlib.Path(sys.argv[1]), {}, {})"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A warm worker in a process of its own, whose owner is a process of its own too."""
+
+    process: subprocess.Popen[bytes]
+    owner: subprocess.Popen[bytes]
+    socket: Path
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(300)
+            connection.connect(str(self.socket))
+            yield connection
+
+    def is_open(self) -> bool:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), self.connection():
+            return True
+        return False
+
+    def answers(self, sent: bytes) -> list[Message]:
+        """Everything that the worker says to these bytes before it closes the connection."""
+        with self.connection() as connection:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it does not read to the end
+                connection.sendall(sent)
+            return answers_on(connection)
+
+
+def answers_on(connection: socket.socket) -> list[Message]:
+    channel, answers = Channel(connection), list[Message]()
+    with contextlib.suppress(ConnectionResetError):  # which is the end for those who sent more than was read
+        while answer := channel.receive():
+            answers.append(answer)
+    return answers
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    owner = subprocess.Popen(["sleep", "600"])
+    path = private_folder(owner.pid) / "0.sock"
+    with (tmp_path_factory.mktemp("worker") / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE.format(owner.pid, PATIENCE), str(path)],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    worker = Worker(process, owner, path)
+    wait_for(worker.is_open, 60, "the worker's socket")
+    yield worker
+    owner.kill()
+    owner.wait()
+    assert process.wait(timeout=60) == 0, "the worker ends with its owner"
+    assert not path.parent.exists()
+
+
+@pytest.fixture
+def job(bench: Bench, make_request: MakeRequest) -> Job:
+    return bench.write(bench.request(make_request))
+
+
+def refused(said: str) -> list[Message]:
+    return [Failed(f"message: {said}")]
+
+
+def test_a_job_is_answered_with_progress_and_its_end(worker: Worker, job: Job, bench: Bench) -> None:
+    first, second, end = worker.answers(encode(job))
+    assert first == Progress("bench", "tiny_klein / none / test", done=0, total=1, seconds_per_image=None)
+    assert isinstance(second, Progress)
+    assert (second.done, second.total) == (1, 1)
+    assert end == Done()
+    assert [row["worker_pid"] for row in bench.records()] == [worker.process.pid]
+
+
+def test_a_retry_that_meets_the_same_error_is_told_so(worker: Worker, job: Job) -> None:
+    lost = replace(job, requests=job.directory / "lost.json")
+    text = f"{job.directory}/lost.json: missing; Snakemake with --forcerun plan writes it again"
+    assert worker.answers(encode(lost)) == [Failed(text, again=False)]
+    assert worker.answers(encode(lost)) == [Failed(text, again=True)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (
+            b"GET / HTTP/1.1\r\n\r\n",
+            r"expected a line of JSON, got b'GET / HTTP/1.1\r': Expecting value: line 1 column 1 (char 0)",
+        ),
+        (b'{"prewarm": {"family": 7}}\n', "prewarm.family: expected str, got 7"),
+        (b'{"done": {}}\n', "expected a job or a prewarm, got done"),
+        (b"x" * (LONGEST + 10**6), f"expected at most {LONGEST} bytes before the end of its line, got more"),
+        (b"x" * (LONGEST + 1) + b"\n", f"expected at most {LONGEST} bytes before the end of its line, got more"),
+        (b"", f"expected a whole one within {PATIENCE:g} seconds"),
+        (b'{"prewarm": {"fam', f"expected a whole one within {PATIENCE:g} seconds"),
+    ],
+    ids=["another protocol", "wrong type", "an answer", "endless", "too long", "silent", "half and silent"],
+)
+def test_what_is_no_message_is_answered_with_a_sentence_and_the_end(worker: Worker, sent: bytes, answers: str) -> None:
+    assert worker.answers(sent) == refused(answers)
+
+
+def test_strangers_do_not_unload_what_the_worker_has_loaded(
+    worker: Worker, bench: Bench, make_request: MakeRequest
+) -> None:
+    job = bench.write(bench.request(make_request, seed=1))
+    assert worker.answers(encode(job))[-1] == Done()
+    (before,) = bench.records()
+
+    for sent in (b"not JSON\n", b'{"job": {}}\n', b"[" * 10**6 + b"\n", encode(Prewarm("flux3"))):
+        (answer,) = worker.answers(sent)
+        assert isinstance(answer, Failed)
+    for sent in (b"", b"half a mess", encode(job)):  # and gone, without waiting
+        with worker.connection() as connection:
+            connection.sendall(sent)
+
+    assert worker.answers(encode(bench.write(bench.request(make_request, seed=2))))[-1] == Done()
+    (after,) = bench.records()
+    assert (after["worker_pid"], after["base_load_id"]) == (worker.process.pid, before["base_load_id"])
+
+
+@pytest.mark.parametrize(
+    ("directory", "said"),
+    [
+        ("results", "job.directory: expected an absolute path, got results"),
+        ("/nowhere", "job.directory: /nowhere: No such file or directory"),
+    ],
+)
+def test_a_job_of_no_folder_is_refused(worker: Worker, job: Job, directory: str, said: str) -> None:
+    assert worker.answers(encode(replace(job, directory=Path(directory)))) == [Failed(said)]
+
+
+def test_who_sends_a_byte_now_and_then_is_not_waited_for(worker: Worker) -> None:
+    with worker.connection() as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while not select.select([connection], [], [], PATIENCE / 10)[0]:
+                connection.sendall(b"x")
+        assert answers_on(connection) == refused(f"expected a whole one within {PATIENCE:g} seconds")
+
+
+def test_a_half_message_whose_sender_ends_has_no_answer(worker: Worker) -> None:
+    with worker.connection() as connection:
+        connection.sendall(b'{"prewarm": {"fam')
+        connection.shutdown(socket.SHUT_WR)
+        assert answers_on(connection) == []
+    assert worker.process.poll() is None
