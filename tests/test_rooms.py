@@ -27,13 +27,14 @@ MAY_IMPORT = {
     "record": "request files",
     "store": "errors request files",
     "trials": "request files",
+    "thresholds": "errors files",
     "previews": "errors files",
     "embedded_record": "errors names files record previews",
     # plan: what to render
     "plan/conf": "errors names display request files checkpoint",
     "plan/weights": "errors display files checkpoint store lora_files plan/conf",
-    "plan/trials": "errors names request files lora_files record store trials previews embedded_record plan/conf",
-    "plan": "errors names request files checkpoint store previews lora_files plan/conf plan/weights",
+    "plan/trials": "errors names request files lora_files record store trials thresholds previews embedded_record plan/conf",
+    "plan": "errors names request files checkpoint store thresholds previews lora_files plan/conf plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/conf intake",
@@ -52,8 +53,11 @@ MAY_IMPORT = {
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",
-    "review/regress": "__init__ errors request files record trials previews review/page review/pair",
-    "review": "__init__ errors display files record store trials previews embedded_record review/pair review/regress",
+    "review/regress": "__init__ errors request files record trials thresholds previews review/page review/pair",
+    "review": (
+        "__init__ errors display files record store trials thresholds previews embedded_record "
+        "review/pair review/regress"
+    ),
     "review/sheet": "errors record review review/page",
     # the commands
     "cli": (

@@ -169,17 +169,17 @@ def test_every_built_in_option_is_valid_and_says_what_it_is(group, project):
 
 
 def test_thresholds_come_from_the_models_own_file_else_the_default(project):
-    assert project.load().floors["m"].source.endswith("conf/compare/default.yaml")
+    assert project.load().thresholds["m"].source.endswith("conf/compare/default.yaml")
     project.write("conf/compare/m.yaml", "psnr: 30\nenvironment: {device: cpu, threads: 1}\n")
-    floor = project.load("compare.flip=0.2").floors["m"]
-    assert (floor.source, floor.thresholds.psnr, floor.thresholds.flip) == ("conf/compare/m.yaml", 30.0, 0.2)
-    assert floor.to_json()["environment"]["device"] == "cpu"
+    thresholds = project.load("compare.flip=0.2").thresholds["m"]
+    assert (thresholds.source, thresholds.psnr, thresholds.flip) == ("conf/compare/m.yaml", 30.0, 0.2)
+    assert thresholds.environment.known == {"device": "cpu", "threads": 1}
 
 
 def test_an_experiment_may_change_thresholds(project):
     matrix = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
     project.write("conf/experiment/e.yaml", f"{matrix}compare: {{encoded: {{psnr: 20}}}}\n")
-    assert project.load().floors["m"].thresholds.encoded.psnr == 20.0
+    assert project.load().thresholds["m"].encoded.psnr == 20.0
 
 
 def test_thresholds_that_ask_nothing_are_refused(project):

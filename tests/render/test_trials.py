@@ -21,8 +21,7 @@ from darkroom.files.image_file import read_record, write_image
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
-from darkroom.plan.conf.schema import Thresholds
-from darkroom.plan.trials.repeats import floor_file, write_floors, write_sheets
+from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
 from darkroom.plan.trials.sheet import write_trials
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
 from darkroom.record import Environment, LoraUse, Record, write_records
@@ -30,8 +29,9 @@ from darkroom.render import trials
 from darkroom.render.trials import render_afresh, render_trials
 from darkroom.request import Lora, Request
 from darkroom.review.explain import explain
-from darkroom.review.regress.learned_floor import learn
+from darkroom.review.regress.learned_floor import learn, told
 from darkroom.store import ExperimentFolder
+from darkroom.thresholds import Thresholds
 from darkroom.trials import Outcomes, Trial, TrialSheet
 
 RESULTS = Path("results")
@@ -403,18 +403,18 @@ class TestFloor:
 
     def test_another_process_gives_the_same_pixels_on_a_cpu(self, desk: Desk) -> None:
         outcomes = self.rendered(desk)
-        floor = learn("tiny_klein", outcomes, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))
-        assert (floor.psnr, floor.ssim, floor.flip, floor.mean_abs, floor.max_abs) == (None, 1.0, 0.0, 0.0, 0.0)
-        assert "nothing but identical pictures will pass on this machine" in floor.said
-        assert floor.environment["device"] == "cpu"
-        file = floor_file(asdict(floor), "job")
+        learned = learn(outcomes, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))
+        assert learned.asked == {"ssim": 1.0, "flip": 0.0, "mean_abs": 0.0, "max_abs": 0.0}
+        assert "nothing but identical pictures will pass on this machine" in told("tiny_klein", learned)
+        assert learned.environment.device == "cpu"
+        file = thresholds_file("tiny_klein", learned, "job")
         assert file.path == Path("conf/compare/tiny_klein.yaml")
         first, *lines = file.text.splitlines()
         assert first.startswith("# Written by darkroom floor job; yours to edit. ")
         assert lines[:5] == ["psnr: null", "ssim: 1.0", "flip: 0.0", "mean_abs: 0.0", "max_abs: 0.0"]
         assert lines[5] == "encoded: {psnr: null, ssim: 1.0, flip: 0.0, mean_abs: 0.0, max_abs: 0.0}"
         assert lines[6] == 'learned: "2026-01-02: 1 pictures rendered 2 times, the worst difference x 1.5"'
-        assert read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"), problems := []) is not None, problems
-        assert write_floors([asdict(floor)], "job") == ["conf/compare/tiny_klein.yaml: written"]
+        assert read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"), []) == learned
+        assert write_thresholds_to_conf({"tiny_klein": learned}, "job") == ["conf/compare/tiny_klein.yaml: written"]
         stores = [path.parent / "store/images" for path in outcomes]
         assert all(any(store.rglob("*.png")) for store in stores), "each has rendered its own"

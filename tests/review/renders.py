@@ -15,6 +15,7 @@ from darkroom.files.image_file import write_image
 from darkroom.previews import TRAINER, Preview, key_of
 from darkroom.record import Cost, Environment, LoraUse, Record, embedded_record, write_records
 from darkroom.request import Request
+from darkroom.thresholds import ModelThresholds
 
 REQUEST = replace(Request.from_json(json.loads((DATA / "record/request.json").read_text())), axes=())
 ENVIRONMENT = Environment("cpu", None, "sdpa", 1, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
@@ -24,8 +25,7 @@ THEN = {  # what an import knows
     **{"prompt": REQUEST.prompt, "seed": 7, "width": 64, "height": 48, "schedule": "aitk", "numerics": "exact"},
     "loras": [{"path": "elsewhere/anna.safetensors", "sha256": "5555555555aaaaaa", "network_multiplier": 0.5}],
 }
-FLOOR = {"source": "conf/compare/default.yaml", "psnr": 38.0, "ssim": 0.98, "flip": 0.05}
-FLOOR |= {"mean_abs": None, "max_abs": None, "environment": None}
+THRESHOLDS = ModelThresholds(source="conf/compare/default.yaml", psnr=38.0, ssim=0.98, flip=0.05)
 
 Pixels = npt.NDArray[np.uint8]
 

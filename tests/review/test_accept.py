@@ -1,10 +1,9 @@
 """Renders that become previews: which, what is kept of the old ones, and what is refused."""
 
-import json
 from pathlib import Path
 
 import pytest
-from tests.review.renders import FLOOR, picture, preview, render, write_manifest
+from tests.review.renders import THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import ConfigError, Problems, StoreError
 from darkroom.files.weight_file import sha256_of
@@ -12,6 +11,7 @@ from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_p
 from darkroom.review.accept import apply, plan_acceptance
 from darkroom.review.regress.compare import compare
 from darkroom.review.regress.comparison import read_comparisons
+from darkroom.thresholds import write_thresholds
 
 WHEN = "2026-11-21T06:00:00+00:00"
 LISTED = previews_file("strength")
@@ -25,7 +25,7 @@ def working_directory(tmp_path, monkeypatch):
 
 
 def regress(rows):
-    Path("thresholds.json").write_text(json.dumps({"demo": FLOOR}))
+    write_thresholds(Path("thresholds.json"), {"demo": THRESHOLDS})
     manifest = write_manifest(Path(), rows)
     compare(manifest, LISTED, Path("thresholds.json"), Path("compare.parquet"))
     return [each.verdict for each in read_comparisons(Path("compare.parquet"))[0]]

@@ -6,7 +6,6 @@ import platform
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,18 +113,18 @@ def _explain(options: argparse.Namespace) -> None:
 
 
 def _floor(options: argparse.Namespace) -> None:
-    from darkroom.plan.trials.repeats import write_floors, write_sheets
+    from darkroom.plan.trials.repeats import write_sheets, write_thresholds_to_conf
     from darkroom.render.trials import render_afresh
-    from darkroom.review.regress.learned_floor import learn
+    from darkroom.review.regress.learned_floor import learn, told
 
     _rendered(options.experiment)
     sheets = write_sheets(options.experiment, RESULTS, pictures=options.pictures, repeats=options.repeats)
-    floors = [
-        learn(model, [render_afresh(path, RESULTS, options.offload) for path in paths], margin=options.margin)
+    learned = {
+        model: learn([render_afresh(path, RESULTS, options.offload) for path in paths], margin=options.margin)
         for model, paths in sheets.items()
-    ]
-    print(*(floor.said for floor in floors), sep="\n")
-    print(*write_floors([asdict(floor) for floor in floors], options.experiment, force=options.force), sep="\n")
+    }
+    print(*(told(model, thresholds) for model, thresholds in learned.items()), sep="\n")
+    print(*write_thresholds_to_conf(learned, options.experiment, force=options.force), sep="\n")
 
 
 def _memory(options: argparse.Namespace) -> None:

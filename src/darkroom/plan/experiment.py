@@ -17,12 +17,13 @@ from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.contradictions import contradictions
 from darkroom.plan.conf.options import Options, mentions_trigger_word
 from darkroom.plan.conf.reader import read
-from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output, Thresholds
+from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
 from darkroom.plan.matrix import Matrix, read_matrix
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
 from darkroom.plan.weights.missing_files import missing_loras, missing_weights
 from darkroom.request import NUMERICS_REVISION, Request
+from darkroom.thresholds import ModelThresholds, Thresholds
 
 Names = tuple[str, str, str]  # model, lora, prompts
 
@@ -38,18 +39,6 @@ class Combination:
 
 
 @dataclass(frozen=True)
-class Floor:
-    """How near the renders of one model have to come to their previews, and the file that says so."""
-
-    thresholds: Thresholds
-    source: str
-
-    def to_json(self) -> dict[str, Any]:
-        """What the review room reads: the thresholds and their `source`."""
-        return {"source": self.source, **asdict(self.thresholds)}
-
-
-@dataclass(frozen=True)
 class Experiment:
     """Everything that conf/ says, resolved. Digests (16 hex digits) change with what is asked, not with files."""
 
@@ -57,7 +46,7 @@ class Experiment:
     output: Output
     combinations: tuple[Combination, ...]
     models: Mapping[str, Model]
-    floors: Mapping[str, Floor]  # by model
+    thresholds: Mapping[str, ModelThresholds]  # by model
 
     @property
     def images(self) -> int:
@@ -121,13 +110,13 @@ def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[st
     plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems)
     combinations = plan.combinations()
     plan.look_for_weights(combinations)
-    floors = _floors(conf, plan.models, problems)
+    thresholds = _thresholds(conf, plan.models, problems)
     raise_together(problems)
     assert output  # otherwise there was a problem
-    return Experiment(name, output, combinations, plan.models, floors)
+    return Experiment(name, output, combinations, plan.models, thresholds)
 
 
-def _floors(conf: Conf, models: Iterable[str], problems: list[ConfigError]) -> dict[str, Floor]:
+def _thresholds(conf: Conf, models: Iterable[str], problems: list[ConfigError]) -> dict[str, ModelThresholds]:
     """By model; one that comes to nothing is a problem."""
     made = {}
     for model in models:
@@ -140,11 +129,11 @@ def _floors(conf: Conf, models: Iterable[str], problems: list[ConfigError]) -> d
         thresholds = read(Thresholds, content, option.origin, problems)
         if thresholds is None:
             continue
-        empty = [("", thresholds), *([("encoded", thresholds.encoded)] if thresholds.encoded else [])]
-        idle = [option.origin.at(key) for key, distances in empty if not distances.asks]
+        limits = [("", thresholds), *([("encoded", thresholds.encoded)] if thresholds.encoded else [])]
+        idle = [option.origin.at(key) for key, each in limits if not each.asked]
         problems += [ConfigError(f"{place}: asks nothing: every picture would be within the floor") for place in idle]
         if not idle:
-            made[model] = Floor(thresholds, option.origin.file)
+            made[model] = ModelThresholds(**vars(thresholds), source=option.origin.file)
     return made
 
 

@@ -23,6 +23,7 @@ from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder
+from darkroom.thresholds import write_thresholds
 
 _KEYS = ("experiment", "set")
 
@@ -104,7 +105,8 @@ class Workflow:
         except StoreError as error:
             stop(error)
         found = [[path, _identity_if_there(path)] for path in sorted(paths)]
-        return digest_of([found, self._floors()])[:16]
+        thresholds = {model: each.to_json() for model, each in self.experiment.thresholds.items()}
+        return digest_of([found, thresholds])[:16]
 
     def _model(self, model: str) -> Model:
         if model not in self.experiment.models:
@@ -133,10 +135,7 @@ class Workflow:
             done = len(requests) if self._finished.is_complete(combination, asked) else 0
             contents.append([*_names(combination), len(requests), done])
         write_json(self.folder.contents, {"experiment": self.name, "combinations": contents})
-        write_json(self.folder.thresholds, self._floors())
-
-    def _floors(self) -> dict[str, Any]:
-        return {model: floor.to_json() for model, floor in self.experiment.floors.items()}
+        write_thresholds(self.folder.thresholds, self.experiment.thresholds)
 
     def _choice(self, model: str) -> dict[str, Any]:
         first = next(c.requests[0] for c in self.experiment.combinations if c.model == model)

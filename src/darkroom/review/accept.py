@@ -170,7 +170,7 @@ def _change(row: Row, old: tuple[Preview, ...], compared: Sequence[Comparison], 
         record=_record(row),
         old=old,
         because=", ".join(dict.fromkeys(each.verdict for each in compared)) or (None if old else MISSING.name),
-        measured="; ".join(filter(None, (each.measured for each in compared))),
+        measured="; ".join(str(each.measures) for each in compared if each.measures),
         destination=destination,
     )
 

@@ -11,14 +11,13 @@ from typing import Any
 from darkroom.display import printable
 from darkroom.embedded_record import previews_of, read_render
 from darkroom.errors import StoreError
-from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import TRAINER, Preview, previews_file
 from darkroom.review.pair.differences import differences
-from darkroom.review.pair.measures import Measures
-from darkroom.review.regress.judged_pair import find
+from darkroom.review.regress.judged_pair import judge
 from darkroom.review.trial_results import tried
 from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 from darkroom.trials import Outcomes
 
 # What may explain a difference, and is not recorded by everybody.
@@ -49,33 +48,32 @@ def explain(
             f"`darkroom accept {record['experiment']}` takes the render for one"
         )
     row = {**record, "image_path": str(image), "image_sha256": sha256_of(image)}
-    floor = _floor(ExperimentFolder(results / record["experiment"]).thresholds, record["model"])
+    thresholds = _thresholds(ExperimentFolder(results / record["experiment"]).thresholds, record["model"])
     lines = [str(image), f"  {record['model']} / {record['lora']} / {record['prompts']}, picture {record['index']}"]
     for each in previews:
-        lines += ["", *_against(each, row, floor)]
+        lines += ["", *_against(each, row, thresholds)]
     if outcomes_file is not None:
         lines += ["", *_with_trials(outcomes_file, previews)]
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def _floor(thresholds: Path, model: str) -> Mapping[str, Any]:
+def _thresholds(file: Path, model: str) -> ModelThresholds:
     """Of the last run; none before the first one."""
-    found: Mapping[str, Any] = read_json(thresholds).get(model, {}) if thresholds.is_file() else {}
-    return found
+    return (read_thresholds(file) if file.is_file() else {}).get(model, NO_THRESHOLDS)
 
 
-def _against(preview: Preview, row: Mapping[str, Any], floor: Mapping[str, Any]) -> Iterator[str]:
+def _against(preview: Preview, row: Mapping[str, Any], thresholds: ModelThresholds) -> Iterator[str]:
     """One preview: how close, what is recorded otherwise, what is not recorded."""
     step = "" if preview.step is None else f", step {preview.step}"
     made = "" if preview.made_at is None else f", made {preview.made_at}"
     yield f"against {preview.path or 'no picture'} ({preview.origin}{step}{made})"
     if preview.accepted_by:
         yield f"  accepted by {preview.accepted_by}, {preview.accepted_at}; it was: {preview.accepted_because}"
-    finding = find(row, preview, floor)
-    measured = _measured(finding.measures) if finding.measures else None
-    encoding = f"encoded as {finding.encoding}" if finding.encoding else None
-    yield f"  {finding.verdict.name}: {', '.join(said for said in (finding.reason, measured, encoding) if said)}"
-    for note in (preview.note, *finding.notes):
+    judged = judge(row, preview, thresholds)
+    encoding = f"encoded as {judged.encoding}" if judged.encoding else None
+    said = [str(each) for each in (judged.reason, judged.measures, encoding) if each]
+    yield f"  {judged.verdict.name}: {', '.join(said)}"
+    for note in (preview.note, *judged.notes):
         if note:
             yield from _wrapped(note)
     differing = differences(preview.then, row)
@@ -93,15 +91,6 @@ def _with_trials(outcomes_file: Path, previews: list[Preview]) -> list[str]:
     if preview is None:
         raise StoreError(f"{outcomes.preview}: not a preview of this picture any more; run explain --try again")
     return tried(outcomes, preview)
-
-
-def _measured(measures: Measures) -> str:
-    if measures.psnr is None:
-        return "every pixel is equal"
-    return (
-        f"PSNR {measures.psnr:.2f} dB, SSIM {measures.ssim:.4f}, FLIP {measures.flip:.4f}, "
-        f"mean |Δ| {measures.mean_abs:.3f} and max |Δ| {measures.max_abs} of 255"
-    )
 
 
 def _wrapped(text: str) -> list[str]:

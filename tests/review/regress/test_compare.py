@@ -1,13 +1,12 @@
 """Renders beside stored previews: each verdict and what leads to it."""
 
-import json
 import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.review.renders import FLOOR, THEN, picture, preview, render, write_manifest
+from tests.review.renders import THEN, THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import ImageError, StoreError
 from darkroom.previews import DARKROOM, TRAINER, write_previews
@@ -15,35 +14,36 @@ from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.picture_file import read_picture
 from darkroom.review.regress.compare import compare
 from darkroom.review.regress.comparison import read_comparisons
-from darkroom.review.regress.judged_pair import find
+from darkroom.review.regress.judged_pair import judge
+from darkroom.thresholds import NO_THRESHOLDS, FloorEnvironment, Limits, write_thresholds
 
 
 def verdict_of(tmp_path, render_pixels, preview_pixels, ending="png", image_format="png", **changes):
     row = render(tmp_path, render_pixels, image_format=image_format)
-    return find(row, preview(tmp_path, row, preview_pixels, ending, **changes), FLOOR)
+    return judge(row, preview(tmp_path, row, preview_pixels, ending, **changes), THRESHOLDS)
 
 
 def test_the_same_pixels(tmp_path):
-    finding = verdict_of(tmp_path, picture(), picture())
-    assert (finding.verdict.name, finding.measures.max_abs, finding.encoding) == ("identical", 0, None)
+    judged = verdict_of(tmp_path, picture(), picture())
+    assert (judged.verdict.name, judged.measures.max_abs, judged.encoding) == ("identical", 0, None)
 
 
 @pytest.mark.parametrize(("ending", "encoding"), [("jpg", "JPEG quality 75, 4:2:0"), ("webp", "WebP quality 80")])
 def test_the_same_pixels_before_the_trainer_encoded_them(tmp_path, ending, encoding):
-    finding = verdict_of(tmp_path, picture(), picture(), ending)
-    assert (finding.verdict.name, finding.encoding) == ("identical before encoding", encoding)
-    assert finding.measures.max_abs == 0
+    judged = verdict_of(tmp_path, picture(), picture(), ending)
+    assert (judged.verdict.name, judged.encoding) == ("identical before encoding", encoding)
+    assert judged.measures.max_abs == 0
 
 
 def test_a_little_off_is_within_the_floor(tmp_path):
-    finding = verdict_of(tmp_path, picture(shift=2), picture())
-    assert finding.verdict.name == "within floor"
-    assert finding.measures.psnr == pytest.approx(45.12, abs=0.005)
+    judged = verdict_of(tmp_path, picture(shift=2), picture())
+    assert judged.verdict.name == "within floor"
+    assert judged.measures.psnr == pytest.approx(45.12, abs=0.005)
 
 
 def test_far_off_is_drifted(tmp_path):
-    finding = verdict_of(tmp_path, picture(shift=40), picture(), "jpg")
-    assert (finding.verdict.name, finding.reason, finding.encoding) == ("drifted", None, "JPEG quality 75, 4:2:0")
+    judged = verdict_of(tmp_path, picture(shift=40), picture(), "jpg")
+    assert (judged.verdict.name, judged.reason, judged.encoding) == ("drifted", None, "JPEG quality 75, 4:2:0")
 
 
 @pytest.mark.parametrize(
@@ -59,40 +59,42 @@ def test_far_off_is_drifted(tmp_path):
 )
 def test_each_threshold_counts(tmp_path, name, limit, verdict):
     row = render(tmp_path, picture(shift=2))
-    assert find(row, preview(tmp_path, row, picture()), {name: limit}).verdict.name == verdict
+    assert (
+        judge(row, preview(tmp_path, row, picture()), replace(NO_THRESHOLDS, **{name: limit})).verdict.name == verdict
+    )
 
 
 def test_other_sizes_are_drifted_and_not_measured(tmp_path):
-    finding = verdict_of(tmp_path, picture(), picture()[:32])
-    assert (finding.verdict.name, finding.reason) == ("drifted", "size: the preview is 64x32, the render 64x48")
-    assert finding.measures is None
+    judged = verdict_of(tmp_path, picture(), picture()[:32])
+    assert (judged.verdict.name, judged.reason) == ("drifted", "size: the preview is 64x32, the render 64x48")
+    assert judged.measures is None
 
 
 def test_a_reason_makes_it_no_measure_but_it_is_measured(tmp_path):
-    finding = verdict_of(tmp_path, picture(shift=2), picture(), reason="no checkpoint kept")
-    assert (finding.verdict.name, finding.reason) == ("not reproducible", "no checkpoint kept")
-    assert finding.measures.max_abs == 2
-    finding = verdict_of(tmp_path, picture(), picture()[:32], reason="size")
-    assert (finding.verdict.name, finding.reason) == ("not reproducible", "size")
+    judged = verdict_of(tmp_path, picture(shift=2), picture(), reason="no checkpoint kept")
+    assert (judged.verdict.name, judged.reason) == ("not reproducible", "no checkpoint kept")
+    assert judged.measures.max_abs == 2
+    judged = verdict_of(tmp_path, picture(), picture()[:32], reason="size")
+    assert (judged.verdict.name, judged.reason) == ("not reproducible", "size")
 
 
 def test_numerics_are_never_compared_across(tmp_path):
     row = render(tmp_path, picture(), numerics="fast")
-    finding = find(row, preview(tmp_path, row, picture()), FLOOR)
-    assert (finding.verdict.name, finding.measures) == ("not reproducible", None)
-    assert finding.reason == "numerics: exact then, fast now; the two are never compared"
+    judged = judge(row, preview(tmp_path, row, picture()), THRESHOLDS)
+    assert (judged.verdict.name, judged.measures) == ("not reproducible", None)
+    assert judged.reason == "numerics: exact then, fast now; the two are never compared"
 
 
 def test_no_preview_and_no_render(tmp_path):
     row = render(tmp_path, picture())
-    assert find(row, None, FLOOR).verdict.name == "missing preview"
-    finding = find(None, preview(tmp_path, row, picture()), FLOOR)
-    assert (finding.verdict.name, finding.reason) == ("not rendered", None)
+    assert judge(row, None, THRESHOLDS).verdict.name == "missing preview"
+    judged = judge(None, preview(tmp_path, row, picture()), THRESHOLDS)
+    assert (judged.verdict.name, judged.reason) == ("not rendered", None)
 
 
 def test_a_picture_that_the_trainer_never_made(tmp_path):
-    finding = verdict_of(tmp_path, picture(), None, reason="sampling was stopped before it")
-    assert (finding.verdict.name, finding.reason) == ("missing preview", "sampling was stopped before it")
+    judged = verdict_of(tmp_path, picture(), None, reason="sampling was stopped before it")
+    assert (judged.verdict.name, judged.reason) == ("missing preview", "sampling was stopped before it")
 
 
 def test_a_truncated_preview_is_a_missing_one(tmp_path):
@@ -100,17 +102,17 @@ def test_a_truncated_preview_is_a_missing_one(tmp_path):
     stored = preview(tmp_path, row, picture(), "jpg")
     whole = (tmp_path / "samples/1700000000000__000000500_0.jpg").read_bytes()
     (tmp_path / "samples/1700000000000__000000500_0.jpg").write_bytes(whole[:-2])
-    finding = find(row, stored, FLOOR)
-    assert finding.verdict.name == "missing preview"
-    assert "cannot be read whole: image file is truncated" in finding.reason
+    judged = judge(row, stored, THRESHOLDS)
+    assert judged.verdict.name == "missing preview"
+    assert "cannot be read whole: image file is truncated" in judged.reason
 
 
 def test_a_render_that_cannot_be_read_is_drifted(tmp_path):
     row = render(tmp_path, picture())
     stored = preview(tmp_path, row, picture())
-    finding = find({**row, "image_path": str(tmp_path / "gone.png")}, stored, FLOOR)
-    assert (finding.verdict.name, finding.measures) == ("drifted", None)
-    assert finding.reason == f"the render: {tmp_path / 'gone.png'}: no such file"
+    judged = judge({**row, "image_path": str(tmp_path / "gone.png")}, stored, THRESHOLDS)
+    assert (judged.verdict.name, judged.measures) == ("drifted", None)
+    assert judged.reason == f"the render: {tmp_path / 'gone.png'}: no such file"
 
 
 @pytest.mark.parametrize(
@@ -123,10 +125,10 @@ def test_a_render_that_cannot_be_read_is_drifted(tmp_path):
 def test_a_preview_that_somebody_replaced_is_a_missing_one(tmp_path, origin, said):
     row = render(tmp_path, picture())
     stored = preview(tmp_path, row, picture(), origin=origin, sha256="0" * 64)
-    finding = find(row, stored, FLOOR)
-    assert (finding.verdict.name, finding.reason) == ("missing preview", f"{stored.path} {said}")
-    assert finding.measures.max_abs == 0  # shown all the same
-    known = find(row, replace(stored, reason="seed -1"), FLOOR)
+    judged = judge(row, stored, THRESHOLDS)
+    assert (judged.verdict.name, judged.reason) == ("missing preview", f"{stored.path} {said}")
+    assert judged.measures.max_abs == 0  # shown all the same
+    known = judge(row, replace(stored, reason="seed -1"), THRESHOLDS)
     assert (known.verdict.name, known.reason, known.notes) == (
         "not reproducible",
         "seed -1",
@@ -136,30 +138,32 @@ def test_a_preview_that_somebody_replaced_is_a_missing_one(tmp_path, origin, sai
 
 def test_a_render_that_somebody_touched_is_noted(tmp_path):
     row = render(tmp_path, picture())
-    finding = find({**row, "image_sha256": "0" * 64}, preview(tmp_path, row, picture()), FLOOR)
-    assert finding.verdict.name == "identical"
-    assert finding.notes == ("the render's file is not the one that was rendered: somebody edited or replaced it",)
+    judged = judge({**row, "image_sha256": "0" * 64}, preview(tmp_path, row, picture()), THRESHOLDS)
+    assert judged.verdict.name == "identical"
+    assert judged.notes == ("the render's file is not the one that was rendered: somebody edited or replaced it",)
 
 
 def test_an_accepted_jpeg_is_compared_as_it_is(tmp_path):
     row = render(tmp_path, picture(), image_format="jpeg")
-    assert find(row, preview(tmp_path, row, None, path=row["image_path"], origin=DARKROOM), FLOOR).encoding is None
+    assert (
+        judge(row, preview(tmp_path, row, None, path=row["image_path"], origin=DARKROOM), THRESHOLDS).encoding is None
+    )
 
 
 def test_a_lossy_render_is_measured_as_it_is_and_says_so(tmp_path):
-    finding = verdict_of(tmp_path, picture(), picture(), "jpg", "jpeg")
-    assert (finding.encoding, finding.verdict.name) == (None, "within floor")
-    assert finding.notes == ("the render is JPEG itself, so it is measured as it is: render to png to compare",)
+    judged = verdict_of(tmp_path, picture(), picture(), "jpg", "jpeg")
+    assert (judged.encoding, judged.verdict.name) == (None, "within floor")
+    assert judged.notes == ("the render is JPEG itself, so it is measured as it is: render to png to compare",)
 
 
 def test_a_lossy_preview_has_thresholds_of_its_own(tmp_path):
     pixels = picture()
     pixels[::2] += 8
-    floor = {**FLOOR, "psnr": 60.0, "encoded": {**dict.fromkeys(FLOOR), "psnr": 20.0}}
+    thresholds = replace(THRESHOLDS, psnr=60.0, encoded=Limits(psnr=20.0))
     row = render(tmp_path, picture())
-    found = [find(row, preview(tmp_path, row, pixels, ending=ending), floor) for ending in ("png", "jpg")]
-    assert [finding.verdict.name for finding in found] == ["drifted", "within floor"]
-    assert [(finding.floor["psnr"], "lossy" in finding.floor) for finding in found] == [(60.0, False), (20.0, True)]
+    found = [judge(row, preview(tmp_path, row, pixels, ending=ending), thresholds) for ending in ("png", "jpg")]
+    assert [judged.verdict.name for judged in found] == ["drifted", "within floor"]
+    assert [(judged.thresholds.psnr, judged.thresholds.lossy) for judged in found] == [(60.0, False), (20.0, True)]
 
 
 def test_the_table(tmp_path):
@@ -168,8 +172,8 @@ def test_the_table(tmp_path):
     gone = preview(tmp_path, rows[2], picture(), lora="anna_000000250", step=250)
     changed = preview(tmp_path, rows[1], picture(), then={**THEN, "seed": 8}, note="two sets of step 500")
     write_previews(tmp_path / "previews.parquet", "strength", [gone, changed, preview(tmp_path, rows[0], picture())])
-    floor = FLOOR | {"environment": {"device": "cuda:0", "threads": 1}}
-    (tmp_path / "thresholds.json").write_text(json.dumps({"demo": floor}))
+    learned = replace(THRESHOLDS, environment=FloorEnvironment(device="cuda:0", threads=1))
+    write_thresholds(tmp_path / "thresholds.json", {"demo": learned})
     files = (write_manifest(tmp_path, rows), tmp_path / "previews.parquet", tmp_path / "thresholds.json")
     compare(*files, tmp_path / "compare.parquet")
     comparisons, metadata = read_comparisons(tmp_path / "compare.parquet")
@@ -184,7 +188,7 @@ def test_the_table(tmp_path):
         "the floor was learned elsewhere: device cuda:0"
     )
     assert (comparisons[3].image_name, comparisons[3].request_id, comparisons[3].step) == (None, None, 250)
-    assert json.loads(comparisons[0].thresholds)["psnr"] == 38.0
+    assert comparisons[0].held_against == learned
     assert (metadata["experiment"], metadata["rendered_torch_version"]) == ("strength", "2.13.0")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.review.renders import FLOOR, picture, preview, render
+from tests.review.renders import THRESHOLDS, picture, preview, render
 
 from darkroom.__main__ import main
 from darkroom.errors import StoreError
@@ -17,7 +17,7 @@ from darkroom.review.regress.outcome import failed, installed_versions, outdated
 def drifted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drifted")
     row = render(folder, picture(shift=40))
-    [comparison] = compare_all("strength", [row], [preview(folder, row, picture(), "jpg")], {"demo": FLOOR})
+    [comparison] = compare_all("strength", [row], [preview(folder, row, picture(), "jpg")], {"demo": THRESHOLDS})
     return replace(comparison, differs=(Difference("seed", "8", "7"),))
 
 
@@ -55,11 +55,10 @@ def test_a_table_that_cannot_be_read(tmp_path):
 
 def test_measures_for_people(drifted):
     taken = replace(drifted, max_abs=9, mean_abs=0.123456, psnr=31.2, ssim=0.93, flip=0.04)
-    assert taken.measured == "max |Δ| 9 levels, mean |Δ| 0.1235 levels, PSNR 31.20 dB, SSIM 0.93000, FLIP 0.04000"
-    assert replace(taken, max_abs=0, mean_abs=0.0, psnr=None, ssim=1.0, flip=0.0).measured.startswith(
-        "max |Δ| 0 levels"
-    )
-    assert replace(taken, max_abs=None, mean_abs=None, psnr=None, ssim=None, flip=None).measured == ""
+    assert str(taken.measures) == "FLIP 0.0400, PSNR 31.20 dB, SSIM 0.9300, mean |Δ| 0.123 levels, max |Δ| 9 levels"
+    equal = replace(taken, max_abs=0, mean_abs=0.0, psnr=None, ssim=1.0, flip=0.0)
+    assert str(equal.measures) == "every pixel is equal"
+    assert replace(taken, max_abs=None, mean_abs=None, psnr=None, ssim=None, flip=None).measures is None
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,9 @@ def test_what_a_comparison_comes_to(drifted, verdicts, fails, line):
 def test_a_picture_that_is_not_rendered_any_more_is_a_fault(tmp_path):
     row = render(tmp_path, picture())
     stored = [preview(tmp_path, row, picture()), preview(tmp_path, row, None, index=1, reason="seed -1")]
-    known = compare_all("strength", [row], stored, {"demo": FLOOR})
+    known = compare_all("strength", [row], stored, {"demo": THRESHOLDS})
     assert [failed(known), summary(known)] == [False, "2 previews: 1 identical, 1 not reproducible"]
-    lost = [*known, *compare_all("strength", [], [preview(tmp_path, row, None, index=2)], {"demo": FLOOR})]
+    lost = [*known, *compare_all("strength", [], [preview(tmp_path, row, None, index=2)], {"demo": THRESHOLDS})]
     assert summary(lost) == "3 previews: 1 identical, 1 not reproducible, 1 not rendered"
     assert failed(lost)
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from tests.review.renders import FLOOR, picture, preview, render
+from tests.review.renders import THRESHOLDS, picture, preview, render
 
 from darkroom.review.regress.compare import compare_all
-from darkroom.review.regress.comparison import MEASURES, write_comparisons
+from darkroom.review.regress.comparison import write_comparisons
 from darkroom.review.regress.junit import junit, write_junit
 
 METADATA = {"experiment": "strength", "darkroom_version": "0.1.0"}
@@ -23,7 +23,7 @@ def comparisons(tmp_path_factory):
         preview(folder, rows[1], picture(), then={"seed": 8}),
         preview(folder, rows[3], picture(), reason="seed -1: drawn by the trainer"),
     ]
-    return compare_all("strength", rows, stored, {"demo": FLOOR})
+    return compare_all("strength", rows, stored, {"demo": THRESHOLDS})
 
 
 def test_a_case_a_preview(tmp_path, comparisons):
@@ -39,7 +39,9 @@ def test_a_case_a_preview(tmp_path, comparisons):
         *[["system-out"], ["failure"], ["error"], ["skipped"]],
     ]
     failure = cases["0001_7"].find("failure")
-    assert failure.get("message").startswith("drifted: max |Δ| 40 levels, mean |Δ| 20 levels, PSNR 19.10 dB")
+    assert failure.get("message").startswith(
+        "drifted: FLIP 0.3494, PSNR 19.10 dB, SSIM 0.2570, mean |Δ| 20.000 levels, max"
+    )
     assert "seed: 8 then, 7 now" in failure.text.splitlines()
     assert "prompt: sks a photo of a person" in failure.text.splitlines()
     assert cases["0003_7"].find("skipped").get("message") == "not reproducible: seed -1: drawn by the trainer"
@@ -70,7 +72,7 @@ def test_two_previews_of_one_picture_have_names_of_their_own(comparisons):
 
 
 def test_a_picture_that_is_not_rendered_any_more_is_an_error(comparisons):
-    unmeasured = dict.fromkeys(MEASURES)
+    unmeasured = dict.fromkeys(("max_abs", "mean_abs", "psnr", "ssim", "flip"))
     lost = replace(comparisons[3], request_id=None, image_path=None, verdict="not rendered", reason=None, **unmeasured)
     [suite] = ElementTree.fromstring(junit([comparisons[0], lost], METADATA))
     assert (suite.get("errors"), suite.get("skipped")) == ("1", "0")

@@ -217,7 +217,7 @@ def test_measures_beside_their_thresholds():
         {"name": "PSNR", "value": "18.25 dB", "threshold": "at least 40 dB", "held": False},
         {"name": "SSIM", "value": "0.5000", "threshold": "", "held": None},
     ]
-    assert measures(BARE)[1] == {"name": "PSNR", "value": "∞ (equal)", "threshold": "", "held": True}
+    assert measures(BARE)[1] == {"name": "PSNR", "value": "∞ (equal)", "threshold": "at least 40 dB", "held": True}
     assert measures(replace(BARE, **UNMEASURED)) == []
 
 

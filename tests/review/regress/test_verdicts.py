@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.places import REPOSITORY
-from tests.review.renders import FLOOR, picture, preview, render
+from tests.review.renders import THRESHOLDS, picture, preview, render
 
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import read_comparisons, write_comparisons
@@ -22,7 +22,7 @@ every_verdict = pytest.mark.parametrize("verdict", VERDICTS.values(), ids=lambda
 @pytest.fixture
 def identical(tmp_path):
     row = render(tmp_path, picture())
-    [comparison] = compare_all("strength", [row], [preview(tmp_path, row, picture())], {"demo": FLOOR})
+    [comparison] = compare_all("strength", [row], [preview(tmp_path, row, picture())], {"demo": THRESHOLDS})
     return comparison
 
 

@@ -1,10 +1,10 @@
-"""The dataclasses that conf/ must satisfy: keys, types, what is allowed, defaults. Knows not where values come from.
+"""The dataclasses that conf/ must satisfy: keys, types, what is allowed, defaults (conf/compare/: thresholds.py).
 
 Names are those of the ai-toolkit-inference request schema. A key's metadata says what is allowed:
 `range` (lowest, highest), `one_of` (values), `aliases` (what YAML makes of an unquoted value).
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from darkroom.plan.conf.families import FAMILIES
@@ -172,42 +172,3 @@ class Output:
     format: str = field(default="png", metadata={"one_of": ("png", "jpeg", "webp")})
     quality: int = field(default=95, metadata={"range": (1, 100)})
     save_latents: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloorEnvironment:
-    """Where a floor was learned: columns of the manifest, those of record.Environment."""
-
-    device: str | None = None
-    gpu_name: str | None = None
-    attention_backend: str | None = None
-    threads: int | None = None
-    torch_version: str | None = None
-    diffusers_version: str | None = None
-    transformers_version: str | None = None
-    darkroom_version: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distances:
-    """How far a render may be from its preview; null asks nothing."""
-
-    psnr: float | None = field(default=None, metadata={"range": (0, 200)})  # dB, at least
-    ssim: float | None = field(default=None, metadata={"range": (-1, 1)})  # at least
-    flip: float | None = field(default=None, metadata={"range": (0, 1)})  # mean of FLIP's error map, at most
-    mean_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
-    max_abs: float | None = field(default=None, metadata={"range": (0, 255)})  # levels of 255, at most
-
-    @property
-    def asks(self) -> bool:
-        """False where every picture would be within the floor."""
-        return any(getattr(self, f.name) is not None for f in fields(Distances))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds(Distances):
-    """conf/compare/<model>.yaml, else default.yaml: the distances within which a render has not drifted."""
-
-    encoded: Distances | None = None  # in their place where the preview is lossy, whose encoding adds its own rounding
-    learned: str | None = None  # when and from what, by `darkroom floor`
-    environment: FloorEnvironment | None = None

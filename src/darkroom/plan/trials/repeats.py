@@ -1,12 +1,9 @@
-"""What to render repeatedly to learn how alike two renders of one request are; conf/compare/ from what that gave.
-
-Renders and measures nothing.
-"""
+"""`darkroom floor`: the sheets of pictures that are rendered repeatedly, and conf/compare/ from what was learned."""
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from darkroom.errors import ConfigError, StoreError
 from darkroom.files.atomic import read_json
@@ -16,6 +13,7 @@ from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, write_conf
 from darkroom.record import read_records
 from darkroom.request import Request
 from darkroom.store import ExperimentFolder
+from darkroom.thresholds import Thresholds
 from darkroom.trials import Trial, TrialSheet
 
 
@@ -43,20 +41,21 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     return sheets
 
 
-def write_floors(floors: Sequence[Mapping[str, Any]], experiment: str, *, force: bool = False) -> list[str]:
-    """conf/compare/<model>.yaml for each; a line for each says what was done. `floors`: fields of review's Floor.
+def write_thresholds_to_conf(
+    thresholds: Mapping[str, Thresholds], experiment: str, *, force: bool = False
+) -> list[str]:
+    """conf/compare/<model>.yaml for each model; a line for each says what was done.
 
     Problems or ConfigError where somebody has edited such a file, unless `force`.
     """
-    return write_conf_files([floor_file(floor, experiment) for floor in floors], force=force, dry_run=False)
+    files = [thresholds_file(model, each, experiment) for model, each in thresholds.items()]
+    return write_conf_files(files, force=force, dry_run=False)
 
 
-def floor_file(floor: Mapping[str, Any], experiment: str) -> ConfFile:
-    """The thresholds of one model."""
-    keys = ("psnr", "ssim", "flip", "mean_abs", "max_abs", "encoded", "learned", "environment")
-    body = yaml_text({key: floor[key] for key in keys})
-    path = CONF / "compare" / f"{floor['model']}.yaml"
-    return conf_file(path, f"darkroom floor {experiment}", body, how="Written by")
+def thresholds_file(model: str, thresholds: Thresholds, experiment: str) -> ConfFile:
+    """The file of conf/ with what was learned of one model."""
+    body = yaml_text(asdict(thresholds))
+    return conf_file(CONF / "compare" / f"{model}.yaml", f"darkroom floor {experiment}", body, how="Written by")
 
 
 def spread(count: int, wanted: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""How far two pictures of one size are apart. Knows neither where they come from nor how far is too far.
+"""How far two pictures of one size are apart: the five measures, how people read them, whether one keeps a limit.
 
 scikit-image and flip-evaluator are imported by the functions that need them, and for pictures that differ only.
 """
@@ -24,6 +24,40 @@ class Measures:
     ssim: float
     flip: float  # mean of the error map: 0 (equal) to 1
 
+    def __str__(self) -> str:
+        """Such as `FLIP 0.0400, PSNR 31.20 dB, SSIM 0.9300, mean |Δ| 0.123 levels, max |Δ| 9 levels`."""
+        if self.psnr is None:
+            return "every pixel is equal"
+        return ", ".join(f"{measure.label} {measure.text(getattr(self, measure.name))}" for measure in MEASURES)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One field of Measures, for people, and which of its values are the better ones."""
+
+    name: str
+    label: str
+    digits: int  # after the point
+    unit: str
+    is_distance: bool  # a limit is the most that is allowed; else a likeness, and the least
+
+    def text(self, value: float | None) -> str:
+        return "∞ (equal)" if value is None else f"{value:.{self.digits}f}{self.unit}"
+
+    def keeps(self, value: float | None, limit: float) -> bool:
+        """True when the limit holds; every limit does where there is no difference to measure (None)."""
+        if value is None:
+            return True
+        return value <= limit if self.is_distance else value >= limit
+
+
+MEASURES = (
+    Measure("flip", "FLIP", 4, "", True),
+    Measure("psnr", "PSNR", 2, " dB", False),
+    Measure("ssim", "SSIM", 4, "", False),
+    Measure("mean_abs", "mean |Δ|", 3, " levels", True),
+    Measure("max_abs", "max |Δ|", 0, " levels", True),
+)
 
 EQUAL = Measures(max_abs=0, mean_abs=0.0, psnr=None, ssim=1.0, flip=0.0)
 

@@ -3,7 +3,6 @@
 What is wrong with one picture is said in its row, and the others are compared.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
@@ -13,13 +12,13 @@ from typing import Any
 
 from darkroom import __version__
 from darkroom.errors import StoreError
-from darkroom.files.atomic import read_json
 from darkroom.previews import TRAINER, Preview, key_of, read_previews
 from darkroom.record import read_records
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
-from darkroom.review.regress.comparison import Comparison, renders_digest, write_comparisons
-from darkroom.review.regress.judged_pair import Thresholds, find
+from darkroom.review.regress.comparison import Comparison, renders_digest, thresholds_text, write_comparisons
+from darkroom.review.regress.judged_pair import judge
+from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 
 Row = Mapping[str, Any]  # of the manifest
 _Key = tuple[str, str, str, int, str]  # which picture: model, lora, prompts, index, axes
@@ -31,20 +30,20 @@ _THREADS = 2  # one decodes while FLIP, which has threads of its own, holds Pyth
 def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> None:
     """Write compare.parquet: a row for each preview, and for each rendered picture that has none.
 
-    `thresholds`: JSON, by model. Paths of previews start at the working directory. StoreError for files of ours that
-    are missing or damaged; a picture that is becomes a row that says so.
+    `thresholds`: the experiment's thresholds.json. Paths of previews start at the working directory. StoreError for
+    files of ours that are missing or damaged; a picture that is becomes a row that says so.
     """
     rows, metadata = read_records(manifest)
-    floors = read_json(thresholds)
-    if unknown := {row["model"] for row in rows} - floors.keys():
+    by_model = read_thresholds(thresholds)
+    if unknown := {row["model"] for row in rows} - by_model.keys():
         raise StoreError(f"{thresholds}: no thresholds for {', '.join(sorted(unknown))}; run Snakemake again")
-    found = compare_all(metadata["experiment"], rows, read_previews(previews), floors)
+    found = compare_all(metadata["experiment"], rows, read_previews(previews), by_model)
     renders = {"experiment": metadata["experiment"], "renders": renders_digest(rows)}
     write_comparisons(output, found, renders | _versions(rows))
 
 
 def compare_all(
-    experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, Thresholds]
+    experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
 ) -> list[Comparison]:
     """Sorted by picture, then by the preview's step and place."""
     rendered = {key_of(row): row for row in rows}
@@ -54,18 +53,18 @@ def compare_all(
 
     def compared(pair: _Pair) -> Comparison:
         model = pair[0][0]
-        return _compared(experiment, pair, thresholds.get(model, {}))
+        return _compared(experiment, pair, thresholds.get(model, NO_THRESHOLDS))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(compared, pairs))
     return sorted(found, key=lambda each: (*each.key, each.step or 0, each.preview_path or ""))
 
 
-def _compared(experiment: str, pair: _Pair, floor: Thresholds) -> Comparison:
+def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds) -> Comparison:
     (model, lora, prompts, index, axes), row, preview = pair
-    finding = find(row, preview, floor)
+    judged = judge(row, preview, thresholds)
     facts = row or (preview.then if preview else {})
-    own = _notes(row, preview, floor) if row and preview else []
+    own = _notes(row, preview, thresholds) if row and preview else []
     return Comparison(
         experiment=experiment,
         model=model,
@@ -81,25 +80,25 @@ def _compared(experiment: str, pair: _Pair, floor: Thresholds) -> Comparison:
         step=preview.step if preview else None,
         prompt=facts.get("prompt"),
         seed=facts.get("seed"),
-        verdict=finding.verdict.name,
-        reason=finding.reason,
-        note="; ".join([*own, *finding.notes]) or None,
-        **(asdict(finding.measures) if finding.measures else dict.fromkeys(f.name for f in fields(Measures))),
-        encoding=finding.encoding,
-        thresholds=json.dumps(finding.floor or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        verdict=judged.verdict.name,
+        reason=judged.reason,
+        note="; ".join([*own, *judged.notes]) or None,
+        **(asdict(judged.measures) if judged.measures else dict.fromkeys(f.name for f in fields(Measures))),
+        encoding=judged.encoding,
+        thresholds=thresholds_text(judged.thresholds),
         differs=differences(preview.then, row) if row and preview else (),
         accepted_by=preview.accepted_by if preview else None,
         accepted_at=preview.accepted_at if preview else None,
     )
 
 
-def _notes(row: Row, preview: Preview, floor: Thresholds) -> list[str]:
+def _notes(row: Row, preview: Preview, thresholds: ModelThresholds) -> list[str]:
     """What is known before any pixel is read."""
     notes = [preview.note] if preview.note else []
     if preview.origin == TRAINER:
         notes += [f"no trainer previews so: {reason}" for reason in row["not_comparable"]]
-    learned = floor.get("environment") or {}
-    if elsewhere := [f"{name} {learned[name]}" for name in learned if name in row and learned[name] != row[name]]:
+    learned = thresholds.environment.known if thresholds.environment else {}
+    if elsewhere := [f"{name} {value}" for name, value in learned.items() if value != row[name]]:
         notes.append(f"the floor was learned elsewhere: {', '.join(elsewhere)}")
     return notes
 

@@ -6,6 +6,7 @@ The columns are the fields of Comparison. pyarrow is imported by the functions t
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,21 +17,15 @@ from darkroom.files.table_file import metadata_of, read_table, write_table
 from darkroom.previews import key_of
 from darkroom.request import digest_of
 from darkroom.review.pair.differences import Difference
+from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.verdicts import NOT_RENDERED, NOT_REPRODUCIBLE, VERDICTS
+from darkroom.thresholds import ModelThresholds
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # How files of before tell a picture that is not rendered any more: "not reproducible" for this reason.
 _ONCE_NOT_RENDERED = (NOT_REPRODUCIBLE.name, "the experiment renders no such picture")
-
-MEASURES = {  # columns, and how a person reads them
-    "max_abs": "max |Δ| {} levels",
-    "mean_abs": "mean |Δ| {:.4g} levels",
-    "psnr": "PSNR {:.2f} dB",
-    "ssim": "SSIM {:.5f}",
-    "flip": "FLIP {:.5f}",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +59,7 @@ class Comparison:
     ssim: float | None
     flip: float | None  # mean of the error map: 0 (equal) to 1
     encoding: str | None  # how the render was encoded before it was measured; None: measured as it is
-    thresholds: str  # canonical JSON: of this model, with their source and environment
+    thresholds: str  # canonical JSON: `thresholds_text` of those that the measures were held against
     differs: tuple[Difference, ...]
     accepted_by: str | None
     accepted_at: str | None
@@ -75,10 +70,17 @@ class Comparison:
         return self.model, self.lora, self.prompts, self.index, self.axes
 
     @property
-    def measured(self) -> str:
-        """Such as `PSNR 31.20 dB, SSIM 0.93100`: the measures that were taken, "" for none."""
-        values = {name: getattr(self, name) for name in MEASURES}
-        return ", ".join(MEASURES[name].format(value) for name, value in values.items() if value is not None)
+    def measures(self) -> Measures | None:
+        """None where they were not taken."""
+        if self.max_abs is None:
+            return None
+        return Measures(**{each.name: getattr(self, each.name) for each in fields(Measures)})
+
+    @property
+    def held_against(self) -> ModelThresholds | None:
+        """The thresholds that the measures were held against; None where there are no measures."""
+        values = json.loads(self.thresholds)
+        return ModelThresholds.from_json(values) if values else None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -91,6 +93,12 @@ class Comparison:
 
 # Every column of compare.parquet, in its order, with its type; "?" marks the columns that may be null.
 COMPARE_COLUMNS = {f.name: str(f.type).replace(" | None", "?") for f in fields(Comparison)}
+
+
+def thresholds_text(thresholds: ModelThresholds | None) -> str:
+    """The column `thresholds`: canonical JSON, {} for none."""
+    values = thresholds.to_json() if thresholds else {}
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def renders_digest(rows: Iterable[Mapping[str, Any]]) -> str:

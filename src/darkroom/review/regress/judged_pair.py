@@ -1,6 +1,6 @@
-"""What one preview and one render come to: read, brought to the same encoding, measured, judged. Knows no table.
+"""One preview and one render held against each other: read, brought to the same encoding, measured, judged.
 
-What is wrong with a picture is part of what is found; nothing here raises for it.
+What is wrong with a picture is part of the verdict; nothing here raises for it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
-from darkroom.review.pair.measures import EQUAL, Measures, measure
+from darkroom.review.pair.measures import MEASURES, Measures, measure
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.review.regress.verdicts import (
     BEFORE_ENCODING,
@@ -24,15 +24,13 @@ from darkroom.review.regress.verdicts import (
     WITHIN_FLOOR,
     Verdict,
 )
+from darkroom.thresholds import Limits, ModelThresholds
 
 Row = Mapping[str, Any]  # of the manifest
-Thresholds = Mapping[str, Any]  # of one model: measures by name, null where they do not count; `in_effect`, `within`
-
-_AT_LEAST, _AT_MOST = ("psnr", "ssim"), ("flip", "mean_abs", "max_abs")
 
 
 @dataclass(frozen=True)
-class Finding:
+class JudgedPair:
     """What one pair comes to, for the columns of Comparison with these names."""
 
     verdict: Verdict
@@ -40,87 +38,99 @@ class Finding:
     notes: tuple[str, ...] = ()
     encoding: str | None = None
     measures: Measures | None = None
-    floor: Thresholds | None = None  # that the measures were held against; None where nothing was measured
+    thresholds: ModelThresholds | None = None  # that the measures were held against; None where there are none
 
 
-def find(row: Row | None, preview: Preview | None, floor: Thresholds) -> Finding:
-    """Read, encode, measure and judge one pair. `floor`: the thresholds of its model."""
-    # 1. Is there a pair that may be compared?
+def judge(row: Row | None, preview: Preview | None, thresholds: ModelThresholds) -> JudgedPair:
+    """The verdict on one picture, of which there is a render, a preview or both. `thresholds`: those of its model."""
     if preview is None:
-        return Finding(MISSING, "no stored picture; if the render is right: darkroom accept")
+        return JudgedPair(MISSING, "no stored picture; if the render is right: darkroom accept")
     if row is None:
-        return Finding(NOT_REPRODUCIBLE, preview.reason) if preview.reason else Finding(NOT_RENDERED)
+        return JudgedPair(NOT_REPRODUCIBLE if preview.reason else NOT_RENDERED, preview.reason)
     if (numerics := preview.then.get("numerics", row["numerics"])) != row["numerics"]:
-        return Finding(
-            NOT_REPRODUCIBLE, f"numerics: {numerics} then, {row['numerics']} now; the two are never compared"
-        )
-    # 2. Their pixels
-    if preview.path is None:
-        return Finding(MISSING, preview.reason or "no picture was left")
-    try:
-        then = read_picture(Path(preview.path))
-    except ImageError as error:
-        return Finding(MISSING, _joined(preview.reason, str(error)))
+        said = f"numerics: {numerics} then, {row['numerics']} now; the two are never compared"
+        return JudgedPair(NOT_REPRODUCIBLE, said)
+    return _judge_files(row, preview, thresholds)
+
+
+def _judge_files(row: Row, preview: Preview, thresholds: ModelThresholds) -> JudgedPair:
+    # 1. The preview: without it there is nothing to say of the render
+    then = _stored(preview)
+    if isinstance(then, str):
+        return JudgedPair(MISSING, then)
+    # 2. The render, and how far it is from the preview
+    now = _read(row["image_path"])
+    if isinstance(now, str):
+        judged = JudgedPair(DRIFTED, f"the render: {now}")
+    else:
+        judged = _measured(now, then, preview.origin, thresholds)
+        if now.sha256 != row["image_sha256"]:
+            touched = "the render's file is not the one that was rendered: somebody edited or replaced it"
+            judged = replace(judged, notes=(*judged.notes, touched))
+    # 3. What counts for more than its pixels
     changed = _changed(preview, then)
-    try:
-        now = read_picture(Path(row["image_path"]))
-    except ImageError as error:
-        said = _joined(preview.reason, f"the render: {error}")
-        return Finding(NOT_REPRODUCIBLE if preview.reason else DRIFTED, said, changed)
-    # 3. What they come to
-    finding = _judged(now, then, preview.origin, floor)
-    notes = finding.notes
-    if now.sha256 != row["image_sha256"]:
-        notes = (*notes, "the render's file is not the one that was rendered: somebody edited or replaced it")
     if preview.reason:
-        return replace(finding, verdict=NOT_REPRODUCIBLE, reason=preview.reason, notes=(*changed, *notes))
+        notes = (said for said in (changed, judged.reason, *judged.notes) if said)
+        return replace(judged, verdict=NOT_REPRODUCIBLE, reason=preview.reason, notes=tuple(notes))
     if changed:
-        return replace(finding, verdict=MISSING, reason=_joined(*changed, finding.reason), notes=notes)
-    return replace(finding, notes=notes)
+        return replace(judged, verdict=MISSING, reason=_joined(changed, judged.reason))
+    return judged
 
 
-def _judged(now: PictureFile, then: PictureFile, origin: str, floor: Thresholds) -> Finding:
-    """Of two pictures, whatever else is known of them."""
+def _measured(now: PictureFile, then: PictureFile, origin: str, thresholds: ModelThresholds) -> JudgedPair:
+    """The verdict on two pictures, whatever else is known of them."""
     if now.pixels.shape != then.pixels.shape:
-        return Finding(DRIFTED, f"size: the preview is {then.size}, the render {now.size}")
-    floor = in_effect(floor, then)
-    if np.array_equal(now.pixels, then.pixels):
-        return Finding(IDENTICAL, measures=EQUAL, floor=floor)
-    notes: list[str] = []
-    encoding, pixels = None, now.pixels
-    if then.lossy and origin == TRAINER:
-        if now.lossy:
-            notes.append(f"the render is {now.format} itself, so it is measured as it is: render to png to compare")
-        else:
-            encoding = ENCODINGS[then.format]
-            pixels = as_encoded(pixels, encoding)
-    elif (then.format, then.lossy) != (now.format, now.lossy):
-        notes.append(f"the preview is {then.format}, the render {now.format}: measured as they are")
-    measures = measure(then.pixels, pixels)
+        return JudgedPair(DRIFTED, f"size: the preview is {then.size}, the render {now.size}")
+    thresholds = thresholds.of_previews(lossy=then.lossy)
+    equal = np.array_equal(now.pixels, then.pixels)
+    encoding, notes = (None, ()) if equal else _encoding(now, then, origin)
+    measures = measure(then.pixels, now.pixels if encoding is None else as_encoded(now.pixels, encoding))
     if measures.max_abs == 0:
-        return Finding(BEFORE_ENCODING, None, (), encoding, measures, floor)
-    verdict = WITHIN_FLOOR if within(measures, floor) else DRIFTED
-    return Finding(verdict, None, tuple(notes), encoding, measures, floor)
+        verdict = IDENTICAL if equal else BEFORE_ENCODING
+    else:
+        verdict = WITHIN_FLOOR if within(measures, thresholds) else DRIFTED
+    return JudgedPair(verdict, None, notes, encoding, measures, thresholds)
 
 
-def in_effect(floor: Thresholds, preview: PictureFile) -> Thresholds:
-    """Those of `encoded` for a lossy preview, if there are any; the others for every other picture."""
-    plain = {name: value for name, value in floor.items() if name != "encoded"}
-    return {**plain, **floor["encoded"], "lossy": True} if preview.lossy and floor.get("encoded") else plain
+def _encoding(now: PictureFile, then: PictureFile, origin: str) -> tuple[str | None, tuple[str, ...]]:
+    """How the render is encoded before it is measured, as a trainer's preview was; or why it is measured as it is."""
+    if then.lossy and origin == TRAINER:
+        if not now.lossy:
+            return ENCODINGS[then.format], ()
+        return None, (f"the render is {now.format} itself, so it is measured as it is: render to png to compare",)
+    if (then.format, then.lossy) != (now.format, now.lossy):
+        return None, (f"the preview is {then.format}, the render {now.format}: measured as they are",)
+    return None, ()
 
 
-def within(measures: Measures, floor: Thresholds) -> bool:
-    """True when every threshold that is not null holds; without any, nothing but equality will do."""
-    checks = [getattr(measures, name) >= floor[name] for name in _AT_LEAST if floor.get(name) is not None]
-    checks += [getattr(measures, name) <= floor[name] for name in _AT_MOST if floor.get(name) is not None]
-    return bool(checks) and all(checks)
+def within(measures: Measures, limits: Limits) -> bool:
+    """True when every limit that is set holds; without any, nothing but equality will do."""
+    asked = limits.asked
+    kept = [each.keeps(getattr(measures, each.name), asked[each.name]) for each in MEASURES if each.name in asked]
+    return bool(kept) and all(kept)
 
 
-def _changed(preview: Preview, then: PictureFile) -> tuple[str, ...]:
+def _stored(preview: Preview) -> PictureFile | str:
+    """The preview's picture, or why it is missing."""
+    if preview.path is None:
+        return preview.reason or "no picture was left"
+    then = _read(preview.path)
+    return _joined(preview.reason, then) if isinstance(then, str) else then
+
+
+def _read(path: str) -> PictureFile | str:
+    """The picture, or a sentence on why it cannot be read."""
+    try:
+        return read_picture(Path(path))
+    except ImageError as error:
+        return str(error)
+
+
+def _changed(preview: Preview, then: PictureFile) -> str | None:
     if preview.sha256 in (None, then.sha256):
-        return ()
+        return None
     done, again = ("taken in", "import") if preview.origin == TRAINER else ("accepted", "accept")
-    return (f"{preview.path} is not the picture that was {done}: restore it, or {again} again",)
+    return f"{preview.path} is not the picture that was {done}: restore it, or {again} again"
 
 
 def _joined(*reasons: str | None) -> str:

@@ -1,15 +1,15 @@
 """A comparison as JUnit XML, which CI systems show: a test case a preview. Compares and judges nothing."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from darkroom.files.atomic import atomic
-from darkroom.review.regress.comparison import MEASURES, Comparison, read_comparisons
+from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.outcome import failed, summary
 from darkroom.review.regress.verdicts import ERROR, FAILURE, SKIPPED, VERDICTS
+from darkroom.thresholds import Limits
 
 
 def write_junit(compare: Path, output: Path) -> None:
@@ -52,7 +52,7 @@ def _add_case(suite: ElementTree.Element, name: str, each: Comparison) -> None:
     case = ElementTree.SubElement(suite, "testcase", classname=_xml(classname), name=_xml(name))
     verdict = VERDICTS[each.verdict]
     if verdict.junit is not None:
-        message = f"{verdict.name}: {each.reason or each.measured or verdict.meaning}"
+        message = f"{verdict.name}: {each.reason or each.measures or verdict.meaning}"
         element = ElementTree.SubElement(case, verdict.junit, message=_xml(message))
         if verdict.junit != SKIPPED:
             element.set("type", each.verdict)
@@ -70,7 +70,7 @@ def _details(each: Comparison) -> Iterator[str]:
         "step": each.step,
         "seed": each.seed,
         "prompt": each.prompt,
-        "measures": each.measured,
+        "measures": each.measures,
         "encoded as": each.encoding,
         "note": each.note,
         "accepted": each.accepted_by and f"by {each.accepted_by}, {each.accepted_at}",
@@ -92,20 +92,14 @@ def _names(comparisons: Sequence[Comparison]) -> list[str]:
 def _thresholds(comparisons: Sequence[Comparison]) -> dict[str, str]:
     """Those of each model: `thresholds of demo` → `psnr 38.0, ssim 0.98 (conf/compare/default.yaml)`."""
     return {
-        f"thresholds of {each.model}{_of_lossy(floor)}": _floor(floor)
+        f"thresholds of {each.model}{', lossy previews' if held.lossy else ''}": f"{_limits(held)} ({held.source})"
         for each in comparisons
-        if (floor := json.loads(each.thresholds))
+        if (held := each.held_against)
     }
 
 
-def _of_lossy(thresholds: Mapping[str, object]) -> str:
-    return ", lossy previews" if thresholds.get("lossy") else ""
-
-
-def _floor(thresholds: Mapping[str, object]) -> str:
-    set_ = ", ".join(f"{name} {thresholds[name]}" for name in MEASURES if thresholds.get(name) is not None)
-    source = thresholds.get("source")
-    return f"{set_ or 'none'}{f' ({source})' if source else ''}"
+def _limits(limits: Limits) -> str:
+    return ", ".join(f"{name} {value}" for name, value in limits.asked.items()) or "none"
 
 
 def _xml(text: str) -> str:

@@ -1,51 +1,36 @@
-"""How alike renders of one request are, measured on repeats: thresholds for comparing. Renders and writes nothing."""
+"""`darkroom floor`: how far apart repeated renders of one request are, and the thresholds that follow from it."""
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from darkroom.errors import ConfigError, StoreError
 from darkroom.files.image_file import read_record
 from darkroom.record import Environment
 from darkroom.review.pair.measures import Measures, Pixels, measure
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
+from darkroom.thresholds import FloorEnvironment, Limits, Thresholds
 from darkroom.trials import Outcomes
 
 _PARTS = 1_000_000  # a threshold is rounded to a millionth, to the generous side
 
 
-@dataclass(frozen=True, kw_only=True)
-class Floor:
-    """Thresholds of one model: keys of conf/compare/<model>.yaml, and what to tell the person who asked."""
-
-    model: str
-    psnr: float | None  # dB, at least; None where repeats were equal
-    ssim: float  # at least
-    flip: float  # at most
-    mean_abs: float  # levels of 255, at most
-    max_abs: float  # levels of 255, at most
-    encoded: Mapping[str, Any]  # the same, between the pictures as JPEGs of a trainer's
-    learned: str
-    environment: Mapping[str, Any]
-
-    @property
-    def said(self) -> str:
-        """A line or two for people."""
-        if self.max_abs == 0:
-            return (
-                f"{self.model}: every repeat gave the same pixels, so that nothing but identical pictures will pass on "
-                "this machine. On another machine or other versions learn it again, or delete the file: "
-                "conf/compare/default.yaml then counts"
-            )
-        return f"{self.model}: at least {self.psnr} dB, at most {self.max_abs:g} levels apart"
+def told(model: str, learned: Thresholds) -> str:
+    """A line or two on what was learned of a model, for the person who asked."""
+    if learned.max_abs == 0:
+        return (
+            f"{model}: every repeat gave the same pixels, so that nothing but identical pictures will pass on "
+            "this machine. On another machine or other versions learn it again, or delete the file: "
+            "conf/compare/default.yaml then counts"
+        )
+    return f"{model}: at least {learned.psnr} dB, at most {learned.max_abs:g} levels apart"
 
 
-def learn(model: str, outcomes_files: Sequence[Path], *, margin: float, now: datetime | None = None) -> Floor:
-    """The worst difference between any two repeats of a picture, times `margin`.
+def learn(outcomes_files: Sequence[Path], *, margin: float, now: datetime | None = None) -> Thresholds:
+    """The worst difference between any two repeats of a picture, times `margin`; no PSNR where repeats were equal.
 
     `outcomes_files`: of the same sheet, rendered once each. StoreError where a picture of them was not rendered.
     """
@@ -54,26 +39,26 @@ def learn(model: str, outcomes_files: Sequence[Path], *, margin: float, now: dat
     repeats = [_pictures(path) for path in outcomes_files]
     pairs = [_pixels(pair) for each in zip(*repeats, strict=True) for pair in itertools.combinations(each, 2)]
     jpeg = ENCODINGS["JPEG"]
-    dates = (now or datetime.now(UTC)).date().isoformat()
-    return Floor(
-        model=model,
-        **thresholds([measure(*pair) for pair in pairs], margin),
-        encoded=thresholds([measure(*(as_encoded(each, jpeg) for each in pair)) for pair in pairs], margin),
-        learned=f"{dates}: {len(repeats[0])} pictures rendered {len(repeats)} times, the worst difference x {margin:g}",
-        environment=asdict(Environment.from_row(read_record(repeats[0][0]))),
+    date = (now or datetime.now(UTC)).date().isoformat()
+    encoded = [measure(*(as_encoded(each, jpeg) for each in pair)) for pair in pairs]
+    return Thresholds(
+        **asdict(limits([measure(*pair) for pair in pairs], margin)),
+        encoded=limits(encoded, margin),
+        learned=f"{date}: {len(repeats[0])} pictures rendered {len(repeats)} times, the worst difference x {margin:g}",
+        environment=FloorEnvironment(**asdict(Environment.from_row(read_record(repeats[0][0])))),
     )
 
 
-def thresholds(measured: Sequence[Measures], margin: float) -> dict[str, Any]:
+def limits(measured: Sequence[Measures], margin: float) -> Limits:
     """A margin of 2 allows errors twice as large: 6 dB, twice the levels, twice the distance of SSIM from 1."""
     psnrs = [each.psnr for each in measured if each.psnr is not None]
-    return {
-        "psnr": _down(min(psnrs) - 20 * math.log10(margin)) if psnrs else None,
-        "ssim": _down(1 - (1 - min(each.ssim for each in measured)) * margin),
-        "flip": _up(max(each.flip for each in measured) * margin),
-        "mean_abs": _up(max(each.mean_abs for each in measured) * margin),
-        "max_abs": float(math.ceil(max(each.max_abs for each in measured) * margin)),
-    }
+    return Limits(
+        psnr=_down(min(psnrs) - 20 * math.log10(margin)) if psnrs else None,
+        ssim=_down(1 - (1 - min(each.ssim for each in measured)) * margin),
+        flip=_up(max(each.flip for each in measured) * margin),
+        mean_abs=_up(max(each.mean_abs for each in measured) * margin),
+        max_abs=float(math.ceil(max(each.max_abs for each in measured) * margin)),
+    )
 
 
 def _pictures(outcomes_file: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 The pictures are carried in the page: equal ones once and small, others as large as their number allows.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
+from darkroom.review.pair.measures import MEASURES, Measure
 from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.outcome import summary
 from darkroom.review.regress.pair_pictures import Pair, read_pair
@@ -24,14 +24,6 @@ _PAIR, _SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one 
 _SHARE = 0.4  # of _PAGE, the most that pictures without a differing partner take
 _THREADS = 4  # FLIP has threads of its own, and takes 100 bytes a pixel
 
-# Each measure: column, name, digits, what follows the number, whether its threshold is the most (else the least).
-_MEASURES = (
-    ("flip", "FLIP", 4, "", True),
-    ("psnr", "PSNR", 2, " dB", False),
-    ("ssim", "SSIM", 4, "", False),
-    ("mean_abs", "mean |Δ|", 3, "", True),
-    ("max_abs", "max |Δ|", 0, "", True),
-)
 _EFFECTIVE = (
     *("width", "height", "sample_steps", "guidance_scale", "neg", "trigger_word", "network_multiplier"),
     *("lora_merge", "schedule", "numerics", "dtype", "quantize_transformer", "quantize_text_encoder"),
@@ -125,40 +117,42 @@ def names(comparisons: Sequence[Comparison]) -> list[str]:
 
 def measures(comparison: Comparison) -> list[dict[str, Any]]:
     """Each measure that was taken: name, value, threshold, as texts, and whether it holds (None without threshold)."""
-    if comparison.max_abs is None:
+    taken, held_against = comparison.measures, comparison.held_against
+    if taken is None:
         return []
-    thresholds = json.loads(comparison.thresholds)
-    found = []
-    for column, name, digits, unit, most in _MEASURES:
-        value, threshold = getattr(comparison, column), thresholds.get(column)
-        if value is None:  # PSNR of equal pixels
-            found.append({"name": name, "value": "∞ (equal)", "threshold": "", "held": True})
-            continue
-        held = None if threshold is None else (value <= threshold if most else value >= threshold)
-        text = "" if threshold is None else f"{'at most' if most else 'at least'} {threshold:g}{unit}"
-        found.append({"name": name, "value": f"{value:.{digits}f}{unit}", "threshold": text, "held": held})
-    return found
+    asked = held_against.asked if held_against else {}
+    return [_measured(measure, getattr(taken, measure.name), asked.get(measure.name)) for measure in MEASURES]
+
+
+def _measured(measure: Measure, value: float | None, limit: float | None) -> dict[str, Any]:
+    most = "at most" if measure.is_distance else "at least"
+    return {
+        "name": measure.label,
+        "value": measure.text(value),
+        "threshold": "" if limit is None else f"{most} {limit:g}{measure.unit}",
+        "held": None if limit is None else measure.keeps(value, limit),
+    }
 
 
 def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
     """By model and kind of preview: the thresholds in words, their file, and where a floor was learned."""
     rows = []
-    for model, text in sorted({(comparison.model, comparison.thresholds) for comparison in comparisons}):
-        found = json.loads(text)
-        if not found:  # nothing was measured
+    distinct_ = {(each.model, each.thresholds): each.held_against for each in comparisons}
+    for (model, _), held in sorted(distinct_.items()):
+        if held is None:  # nothing was measured
             continue
         limits = [
-            f"{name} {'≤' if most else '≥'} {found[column]:g}{unit}"
-            for column, name, _, unit, most in _MEASURES
-            if found.get(column) is not None
+            f"{measure.label} {'≤' if measure.is_distance else '≥'} {held.asked[measure.name]:g}{measure.unit}"
+            for measure in MEASURES
+            if measure.name in held.asked
         ]
-        environment = found.get("environment") or {}
+        learned_with = held.environment.known if held.environment else {}
         rows.append(
             {
-                "model": f"{model}, lossy previews" if found.get("lossy") else model,
+                "model": f"{model}, lossy previews" if held.lossy else model,
                 "limits": ", ".join(limits),
-                "source": found.get("source") or "",
-                "environment": ", ".join(f"{key} {value}" for key, value in environment.items() if value is not None),
+                "source": held.source,
+                "environment": ", ".join(f"{name} {value}" for name, value in learned_with.items()),
             }
         )
     return rows
