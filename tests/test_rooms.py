@@ -33,7 +33,9 @@ MAY_IMPORT = {
     # plan: what to render
     "plan/conf": "errors names display request files checkpoint",
     "plan/weights": "errors display files checkpoint store lora_files plan/conf",
-    "plan/trials": "errors names request files lora_files record store trials thresholds previews embedded_record plan/conf",
+    "plan/trials": (
+        "errors names request files lora_files record store trials thresholds previews embedded_record plan/conf"
+    ),
     "plan": "errors names request files checkpoint store thresholds previews lora_files plan/conf plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
