@@ -64,7 +64,7 @@ MAY_IMPORT = {
     # the commands
     "cli": (
         "errors names files store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
-        "render render/worker review review/regress review/sheet"
+        "render render/device render/worker review review/regress review/sheet"
     ),
     "__main__": "__init__ errors cli",
 }
@@ -157,6 +157,10 @@ def test_nothing_that_the_snakefile_imports_is_slow():
     own = loaded_by("import snakemake.api")
     ours = loaded_by("import snakemake.api, darkroom.plan.workflow, darkroom.render.worker.owner")
     assert (ours - own) & SLOW == set()
+
+
+def test_the_command_line_is_quick_to_start():
+    assert loaded_by("import darkroom.__main__") & SLOW == set()
 
 
 def test_hydra_stays_in_two_files():

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from darkroom.render.device.mode import AUTO, WISHES  # numbers and words, no torch
+
 Command = Callable[[argparse.Namespace], int | None]  # the exit status; None is 0
 
 
@@ -30,3 +32,10 @@ class Commands:
         parser = self.add(name, command, what)
         parser.add_argument("--log", type=Path, help="a file for errors, besides the terminal")
         return parser
+
+
+def add_offload(parser: argparse.ArgumentParser) -> None:
+    """--offload, as a profile and a person may wish for it."""
+    parser.add_argument(
+        "--offload", choices=list(WISHES), default=AUTO, help="where weights rest between uses (docs/memory.md)"
+    )

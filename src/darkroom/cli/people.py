@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from darkroom.cli import Commands, importing
+from darkroom.cli import Commands, add_offload, importing
 from darkroom.errors import ConfigError, StoreError
 from darkroom.store import RESULTS, ExperimentFolder
 
@@ -39,9 +39,7 @@ def add_to(commands: Commands) -> None:
     floor.add_argument("--margin", type=_margin, default=1.5, help="what the largest difference is multiplied by")
     floor.add_argument("--force", action="store_true", help="overwrite a file that was edited")
     for parser in (explain, floor):
-        parser.add_argument(
-            "--offload", default="auto", help="auto | none | model | block: where weights rest (memory)"
-        )
+        add_offload(parser)
 
     memory = commands.add("memory", _memory, "Print how much memory each model takes, by memory mode (docs/memory.md).")
     memory.add_argument("--width", type=_side, default=1024, help="pixels")

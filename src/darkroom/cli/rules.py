@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from darkroom.cli import Commands
+from darkroom.cli import Commands, add_offload
 from darkroom.errors import StoreError
 from darkroom.store import RESULTS, STORE
 
@@ -28,9 +28,7 @@ def add_to(commands: Commands) -> None:
     render.add_argument("checkpoint", type=Path)
     render.add_argument("records", type=Path)
     for parser in (encode, render):
-        parser.add_argument(
-            "--offload", default="auto", help="auto | none | model | block: where weights rest (memory)"
-        )
+        add_offload(parser)
         parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
 
     worker = commands.add("worker", _worker, "Serve render jobs until the owner ends (started by render itself).")

@@ -9,6 +9,7 @@ from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import is_whole, read_header
+from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
 from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store
 
@@ -24,7 +25,7 @@ class Job:
     checkpoint: Path
     records: Path
     results: Path
-    offload: str = "auto"  # auto | none | model | block: where weights rest between uses; changes no pixel
+    offload: str = AUTO  # of mode.WISHES: where weights rest between uses; changes no pixel
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Pipelines:
         """`work` on the base model that `request` names; once more, one step down the ladder, if memory runs out.
 
         `pictures`: all that will be rendered from it in this job: the largest decides the mode. `offload`: see
-        memory.WISHES. DeviceMemoryError when nothing fits, and when memory runs out again.
+        mode.WISHES. DeviceMemoryError when nothing fits, and when memory runs out again.
         """
         said = []
         for _ in range(2):

@@ -21,7 +21,7 @@ from darkroom.files.atomic import link, read_json
 from darkroom.files.image_file import read_record
 from darkroom.files.weight_file import is_whole
 from darkroom.record import embedded_record
-from darkroom.render.device.mode import Picture
+from darkroom.render.device.mode import AUTO, Picture
 from darkroom.render.families.sampling import generator
 from darkroom.render.job import Destination, check_named_files
 from darkroom.render.picture import make_picture
@@ -69,7 +69,7 @@ class _Run:
         )
 
 
-def render_trials(sheet_file: Path, results: Path, store: Path | None = None, offload: str = "auto") -> Path:
+def render_trials(sheet_file: Path, results: Path, store: Path | None = None, offload: str = AUTO) -> Path:
     """Render what `store` lacks, and write outcomes.json and links to the pictures beside the sheet; its path.
 
     `store`: a folder for embeddings and pictures, by default results/store. CheckpointError when the base model is
@@ -93,7 +93,7 @@ def render_trials(sheet_file: Path, results: Path, store: Path | None = None, of
     return _write(run)
 
 
-def render_afresh(sheet_file: Path, results: Path, offload: str = "auto") -> Path:
+def render_afresh(sheet_file: Path, results: Path, offload: str = AUTO) -> Path:
     """`render_trials` in a process of its own, with a store beside the sheet: nothing rendered elsewhere counts."""
     store = sheet_file.parent / "store"
     try:

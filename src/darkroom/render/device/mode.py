@@ -19,7 +19,7 @@ RESIDENT, MODEL, BLOCK = "resident", "model", "block"
 LADDER = (RESIDENT, MODEL, BLOCK)  # from the fastest to the smallest
 TEXT_LADDER = (RESIDENT, BLOCK)  # a text encoder has nothing to change places with
 AUTO = "auto"
-WISHES = {AUTO: AUTO, "none": RESIDENT, MODEL: MODEL, BLOCK: BLOCK}  # what the resource `offload` may say → mode
+WISHES = {AUTO: AUTO, "none": RESIDENT, MODEL: MODEL, BLOCK: BLOCK}  # what --offload may say → mode
 
 _MARGIN_SHARE, _MARGIN_BYTES = 0.05, 512 * 2**20  # fragments of the allocator; workspaces of cuBLAS and cuDNN
 

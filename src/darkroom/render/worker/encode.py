@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.files.atomic import read_json, write_json
@@ -19,16 +18,13 @@ from darkroom.render.worker.owner import owner
 from darkroom.request import Request
 from darkroom.store import STORE, Store
 
-if TYPE_CHECKING:
-    pass
-
 
 def encode_texts(
-    choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path, offload: str = "auto"
+    choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path, offload: str
 ) -> None:
     """Encode what the store lacks, then write `output`: the embedding id of each text of the model.
 
-    `offload`: where the text encoder rests (memory.WISHES); changes no embedding.
+    `offload`: where the text encoder rests (mode.WISHES); changes no embedding.
     """
     choice = read_json(choice_file)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
