@@ -12,7 +12,8 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 └── Problems                 several independent errors, reported together
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from typing import TypeVar
 
 
 class DarkroomError(Exception):
@@ -92,3 +93,34 @@ def raise_together(errors: Iterable[DarkroomError]) -> None:
         raise distinct[0]
     if distinct:
         raise Problems(distinct)
+
+
+# A reading makes a value of what a user wrote: it yields each error that it meets, goes on, and returns what it could
+# make of the rest, which `yield from` hands to a reading around it.
+_E = TypeVar("_E", bound=DarkroomError)
+_T = TypeVar("_T")
+Reading = Generator[ConfigError, None, _T]
+
+
+def value_of(reading: Generator[DarkroomError, None, _T]) -> _T:
+    """What a reading makes; its errors are raised together."""
+    value, errors = collected(reading)
+    raise_together(errors)
+    return value
+
+
+def if_sound(reading: Generator[_E, None, _T]) -> Generator[_E, None, _T | None]:
+    """The same reading, which makes None where it meets an error."""
+    value, errors = collected(reading)
+    yield from errors
+    return None if errors else value
+
+
+def collected(reading: Generator[_E, None, _T]) -> tuple[_T, list[_E]]:
+    """What a reading makes, and its errors."""
+    errors = []
+    while True:
+        try:
+            errors.append(next(reading))
+        except StopIteration as end:
+            return end.value, errors

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
-from darkroom.errors import ImageError, StoreError
+from darkroom.errors import ImageError, StoreError, value_of
 from darkroom.files.atomic import write_json
 from darkroom.files.image_file import read_record, write_image
 from darkroom.files.weight_file import sha256_of
@@ -414,7 +414,7 @@ class TestFloor:
         assert lines[:5] == ["psnr: null", "ssim: 1.0", "flip: 0.0", "mean_abs: 0.0", "max_abs: 0.0"]
         assert lines[5] == "encoded: {psnr: null, ssim: 1.0, flip: 0.0, mean_abs: 0.0, max_abs: 0.0}"
         assert lines[6] == 'learned: "2026-01-02: 1 pictures rendered 2 times, the worst difference x 1.5"'
-        assert read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"), []) == learned
+        assert value_of(read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"))) == learned
         assert write_thresholds_to_conf({"tiny_klein": learned}, "job") == ["conf/compare/tiny_klein.yaml: written"]
         stores = [path.parent / "store/images" for path in outcomes]
         assert all(any(store.rglob("*.png")) for store in stores), "each has rendered its own"

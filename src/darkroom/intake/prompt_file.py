@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
-from darkroom.errors import ConfigError, raise_together
+from darkroom.errors import ConfigError, collected, raise_together
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.flags import FLAGS
 from darkroom.intake.roots import Roots
@@ -80,7 +80,7 @@ def _check(path: Path, entries: Entries, options: ImportOptions, problems: list[
                 except ConfigError as error:
                     problems.append(error)
     if entries or not problems:
-        read_sheet({"prompts": [entry for _, entry in entries]}, origin, problems)
+        problems += collected(read_sheet({"prompts": [entry for _, entry in entries]}, origin))[1]
     raise_together(problems)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from darkroom.display import printable
-from darkroom.errors import ConfigError, raise_together
+from darkroom.errors import ConfigError, collected, raise_together
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
 from darkroom.intake.roots import Roots
@@ -154,7 +154,8 @@ class _Import:
                     self._known(cls, item, f"{key}[{number}].") if isinstance(item, dict) else item
                     for number, item in enumerate(cleaned[key])
                 ]
-        request = read(_Request, cleaned, self._origin, self.problems)
+        request, faults = collected(read(_Request, cleaned, self._origin))
+        self.problems += faults
         if request and not request.prompts:
             self.problems.append(ConfigError(f"{self._origin.at('prompts')}: expected one prompt at least"))
         if request and len(request.loras) != 1:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darkroom.errors import CheckpointError, ConfigError, ImageError
+from darkroom.errors import CheckpointError, ConfigError, ImageError, Reading
 from darkroom.files.reference_image import ImageHeader
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
@@ -29,21 +29,25 @@ class Shown:
 
 @dataclass
 class Conditions:
-    """Looks at each file once, however many pictures name it. `problems` gets each fault once."""
+    """Looks at each file once, however many pictures name it, and yields each fault once."""
 
     family: str
-    problems: list[ConfigError]
     _seen: dict[tuple[str, int | None], ImageHeader | None] = field(default_factory=dict)
     _embeds_seen: set[str] = field(default_factory=set)
 
-    def references(self, named: Mapping[str, str | None], ctrl_idx: int | None, place: Callable[[str], str]) -> Shown:
+    def references(
+        self, named: Mapping[str, str | None], ctrl_idx: int | None, place: Callable[[str], str]
+    ) -> Reading[Shown]:
         """What the model sees of the images named by key. `place` says which line of conf/ a key was set in."""
         used, warnings = _used(self.family, {key: path for key in REFERENCE_KEYS if (path := named.get(key))})
         slot = (ctrl_idx or INPAINT) if used and FAMILIES[self.family].has_slots else None
         if ctrl_idx is not None and slot is None:
             why = "there is no ctrl_img" if FAMILIES[self.family].has_slots else f"{self.family} has no such slots"
             warnings.append(f"ctrl_idx {ctrl_idx} is not used: {why}")
-        headers = [header for key, path in used.items() if (header := self._header(path, slot, place(key)))]
+        headers = []
+        for key, path in used.items():
+            if header := (yield from self._header(path, slot, place(key))):
+                headers.append(header)
         warnings += [header.warning for header in headers if header.warning]
         if slot == CONTROL:
             warnings += [
@@ -54,19 +58,19 @@ class Conditions:
         reasons = tuple(reason for header in headers if (reason := _unlike_the_trainer(header, slot)))
         return Shown(tuple(used.values()), slot, (*warnings, *reasons), reasons)
 
-    def embeds(self, path: str, place: str) -> None:
+    def embeds(self, path: str, place: str) -> Iterator[ConfigError]:
         """Is it a .safetensors file of what the family's text encoders make of one prompt?"""
         if path not in self._embeds_seen:
             self._embeds_seen.add(path)
-            self.problems += [ConfigError(f"{place}: {fault}") for fault in _embeds_faults(path, self.family)]
+            yield from (ConfigError(f"{place}: {fault}") for fault in _embeds_faults(path, self.family))
 
-    def _header(self, path: str, slot: int | None, place: str) -> ImageHeader | None:
+    def _header(self, path: str, slot: int | None, place: str) -> Reading[ImageHeader | None]:
         if (path, slot) not in self._seen:
             try:
                 self._seen[path, slot] = check_image(path, self.family, slot)
             except ImageError as error:
                 self._seen[path, slot] = None
-                self.problems.append(ConfigError(f"{place}: {error}"))
+                yield ConfigError(f"{place}: {error}")
         return self._seen[path, slot]
 
 

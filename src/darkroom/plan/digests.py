@@ -1,10 +1,11 @@
 """Turns a draft (conf/ resolved, files unread) into requests with digests. Knows nothing of conf/, Hydra or torch."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, ImageError, raise_together
+from darkroom.errors import ImageError, raise_together
 from darkroom.files.atomic import read_json, write_json
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
@@ -45,23 +46,21 @@ def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Stor
     combination = read_json(draft)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
     asked = [Request.from_json(values) for values in combination["requests"]]
-    _check_images({(image.path, r.family, r.ctrl_idx) for r in asked for image in r.ctrl_images})
+    raise_together(_image_faults({(image.path, r.family, r.ctrl_idx) for r in asked for image in r.ctrl_images}))
     requests = [complete(request, checkpoint, store) for request in asked]
     ids = [request.request_id for request in requests]
     shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]
     write_json(output, {**combination, "requests": shown})
 
 
-def _check_images(seen: set[tuple[str, str, int | None]]) -> None:
+def _image_faults(seen: set[tuple[str, str, int | None]]) -> Iterator[ImageError]:
     """Read each image whole: a header that was well at the start says nothing about the rest, nor about now.
 
     `seen`: paths, each with the family and the ctrl_idx that it is for.
     """
-    problems: list[DarkroomError] = []
     for path, family, ctrl_idx in sorted(seen, key=str):
         try:
             check_image(path, family, ctrl_idx)
             read_reference(path)
         except ImageError as error:
-            problems.append(error)
-    raise_together(problems)
+            yield error

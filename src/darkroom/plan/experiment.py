@@ -5,17 +5,18 @@ Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from darkroom.checkpoint import RENDERING
-from darkroom.errors import ConfigError, raise_together
+from darkroom.errors import ConfigError, Reading, value_of
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.contradictions import contradictions
 from darkroom.plan.conf.options import Options, mentions_trigger_word
+from darkroom.plan.conf.prompt_set import Sheet
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
 from darkroom.plan.matrix import Matrix, read_matrix
@@ -102,36 +103,39 @@ def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[st
     `overrides` are Hydra's, such as "model.numerics=fast". Raises ConfigError, or Problems with everything that can be
     said without opening weights.
     """
-    conf = Conf(name, conf_dirs, overrides)
-    problems: list[ConfigError] = []
-    output = read(Output, conf.root["output"], conf.output_origin, problems)
+    return value_of(_experiment(name, Conf(name, conf_dirs, overrides)))
+
+
+def _experiment(name: str, conf: Conf) -> Reading[Experiment]:
+    output = yield from read(Output, conf.root["output"], conf.output_origin)
     choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
-    matrix = read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""), problems)
-    plan = _Plan(name, matrix, Options(conf, matrix.options, problems), problems)
-    combinations = plan.combinations()
-    plan.look_for_weights(combinations)
-    thresholds = _thresholds(conf, plan.models, problems)
-    raise_together(problems)
-    assert output  # otherwise there was a problem
-    return Experiment(name, output, combinations, plan.models, thresholds)
+    matrix = yield from read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""))
+    options = Options(conf)
+    yield from options.open(matrix.options)
+    plan = _Plan(name, matrix, options)
+    combinations = yield from plan.combinations()
+    yield from plan.missing_weights(combinations)
+    thresholds = yield from _thresholds(conf, plan.models)
+    # Without an output there was an error, and nobody gets to see this.
+    return Experiment(name, output or Output(), combinations, plan.models, thresholds)
 
 
-def _thresholds(conf: Conf, models: Iterable[str], problems: list[ConfigError]) -> dict[str, ModelThresholds]:
-    """By model; one that comes to nothing is a problem."""
+def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThresholds]]:
+    """By model; one that comes to nothing is an error."""
     made = {}
     for model in models:
         try:
             option = conf.thresholds(model)
             content = option.resolved()
         except ConfigError as error:
-            problems.append(error)
+            yield error
             continue
-        thresholds = read(Thresholds, content, option.origin, problems)
+        thresholds = yield from read(Thresholds, content, option.origin)
         if thresholds is None:
             continue
         limits = [("", thresholds), *([("encoded", thresholds.encoded)] if thresholds.encoded else [])]
         idle = [option.origin.at(key) for key, each in limits if not each.asked]
-        problems += [ConfigError(f"{place}: asks nothing: every picture would be within the floor") for place in idle]
+        yield from (ConfigError(f"{key}: asks nothing: every picture would be within the floor") for key in idle)
         if not idle:
             made[model] = ModelThresholds(**vars(thresholds), source=option.origin.file)
     return made
@@ -140,19 +144,23 @@ def _thresholds(conf: Conf, models: Iterable[str], problems: list[ConfigError]) 
 class _Plan:
     """Walks the combinations and keeps what they share: checked models and stacks, pictures of a set."""
 
-    def __init__(self, experiment: str, matrix: Matrix, options: Options, problems: list[ConfigError]) -> None:
-        self._experiment, self._matrix, self._options, self._problems = experiment, matrix, options, problems
+    def __init__(self, experiment: str, matrix: Matrix, options: Options) -> None:
+        self._experiment, self._matrix, self._options = experiment, matrix, options
         self._pictures: dict[tuple[str, ...], list[Picture]] = {}
         self.models: dict[str, Model] = {}
         self._loras: dict[str, tuple[str, ...]] = {}
 
-    def combinations(self) -> tuple[Combination, ...]:
-        """Those without a problem; each problem once."""
+    def combinations(self) -> Reading[tuple[Combination, ...]]:
+        """Those without an error; each error once."""
         made = []
         for names, points in self._matrix.combinations():
-            model, stack = self._model(names[0]), self._stack(names[0], names[1])
-            shown = self._set_pictures(names)
-            if model is None or stack is None or self._options.prompts(*names) is None:
+            model = yield from self._model(names[0])
+            stack = yield from self._stack(names[0], names[1])
+            sheet = yield from self._options.prompts(*names)
+            if model is None or sheet is None:
+                continue
+            shown = yield from self._set_pictures(names, model, sheet)
+            if stack is None:
                 continue
             if points is not self._matrix.points:
                 kept = set(map(id, points))
@@ -161,39 +169,36 @@ class _Plan:
             made.append(Combination(*names, requests))
         return tuple(made)
 
-    def look_for_weights(self, made: Sequence[Combination]) -> None:
-        """A problem for each base model whose files are not there; a text encoder is needed where there are texts."""
+    def missing_weights(self, made: Sequence[Combination]) -> Iterator[ConfigError]:
+        """Of each base model the files that are not there; a text encoder is needed where there are texts."""
         for name, model in self.models.items():
             requests = [request for c in made if c.model == name for request in c.requests]
             needs_text = not requests or any(request.texts for request in requests)
             origin = self._options.option("model", name).origin
-            self._problems += missing_weights(model.checkpoint, model.family, origin, needs_text)
+            yield from missing_weights(model.checkpoint, model.family, origin, needs_text)
 
-    def _model(self, name: str) -> Model | None:
-        model = self._options.model(name)
+    def _model(self, name: str) -> Reading[Model | None]:
+        model = yield from self._options.model(name)
         if model and name not in self.models:
             self.models[name] = model
-            self._problems += contradictions(model, self._options.option("model", name).origin)
+            yield from contradictions(model, self._options.option("model", name).origin)
         return model
 
-    def _stack(self, model: str, name: str) -> LoraStack | None:
-        stack = self._options.lora(model, name)
+    def _stack(self, model: str, name: str) -> Reading[LoraStack | None]:
+        stack = yield from self._options.lora(model, name)
         if stack:
             known = self._loras.get(name, ())
             new = [path for path in (lora.path for lora in stack.loras) if path not in known]
             if new or name not in self._loras:
                 self._loras[name] = (*known, *new)
-                self._problems += missing_loras(stack, self._options.option("lora", name).origin)
+                yield from missing_loras(stack, self._options.option("lora", name).origin)
         return stack
 
-    def _set_pictures(self, names: Names) -> list[Picture]:
-        sheet, model = self._options.prompts(*names), self._options.model(names[0])
-        if sheet is None or model is None:
-            return []
+    def _set_pictures(self, names: Names, model: Model, sheet: Sheet) -> Reading[list[Picture]]:
         key = (names[0], *self._options.key("prompts", names))
         if key not in self._pictures:
             lot = (self._experiment, names[2])
-            self._pictures[key] = pictures(sheet, model, self._matrix.points, lot, self._problems)
+            self._pictures[key] = yield from pictures(sheet, model, self._matrix.points, lot)
         return self._pictures[key]
 
     def _warnings(self, names: Names, stack: LoraStack) -> tuple[str, ...]:

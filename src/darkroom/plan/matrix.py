@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.names import name_fault
 from darkroom.plan.conf.origin import Origin, suggestion
 from darkroom.plan.conf.reader import read_setting
@@ -53,70 +53,77 @@ class Matrix:
 
 
 def read_matrix(
-    content: Mapping[str, Any], exclude: Any, choices: Mapping[str, str], origin: Origin, problems: list[ConfigError]
-) -> Matrix:
+    content: Mapping[str, Any], exclude: Any, choices: Mapping[str, str], origin: Origin
+) -> Reading[Matrix]:
     """The matrix of an experiment; `choices` are the options of the groups it does not list.
 
-    After a problem it has no points, but still the options, so that what is wrong with those can be said too.
+    After an error it has no points, but still the options, so that what is wrong with those can be said too.
     """
-    before = len(problems)
-    axes = {}
-    for axis, values in content.items():
-        if axis not in (*AXIS_GROUPS, *_FURTHER):
-            known = suggestion(str(axis), (*AXIS_GROUPS, *_FURTHER))
-            problems.append(ConfigError(f"{origin.at(f'matrix.{axis}')}: unknown axis; {known}"))
-        elif not isinstance(values, list) or not values:
-            problems.append(ConfigError(f"{origin.at(f'matrix.{axis}')}: expected a list of values, got {values!r}"))
-        else:
-            axes[axis] = _axis(axis, values, origin, problems)
-    if "aspect_ratio" in axes and _SAME_SETTING & axes.keys():
-        problems.append(ConfigError(f"{origin.at('matrix.aspect_ratio')}: cannot be an axis beside width or height"))
-    axes = {**{group: (name,) for group, name in choices.items()}, **axes}
-    options = {group: tuple(name for name in axes.get(group, ()) if not name_fault(name)) for group in AXIS_GROUPS}
-    rules = _rules(exclude, axes, origin, problems) if len(problems) == before else ()
-    if len(problems) > before:
+    content = {**{group: [name] for group, name in choices.items()}, **content}
+    options = {group: _names(content[group]) for group in AXIS_GROUPS}
+    axes = yield from if_sound(_axes(content, origin))
+    rules = None if axes is None else (yield from if_sound(_rules(exclude, axes, origin)))
+    if axes is None or rules is None:
         return Matrix(options, (), ())
     further = {axis: values for axis, values in axes.items() if axis not in AXIS_GROUPS}
     matrix = Matrix(options, tuple(_product(further)), rules)
     if next(matrix.combinations(), None) is None:
-        problems.append(ConfigError(f"{origin.at('exclude')}: leaves out everything"))
+        yield ConfigError(f"{origin.at('exclude')}: leaves out everything")
     return matrix
 
 
-def _axis(axis: str, values: Sequence[Any], origin: Origin, problems: list[ConfigError]) -> tuple[Any, ...]:
-    checked = []
+def _names(values: Any) -> tuple[str, ...]:
+    """Of what stands on an axis of options, what can be one's name."""
+    return tuple(name for name in values if not name_fault(name)) if isinstance(values, list) else ()
+
+
+def _axes(content: Mapping[str, Any], origin: Origin) -> Reading[dict[str, tuple[Any, ...]]]:
+    axes = {}
+    for axis, values in content.items():
+        if axis not in (*AXIS_GROUPS, *_FURTHER):
+            known = suggestion(str(axis), (*AXIS_GROUPS, *_FURTHER))
+            yield ConfigError(f"{origin.at(f'matrix.{axis}')}: unknown axis; {known}")
+        elif not isinstance(values, list) or not values:
+            yield ConfigError(f"{origin.at(f'matrix.{axis}')}: expected a list of values, got {values!r}")
+        else:
+            axes[axis] = yield from _axis(axis, values, origin)
+    if "aspect_ratio" in axes and _SAME_SETTING & axes.keys():
+        yield ConfigError(f"{origin.at('matrix.aspect_ratio')}: cannot be an axis beside width or height")
+    return axes
+
+
+def _axis(axis: str, values: Sequence[Any], origin: Origin) -> Reading[tuple[Any, ...]]:
+    checked: list[Any] = []
     for number, value in enumerate(values):
-        place = f"matrix.{axis}[{number}]"
+        key = f"matrix.{axis}[{number}]"
         if axis in AXIS_GROUPS:
             if fault := name_fault(value):
-                problems.append(ConfigError(f"{origin.at(place)}: {fault}"))
+                yield ConfigError(f"{origin.at(key)}: {fault}")
         else:
-            value = read_setting(Settings, axis, value, origin, problems, place)
+            value = yield from read_setting(Settings, axis, value, origin, key)
         # Every seed of -1 is a draw of its own.
         if value is not None and value in checked and not (axis == "seed" and value == -1):
-            problems.append(ConfigError(f"{origin.at(place)}: {value!r} is on the axis twice"))
+            yield ConfigError(f"{origin.at(key)}: {value!r} is on the axis twice")
         checked.append(value)
     return tuple(checked)
 
 
-def _rules(
-    exclude: Any, axes: Mapping[str, Sequence[Any]], origin: Origin, problems: list[ConfigError]
-) -> tuple[Mapping[str, Any], ...]:
+def _rules(exclude: Any, axes: Mapping[str, Sequence[Any]], origin: Origin) -> Reading[tuple[Mapping[str, Any], ...]]:
     if not isinstance(exclude, list):
-        problems.append(ConfigError(f"{origin.at('exclude')}: expected a list, got {exclude!r}"))
+        yield ConfigError(f"{origin.at('exclude')}: expected a list, got {exclude!r}")
         return ()
     for number, rule in enumerate(exclude):
-        place = f"exclude[{number}]"
+        key = f"exclude[{number}]"
         if not isinstance(rule, dict) or not rule:
-            problems.append(ConfigError(f"{origin.at(place)}: expected axes and values, got {rule!r}"))
+            yield ConfigError(f"{origin.at(key)}: expected axes and values, got {rule!r}")
             continue
         for axis, value in rule.items():
-            here = origin.at(f"{place}.{axis}")
+            here = origin.at(f"{key}.{axis}")
             if axis not in axes:
-                problems.append(ConfigError(f"{here}: not an axis of the matrix; {suggestion(str(axis), axes)}"))
+                yield ConfigError(f"{here}: not an axis of the matrix; {suggestion(str(axis), axes)}")
             elif value not in axes[axis]:
                 known = ", ".join(map(str, axes[axis]))
-                problems.append(ConfigError(f"{here}: {value!r} is not on that axis: {known}"))
+                yield ConfigError(f"{here}: {value!r} is not on that axis: {known}")
     return tuple(exclude)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading
 from darkroom.plan.conf import sizes
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.prompt_set import Entry, Sheet
@@ -41,17 +41,15 @@ class Picture:
     not_comparable: tuple[str, ...]
 
 
-def pictures(
-    sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str], problems: list[ConfigError]
-) -> list[Picture]:
+def pictures(sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str]) -> Reading[list[Picture]]:
     """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
-    made, conditions = [], Conditions(model.family, problems)
+    made, conditions = [], Conditions(model.family)
     for index, entry in enumerate(sheet.entries):
         for point in points:
             try:
-                made.append(_picture(index, entry, sheet.common, model, point, lot, conditions))
+                made.append((yield from _picture(index, entry, sheet.common, model, point, lot, conditions)))
             except ConfigError as error:
-                problems.append(error)
+                yield error
     return made
 
 
@@ -63,7 +61,7 @@ def _picture(
     point: Point,
     lot: Sequence[str],
     conditions: Conditions,
-) -> Picture:
+) -> Reading[Picture]:
     defaults = model.defaults
     levels = (point.settings, entry.prompt, common.defaults)
     size_requested, size = _size(levels, model, entry.place)
@@ -71,9 +69,11 @@ def _picture(
     neg = _first("neg", levels, defaults.neg)
     guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
     named = _references(levels)
-    shown = conditions.references(named, _first("ctrl_idx", levels), lambda key: _place_of(key, point, entry))
+    shown = yield from conditions.references(
+        named, _first("ctrl_idx", levels), lambda key: _place_of(key, point, entry)
+    )
     if entry.prompt.prompt_embeds:
-        conditions.embeds(entry.prompt.prompt_embeds, f"{entry.place}.prompt_embeds")
+        yield from conditions.embeds(entry.prompt.prompt_embeds, f"{entry.place}.prompt_embeds")
     return Picture(
         index=index,
         point=point,

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TextIO
 
 from snakemake.io import ancient
 
-from darkroom.errors import ConfigError, DarkroomError, StoreError, raise_together
+from darkroom.errors import ConfigError, DarkroomError, Reading, StoreError, value_of
 from darkroom.files.atomic import locked, sweep, write_json
 from darkroom.files.weight_file import identity
 from darkroom.plan.conf.schema import Model
@@ -158,7 +158,7 @@ class Workflow:
 def open_workflow(config: Mapping[str, Any], conf_dirs: Sequence[Path]) -> Workflow:
     """Compose and check the experiment that --config names; on any error print it and end Snakemake, status 1."""
     try:
-        name, overrides = _arguments(config)
+        name, overrides = value_of(_arguments(config))
         _check_writable(RESULTS)
         return Workflow(load_experiment(name, [path for path in conf_dirs if path.is_dir()], overrides))
     except DarkroomError as error:
@@ -170,20 +170,17 @@ def stop(error: DarkroomError) -> NoReturn:
     sys.exit(1)
 
 
-def _arguments(config: Mapping[str, Any]) -> tuple[str, list[str]]:
-    problems: list[DarkroomError] = [
-        ConfigError(f'--config {key}: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]')
-        for key in config
-        if key not in _KEYS
-    ]
+def _arguments(config: Mapping[str, Any]) -> Reading[tuple[str, list[str]]]:
+    for key in config:
+        if key not in _KEYS:
+            yield ConfigError(f'--config {key}: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]')
     overrides = config.get("set", [])
     overrides = [overrides] if isinstance(overrides, str) else overrides
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
-        problems.append(ConfigError(f'--config set: expected a list of "KEY=VALUE" strings, got {overrides!r}'))
+        yield ConfigError(f'--config set: expected a list of "KEY=VALUE" strings, got {overrides!r}')
     name = str(config.get("experiment", "demo"))
     if name == STORE:
-        problems.append(ConfigError(f"--config experiment={name}: results/{name} is the store's; name it otherwise"))
-    raise_together(problems)
+        yield ConfigError(f"--config experiment={name}: results/{name} is the store's; name it otherwise")
     return name, overrides
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading, collected
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.flags import parse_flags
 from darkroom.plan.conf.families import REFERENCE_KEYS
@@ -180,22 +180,20 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
             made[side] = floored(made[side], made[side], _DIVISORS[1])[0]
     if isinstance(made["seed"], float) and made["seed"].is_integer():
         made["seed"] = int(made["seed"])
-    problems: list[ConfigError] = []
-    checked = {
-        key: read_setting(Settings, key, value, Origin(""), problems, key)
-        for key, value in made.items()
-        if value is not None or _is_needed(key, problems)
-    }
-    if problems:
-        raise ConfigError("; ".join(str(problem).removeprefix(": ") for problem in problems))
+    checked, faults = collected(_read(made))
+    if faults:
+        raise ConfigError("; ".join(str(fault).removeprefix(": ") for fault in faults))
     return checked
 
 
-def _is_needed(key: str, problems: list[ConfigError]) -> bool:
-    """A null is no value: the trainer fails on it where there has to be one."""
-    if key in _DEFAULTS or key == "seed":
-        problems.append(ConfigError(f"{key}: expected a value, got null"))
-    return False
+def _read(settings: Mapping[str, Any]) -> Reading[dict[str, Any]]:
+    read = {}
+    for key, value in settings.items():
+        if value is not None:
+            read[key] = yield from read_setting(Settings, key, value, Origin(""), key)
+        elif key in _DEFAULTS or key == "seed":  # a null is no value: the trainer fails on it where there has to be one
+            yield ConfigError(f"{key}: expected a value, got null")
+    return read
 
 
 def _is_whole(value: object) -> bool:

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading
 from darkroom.plan.conf.compose import Conf, Option, Visible
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.prompt_set import Sheet, read_sheet
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model
 
-_READERS: dict[str, Callable[[Any, Origin, list[ConfigError]], Any]] = {
+_READERS: Mapping[str, Callable[[Any, Origin], Reading[Any]]] = {
     "model": partial(read, Model),
     "lora": partial(read, LoraStack),
     "prompts": read_sheet,
@@ -25,30 +25,39 @@ _Seen = tuple[str, tuple[str, ...], Any]  # group, names that its option depends
 
 
 class Options:
-    """Every method gives None where the option, or one that it may see, has a problem; `problems` holds it then."""
+    """Each option is read once, and its errors are yielded then; whoever asks for it later gets None."""
 
-    def __init__(self, conf: Conf, names: Mapping[str, tuple[str, ...]], problems: list[ConfigError]) -> None:
-        self._problems = problems
-        self._always_visible = conf.visible
+    def __init__(self, conf: Conf) -> None:
+        self._conf = conf
         self._read: dict[tuple[str, ...], Any] = {}
         self._visible: dict[tuple[str, ...], Visible] = {}
         self._options: dict[tuple[str, str], Option] = {}
+
+    def open(self, names: Mapping[str, tuple[str, ...]]) -> Reading[None]:
+        """The options that the axes name; what depends on no other one is read at once."""
         for group in AXIS_GROUPS:
             for name in names[group]:
-                self._open(conf, group, name)
+                try:
+                    option = self._options[group, name] = self._conf.option(group, name)
+                except ConfigError as error:
+                    yield error
+                    continue
+                if not option.is_interpolated:
+                    yield from self._read_once(group, (name,), [])
 
-    def model(self, model: str) -> Model | None:
-        chosen: Model | None = self._reading("model", (model,), [])
+    def model(self, model: str) -> Reading[Model | None]:
+        chosen: Model | None = yield from self._read_once("model", (model,), [])
         return chosen
 
-    def lora(self, model: str, lora: str) -> LoraStack | None:
-        seen = [("model", (model,), self.model(model))]
-        stack: LoraStack | None = self._reading("lora", (model, lora), seen)
+    def lora(self, model: str, lora: str) -> Reading[LoraStack | None]:
+        seen = [("model", (model,), (yield from self.model(model)))]
+        stack: LoraStack | None = yield from self._read_once("lora", (model, lora), seen)
         return stack
 
-    def prompts(self, model: str, lora: str, prompts: str) -> Sheet | None:
-        seen = [("model", (model,), self.model(model)), ("lora", (model, lora), self.lora(model, lora))]
-        sheet: Sheet | None = self._reading("prompts", (model, lora, prompts), seen)
+    def prompts(self, model: str, lora: str, prompts: str) -> Reading[Sheet | None]:
+        seen: list[_Seen] = [("model", (model,), (yield from self.model(model)))]
+        seen += [("lora", (model, lora), (yield from self.lora(model, lora)))]
+        sheet: Sheet | None = yield from self._read_once("prompts", (model, lora, prompts), seen)
         return sheet
 
     def option(self, group: str, name: str) -> Option:
@@ -58,31 +67,22 @@ class Options:
         """The names that a reading depends on: its own, and those that it may see if it is interpolated."""
         return names if self._options[group, names[-1]].is_interpolated else names[-1:]
 
-    def _open(self, conf: Conf, group: str, name: str) -> None:
-        try:
-            option = self._options[group, name] = conf.option(group, name)
-        except ConfigError as error:
-            self._problems.append(error)
-            return
-        if not option.is_interpolated:
-            self._reading(group, (name,), [])
-
-    def _reading(self, group: str, names: tuple[str, ...], seen: Sequence[_Seen]) -> Any:
+    def _read_once(self, group: str, names: tuple[str, ...], seen: Sequence[_Seen]) -> Reading[Any]:
         option = self._options.get((group, names[-1]))
         if option is None or (option.is_interpolated and any(value is None for _, _, value in seen)):
             return None
         key = (group, *self.key(group, names))
         if key not in self._read:
-            self._read[key] = self._resolved(option, seen if option.is_interpolated else [])
+            self._read[key] = yield from self._resolved(option, seen if option.is_interpolated else [])
         return self._read[key]
 
-    def _resolved(self, option: Option, seen: Sequence[_Seen]) -> Any:
+    def _resolved(self, option: Option, seen: Sequence[_Seen]) -> Reading[Any]:
         try:
-            content = option.resolved([*self._always_visible, *(self._view(*view) for view in seen)])
+            content = option.resolved([*self._conf.visible, *(self._view(*view) for view in seen)])
         except ConfigError as error:
-            self._problems.append(error)
+            yield error
             return None
-        return _READERS[option.group](content, option.origin, self._problems)
+        return (yield from _READERS[option.group](content, option.origin))
 
     def _view(self, group: str, names: tuple[str, ...], value: Any) -> Visible:
         key = (group, *self.key(group, names))

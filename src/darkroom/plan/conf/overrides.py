@@ -1,6 +1,6 @@
 """Overrides of the command line, sorted by who applies them. Parsed by Hydra."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,13 +20,7 @@ class Overrides:
         self.choices: dict[str, str] = {}
         self.searchpath: list[str] = []
         self._values: list[Override] = []
-        problems: list[ConfigError] = []
-        for line in lines:
-            try:
-                self._sort(_parsed(line))
-            except ConfigError as error:
-                problems.append(error)
-        raise_together(problems)
+        raise_together(self._sort_all(lines))
         self.keys = [override.key_or_group for override in reversed(self._values)]
         self.keys += [line.lstrip("+").partition("=")[0] for line in self.of_hydra]
 
@@ -35,6 +29,13 @@ class Overrides:
         prefix = f"{group}."
         mine = [override for override in self._values if override.key_or_group.startswith(prefix)]
         return [(override.key_or_group[len(prefix) :], override.value()) for override in mine]
+
+    def _sort_all(self, lines: Sequence[str]) -> Iterator[ConfigError]:
+        for line in lines:
+            try:
+                self._sort(_parsed(line))
+            except ConfigError as error:
+                yield error
 
     def _sort(self, override: Override) -> None:
         key, line = override.key_or_group, override.input_line

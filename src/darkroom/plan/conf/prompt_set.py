@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import Prompt, PromptSet
@@ -26,45 +26,44 @@ class Sheet:
     common: PromptSet
 
 
-def read_sheet(content: Any, origin: Origin, problems: list[ConfigError]) -> Sheet | None:
-    """The prompts of the list, then those of the text file; None after a problem."""
-    before = len(problems)
-    prompt_set = read(PromptSet, content, origin, problems)
-    if prompt_set is None:
-        return None
-    found = [Entry(prompt, origin.at(f"prompts[{number}]")) for number, prompt in enumerate(prompt_set.prompts)]
+def read_sheet(content: Any, origin: Origin) -> Reading[Sheet | None]:
+    """The prompts of the list, then those of the text file; None where anything is wrong."""
+    prompt_set = yield from read(PromptSet, content, origin)
+    return None if prompt_set is None else (yield from if_sound(_sheet(prompt_set, origin)))
+
+
+def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
+    entries = [Entry(prompt, origin.at(f"prompts[{number}]")) for number, prompt in enumerate(prompt_set.prompts)]
     if prompt_set.file is not None:
-        found += _lines(prompt_set.file, origin.at("file"), problems)
-    if not found and len(problems) == before:
-        problems.append(ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts or a text file"))
+        entries += yield from _lines(prompt_set.file, origin.at("file"))
+    elif not entries:
+        yield ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts or a text file")
     if prompt_set.trigger_word is not None and prompt_set.defaults.trigger_word is not None:
-        problems.append(ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already"))
-    for entry in found:
+        yield ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already")
+    for entry in entries:
         if (entry.prompt.prompt is None) == (entry.prompt.prompt_embeds is None):
-            problems.append(ConfigError(f"{entry.place}: expected either prompt or prompt_embeds"))
+            yield ConfigError(f"{entry.place}: expected either prompt or prompt_embeds")
         elif entry.prompt.prompt_embeds == "":
-            problems.append(ConfigError(f"{entry.place}.prompt_embeds: is empty; expected a .safetensors file"))
-    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in found)]
+            yield ConfigError(f"{entry.place}.prompt_embeds: is empty; expected a .safetensors file")
+    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in entries)]
     for level, place in levels:
         if level.aspect_ratio and (level.width or level.height):
-            problems.append(
-                ConfigError(f"{place}.aspect_ratio: takes the place of width and height; give one or the other")
-            )
-    return Sheet(tuple(found), prompt_set) if len(problems) == before else None
+            yield ConfigError(f"{place}.aspect_ratio: takes the place of width and height; give one or the other")
+    return Sheet(tuple(entries), prompt_set)
 
 
-def _lines(name: str, place: str, problems: list[ConfigError]) -> list[Entry]:
+def _lines(name: str, place: str) -> Reading[list[Entry]]:
     """One prompt a line, blank lines skipped."""
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except OSError as error:
-        problems.append(ConfigError(f"{place}: {name}: {error.strerror} (paths start at the working directory)"))
+        yield ConfigError(f"{place}: {name}: {error.strerror} (paths start at the working directory)")
         return []
     except UnicodeDecodeError as error:
-        problems.append(ConfigError(f"{place}: {name}: not UTF-8 text: {error.reason} at byte {error.start}"))
+        yield ConfigError(f"{place}: {name}: not UTF-8 text: {error.reason} at byte {error.start}")
         return []
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    found = [Entry(Prompt(prompt=line), f"{name}, line {number}") for number, line in lines if line]
-    if not found:
-        problems.append(ConfigError(f"{place}: {name}: no prompt in the file"))
-    return found
+    entries = [Entry(Prompt(prompt=line), f"{name}, line {number}") for number, line in lines if line]
+    if not entries:
+        yield ConfigError(f"{place}: {name}: no prompt in the file")
+    return entries

@@ -1,7 +1,7 @@
 """Plain values into the dataclasses of schema.py, every key accounted for. Knows nothing of files, Hydra or meaning.
 
-Strict: no unknown key, no conversion but int to float, no value outside what the schema allows. Every problem of a
-value is collected, so that one run shows all of them.
+Strict: no unknown key, no conversion but int to float, no value outside what the schema allows. Every error is
+yielded, so that one run shows all of them.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.plan.conf.origin import Origin, suggestion
 
 T = TypeVar("T")
@@ -20,31 +20,35 @@ T = TypeVar("T")
 _EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def read(cls: type[T], content: Any, origin: Origin, problems: list[ConfigError], path: str = "") -> T | None:
-    """An instance of `cls`, or None after adding to `problems`. A string stands for {cls.bare: string}."""
+def read(cls: type[T], content: Any, origin: Origin, path: str = "") -> Reading[T | None]:
+    """An instance of `cls`; None where anything is wrong. A string stands for {cls.bare: string}."""
+    values = yield from if_sound(_values(cls, content, origin, path))
+    return None if values is None else cls(**values)
+
+
+def read_setting(cls: type[Any], key: str, raw: Any, origin: Origin, path: str) -> Reading[Any]:
+    """One value, checked as the key `key` of `cls`; None where it is wrong."""
+    return (yield from _value(*_fields(typing.cast(Any, cls))[key], raw, origin, path))
+
+
+def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[dict[str, Any]]:
     if isinstance(content, str) and (bare := getattr(cls, "bare", None)):
         content = {bare: content}
     if not isinstance(content, Mapping):
-        problems.append(ConfigError(f"{origin.at(path)}: expected keys and values, got {content!r}"))
-        return None
+        yield ConfigError(f"{origin.at(path)}: expected keys and values, got {content!r}")
+        return {}
     known = _fields(typing.cast(Any, cls))
-    before = len(problems)
     values = {}
     for key, raw in content.items():
         here = f"{path}.{key}" if path else str(key)
         if key in known:
-            values[key] = _value(*known[key], raw, origin, problems, here)
+            values[key] = yield from _value(*known[key], raw, origin, here)
         else:
-            problems.append(ConfigError(f"{origin.at(here)}: unknown key; {suggestion(str(key), known)}"))
+            yield ConfigError(f"{origin.at(here)}: unknown key; {suggestion(str(key), known)}")
     for key, (_, field) in known.items():
         if key not in values and field.default is MISSING:
-            problems.append(ConfigError(f"{origin.at(path)}: {key} is missing"))
-    return cls(**values) if len(problems) == before else None
-
-
-def read_setting(cls: type[Any], key: str, raw: Any, origin: Origin, problems: list[ConfigError], path: str) -> Any:
-    """One value, checked as the key `key` of `cls`."""
-    return _value(*_fields(typing.cast(Any, cls))[key], raw, origin, problems, path)
+            yield ConfigError(f"{origin.at(path)}: {key} is missing")
+    return values
 
 
 @cache
@@ -53,32 +57,34 @@ def _fields(cls: Any) -> dict[str, tuple[Any, Field[Any]]]:
     return {field.name: (hints[field.name], field) for field in fields(cls)}
 
 
-def _value(hint: Any, field: Field[Any], raw: Any, origin: Origin, problems: list[ConfigError], path: str) -> Any:
+def _value(hint: Any, field: Field[Any], raw: Any, origin: Origin, path: str) -> Reading[Any]:
     optional = isinstance(hint, types.UnionType)
     if optional:
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
         if raw is None:
             return None
     if raw == "???":  # OmegaConf's mark
-        problems.append(ConfigError(f"{origin.at(path)}: a value is needed in place of ???"))
+        yield ConfigError(f"{origin.at(path)}: a value is needed in place of ???")
         return None
     if is_dataclass(hint):
-        return read(typing.cast(type[Any], hint), raw, origin, problems, path)
+        return (yield from read(typing.cast(type[Any], hint), raw, origin, path))
     if typing.get_origin(hint) is tuple:
-        return _items(typing.get_args(hint)[0], raw, origin, problems, path)
+        return (yield from _items(typing.get_args(hint)[0], raw, origin, path))
     raw = field.metadata.get("aliases", {}).get(raw, raw) if isinstance(raw, int) else raw
-    fault = _wrong_type(hint, raw) or _not_allowed(field.metadata, raw)
-    if fault:
-        problems.append(ConfigError(f"{origin.at(path)}: {fault}"))
+    if fault := _wrong_type(hint, raw) or _not_allowed(field.metadata, raw):
+        yield ConfigError(f"{origin.at(path)}: {fault}")
         return None
     return float(raw) if hint is float else raw
 
 
-def _items(cls: type[Any], raw: Any, origin: Origin, problems: list[ConfigError], path: str) -> tuple[Any, ...]:
+def _items(cls: type[Any], raw: Any, origin: Origin, path: str) -> Reading[tuple[Any, ...]]:
     if not isinstance(raw, list):
-        problems.append(ConfigError(f"{origin.at(path)}: expected a list, got {raw!r}"))
+        yield ConfigError(f"{origin.at(path)}: expected a list, got {raw!r}")
         return ()
-    return tuple(read(cls, item, origin, problems, f"{path}[{number}]") for number, item in enumerate(raw))
+    items = []
+    for number, item in enumerate(raw):
+        items.append((yield from read(cls, item, origin, f"{path}[{number}]")))
+    return tuple(items)
 
 
 def _wrong_type(expected: type[Any], raw: Any) -> str | None:

@@ -3,8 +3,9 @@
 Of each repository of the hub only what loading reads is fetched, into the hub's own cache, at one commit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from darkroom.checkpoint import (
     DIFFUSERS,
@@ -18,7 +19,7 @@ from darkroom.checkpoint import (
     files_read,
     weight_files,
 )
-from darkroom.errors import CheckpointError, DarkroomError, raise_together
+from darkroom.errors import CheckpointError, value_of
 from darkroom.files.weight_file import gguf_types, read_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.schema import CheckpointSource
@@ -36,6 +37,8 @@ from darkroom.plan.weights.places import (
 )
 from darkroom.store import Store
 
+_T = TypeVar("_T")
+_Reading = Generator[CheckpointError, None, _T]
 _Pinned = tuple[str, str | None]  # a repository of the hub and its revision
 
 _FULL_GGUF_TYPES = frozenset(("F32", "F16", "BF16"))
@@ -56,14 +59,7 @@ def find_checkpoint(source: CheckpointSource, family: str, where: str, store: St
 
     `where` names the conf file for messages. Without texts to encode, nothing that encodes them is looked for.
     """
-    lookup = _Lookup(source, where)
-    lookup.check_section(family)
-    places = lookup.places(components(family, needs_text))
-    snapshots = lookup.snapshots(places)
-    found = lookup.components(places, snapshots, store)
-    raise_together(lookup.problems)
-    repo = snapshots.get((source.repo, source.revision))
-    return Checkpoint(source.repo, repo.name if repo else None, found)
+    return value_of(_Search(source, where).checkpoint(family, needs_text, store))
 
 
 def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list[Path]:
@@ -79,45 +75,49 @@ def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-class _Lookup:
-    """One search for a base model, with the problems met so far."""
+class _Search:
+    """One search for a base model."""
 
     def __init__(self, source: CheckpointSource, where: str) -> None:
         self._source, self._where = source, where
-        self.problems: list[DarkroomError] = []
 
-    def check_section(self, family: str) -> None:
+    def checkpoint(self, family: str, needs_text: bool, store: Store) -> _Reading[Checkpoint]:
         for key, fault in section_faults(self._source, family):
-            self._note(key, fault)
+            yield self._error(key, fault)
+        places = yield from self._places(components(family, needs_text))
+        snapshots = yield from self._snapshots(places)
+        found = yield from self._components(places, snapshots, store)
+        repo = snapshots.get((self._source.repo, self._source.revision))
+        return Checkpoint(self._source.repo, repo.name if repo else None, found)
 
-    def places(self, parts: tuple[str, ...]) -> dict[str, Place]:
-        found: dict[str, Place] = {}
+    def _places(self, parts: tuple[str, ...]) -> _Reading[dict[str, Place]]:
+        places = {}
         for part in parts:
             try:
-                found[part] = place_of(self._source, part)
+                places[part] = place_of(self._source, part)
             except CheckpointError as error:
-                self._note(key_of(self._source, part), error)
-        return found
+                yield self._error(key_of(self._source, part), error)
+        return places
 
-    def snapshots(self, places: Mapping[str, Place]) -> dict[_Pinned, Path]:
+    def _snapshots(self, places: Mapping[str, Place]) -> _Reading[dict[_Pinned, Path]]:
         """The folder of each repository's snapshot; each is asked for once, with the patterns of all its components."""
         wanted: dict[_Pinned, dict[str, OnHub]] = {}
         for part, place in places.items():
             if isinstance(place, OnHub):
                 wanted.setdefault((place.repo, place.revision), {})[part] = place
-        found: dict[_Pinned, Path] = {}
+        snapshots = {}
         for pinned, parts in wanted.items():
             patterns = [pattern for part, place in parts.items() for pattern in _patterns(place, part)]
             try:
-                found[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
+                snapshots[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
             except CheckpointError as error:
-                self._note(key_of(self._source, next(iter(parts))), error)
-        return found
+                yield self._error(key_of(self._source, next(iter(parts))), error)
+        return snapshots
 
-    def components(
+    def _components(
         self, places: Mapping[str, Place], snapshots: Mapping[_Pinned, Path], store: Store
-    ) -> dict[str, Component]:
-        found: dict[str, Component] = {}
+    ) -> _Reading[dict[str, Component]]:
+        components = {}
         for part, place in places.items():
             if isinstance(place, Here):
                 path, commit, advice = place.path, None, ""
@@ -126,18 +126,18 @@ class _Lookup:
                 command = download_command(place.repo, commit, _patterns(place, part))
                 advice = f"; if {place.repo} has it, this completes the download: {command}"
             else:
-                continue  # its repository is among the problems
+                continue  # its repository is among the errors
             faults = list(component_faults(path, part))
             for fault in faults:
-                self._note(key_of(self._source, part), f"{fault}{advice}")
+                yield self._error(key_of(self._source, part), f"{fault}{advice}")
             if not faults:
                 layout = _layout(path, part)
                 digest = component_digest(path, layout, store.sha256)
-                found[part] = Component(str(path), layout, digest, place.written, commit, _quantized(path, layout))
-        return found
+                components[part] = Component(str(path), layout, digest, place.written, commit, _quantized(path, layout))
+        return components
 
-    def _note(self, key: str, fault: object) -> None:
-        self.problems.append(CheckpointError(f"{self._where}: checkpoint.{key}: {fault}"))
+    def _error(self, key: str, fault: object) -> CheckpointError:
+        return CheckpointError(f"{self._where}: checkpoint.{key}: {fault}")
 
 
 def _layout(path: Path, part: str) -> str:
