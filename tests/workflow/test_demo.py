@@ -106,3 +106,13 @@ def test_a_night_with_another_schedule_is_noticed(demo: Project) -> None:
     rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
     assert "identical" not in {row.verdict for row in rows}
     assert [row.verdict for row in rows].count("drifted") > len(rows) / 3
+
+
+def test_a_night_with_one_step_less_is_noticed(demo: Project) -> None:
+    fault = '"prompts.defaults={sample_steps: 24}"'
+    two_sets = '"matrix.lora=[demo_lora,demo_lokr]","matrix.prompts=[demo_loras]","exclude=[]"'
+    demo.snakemake("regress", "--config", "experiment=nightly", f"set=[{fault},{two_sets}]")
+    rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
+    verdicts = [row.verdict for row in rows if row.request_id]
+    assert len(verdicts) == 4
+    assert "drifted" in verdicts, "the mildest fault that conf/compare/demo.yaml speaks of"
