@@ -1,11 +1,11 @@
 """A project folder for each test, with a small experiment of the demo's model."""
 
-import os
-import signal
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.workflow.project import CATS, DOGS, EXPERIMENT, Project
 
@@ -29,8 +29,9 @@ def finished(finished_once: Project, tmp_path: Path) -> Project:
 def project(tmp_path: Path) -> Iterator[Project]:
     project = _new(tmp_path / "project")
     yield project
-    for worker in project.workers():
-        os.kill(worker.pid, signal.SIGKILL)
+    for process in project.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _new(folder: Path) -> Project:

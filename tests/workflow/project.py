@@ -1,9 +1,11 @@
 """Real Snakemake runs on the demo's checkpoint, in a project folder of their own with their own conf/."""
 
+import contextlib
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 from tests.places import REPOSITORY
 
 DEMO = REPOSITORY / "demo"
+PATIENCE = 900  # seconds after which a run hangs; no test expects anything to be quick
 
 EXPERIMENT = """\
 # @package _global_
@@ -53,11 +56,15 @@ class Project:
         return [*base, *arguments, *([] if "--config" in arguments else ["--config", "experiment=small"])]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=300)
+        command = self.command(*arguments)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Snakemake in the background, in a process group of its own as a shell would start it."""
-        with (self.folder / "snakemake.out").open("wb") as log:
+    def start(self, *arguments: str, sigint: Any = signal.default_int_handler) -> subprocess.Popen[bytes]:
+        """Snakemake in the background, in a process group of its own as a shell would start it.
+
+        `sigint`: what the run inherits, whatever the tests did; SIG_IGN is what `nohup` in a script gives it.
+        """
+        with (self.folder / "snakemake.out").open("wb") as log, _sigint(sigint):
             return subprocess.Popen(
                 self.command(*arguments), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
@@ -77,22 +84,34 @@ class Project:
         return sorted((self.folder / "results/store/images").rglob("[!.]*.png"))
 
     def workers(self) -> list[psutil.Process]:
-        """Live workers whose current folder is this project."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "status"]):
-            command = process.info["cmdline"] or []
-            if "darkroom" in command and "worker" in command and process.info["status"] != psutil.STATUS_ZOMBIE:
-                with_cwd = process.as_dict(["cwd"])
-                if with_cwd["cwd"] == str(self.folder):
-                    found.append(process)
-        return found
+        """The live workers of this project."""
+        return [process for process in self.processes() if {"darkroom", "worker"} <= {*process.info["cmdline"]}]
+
+    def processes(self) -> list[psutil.Process]:
+        """Live processes whose current folder is this project: runs, their jobs and their workers."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "cwd", "status"])
+            if process.info["cwd"] == str(self.folder) and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """The first true value of `condition`, asked again and again."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+@contextlib.contextmanager
+def _sigint(handler: Any) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def wait_for(condition: Callable[[], Any], what: str, run: subprocess.Popen[bytes] | None = None) -> Any:
+    """The first true value of `condition`, asked again and again; a failure once `run` has ended without it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        ended = run is not None and run.poll() is not None
         if value := condition():
             return value
+        assert not ended, f"the run ended before there was {what}"
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
         time.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s for {what}")

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from tests.job_folder import DATA, KLEIN, write_checkpoint
-from tests.workflow.project import Project
+from tests.workflow.project import PATIENCE, Project
 from tests.workflow.trained_job import PLAIN, QUANTISED, is_exact, write_trained_job
 
 from darkroom.previews import previews_file, read_previews
@@ -23,7 +23,7 @@ Rows = dict[tuple[str, int], Comparison]  # by step and index: "first", 0
 
 def darkroom(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "darkroom", *arguments]
-    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def import_job(project: Project, name: str, *more: str) -> str:
