@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tests.places import DATA
 
 from darkroom.errors import ImageError, StoreError
@@ -95,7 +96,7 @@ def test_a_truncated_file_is_told(tmp_path, image_format, kept):
     write_image(path, PIXELS, record(), image_format, 90)
     data = path.read_bytes()
     path.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(ImageError, match=r"cut: (not a picture, or one that is cut off|cannot be read whole)"):
+    with pytest.raises(ImageError, match=r"cut: (expected a PNG, JPEG or WEBP picture|cut off|an empty file)"):
         read_record(path)
 
 
@@ -103,13 +104,70 @@ def test_pictures_of_other_programs_are_told(tmp_path):
     with pytest.raises(ImageError, match="no such file"):
         read_record(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(ImageError, match="not a picture"):
+    with pytest.raises(ImageError, match="expected a PNG, JPEG or WEBP picture, got a file that begins with b'hello'"):
         read_record(tmp_path / "text.png")
     Image.fromarray(PIXELS).save(tmp_path / "plain.png")
     Image.fromarray(PIXELS).save(tmp_path / "xmp.jpg", xmp=b"<x:xmpmeta><broken>")
     for name in ("plain.png", "xmp.jpg"):
         with pytest.raises(ImageError, match="a picture without a Darkroom record; expected one in its metadata"):
             read_record(tmp_path / name)
+
+
+def _with_text(path, text):
+    info = PngInfo()
+    info.add_itxt("darkroom", text)
+    Image.fromarray(PIXELS).save(path, pnginfo=info)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "more than 100 lists and mappings inside each other; render or copy it again"),
+        ('{"seed": ' + "1" * 5_000 + "}", "a whole number with more than 300 digits"),
+        ('{"seed": 7, "seed": 8}', "key 'seed' is there twice in one object"),
+        ('{"seed"', "column 8: Expecting ':' delimiter"),
+        ("[]", "expected keys and values, got a list"),
+    ],
+)
+def test_a_record_that_a_stranger_wrote_is_told(tmp_path, text, message):
+    _with_text(tmp_path / "a.png", text)
+    with pytest.raises(ImageError, match=f"a.png: its Darkroom record is damaged: {message}"):
+        read_record(tmp_path / "a.png")
+
+
+LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "lol"}">' for n in range(10))
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        '<?xml version="1.0" encoding="klingon"?><a/>',
+        '<?xml version="1.0" encoding="utf-7"?><a/>',
+        f"<!DOCTYPE a [{LAUGHS}]><a>&a9;</a>",
+        '<!DOCTYPE a [<!ENTITY file SYSTEM "file:///etc/passwd">]><a>&file;</a>',
+        "<a>" * 9_000 + "</a>" * 9_000,
+    ],
+)
+def test_no_packet_of_a_stranger_holds_a_record(tmp_path, packet):
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", xmp=packet.encode())
+    with pytest.raises(ImageError, match="a picture without a Darkroom record"):
+        read_record(tmp_path / "a.jpg")
+
+
+def test_postscript_is_not_run(tmp_path):
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n")
+    with pytest.raises(ImageError, match=r"a\.png: expected a PNG, JPEG or WEBP picture, got a file that .* b'%!PS"):
+        read_record(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("zeroed", [50, 512, 0.5])
+def test_blocks_that_a_crash_left_zero_are_told(tmp_path, image_format, zeroed):
+    data = encode_image(PIXELS, record(), image_format, 90)
+    length = zeroed if isinstance(zeroed, int) else int(len(data) * zeroed)
+    (tmp_path / "a").write_bytes(data[:-length] + bytes(length))
+    with pytest.raises(ImageError, match=f"{tmp_path}/a: "):
+        read_record(tmp_path / "a")
 
 
 def test_a_record_as_attribute_is_found(tmp_path):

@@ -1,6 +1,5 @@
 """Reference images: which can be used, and a sentence for those that cannot."""
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -65,9 +64,9 @@ def test_the_header_tells_of_transparency(tmp_path, mode, has_transparency):
 def test_files_that_are_no_picture(tmp_path):
     faults = {
         "gone.png": "no such file",
-        "text.png": "not an image that can be read",
+        "text.png": "expected a PNG, JPEG, WEBP, TIFF, BMP, GIF or AVIF picture, got a file that begins with b'not a ",
         "animation.gif": "has 3 frames or pages",
-        "cut.png": "damaged or unreadable: ",
+        "cut.png": "cut off: expected ",
         "bomb.png": "too large: ",
     }
     (tmp_path / "text.png").write_text("not a picture")
@@ -96,17 +95,3 @@ def test_a_cameras_second_picture_is_no_animation(tmp_path):
     pictures = [Image.new("RGB", (80, 64), color) for color in ("red", "blue")]
     pictures[0].save(tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=pictures[1:])
     assert read_reference(tmp_path / "photo.jpg").getpixel((0, 0))[0] > 200
-
-
-def test_what_is_no_file_is_not_opened(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "folder.png").mkdir()
-    for name in ("pipe.png", "folder.png"):
-        with pytest.raises(ImageError, match=f"{name}: not a file"):
-            read_reference(tmp_path / name)
-
-
-def test_postscript_is_not_run(tmp_path):
-    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n")
-    with pytest.raises(ImageError, match="not an image that can be read; save it as PNG, JPEG, WEBP"):
-        read_reference(tmp_path / "a.png")

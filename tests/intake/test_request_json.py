@@ -59,7 +59,7 @@ def _requests(name: str = "request"):
 
 def test_half_a_character_is_no_text():
     assert _errors(_minimal(trigger_word="\ud800")) == [
-        "request.json: \\ud800 is half a character; expected the pair that makes one"
+        "request.json: '\\ud800' ends in half a character; expected the pair that makes one"
     ]
 
 
@@ -244,11 +244,11 @@ def test_a_model_that_sees_no_image_there():
     ("source", "message"),
     [
         ("pictures/cat.png", "expected base64 or a URL, got 'pictures/cat.png' ("),
-        (_base64(b"%PDF-1.4"), "not a PNG, JPEG or WebP picture"),
-        (_base64(_picture("GIF")), "not a PNG, JPEG or WebP picture"),
-        (_base64(RED[:-30]), "a damaged picture: "),
-        (_base64(GREEN[:-30]), "a damaged picture: "),
-        (_base64(_picture("PNG", size=(8001, 8001))), "8001x8001: at most 64 megapixels are taken"),
+        (_base64(b"%PDF-1.4"), "expected a PNG, JPEG or WEBP picture, got a file that begins with b'%PDF-1.4'"),
+        (_base64(_picture("GIF")), "expected a PNG, JPEG or WEBP picture, got a file that begins with b'GIF"),
+        (_base64(RED[:-30]), "cut off: expected "),
+        (_base64(GREEN[:-30]), "cut off or damaged: no end of image among its "),
+        (_base64(_picture("PNG", size=(8001, 8001))), "8001x8001 is 64 megapixels; at most 64 are read"),
         ("A" * 46_000_000, "larger than 32 MB"),
         ("https://example.org/a.png", "'https://example.org/a.png' is downloaded with --download only"),
     ],
@@ -309,7 +309,7 @@ def test_images_of_urls_are_downloaded_when_asked_for(server, monkeypatch):
     assert lacking.startswith(
         f"request.json: prompts[0].ctrl_img: '{server}/lacking': cannot be downloaded: Client error"
     )
-    assert page == "request.json: prompts[1].ctrl_img: not a PNG, JPEG or WebP picture"
+    assert page.startswith("request.json: prompts[1].ctrl_img: expected a PNG, JPEG or WEBP picture, got a file that ")
     assert "prompts[2].ctrl_img" in elsewhere
     assert "cannot be downloaded: Request URL has an unsupported protocol" in elsewhere
     assert endless == f"request.json: prompts[3].ctrl_img: '{server}/endless': larger than 32 MB"

@@ -51,7 +51,7 @@ def test_a_damaged_reference_image_stops_the_plan(tmp_path):
     request = replace(REQUEST, ctrl_images=(ReferenceImage(str(tmp_path / "cut.png")),))
     (tmp_path / "draft.json").write_text(json.dumps({"requests": [request.to_json()]}))
     (tmp_path / "checkpoint.json").write_text(json.dumps(checkpoint().to_json()))
-    with pytest.raises(ImageError, match=r"cut\.png: damaged or unreadable: .*; copy it again"):
+    with pytest.raises(ImageError, match=r"cut\.png: cut off: expected .*; render or copy it again"):
         write_requests(tmp_path / "draft.json", tmp_path / "checkpoint.json", tmp_path / "out.json", Store(tmp_path))
     assert not (tmp_path / "out.json").exists()
 

@@ -2,17 +2,15 @@
 
 import base64
 import binascii
-import io
 import time
-import warnings
 
 from darkroom.errors import ConfigError
-from darkroom.intake.stranger import MEGABYTE
+from darkroom.files.picture import COMMON, format_of, opened_whole
+from darkroom.intake.text_file import MEGABYTE
 
 _BYTES = 32 * MEGABYTE
-_PIXELS = 64_000_000  # as for every reference image
 _SECONDS = 30.0  # for one download, from beginning to end
-_ENDINGS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp"}  # MPO: a JPEG with a second picture in it
+_ENDINGS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 
 def is_url(source: str) -> bool:
@@ -53,30 +51,12 @@ def downloaded(url: str, where: str) -> bytes:
 
 
 def ending(content: bytes, where: str) -> str:
-    """png, jpg or webp. ConfigError for anything that is not one whole picture of 64 megapixels at most."""
-    from PIL import Image, UnidentifiedImageError
-
+    """png, jpg or webp; ConfigError for what is too large, ImageError for what is not one whole picture."""
     if len(content) > _BYTES:
         raise ConfigError(f"{where}: {_too_large()}")
-    try:
-        with warnings.catch_warnings():
-            # Pillow has limits of its own, and between two of them it only warns.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
-                image.verify()
-            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
-                if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
-                    raise ConfigError(f"{where}: has {frames} frames; send the one you mean")
-                if image.width * image.height > _PIXELS:
-                    raise ConfigError(f"{where}: {image.width}x{image.height}: at most 64 megapixels are taken")
-                image.load()
-                return _ENDINGS[str(image.format)]
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ConfigError(f"{where}: at most 64 megapixels are taken: {error}") from error
-    except UnidentifiedImageError as error:
-        raise ConfigError(f"{where}: not a PNG, JPEG or WebP picture") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's readers raise for damaged files
-        raise ConfigError(f"{where}: a damaged picture: {error}") from error
+    with opened_whole(content, where, COMMON) as image:
+        image.load()
+        return _ENDINGS[format_of(image)]
 
 
 def _too_large() -> str:

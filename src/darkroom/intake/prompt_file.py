@@ -17,8 +17,9 @@ from darkroom.display import printable
 from darkroom.errors import ConfigError, collected, raise_together
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.flags import FLAGS
+from darkroom.intake.json_file import parse_json
 from darkroom.intake.roots import Roots
-from darkroom.intake.stranger import MEGABYTE, parse_json, read_text
+from darkroom.intake.text_file import MEGABYTE, read_text
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.origin import Origin, suggestion
 from darkroom.plan.conf.owned_files import CONF, ImportOptions, conf_file, import_name, write_conf_files

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from darkroom.display import printable
-from darkroom.errors import ConfigError, collected, raise_together
+from darkroom.errors import ConfigError, ImageError, collected, raise_together
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
+from darkroom.intake.json_file import read_json
 from darkroom.intake.roots import Roots
-from darkroom.intake.stranger import MEGABYTE, read_json
+from darkroom.intake.text_file import MEGABYTE
 from darkroom.plan.conf.origin import Origin, suggestion
 from darkroom.plan.conf.owned_files import (
     CONF,
@@ -222,8 +223,8 @@ class _Import:
                 raise ConfigError(f"{where}: {source!r} is downloaded with --download only")
             content = downloaded(source, where) if is_url(source) else decoded(source, where)
             name = f"{stem}.{ending(content, where)}"
-        except ConfigError as error:
-            self.problems.append(error)
+        except (ConfigError, ImageError) as error:
+            self.problems.append(ConfigError(str(error)))
             return None
         return ConfPicture(CONF / "prompts" / f"{self._name}_files" / name, content)
 

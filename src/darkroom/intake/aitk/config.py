@@ -13,8 +13,9 @@ from typing import Any
 
 from darkroom.errors import ConfigError, raise_together
 from darkroom.intake.aitk.section import Section
+from darkroom.intake.json_file import read_json
 from darkroom.intake.roots import Roots
-from darkroom.intake.stranger import read_json, read_yaml
+from darkroom.intake.yaml_file import read_yaml
 
 _IN_FOLDER = ("config.yaml", ".job_config.json")
 _READERS = {".yaml": read_yaml, ".yml": read_yaml, ".json": read_json}

@@ -3,9 +3,6 @@
 Opens pictures for their size and digest, and nothing else.
 """
 
-import hashlib
-import io
-import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import from_here
+from darkroom.errors import ImageError
+from darkroom.files.picture import COMMON, opened
 from darkroom.files.weight_file import sha256_of
 from darkroom.intake.aitk.checkpoints import TrainedLora
 from darkroom.intake.aitk.model import TrainedModel
@@ -149,17 +148,12 @@ def _reasons(index: int, prompt: SamplePrompt | None, sheet: SampleSheet, pictur
 
 def _read(path: Path) -> _Picture:
     """Digest and size of a picture; None for what cannot be said. Whether it is whole, comparing finds out."""
-    from PIL import Image
-
     try:
-        content = path.read_bytes()
+        digest = sha256_of(path)
     except OSError:
         return _Picture(None, None)
-    digest = hashlib.sha256(content).hexdigest()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as image:
-                return _Picture(digest, image.size)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        with opened(path, COMMON) as image:
+            return _Picture(digest, image.size)
+    except ImageError:
         return _Picture(digest, None)

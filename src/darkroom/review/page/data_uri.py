@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from darkroom.errors import ImageError
+from darkroom.files.picture import COMMON, format_of, opened_whole, read_bytes
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3) sRGB, or (height, width) grey
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96)  # of the longest picture, in pixels
-_QUALITY = 85  # of lossy WebP
+_QUALITY, _THUMBNAIL_QUALITY = 85, 80  # of lossy WebP
 _LARGEST = 16_383  # pixels a side that WebP takes
 # Characters a pixel that photographs do not go below: what cannot fit anyway need not be encoded.
 _LEAST_LOSSLESS, _LEAST_LOSSY = 0.6, 0.02
@@ -69,28 +69,20 @@ def _webp(image: Image.Image, lossless: bool) -> str:
     return data_uri(buffer.getvalue(), "image/webp")
 
 
-_QUALITY = 80  # of WebP
-
-
 def thumbnail(path: Path, side: int) -> str:
     """`data:image/…` of the picture, its long side at most `side` pixels; ImageError when it cannot be read whole.
 
     A file that is small in both senses (pixels, and bytes for a page) is carried as it is.
     """
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            if max(image.size) <= side and len(data) <= side * side * 3 // 4:
-                return data_uri(data, Image.MIME[image.format or ""])
-            image.draft("RGB", (side, side))  # JPEG: decode at a fraction of the size
-            small = image.convert("RGB")
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be read whole: {error}") from error
+    content = read_bytes(path)
+    with opened_whole(content, path, COMMON) as image:
+        if max(image.size) <= side and len(content) <= side * side * 3 // 4:
+            return data_uri(content, Image.MIME[format_of(image)])
+        image.draft("RGB", (side, side))  # JPEG: decode at a fraction of the size
+        small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=_QUALITY)
+    small.save(buffer, "WEBP", quality=_THUMBNAIL_QUALITY)
     return data_uri(buffer.getvalue(), "image/webp")
 
 

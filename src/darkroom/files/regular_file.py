@@ -1,0 +1,49 @@
+"""Opens a file that somebody named: a regular file, or an error at once, never a wait for a FIFO or a device."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from darkroom.errors import DarkroomError
+
+_KINDS = {
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+
+
+def open_regular(path: Path, limit: int, error: type[DarkroomError]) -> BinaryIO:
+    """The file, open for reading. `error` says why not: missing, no regular file, or more than `limit` bytes."""
+    try:
+        # O_NONBLOCK: opening a FIFO would wait for somebody who writes into it.
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
+    except FileNotFoundError as missing:
+        hint = "" if path.is_absolute() else " (paths start at the working directory)"
+        raise error(f"{path}: no such file{hint}") from missing
+    except IsADirectoryError as folder:
+        raise error(f"{path}: expected a file, got a folder") from folder
+    except OSError as refused:
+        raise error(f"{path}: cannot be opened: {refused.strerror}") from refused
+    found = os.fstat(file.fileno())
+    fault = None
+    if not stat.S_ISREG(found.st_mode):
+        fault = f"expected a file, got a {_KINDS[stat.S_IFMT(found.st_mode)]}"
+    elif found.st_size > limit:
+        fault = f"{found.st_size} bytes; at most {limit} are read of such a file"
+    if fault:
+        file.close()
+        raise error(f"{path}: {fault}")
+    return file
+
+
+def read_regular(path: Path, limit: int, error: type[DarkroomError]) -> bytes:
+    """What is in the file; `error` as for `open_regular`, or where reading it fails."""
+    with open_regular(path, limit, error) as file:
+        try:
+            return file.read(limit)
+        except OSError as failed:
+            raise error(f"{path}: cannot be read: {failed.strerror}") from failed
