@@ -143,6 +143,13 @@ def read_previews(path: Path) -> tuple[Preview, ...]:
     return previews
 
 
+def refuse_fast(numerics: Mapping[str, str]) -> None:
+    """StoreError where a picture that others are to be compared with was rendered fast. `numerics`: by picture."""
+    fast = [picture for picture, computed in numerics.items() if computed != "exact"]
+    if fast:
+        raise StoreError(f"numerics fast is never a baseline; render with numerics exact: {', '.join(fast)}")
+
+
 def _check_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     written = metadata.get("format")
     if written != _FORMAT:

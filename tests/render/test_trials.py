@@ -388,15 +388,15 @@ class TestFloor:
         first, second = write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
         return [render_afresh(first, RESULTS), render_trials(second, RESULTS, second.parent / "store")]
 
-    def test_nothing_is_learned_from_drafts(self, desk: Desk) -> None:
+    def test_nothing_is_learned_from_fast_pictures(self, desk: Desk) -> None:
         row = embedded_row(desk.plan(), desk.request)
         write_records(desk.folder.records("tiny_klein", "anna", "test"), [row], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
-        draft = {"request_id": "…", **replace(desk.request, numerics="fast").to_json()}
-        write_json(desk.folder.requests("tiny_klein", "anna", "test"), {"requests": [draft]})
+        fast = {"request_id": "…", **replace(desk.request, numerics="fast").to_json()}
+        write_json(desk.folder.requests("tiny_klein", "anna", "test"), {"requests": [fast]})
         kept = desk.folder.root / "floor/tiny_klein/1/kept"
         kept.mkdir(parents=True)
-        said = r"numerics fast: a draft is never a baseline; render with numerics exact: 000_42"
+        said = r"numerics fast is never a baseline; render with numerics exact: 000_42"
         with pytest.raises(StoreError, match=said):
             write_sheets("job", RESULTS, pictures=1, repeats=2)
         assert kept.is_dir(), "nothing was emptied"

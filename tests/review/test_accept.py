@@ -205,9 +205,9 @@ def test_an_accepted_picture_that_was_lost_or_edited_is_restored(left):
     assert [Path(each.path).read_bytes() for each in stored.replaced] == ([] if left is None else [left])
 
 
-def test_a_draft_is_never_a_baseline():
+def test_what_was_rendered_fast_is_never_a_baseline():
     rows = [render(Path(), picture(), index, numerics="fast") for index in (0, 1)]
-    with pytest.raises(StoreError, match=r"a draft is never a baseline.*0000_7\.png, .*0001_7\.png"):
+    with pytest.raises(StoreError, match=r"numerics fast is never a baseline.*0000_7\.png, .*0001_7\.png"):
         plan(rows, compare_file=None)
 
 

@@ -155,7 +155,7 @@ def test_another_checkpoint_is_caught(project: Project) -> None:
     assert [fact.name for fact in row.differs] == ["loras"]
 
 
-def test_drafts_are_neither_compared_nor_accepted(project: Project) -> None:
+def test_fast_pictures_are_neither_compared_nor_accepted(project: Project) -> None:
     done = regress(project, "png", "model.numerics=fast")
     assert (done.returncode, verdicts(project, "png")) == (1, {"not reproducible"})
     assert "numerics: exact then, fast now" in str(compared(project, "png")[LORA, 0].reason)

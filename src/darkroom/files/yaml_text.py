@@ -24,6 +24,15 @@ def yaml_text(value: Mapping[str, Any]) -> str:
     return "".join(f"{line}\n" for line in _block(value, ""))
 
 
+def yaml_line(value: Any) -> str:
+    """The same in one line, however long.
+
+    >>> yaml_line({"model": ["demo"], "seed": [1, 2]})
+    {model: [demo], seed: [1, 2]}
+    """
+    return _flow(value)
+
+
 def _block(value: Mapping[str, Any], indent: str) -> Iterator[str]:
     """One line a key; lists of the outermost level, and what does not fit into a line, on lines of their own."""
     for key, entry in value.items():

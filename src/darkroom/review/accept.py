@@ -13,7 +13,7 @@ from typing import Any
 from darkroom.errors import ConfigError, DarkroomError, StoreError, caught, raise_together
 from darkroom.files.image_file import read_record
 from darkroom.files.weight_file import sha256_of
-from darkroom.previews import DARKROOM, Preview, key_of, read_previews, write_previews
+from darkroom.previews import DARKROOM, Preview, key_of, read_previews, refuse_fast, write_previews
 from darkroom.record import is_embedded_record, read_records
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
@@ -40,8 +40,8 @@ def plan_acceptance(
 
     `ids`: beginnings of request_ids. If neither is given: all that are not identical already. Previews whose pictures
     are "not rendered" any more are dropped then, or when `verdicts` names that. `previews_file` need not exist; without
-    `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for drafts,
-    for a comparison of other renders and for a file that is not the render.
+    `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for a fast
+    render, for a comparison of other renders and for a file that is not the render.
     """
     rows = {key_of(row): row for row in read_records(manifest)[0]}
     previews = read_previews(previews_file) if previews_file.exists() else ()
@@ -54,7 +54,7 @@ def plan_acceptance(
     chosen = _named(rows, compared, verdicts, ids) if verdicts or ids else _not_equal(rows, compared, old)
     folder = PreviewsFolder(previews_file.parent)
     new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key], folder)}
-    _refuse_drafts(new.values())
+    refuse_fast({row["image_path"]: row["numerics"] for row in new.values()})
     lost = tuple(each for each in previews if each.key not in rows and each.reason is None)
     dropped = lost if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
     kept = tuple(each for each in previews if each.key not in new and each not in dropped)
@@ -131,12 +131,6 @@ def _not_equal(rows: Mapping[_Key, Row], compared: _Compared, old: Mapping[_Key,
 
 def _is_preview(row: Row, old: Sequence[Preview], folder: PreviewsFolder) -> bool:
     return len(old) == 1 and folder.holds(row, old[0])
-
-
-def _refuse_drafts(rows: Collection[Row]) -> None:
-    drafts = [row["image_path"] for row in rows if row["numerics"] != "exact"]
-    if drafts:
-        raise StoreError(f"numerics fast: a draft is never a baseline; render with numerics exact: {', '.join(drafts)}")
 
 
 def _record(row: Row) -> dict[str, Any]:

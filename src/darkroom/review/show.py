@@ -1,15 +1,13 @@
-"""A picture's record as text for people, and as a prompts file that renders it again. Knows nothing of Hydra."""
+"""A picture's record as text for people, and as a prompts file that renders it again."""
 
-import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from darkroom.display import printable
 from darkroom.files.image_file import read_record
+from darkroom.files.yaml_text import yaml_line, yaml_text
 
 # Columns of a record under the headings that people look for; the report's dialog uses the same.
 GROUPS = {
@@ -88,17 +86,6 @@ _WIDTH = 110  # characters of a line
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
 
 
-class _Quoted(str):
-    """Text that is written in quotes: OmegaConf takes more plain words for numbers than PyYAML knows of."""
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-_Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
-
-
 def show(path: Path) -> str:
     """The record in a picture, grouped and aligned, one value a line; ImageError as for `read_record`."""
     record = read_record(path)
@@ -118,9 +105,8 @@ def as_conf(path: Path) -> str:
     The prompt is the effective one, its trigger word already in place. ImageError as for `read_record`.
     """
     record = read_record(path)
-    content = {"prompts": [_prompt_entry(record)]}
-    entry: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
-    return "".join(f"# {printable(line)}".rstrip() + "\n" for line in _comments(path, record)) + entry
+    comments = "".join(f"# {printable(line)}".rstrip() + "\n" for line in _comments(path, record))
+    return comments + yaml_text({"prompts": [_prompt_entry(record)]})
 
 
 def _entry(name: str, value: Any) -> list[str]:
@@ -169,12 +155,7 @@ def _prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
     entry |= dict(zip(keys, images, strict=True))
     if record["ctrl_idx"] is not None:
         entry["ctrl_idx"] = record["ctrl_idx"]
-    return {key: _Quoted(_literal(value)) if isinstance(value, str) else value for key, value in entry.items()}
-
-
-def _literal(text: str) -> str:
-    """Text that OmegaConf reads back as it is: `${` would be an interpolation, a backslash before it an escape."""
-    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+    return entry
 
 
 def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
@@ -189,9 +170,9 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
         f"Renders {path.name} again:",
         f"  1. save this file as conf/prompts/{_AGAIN}.yaml",
         f"  2. save these lines as conf/experiment/{_AGAIN}.yaml:",
-        f"       matrix: {_flow(matrix)}",
-        f"       model: {_flow(model)}",
-        f"       output: {_flow({'format': images})}",
+        f"       matrix: {yaml_line(matrix)}",
+        f"       model: {yaml_line(model)}",
+        f"       output: {yaml_line({'format': images})}",
         *(["       lora: {allow_foreign_lora: true}"] if record["allow_foreign_lora"] else []),
         f"  3. snakemake --cores 1 --config experiment={_AGAIN}",
         "",
@@ -203,10 +184,6 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
         *(f"  {image['path']}, sha256 {image['sha256']}" for image in record["ctrl_images"]),
         "",
     ]
-
-
-def _flow(values: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(values), default_flow_style=True, sort_keys=False, width=10**6).strip()
 
 
 def _lora_comments(record: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.places import DATA
 
-from darkroom.errors import ConfigError, StoreError
+from darkroom.errors import StoreError
 from darkroom.files.image_file import write_image
 from darkroom.record import Environment, embedded_record
 from darkroom.request import Request
@@ -75,8 +75,3 @@ def test_a_picture_that_was_not_rendered_stops_it(tmp_path):
     Outcomes(outcomes=(failed,), not_tried=(), image=None, preview=None).write(path)
     with pytest.raises(StoreError, match="not every picture was rendered: cats 000_42: out of memory"):
         learn([path, path], margin=1.5)
-
-
-def test_a_margin_below_what_was_measured_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"--margin: expected 1 or more, got 0\.5"):
-        learn([tmp_path / "a"], margin=0.5)

@@ -1,15 +1,15 @@
 """`darkroom floor`: the sheets of pictures that are rendered repeatedly, and conf/compare/ from what was learned."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from darkroom.errors import ConfigError, StoreError
+from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.yaml_text import yaml_text
-from darkroom.names import name_fault
 from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, write_conf_files
+from darkroom.previews import refuse_fast
 from darkroom.record import read_records
 from darkroom.request import Request
 from darkroom.store import ExperimentFolder
@@ -21,12 +21,8 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     """By model, a sheet for each repeat: at most `pictures` of the experiment's, spread over its combinations.
 
     Each goes to a folder of its own, results/<experiment>/floor/<model>/<repeat>/, emptied first: nothing that was
-    rendered before counts. StoreError where the experiment was not rendered yet, or as a draft.
+    rendered before counts. StoreError where the experiment was not rendered yet, or fast.
     """
-    if fault := name_fault(experiment):
-        raise ConfigError(f"darkroom floor: {fault}")
-    if pictures < 1 or repeats < 2:
-        raise ConfigError(f"--pictures, --repeats: expected 1 and 2 at least, got {pictures} and {repeats}")
     folder = ExperimentFolder(results / experiment)
     combinations = [tuple(entry[:3]) for entry in read_json(folder.contents)["combinations"]]
     models = dict.fromkeys(names[0] for names in combinations)
@@ -87,7 +83,7 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pi
         for values in read_json(folder.requests(model, lora, prompts))["requests"]:
             request = Request.from_json(values)
             distinct.setdefault(request.request_id, (f"{lora} {prompts} {request.image_name}", request))
-    _refuse_drafts(request for _, request in distinct.values())
+    refuse_fast({request.image_name: request.numerics for _, request in distinct.values()})
     found = list(distinct.values())
     chosen = [found[position] for position in spread(len(found), pictures)]
     return TrialSheet(
@@ -98,10 +94,3 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pi
         threads=threads,
         trials=tuple(Trial(label, request) for label, request in chosen),
     )
-
-
-def _refuse_drafts(requests: Iterable[Request]) -> None:
-    """As `accept` does: what is learned from drafts would be what previews are compared by."""
-    drafts = [request.image_name for request in requests if request.numerics != "exact"]
-    if drafts:
-        raise StoreError(f"numerics fast: a draft is never a baseline; render with numerics exact: {', '.join(drafts)}")

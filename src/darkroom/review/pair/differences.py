@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from darkroom.record import COLUMNS
-
-if TYPE_CHECKING:
-    pass
 
 # What names a picture, or says of it what another column says better.
 _NO_FACTS = frozenset(
@@ -18,6 +15,8 @@ _NO_FACTS = frozenset(
         *("lora_merge_reason", "not_comparable", "warnings"),
     )
 )
+# Where weights lie is no fact where their digest is the same.
+_DIGESTS = {"checkpoint": "checkpoint_digest", "text_encoder": "text_encoder_digest"}
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Difference, ...]:
@@ -26,6 +25,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Differ
         Difference(name, _text(then[name]), _text(now[name]))
         for name in COLUMNS
         if name in then and name not in _NO_FACTS and not _same(then[name], now[name])
+        if not ((digest := _DIGESTS.get(name)) and then.get(digest) and then[digest] == now[digest])
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from darkroom.errors import ConfigError, StoreError
+from darkroom.errors import StoreError
 from darkroom.files.image_file import read_record
 from darkroom.record import Environment
 from darkroom.review.pair.measures import Measures, Pixels, measure
@@ -34,8 +34,6 @@ def learn(outcomes_files: Sequence[Path], *, margin: float, now: datetime | None
 
     `outcomes_files`: of the same sheet, rendered once each. StoreError where a picture of them was not rendered.
     """
-    if margin < 1:
-        raise ConfigError(f"--margin: expected 1 or more, got {margin}: less would not allow what was measured")
     repeats = [_pictures(path) for path in outcomes_files]
     pairs = [_pixels(pair) for each in zip(*repeats, strict=True) for pair in itertools.combinations(each, 2)]
     jpeg = ENCODINGS["JPEG"]
