@@ -41,14 +41,14 @@ MAY_IMPORT = {
     "intake": "errors display files lora_files previews plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/conf intake",
     # render: how
-    "render/weights": "errors display files lora_files checkpoint",
+    "render/weights": "errors display files checkpoint",
     "render/device": "__init__ errors request record render/weights",
     "render/adapters": "errors files lora_files render/weights",
     "render/families": "errors request checkpoint render/weights render/device",
-    "render/families/flux1": "errors request files lora_files checkpoint render/weights render/device render/families",
+    "render/families/flux1": "errors request files checkpoint render/weights render/device render/families",
     "render/families/flux2": "errors request files lora_files checkpoint render/weights render/device render/families",
     "render": (
-        "errors request files checkpoint record store trials render/weights render/device render/adapters "
+        "errors request files lora_files checkpoint record store trials render/weights render/device render/adapters "
         "render/families render/families/flux1 render/families/flux2"
     ),
     "render/worker": "errors request files checkpoint store render",

@@ -28,6 +28,6 @@ def test_the_name_of_a_run_may_end_in_digits() -> None:
     assert read_name("my_000000250_000000500.safetensors", "my_000000250") == ("my_000000250", 500)
 
 
-def test_a_run_has_its_own_files_and_those_with_LoRA_after_its_name() -> None:
+def test_a_run_has_its_own_files_and_those_with_lora_after_its_name() -> None:
     files = ("a_LoRA_000000250.safetensors", "a.safetensors", "ab.safetensors", "a_b_000000250.safetensors")
     assert [file for file in files if read_name(file, "a")] == [*files[:2]]

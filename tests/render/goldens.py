@@ -14,6 +14,7 @@ from tests.places import DATA
 
 from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
 from darkroom.files.reference_image import read_reference
+from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.family import Family
@@ -62,6 +63,7 @@ def _loaded(path: Path) -> dict[str, torch.Tensor]:
 class Warm:
     """One pipeline: the cases also switch adapters and regimes on it, one after the other."""
 
+    family: str
     kind: Family
     checkpoint: Checkpoint
     base: Base
@@ -75,7 +77,7 @@ class Warm:
         return self.kind.encode(self.encoders[key], text)
 
     def adapt(self, path: Path | None, multiplier: float, regime: str) -> None:
-        layers, naming = self.base.adapter_shapes(), self.base.adapter_naming
+        layers, naming = self.base.adapter_shapes(), NAMINGS[self.family]
         self.stack.apply([(read_adapter(path, layers, naming), multiplier)] if path else [], regime)
 
     def render(self, request: Request) -> tuple[torch.Tensor, np.ndarray[Any, Any]]:
@@ -90,7 +92,7 @@ class Warm:
 
 def warm(kind: Family, checkpoint: Checkpoint, request: Request) -> Warm:
     base = kind.load(checkpoint, request, CPU)
-    return Warm(kind, checkpoint, base, AdapterStack(base))
+    return Warm(request.family, kind, checkpoint, base, AdapterStack(base))
 
 
 def relative(ours: torch.Tensor, golden: torch.Tensor) -> float:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
+from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux2 import flux2
@@ -46,7 +47,7 @@ class Studio:
 
     def use(self, adapter: Path | None, multiplier: float = 1.0) -> None:
         """Merge an adapter's file into the weights, as it was trained at multiplier 1; None for the base."""
-        layers, naming = self._base.adapter_shapes(), self._base.adapter_naming
+        layers, naming = self._base.adapter_shapes(), FLUX2_NAMING
         stack = [] if adapter is None else [(read_adapter(adapter, layers, naming), multiplier)]
         self._stack.apply(stack, "merged")
 

@@ -1,19 +1,87 @@
-"""LoRA and LoKr files of FLUX.2: how they name layers and what they are made for, as data."""
+"""LoRA and LoKr files of FLUX.2: how they name layers, which there are, and the bases, as data.
 
-from darkroom.lora_files.naming import AdapterNaming, KnownBase
+The names are BFL's; against Flux2Params in black-forest-labs/flux2, src/flux2/model.py. Parts: diffusers'
+single_file_utils.py.
+"""
+
+from darkroom.lora_files.naming import HIDDEN, AdapterNaming, KnownBase, Layer
+
+_CHANNELS = 128
+
+_DOUBLE = {
+    "img_attn.qkv": Layer(3 * HIDDEN, HIDDEN, ("attn.to_q", "attn.to_k", "attn.to_v")),
+    "img_attn.proj": Layer(HIDDEN, HIDDEN, ("attn.to_out.0",)),
+    "img_mlp.0": Layer(6 * HIDDEN, HIDDEN, ("ff.linear_in",)),
+    "img_mlp.2": Layer(HIDDEN, 3 * HIDDEN, ("ff.linear_out",)),
+    "txt_attn.qkv": Layer(3 * HIDDEN, HIDDEN, ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")),
+    "txt_attn.proj": Layer(HIDDEN, HIDDEN, ("attn.to_add_out",)),
+    "txt_mlp.0": Layer(6 * HIDDEN, HIDDEN, ("ff_context.linear_in",)),
+    "txt_mlp.2": Layer(HIDDEN, 3 * HIDDEN, ("ff_context.linear_out",)),
+}
+_SINGLE = {
+    "linear1": Layer(9 * HIDDEN, HIDDEN, ("attn.to_qkv_mlp_proj",)),
+    "linear2": Layer(HIDDEN, 4 * HIDDEN, ("attn.to_out",)),
+}
+_BESIDE = {
+    "img_in": Layer(HIDDEN, "channels", ("x_embedder",)),
+    "txt_in": Layer(HIDDEN, "text_features", ("context_embedder",)),
+    "time_in.in_layer": Layer(HIDDEN, 256, ("time_guidance_embed.timestep_embedder.linear_1",)),
+    "time_in.out_layer": Layer(HIDDEN, HIDDEN, ("time_guidance_embed.timestep_embedder.linear_2",)),
+    "double_stream_modulation_img.lin": Layer(6 * HIDDEN, HIDDEN, ("double_stream_modulation_img.linear",)),
+    "double_stream_modulation_txt.lin": Layer(6 * HIDDEN, HIDDEN, ("double_stream_modulation_txt.linear",)),
+    "single_stream_modulation.lin": Layer(3 * HIDDEN, HIDDEN, ("single_stream_modulation.linear",)),
+    "final_layer.adaLN_modulation.1": Layer(2 * HIDDEN, HIDDEN, ("norm_out.linear",)),
+    "final_layer.linear": Layer("channels", HIDDEN, ("proj_out",)),
+}
+_GUIDANCE = {
+    "guidance_in.in_layer": Layer(HIDDEN, 256, ("time_guidance_embed.guidance_embedder.linear_1",)),
+    "guidance_in.out_layer": Layer(HIDDEN, HIDDEN, ("time_guidance_embed.guidance_embedder.linear_2",)),
+}
+
+KLEIN_4B = KnownBase(
+    name="FLUX.2 klein-4B",
+    header="flux2_klein_4b",
+    repos=("black-forest-labs/FLUX.2-klein-base-4B", "black-forest-labs/FLUX.2-klein-4B"),
+    hidden=3072,
+    double_blocks=5,
+    single_blocks=20,
+    channels=_CHANNELS,
+    text_features=7680,
+    embeds_guidance=False,
+)
+KLEIN_9B = KnownBase(
+    name="FLUX.2 klein-9B",
+    header="flux2_klein_9b",
+    repos=("black-forest-labs/FLUX.2-klein-base-9B", "black-forest-labs/FLUX.2-klein-9B"),
+    hidden=4096,
+    double_blocks=8,
+    single_blocks=24,
+    channels=_CHANNELS,
+    text_features=12288,
+    embeds_guidance=False,
+)
+FLUX2_DEV = KnownBase(
+    name="FLUX.2 dev",
+    header="flux2",
+    repos=("black-forest-labs/FLUX.2-dev",),
+    hidden=6144,
+    double_blocks=8,
+    single_blocks=48,
+    channels=_CHANNELS,
+    text_features=15360,
+    embeds_guidance=True,
+)
 
 FLUX2_NAMING = AdapterNaming(
     trained_for="FLUX.2",
+    named_alike="FLUX.2",
+    other_tools="in ComfyUI naming",
     prefix="diffusion_model.",
     double_blocks="double_blocks",
     single_blocks="single_blocks",
-    hidden_side={
-        **dict.fromkeys(("img_attn.qkv", "txt_attn.qkv", "img_mlp.0", "txt_mlp.0", "linear1", "final_layer.linear"), 1),
-        **dict.fromkeys(("img_attn.proj", "txt_attn.proj", "img_mlp.2", "txt_mlp.2", "linear2", "img_in", "txt_in"), 0),
-    },
-    bases=(
-        KnownBase("FLUX.2 klein-4B", "flux2_klein_4b", 3072, 5, 20),
-        KnownBase("FLUX.2 klein-9B", "flux2_klein_9b", 4096, 8, 24),
-        KnownBase("FLUX.2 dev", "flux2", 6144, 8, 48),
-    ),
+    double=_DOUBLE,
+    single=_SINGLE,
+    beside=_BESIDE,
+    guidance=_GUIDANCE,
+    bases=(KLEIN_4B, KLEIN_9B, FLUX2_DEV),
 )

@@ -5,18 +5,14 @@ what the base lacks, covers another known base's blocks and no more, or its head
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from darkroom.lora_files.naming import AdapterNaming, KnownBase
+from darkroom.lora_files.families import NAMINGS
+from darkroom.lora_files.layers import hidden_size
+from darkroom.lora_files.naming import AdapterNaming, KnownBase, LayerShapes
 
-Layers = Mapping[str, tuple[int, int]]  # layer → (rows out, columns in)
-
-_NAMINGS = (  # of whatever is not named as the base's own adapters
-    (r"transformer\.(single_)?transformer_blocks\.", "a LoRA for FLUX.1, Flex.1 or Flex.2, or in diffusers naming"),
-    (r"lycoris_(single_)?transformer_blocks_", "a LoKr for FLUX.1, Flex.1 or Flex.2 in the old format"),
-    (r"diffusion_model\.(double|single)_blocks\.", "a LoRA for FLUX.2, or in ComfyUI naming"),
-    (r"lycoris_(double|single)_blocks_", "a LoKr for FLUX.2 in the old format"),
+_TOOLS = (  # beginnings of keys, and what a file with them is if no family's own adapters begin so
     (r"(lora_unet|lora_transformer|lora_te\d?)_", "in kohya naming"),
     (r"base_model\.model\.", "in PEFT naming"),
     (r"(single_)?transformer_blocks\.", "in diffusers or PEFT naming"),
@@ -60,27 +56,36 @@ class _Seen:
 
 def foreign_naming(key: str) -> str:
     """What a file with this key is, in words that follow "is"."""
-    return next((what for pattern, what in _NAMINGS if re.match(pattern, key)), "in an unknown naming")
+    for naming in NAMINGS.values():
+        if key.startswith(naming.prefix) and naming.block.match(key.removeprefix(naming.prefix)):
+            return f"a LoRA for {naming.named_alike}, or {naming.other_tools}"
+        if key.startswith(naming.old_prefix) and naming.block.match(key.removeprefix(naming.old_prefix)):
+            return f"a LoKr for {naming.named_alike} in the old format"
+    return next((what for pattern, what in _TOOLS if re.match(pattern, key)), "in an unknown naming")
 
 
-def foreign_to(layers: Layers, naming: AdapterNaming, found: Layers, version: str | None) -> Foreign | None:
+def foreign_to(
+    layers: LayerShapes | None, naming: AdapterNaming, found: LayerShapes, version: str | None
+) -> Foreign | None:
     """Why an adapter with the layers `found` is not for a base with `layers`; None if it may be, or nobody knows.
 
-    `version`: ss_base_model_version of the adapter's header.
+    `layers`: None for a base whose layers are not known. `version`: what the adapter's header says (KnownBase.header).
     """
-    theirs, ours = _seen(found, naming), _seen(layers, naming)
+    theirs, ours = _seen(found, naming), None if layers is None else _seen(layers, naming)
     by_size = _fitting(theirs, (*naming.bases, *naming.kin))
     # 1. Another width: nothing can be applied.
-    if theirs.hidden not in (0, ours.hidden):
+    if ours and theirs.hidden not in (0, ours.hidden):
         sizes = f"hidden size {theirs.hidden}, the base has {ours.hidden}"
         return Foreign(f"this LoRA is for {_names(by_size)}: {sizes}", kindred=False)
     # 2. Another family by its header.
     said = [known for known in (*naming.bases, *naming.kin) if known.header == version]
     candidates = _fitting(theirs, said) or by_size
-    home = [known for known in naming.bases if ours.covers(known) and ours.within(known)]
+    home = [known for known in naming.bases if ours and ours.covers(known) and ours.within(known)]
     if said and not set(said) & set(naming.bases):
         names = _names(_fitting(theirs, said) or said)
         return Foreign(f"this LoRA is for {names}, the base is {_names(home or naming.bases)}", kindred=True)
+    if ours is None:
+        return None
     # 3. Another known base that the header does not tell from this one, or more blocks than there are.
     beyond = any(count > limit for count, limit in zip(theirs.counts, ours.counts, strict=True))
     if beyond or (home and candidates and home[0] not in candidates):
@@ -107,14 +112,10 @@ def _names(bases: Iterable[KnownBase]) -> str:
     return " or ".join(known.name for known in bases) or "another base"
 
 
-def _seen(layers: Layers, naming: AdapterNaming) -> _Seen:
+def _seen(layers: LayerShapes, naming: AdapterNaming) -> _Seen:
     blocks: dict[str, set[int]] = {naming.double_blocks: set(), naming.single_blocks: set()}
-    hidden = 0
-    for name, shape in layers.items():
-        match = naming.block.fullmatch(name)
-        if match:
+    for name in layers:
+        if match := naming.block.fullmatch(name):
             blocks[match[1]].add(int(match[2]))
-        side = naming.hidden_side.get(match[3] if match else name)
-        if side is not None:
-            hidden = hidden or shape[side]
-    return _Seen(hidden, frozenset(blocks[naming.double_blocks]), frozenset(blocks[naming.single_blocks]))
+    double, single = blocks[naming.double_blocks], blocks[naming.single_blocks]
+    return _Seen(hidden_size(layers.items(), naming), frozenset(double), frozenset(single))

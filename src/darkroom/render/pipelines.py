@@ -19,6 +19,7 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
 from darkroom.files.reference_image import read_reference
+from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import fix_arithmetic, fixed_attention, memory_budget
@@ -78,17 +79,16 @@ class Loaded:
 
     def adapters(self, request: Request) -> dict[str, Adapter]:
         """The files that a request applies, by digest, read now or before; AdapterError if a key cannot be applied."""
-        active, allow_foreign = request.active_loras, request.allow_foreign_lora
-        found = {lora.sha256: self._adapter(lora, allow_foreign=allow_foreign) for lora in active}
+        found = {lora.sha256: self._adapter(lora, request) for lora in request.active_loras}
         while len(self._adapters) > max(_ADAPTERS_KEPT, len(found)):
             self._adapters.popitem(last=False)
         return found
 
-    def _adapter(self, lora: Lora, *, allow_foreign: bool) -> Adapter:
-        """`allow_foreign`: one of a kindred base may be applied as far as it fits; its `warning` is to be recorded."""
+    def _adapter(self, lora: Lora, request: Request) -> Adapter:
+        """One of a kindred base may be applied as far as it fits, if that is allowed: its `warning` is recorded."""
+        naming, allow_foreign = NAMINGS[request.family], request.allow_foreign_lora
         key = (lora.sha256, allow_foreign)
         if key not in self._adapters:
-            naming = self.base.adapter_naming
             self._adapters[key] = read_adapter(lora.path, self._layers, naming, allow_foreign=allow_foreign)
         self._adapters.move_to_end(key)
         return self._adapters[key]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import AdapterError, CheckpointError, ConfigError
+from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.adapters.stack import AdapterStack
@@ -51,7 +52,7 @@ def save(tmp_path: Path) -> Save:
 
 
 def _read(base: Base, path: Path) -> Adapter:
-    return read_adapter(path, base.adapter_shapes(), base.adapter_naming)
+    return read_adapter(path, base.adapter_shapes(), FLUX2_NAMING)
 
 
 def _differing(base: Base) -> list[str]:

@@ -13,9 +13,11 @@ from torch.nn.functional import linear
 from darkroom.checkpoint import DIFFUSERS, Checkpoint, Component
 from darkroom.errors import AdapterError
 from darkroom.files.weight_file import Header
+from darkroom.lora_files.families import NAMINGS
+from darkroom.lora_files.file import LoraFile
 from darkroom.lora_files.flux1 import FLEX2_NAMING, FLUX_NAMING
-from darkroom.lora_files.keys import AssignedKeys, LayerShapes, assign_keys
-from darkroom.lora_files.naming import AdapterNaming
+from darkroom.lora_files.judge import Applicable, judge
+from darkroom.lora_files.naming import AdapterNaming, LayerShapes
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux1 import flex2, flux
@@ -35,7 +37,7 @@ def _draw(*shape: int, seed: int = 0) -> torch.Tensor:
 def _checkpoint(model: str) -> Checkpoint:
     parts = {"transformer": FILES / model / "transformer", "vae": FILES / "flux" / "vae"}
     components = {part: Component(str(path), DIFFUSERS, digest="") for part, path in parts.items()}
-    return Checkpoint(f"tiny_{model}", None, components)
+    return Checkpoint(model, None, components)
 
 
 @pytest.fixture(params=["flux", "flex2"])
@@ -51,7 +53,7 @@ def base(model: str, make_request: Callable[..., Request]) -> Base:
 
 
 def _read(base: Base, path: Path, *, allow_foreign: bool = False) -> Adapter:
-    return read_adapter(path, base.adapter_shapes(), base.adapter_naming, allow_foreign=allow_foreign)
+    return read_adapter(path, base.adapter_shapes(), NAMINGS[base.name], allow_foreign=allow_foreign)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +184,8 @@ def _header(layers: LayerShapes, version: str | None, old: bool = False) -> Head
     return Header(shapes, dict.fromkeys(shapes, "BF16"), metadata)
 
 
-def _assigned(header: Header, layers: LayerShapes, naming: AdapterNaming, allow: bool = False) -> AssignedKeys:
-    return assign_keys("my.safetensors", header, layers, naming, allow_foreign=allow)
+def _assigned(header: Header, layers: LayerShapes, naming: AdapterNaming, allow: bool = False) -> Applicable:
+    return judge(LoraFile("my.safetensors", header), layers, naming, allow_foreign=allow)
 
 
 def test_the_layers_that_are_trained() -> None:
@@ -215,7 +217,7 @@ def test_an_adapter_of_the_base_has_a_place_for_every_key(
         header = _header(theirs, version, old)
         for allow in (False, True):
             assigned = _assigned(header, base, naming, allow)
-            assert (len(assigned.keys), assigned.left_out, assigned.foreign) == (len(theirs), (), "")
+            assert (len(assigned.deltas), assigned.left_out, assigned.foreign) == (len(theirs), (), "")
 
 
 FOREIGN = {  # adapter, header, base, its naming → sentence, keys of rank 4 left out
@@ -286,7 +288,7 @@ def test_an_adapter_of_a_kindred_base_has_to_be_allowed(
         assert "; allow_foreign_lora: true applies " in str(refused.value)
         assigned = _assigned(header, base, naming, allow=True)
         assert (assigned.foreign, len(assigned.left_out)) == (sentence, left_out)
-        assert sum(len(keys) for keys in assigned.keys.values()) == 2 * len(theirs) - left_out
+        assert sum(len(delta.keys) for delta in assigned.deltas.values()) == 2 * len(theirs) - left_out
 
 
 WIDE = {"transformer_blocks.0.attn.to_q": (6144, 6144)}

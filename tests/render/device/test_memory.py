@@ -13,6 +13,7 @@ from tests.render.device.memory_meter import FusedAttention, Meter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from darkroom.errors import ConfigError, DeviceMemoryError
+from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters import merged as merged_adapters
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
@@ -142,7 +143,7 @@ def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str, m
     # As small a part of the largest layer, which has 864 rows here, as 1024 rows are of klein 4B's 27648.
     monkeypatch.setattr(merged_adapters, "_ROWS", 32)
     stack = AdapterStack(base)
-    adapter = read_adapter(str(adapters / file), base.adapter_shapes(), base.adapter_naming)
+    adapter = read_adapter(str(adapters / file), base.adapter_shapes(), FLUX2_NAMING)
     given = [*base.transformer.parameters(), *(t for delta in adapter.deltas.values() for t in delta.tensors.values())]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:

@@ -10,6 +10,7 @@ import torch
 from tests.render.device.memory_meter import FusedAttention, Meter
 from tests.render.goldens import FLUX1, flux1_checkpoint
 
+from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters import merged as merged_adapters
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
@@ -75,7 +76,7 @@ def test_merging_is_within_the_estimate(
     request = make_request(family=model, dtype="bfloat16", guidance="embedded")
     base = family(model).load(flux1_checkpoint(model), request, torch.device("cpu"))
     file = FLUX1 / "adapters" / f"{model}_{adapter}.safetensors"
-    deltas = read_adapter(file, base.adapter_shapes(), base.adapter_naming)
+    deltas = read_adapter(file, base.adapter_shapes(), NAMINGS[model])
     given = [*base.transformer.parameters(), *(t for delta in deltas.deltas.values() for t in delta.tensors.values())]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:

@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
+from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import attention_kernels, environment_of, fixed_attention
@@ -47,9 +48,7 @@ def test_every_mode_gives_the_same_picture_with_and_without_an_adapter(
     resident, other = (flux2.load(klein, request, CPU) for _ in range(2))
     resident_home, other_home = Residence(resident, RESIDENT), Residence(other, mode)
     stacks = AdapterStack(resident), AdapterStack(other)
-    adapter = read_adapter(
-        str(adapters / "lora_bf16_alpha.safetensors"), resident.adapter_shapes(), resident.adapter_naming
-    )
+    adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), resident.adapter_shapes(), FLUX2_NAMING)
     pictures = []
     for regime, stack in (("merged", []), ("merged", [(adapter, 1.0)]), ("live", [(adapter, 1.0)]), ("merged", [])):
         for each in stacks:  # between two uses, after a forward pass has been made
@@ -88,7 +87,7 @@ def test_what_is_merged_into_resting_weights_arrives_at_the_next_visit(base: Bas
     home = Residence(base, MODEL)
     with home.use("transformer"):
         before = base.transformer.get_parameter(name).clone()
-    adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), base.adapter_shapes(), base.adapter_naming)
+    adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), base.adapter_shapes(), FLUX2_NAMING)
     AdapterStack(base).apply([(adapter, 1.0)], "merged")
     with home.use("transformer"):
         assert not torch.equal(base.transformer.get_parameter(name), before)

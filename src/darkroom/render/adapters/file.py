@@ -1,6 +1,6 @@
-"""A LoRA or LoKr file → typed deltas by layer, with every key accounted for. Knows no names but those of the tensors.
+"""The tensors of a LoRA or LoKr file, as typed deltas by layer.
 
-Which key is what, and whether the file belongs to the base at all, is told by lora_files/keys.py.
+Whether the file can be applied to the base, and which key is what, is told by lora_files/judge.py.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from darkroom.errors import AdapterError, CheckpointError
-from darkroom.files.weight_file import read_header
-from darkroom.lora_files.keys import ALPHA, Kind, LayerShapes, assign_keys
-from darkroom.lora_files.naming import AdapterNaming
+from darkroom.lora_files.file import read_lora
+from darkroom.lora_files.judge import judge
+from darkroom.lora_files.keys import ALPHA, Kind
+from darkroom.lora_files.naming import AdapterNaming, LayerShapes
 
 Tensors = dict[str, torch.Tensor]  # of one layer, by suffix: "lora_A.weight", "lokr_w1", "alpha", …
 
@@ -64,20 +65,20 @@ def read_adapter(
     `allow_foreign`: one that was made for a kindred base is applied as far as it fits, and says so in `warning`.
     """
     try:
-        header = read_header(path)
+        lora = read_lora(path)
     except CheckpointError as error:
         raise AdapterError(str(error)) from error
-    assigned = assign_keys(str(path), header, layers, naming, allow_foreign=allow_foreign)
+    applicable = judge(lora, layers, naming, allow_foreign=allow_foreign)
     tensors = load_file(path)
     deltas = {
         # Clones, no views of a file that may change
-        layer: Delta(kind, {suffix: tensors[key].clone() for suffix, key in assigned.keys[layer].items()})
-        for layer, kind in assigned.kinds.items()
+        layer: Delta(delta.kind, {suffix: tensors[key].clone() for suffix, key in delta.keys.items()})
+        for layer, delta in applicable.deltas.items()
     }
     _check_finite(path, deltas)
-    matched = sum(len(keys) for keys in assigned.keys.values())
-    formats = "+".join(sorted(set(assigned.kinds.values())))
-    return Adapter(str(path), formats, deltas, matched, len(assigned.left_out), assigned.foreign)
+    matched = sum(len(delta.tensors) for delta in deltas.values())
+    formats = "+".join(sorted({delta.kind for delta in deltas.values()}))
+    return Adapter(str(path), formats, deltas, matched, len(applicable.left_out), applicable.foreign)
 
 
 def _check_finite(path: str | Path, deltas: Mapping[str, Delta]) -> None:

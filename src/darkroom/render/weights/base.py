@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from darkroom.lora_files.naming import AdapterNaming
 from darkroom.render.weights.reading import BaseWeights, Part
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -24,7 +23,6 @@ class Base:
     vae: Any
     weights: BaseWeights  # of the transformer, as its files have them
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
-    adapter_naming: AdapterNaming  # how files name these layers, and which bases they may be for
     dtype: torch.dtype
     device: torch.device  # where it computes; between uses, its weights may rest elsewhere
 

@@ -15,7 +15,6 @@ from torch.nn.functional import interpolate
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ImageError
-from darkroom.lora_files.flux1 import FLEX2_NAMING
 from darkroom.render.device.mode import Footprint, Picture
 from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLEX2_CHANNELS
@@ -43,7 +42,7 @@ def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Pi
 
 def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
     """Transformer and VAE; CheckpointError for files that are not a whole Flex.2."""
-    return load_base(checkpoint, request, device, FLEX2_CHANNELS, FLEX2_NAMING)
+    return load_base(checkpoint, request, device, FLEX2_CHANNELS)
 
 
 @torch.no_grad()

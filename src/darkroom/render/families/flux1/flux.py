@@ -10,7 +10,6 @@ from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
-from darkroom.lora_files.flux1 import FLUX_NAMING
 from darkroom.render.device.mode import Footprint, Picture
 from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLUX1_CHANNELS
@@ -38,7 +37,7 @@ def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Pi
 
 def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
     """Transformer and VAE; CheckpointError for files that are not a whole FLUX.1-dev or Flex.1."""
-    return load_base(checkpoint, request, device, FLUX1_CHANNELS, FLUX_NAMING)
+    return load_base(checkpoint, request, device, FLUX1_CHANNELS)
 
 
 def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:

@@ -10,7 +10,6 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_together
 from darkroom.files.weight_file import read_header
-from darkroom.lora_files.naming import AdapterNaming
 from darkroom.render.families.flux1.build import build_transformer, build_vae, check_files
 from darkroom.render.families.flux1.text import check_text_encoder
 from darkroom.render.weights import quantization
@@ -26,9 +25,7 @@ def check_base(checkpoint: Checkpoint, request: Request, channels: int) -> None:
     raise_together([*_settings_faults(request), *_embeds_faults(checkpoint, request), *of_text])
 
 
-def load_base(
-    checkpoint: Checkpoint, request: Request, device: torch.device, channels: int, naming: AdapterNaming
-) -> Base:
+def load_base(checkpoint: Checkpoint, request: Request, device: torch.device, channels: int) -> Base:
     """Transformer and VAE in the request's dtype and quantisation, every weight accounted for.
 
     `numerics` makes no difference: diffusers' modules are what the trainer runs, so that exact and fast are the same.
@@ -42,7 +39,7 @@ def load_base(
     transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
     vae_weights.fill(vae, dtype, device)
     modules = adapter_modules(transformer)
-    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, naming, dtype, device)
+    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, dtype, device)
 
 
 def adapter_modules(transformer: torch.nn.Module) -> dict[str, tuple[Part, ...]]:

@@ -15,7 +15,6 @@ from PIL import Image
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_together
 from darkroom.files.weight_file import read_header
-from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.families.flux2 import references as reference_images
 from darkroom.render.families.flux2 import transformer_layout as layout
 from darkroom.render.families.flux2.build import build_transformer, build_vae, check_transformer, check_vae
@@ -83,7 +82,7 @@ def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base
     transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
     vae_weights.fill(vae, dtype, device)
     modules = layout.adapter_modules(transformer.config)
-    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, FLUX2_NAMING, dtype, device)
+    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, dtype, device)
 
 
 def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:

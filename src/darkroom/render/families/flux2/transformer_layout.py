@@ -1,7 +1,7 @@
-"""FLUX.2 transformers in BFL naming (also ai-toolkit's, ComfyUI's and GGUF files') against diffusers naming, as data.
+"""FLUX.2 transformers in BFL naming (also ai-toolkit's, ComfyUI's and GGUF files') against diffusers naming.
 
-Knows shapes and names only, and tells sizes from them. Row blocks and the swap of the final modulation: see diffusers'
-single_file_utils.py. What is no FLUX.2 transformer, build.py tells.
+Tells the parameters in a tensor and the sizes of a transformer. The linear layers are those of lora_files/flux2.py; the
+swap of the final modulation: see diffusers' single_file_utils.py. What is no FLUX.2 transformer, build.py tells.
 """
 
 import re
@@ -10,22 +10,12 @@ from typing import Any
 
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
+from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.weights.reading import BaseWeights, Part, by_own_name, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-_DOUBLE_LINEARS = {
-    "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-    "img_attn.proj": ("attn.to_out.0",),
-    "img_mlp.0": ("ff.linear_in",),
-    "img_mlp.2": ("ff.linear_out",),
-    "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-    "txt_attn.proj": ("attn.to_add_out",),
-    "txt_mlp.0": ("ff_context.linear_in",),
-    "txt_mlp.2": ("ff_context.linear_out",),
-}
-_SINGLE_LINEARS = {"linear1": ("attn.to_qkv_mlp_proj",), "linear2": ("attn.to_out",)}
 _DOUBLE_NORMS = {
     "img_attn.norm.query_norm": "attn.norm_q",
     "img_attn.norm.key_norm": "attn.norm_k",
@@ -33,21 +23,6 @@ _DOUBLE_NORMS = {
     "txt_attn.norm.key_norm": "attn.norm_added_k",
 }
 _SINGLE_NORMS = {"norm.query_norm": "attn.norm_q", "norm.key_norm": "attn.norm_k"}
-_GUIDANCE_LINEARS = {
-    "guidance_in.in_layer": "time_guidance_embed.guidance_embedder.linear_1",
-    "guidance_in.out_layer": "time_guidance_embed.guidance_embedder.linear_2",
-}
-_OTHER_LINEARS = {
-    "img_in": "x_embedder",
-    "txt_in": "context_embedder",
-    "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
-    "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
-    "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
-    "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
-    "single_stream_modulation.lin": "single_stream_modulation.linear",
-    "final_layer.adaLN_modulation.1": "norm_out.linear",
-    "final_layer.linear": "proj_out",
-}
 _SHIFT_BEFORE_SCALE = "final_layer.adaLN_modulation.1"  # diffusers has scale before shift
 
 
@@ -60,11 +35,11 @@ def linear_parts(module: str) -> tuple[Part, ...]:
     """The weights in one BFL linear layer (double_blocks.0.img_attn.qkv: to_q, to_k, to_v), () for another name."""
     if match := _BLOCK.fullmatch(module):
         kind, index, inside = match.groups()
-        names = (_DOUBLE_LINEARS if kind == "double" else _SINGLE_LINEARS).get(inside, ())
-        prefix = _prefix(kind, index)
+        layer = (FLUX2_NAMING.double if kind == "double" else FLUX2_NAMING.single).get(inside)
+        names, prefix = layer.parts if layer else (), _prefix(kind, index)
         return tuple(Part(f"{prefix}.{name}.weight", i, len(names)) for i, name in enumerate(names))
-    name = (_OTHER_LINEARS | _GUIDANCE_LINEARS).get(module)
-    return (Part(f"{name}.weight", swap_halves=module == _SHIFT_BEFORE_SCALE),) if name else ()
+    layer = FLUX2_NAMING.outside.get(module)
+    return (Part(f"{layer.parts[0]}.weight", swap_halves=module == _SHIFT_BEFORE_SCALE),) if layer else ()
 
 
 def transformer_layout(key: str) -> tuple[Part, ...]:
@@ -82,9 +57,10 @@ def transformer_layout(key: str) -> tuple[Part, ...]:
 
 def adapter_modules(config: Mapping[str, Any]) -> dict[str, tuple[Part, ...]]:
     """Every linear layer of a transformer of these sizes, by BFL name, as LoRA and LoKr files name them."""
-    names = [f"double_blocks.{i}.{inside}" for i in range(config["num_layers"]) for inside in _DOUBLE_LINEARS]
-    names += [f"single_blocks.{i}.{inside}" for i in range(config["num_single_layers"]) for inside in _SINGLE_LINEARS]
-    names += [*_OTHER_LINEARS, *(_GUIDANCE_LINEARS if config["guidance_embeds"] else ())]
+    known, doubles, singles = FLUX2_NAMING, range(config["num_layers"]), range(config["num_single_layers"])
+    names = [f"double_blocks.{i}.{inside}" for i in doubles for inside in known.double]
+    names += [f"single_blocks.{i}.{inside}" for i in singles for inside in known.single]
+    names += [*known.beside, *(known.guidance if config["guidance_embeds"] else ())]
     return {name: linear_parts(name) for name in names}
 
 

@@ -1,0 +1,46 @@
+"""An adapter file as far as its header shows it, without its tensors."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.files.weight_file import Header, read_header
+
+STEPS = range(10**12)  # what the name of a file can say
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A whole .safetensors file. `path` as it was asked for, for messages."""
+
+    path: str
+    header: Header
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return self.header.shapes
+
+    @property
+    def base_version(self) -> str | None:
+        """Which base it was trained on, as ai-toolkit calls that (KnownBase.header); None where nothing is said."""
+        return self.header.metadata.get("ss_base_model_version")
+
+    @property
+    def said_base(self) -> str:
+        """The same in words that follow a verdict; "" where nothing is said."""
+        return f" (its header says {self.base_version})" if self.base_version else ""
+
+    @property
+    def step(self) -> int | None:
+        """The step of its training, of `training_info`, which is JSON: {"step": 500, "epoch": 3}; None if unsaid."""
+        try:
+            step = json.loads(self.header.metadata.get("training_info", "null"))["step"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return step if type(step) is int and step in STEPS else None
+
+
+def read_lora(path: str | Path) -> LoraFile:
+    """Reads the header; raises what `read_header` raises for a file that is missing, truncated or something else."""
+    return LoraFile(str(path), read_header(path))
