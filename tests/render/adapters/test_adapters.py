@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import AdapterError, CheckpointError, ConfigError
+from darkroom.files.weight_file import read_header
 from darkroom.lora_files.flux2 import FLUX2_NAMING
+from darkroom.lora_files.layers import layers_in
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.adapters.stack import AdapterStack
@@ -62,6 +64,14 @@ def _differing(base: Base) -> list[str]:
         for name, tensor in base.transformer.state_dict().items()
         if not torch.equal(tensor, base.weights.read(name, base.dtype, CPU))
     ]
+
+
+def test_the_layers_of_files_are_those_of_the_loaded_base(base: Base, klein: Checkpoint) -> None:
+    """In BFL's naming, as it comes, and in diffusers' own."""
+    bfl = read_header(klein["transformer"].path).shapes
+    assert layers_in(bfl, FLUX2_NAMING) == base.adapter_shapes()
+    diffusers = {name: tuple(tensor.shape) for name, tensor in base.transformer.state_dict().items()}
+    assert layers_in(diffusers, FLUX2_NAMING) == base.adapter_shapes()
 
 
 @pytest.mark.parametrize(

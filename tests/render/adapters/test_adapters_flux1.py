@@ -12,12 +12,14 @@ from torch.nn.functional import linear
 
 from darkroom.checkpoint import DIFFUSERS, Checkpoint, Component
 from darkroom.errors import AdapterError
-from darkroom.files.weight_file import Header
+from darkroom.files.weight_file import Header, read_header
+from darkroom.lora_files import flux1 as bases
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import LoraFile
 from darkroom.lora_files.flux1 import FLEX2_NAMING, FLUX_NAMING
 from darkroom.lora_files.judge import Applicable, judge
-from darkroom.lora_files.naming import AdapterNaming, LayerShapes
+from darkroom.lora_files.layers import layers_in, layers_of
+from darkroom.lora_files.naming import AdapterNaming, KnownBase, LayerShapes
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux1 import flex2, flux
@@ -186,6 +188,21 @@ def _header(layers: LayerShapes, version: str | None, old: bool = False) -> Head
 
 def _assigned(header: Header, layers: LayerShapes, naming: AdapterNaming, allow: bool = False) -> Applicable:
     return judge(LoraFile("my.safetensors", header), layers, naming, allow_foreign=allow)
+
+
+@pytest.mark.parametrize(
+    ("known", "naming", "layers"),
+    [(bases.FLUX1, FLUX_NAMING, FLUX1), (bases.FLEX1, FLUX_NAMING, FLEX1), (bases.FLEX2, FLEX2_NAMING, FLEX2)],
+)
+def test_a_known_base_has_the_layers_of_diffusers_module(
+    known: KnownBase, naming: AdapterNaming, layers: LayerShapes
+) -> None:
+    assert layers_of(known, naming) == layers
+
+
+def test_the_layers_of_files_are_those_of_the_loaded_base(base: Base) -> None:
+    shapes = read_header(FILES / base.name / "transformer/diffusion_pytorch_model.safetensors").shapes
+    assert layers_in(shapes, NAMINGS[base.name]) == base.adapter_shapes()
 
 
 def test_the_layers_that_are_trained() -> None:

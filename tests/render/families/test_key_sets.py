@@ -16,6 +16,9 @@ from diffusers.loaders.single_file_utils import (
 from tests.places import DATA
 
 from darkroom.checkpoint import SINGLE_FILE, Component
+from darkroom.lora_files.flux2 import FLUX2_NAMING
+from darkroom.lora_files.layers import layers_in, layers_of
+from darkroom.lora_files.naming import KnownBase
 from darkroom.render.families.flux2.build import build_transformer, build_vae, transformer_sizes
 from darkroom.render.families.flux2.transformer_layout import has_guidance_embedder, text_features
 
@@ -57,6 +60,14 @@ def transformer_shapes(model: str) -> Shapes:
         if "{" not in key:
             shapes[key.lstrip("?")] = tuple(shape)
     return shapes
+
+
+@pytest.mark.parametrize(("model", "known"), list(zip(TRANSFORMERS, FLUX2_NAMING.bases, strict=True)))
+def test_a_known_base_has_the_layers_of_the_real_file(model: str, known: KnownBase) -> None:
+    shapes = transformer_shapes(model)
+    linear = {key.removesuffix(".weight"): shape for key, shape in shapes.items() if key.endswith(".weight")}
+    assert known.name == f"FLUX.2 {model}"
+    assert layers_of(known, FLUX2_NAMING) == layers_in(shapes, FLUX2_NAMING) == linear
 
 
 def _conv(name: str, rows: int, columns: int, side: int) -> Shapes:
