@@ -1,4 +1,4 @@
-"""Pictures that are rendered to learn something: one thing done otherwise, or the same again. Renders, judges nothing.
+"""Sheets of pictures that are rendered to learn something: one thing done otherwise, or the same again.
 
 `explain --try` and `floor` plan a sheet of trials (plan), have it rendered (render), and read what came of it (review);
 the rooms meet in these two JSON files.
@@ -14,10 +14,6 @@ from typing import Any, Self
 from darkroom.files.atomic import read_json, write_json
 from darkroom.request import Request
 
-# Factors of the trials that the others are measured against: the first, or the second where sizes differ.
-AS_IT_IS = "as it is"
-AT_ITS_SIZE = "as it is, at the preview's size"  # which all others then have too
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -25,7 +21,8 @@ class Trial:
 
     factor: str
     request: Request
-    change: str = ""  # what to write in conf/ to have it so for good
+    change: str = ""  # what to write in conf/ to have it so for good; "" where conf/ says so
+    is_baseline: bool = False  # nothing is done otherwise, and the preview's size is had: gains are measured from it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,7 @@ class Outcome:
     request_id: str
     image: str | None = None
     error: str | None = None
+    is_baseline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,20 @@
 
 import math
 
-from darkroom.review.trial_results import Tried, conclusion
-from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Outcome
+from darkroom.review.trial_results import MeasuredTrial, conclusion
+from darkroom.trials import Outcome
 
 
 def tried(factor, psnr):
-    return Tried(Outcome(factor, f"{factor} in conf", factor, f"{factor}.png"), psnr, 1.0)
+    return MeasuredTrial(Outcome(factor, f"{factor} in conf", factor, f"{factor}.png"), psnr, 1.0)
 
 
-BASE = tried(AS_IT_IS, 20.0)
+def as_it_is(psnr, change=""):
+    """`change`: where conf/ asks for another size than the preview has."""
+    return MeasuredTrial(Outcome("as it is", change, "base", "base.png", is_baseline=True), psnr, 1.0)
+
+
+BASE = as_it_is(20.0)
 
 
 def test_the_one_that_makes_it_identical():
@@ -40,7 +45,7 @@ def test_none_explains_it():
 
 
 def test_nothing_to_explain_and_nothing_to_compare():
-    assert conclusion(tried(AS_IT_IS, math.inf), [tried("a", math.inf)]) == [
+    assert conclusion(as_it_is(math.inf), [tried("a", math.inf)]) == [
         "The picture is the preview's as it is: there is nothing to explain."
     ]
     assert conclusion(None, []) == ["Nothing that could be tried can be compared with the preview."]
@@ -53,10 +58,10 @@ def test_without_the_picture_as_it_is_no_gain_is_told():
 
 
 def test_at_another_size_gains_are_measured_from_the_picture_at_that_size():
-    resized = tried(AT_ITS_SIZE, 20.0)
+    resized = as_it_is(20.0, "width: 512")
     size = [
         "The preview has another size. At that size the picture as it is: 20.00 dB; all else is tried at it.",
-        f"  in conf/: {AT_ITS_SIZE} in conf",
+        "  in conf/: width: 512",
     ]
     assert conclusion(resized, [tried("seed: 43", math.inf)]) == [
         *size,
@@ -66,7 +71,7 @@ def test_at_another_size_gains_are_measured_from_the_picture_at_that_size():
     assert conclusion(resized, [tried("a", 20.4)])[2] == (
         "None of the 1 that were tried explains it: the closest, a, gains 0.40 dB."
     )
-    assert conclusion(tried(AT_ITS_SIZE, math.inf), [tried("a", 20.4)]) == [
+    assert conclusion(as_it_is(math.inf, "width: 512"), [tried("a", 20.4)]) == [
         "The preview has another size. At that size the picture as it is: identical; nothing else is otherwise.",
-        f"  in conf/: {AT_ITS_SIZE} in conf",
+        "  in conf/: width: 512",
     ]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -212,7 +212,8 @@ def _write(run: _Run) -> Path:
 
 def _outcome(run: _Run, trial: Trial) -> Outcome:
     name, to = trial.request.request_id, run.destination(trial)
+    outcome = Outcome(trial.factor, trial.change, name, is_baseline=trial.is_baseline)
     if name in run.failed:
-        return Outcome(trial.factor, trial.change, name, error=run.failed[name])
+        return replace(outcome, error=run.failed[name])
     link(to.stored, to.shown)
-    return Outcome(trial.factor, trial.change, name, image=str(to.shown))
+    return replace(outcome, image=str(to.shown))

@@ -15,7 +15,7 @@ from darkroom.files.weight_file import sha256_of
 from darkroom.previews import TRAINER, Preview, previews_file
 from darkroom.review.pair.differences import differences
 from darkroom.review.regress.judged_pair import judge
-from darkroom.review.trial_results import tried
+from darkroom.review.trial_results import trial_results
 from darkroom.store import RESULTS, ExperimentFolder
 from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 from darkroom.trials import Outcomes
@@ -90,7 +90,7 @@ def _with_trials(outcomes_file: Path, previews: list[Preview]) -> list[str]:
     preview = next((each for each in previews if each.path == outcomes.preview), None)
     if preview is None:
         raise StoreError(f"{outcomes.preview}: not a preview of this picture any more; run explain --try again")
-    return tried(outcomes, preview)
+    return trial_results(outcomes, preview)
 
 
 def _wrapped(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which of the trials comes closest to the preview, as a table and a sentence. Renders nothing; knows no records."""
+"""`darkroom explain --try`: which of the rendered trials comes closest to the preview, as a sentence and a table."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
 from darkroom.review.pair.measures import psnr
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
-from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Outcome, Outcomes
+from darkroom.trials import Outcome, Outcomes
 
 _GAIN = 1.0  # dB that a factor has to bring before it is named
 _TIE = 0.5  # dB within which factors are equally close
@@ -19,7 +19,7 @@ _EQUAL = "identical"
 
 
 @dataclass(frozen=True)
-class Tried:
+class MeasuredTrial:
     """A trial's picture beside the preview. `psnr`: dB, infinite for equal pixels; `mean_abs`: levels of 255."""
 
     outcome: Outcome
@@ -31,17 +31,17 @@ class Tried:
         return _EQUAL if math.isinf(self.psnr) else f"{self.psnr:.2f} dB"
 
 
-def tried(outcomes: Outcomes, preview: Preview) -> list[str]:
+def trial_results(outcomes: Outcomes, preview: Preview) -> list[str]:
     """Lines of text: what follows from the trials, then all of them, closest first; ImageError without the preview."""
     stored = read_picture(Path(preview.path or ""))
     measured, unlike = [], list(outcomes.not_tried)
     for outcome in outcomes.outcomes:
         found = _beside(outcome, stored, preview)
-        if isinstance(found, Tried):
+        if isinstance(found, MeasuredTrial):
             measured.append(found)
         else:
             unlike.append(f"{outcome.factor}: {found}")
-    baseline = next((each for each in measured if each.outcome.factor in (AS_IT_IS, AT_ITS_SIZE)), None)
+    baseline = next((each for each in measured if each.outcome.is_baseline), None)
     others = sorted((each for each in measured if each is not baseline), key=lambda each: -each.psnr)
     lines = [*conclusion(baseline, others), "", f"tried against {preview.path}, as it is and then by closeness:"]
     lines += [f"  {'PSNR':>12}  {'mean |Δ|':>8}  what was done otherwise"]
@@ -52,10 +52,10 @@ def tried(outcomes: Outcomes, preview: Preview) -> list[str]:
     return lines + (["not tried, or not comparable:", *(f"  {said}" for said in unlike)] if unlike else [])
 
 
-def conclusion(baseline: Tried | None, others: Sequence[Tried]) -> list[str]:
+def conclusion(baseline: MeasuredTrial | None, others: Sequence[MeasuredTrial]) -> list[str]:
     """What brings it closest, and how to have it so; or that nothing or several do. `others`: closest first.
 
-    `baseline`: the picture as it is, or else at the preview's size, which then comes first in what is said.
+    `baseline`: the picture as it is; where it has another size in conf/, that comes first in what is said.
     """
     if baseline is None:
         if not others:
@@ -65,14 +65,14 @@ def conclusion(baseline: Tried | None, others: Sequence[Tried]) -> list[str]:
             f"The picture as it is was not measured (see below), so no gain can be told; the nearest, "
             f"{best.outcome.factor}: {best.shown}."
         ]
-    if baseline.outcome.factor == AT_ITS_SIZE:
+    if baseline.outcome.change:
         return [*_resized(baseline), *([] if math.isinf(baseline.psnr) else _closest(baseline, others))]
     if math.isinf(baseline.psnr):
         return ["The picture is the preview's as it is: there is nothing to explain."]
     return _closest(baseline, others)
 
 
-def _resized(baseline: Tried) -> list[str]:
+def _resized(baseline: MeasuredTrial) -> list[str]:
     """The size is no matter of closeness: without it nothing can be compared."""
     rest = "nothing else is otherwise" if math.isinf(baseline.psnr) else "all else is tried at it"
     return [
@@ -81,7 +81,7 @@ def _resized(baseline: Tried) -> list[str]:
     ]
 
 
-def _closest(baseline: Tried, others: Sequence[Tried]) -> list[str]:
+def _closest(baseline: MeasuredTrial, others: Sequence[MeasuredTrial]) -> list[str]:
     """Which factor gains most; `baseline` is not identical."""
     if not others:
         return ["Nothing that was done otherwise can be compared with the preview."]
@@ -105,7 +105,7 @@ def _closest(baseline: Tried, others: Sequence[Tried]) -> list[str]:
     return lines
 
 
-def _beside(outcome: Outcome, stored: PictureFile, preview: Preview) -> Tried | str:
+def _beside(outcome: Outcome, stored: PictureFile, preview: Preview) -> MeasuredTrial | str:
     """Measured after the encoder that the preview went through; or why it cannot be."""
     if outcome.image is None:
         return outcome.error or "no picture"
@@ -120,4 +120,4 @@ def _beside(outcome: Outcome, stored: PictureFile, preview: Preview) -> Tried | 
         pixels = as_encoded(pixels, ENCODINGS[stored.format])
     distance = psnr(stored.pixels, pixels)
     mean_abs = float(np.abs(stored.pixels.astype(np.int16) - pixels).mean())
-    return Tried(outcome, math.inf if distance is None else distance, mean_abs)
+    return MeasuredTrial(outcome, math.inf if distance is None else distance, mean_abs)

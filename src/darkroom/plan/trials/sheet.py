@@ -1,4 +1,4 @@
-"""Finds the request and the preview of a picture, and writes what to render in order to explain it. Renders nothing."""
+"""`darkroom explain --try`: the sheet of trials for one picture, from its request and its preview."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from darkroom.plan.trials.recorded import Recorded
 from darkroom.previews import DARKROOM, Preview, previews_file
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store
-from darkroom.trials import AS_IT_IS, AT_ITS_SIZE, Trial, TrialSheet
+from darkroom.trials import Trial, TrialSheet
 
 _PIXELS_PER_TOKEN = 16  # per side, of every family
 _DIVISORS = (8, 16, 32, 48, 64)
@@ -44,15 +44,12 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     start, size_said = _at_size_of(planned.request, stored)
     recorded = Recorded(start, stored.then, store.sha256)
     steps = {lora.path: _other_steps(lora, store) for lora in start.loras}
-    first = [Trial(AS_IT_IS, planned.request)]
-    if start != planned.request:
-        first.append(Trial(AT_ITS_SIZE, start, size_said))
     sheet = TrialSheet(
         name=f"explain {record['image_name']}",
         checkpoint=str(folder.checkpoint(record["model"])),
         threads=record["threads"],
         **_format(stored, planned.output),
-        trials=(*first, *trials_of(start, recorded.factors, steps)),
+        trials=(*_baseline(planned.request, start, size_said), *trials_of(start, recorded.factors, steps)),
         not_tried=(*recorded.not_tried, *_untried_size(planned.request, start, stored)),
         image=str(image),
         preview=stored.path,
@@ -95,6 +92,13 @@ def _at_size_of(request: Request, preview: Preview) -> tuple[Request, str]:
     if divisors:
         said += f" (asked for is {asked[0]}x{asked[1]}, of which resolution_divisor: {divisors[0]} makes this)"
     return replace(request, width=size[0], height=size[1]), said
+
+
+def _baseline(request: Request, start: Request, size_said: str) -> tuple[Trial, ...]:
+    """The picture as it is; and at the preview's size, which all trials then have, where that is another."""
+    if start == request:
+        return (Trial("as it is", request, is_baseline=True),)
+    return Trial("as it is", request), Trial("as it is, at the preview's size", start, size_said, is_baseline=True)
 
 
 def _untried_size(request: Request, start: Request, preview: Preview) -> list[str]:
