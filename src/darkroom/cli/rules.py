@@ -128,7 +128,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _verdict(options: argparse.Namespace) -> int:
     from darkroom.review.regress.comparison import read_comparisons
-    from darkroom.review.regress.outcome import failed, installed_versions, outdated, summary
+    from darkroom.review.regress.summary import failed, installed_versions, outdated, summary
 
     comparisons, metadata = read_comparisons(options.table)
     print(f"{summary(comparisons)}; {options.table.with_name('regress.html')} shows them")

@@ -1,4 +1,4 @@
-"""Renders taken as the new previews: first what would change, then the change. Asks nobody; judges no picture.
+"""`darkroom accept`: renders taken as the new previews; first what would change, then the change.
 
 plan_acceptance   reads the manifest and what there is; writes nothing
 apply             copies the pictures, keeps what they replace, switches previews.parquet last

@@ -1,4 +1,4 @@
-"""What taking renders as previews would change, as values and as text. Reads and writes no file."""
+"""What `darkroom accept` would change, as values and as text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

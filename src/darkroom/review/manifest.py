@@ -1,4 +1,4 @@
-"""The records of an experiment's combinations as one table. Knows nothing of what a record means."""
+"""results/<experiment>/manifest.parquet: the records of all combinations in one table."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""previews/<experiment>: the accepted pictures, and those that they took the place of. Does not know the table.
+"""previews/<experiment>: the accepted pictures, and those that they took the place of.
 
 images/<model>/<lora>/<prompts>/000_42.<12 hex digits>.png     named by their SHA-256, so that none is ever overwritten
 replaced/<16 hex digits>.png                                   what was accepted before

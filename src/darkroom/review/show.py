@@ -1,4 +1,4 @@
-"""A picture's record as text for people, and as a prompts file that renders it again."""
+"""`darkroom show`: a picture's record as text for people, or as a prompts file that renders it again."""
 
 import textwrap
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from darkroom.errors import StoreError
 from darkroom.review.pair.differences import Difference
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import read_comparisons, write_comparisons
-from darkroom.review.regress.outcome import failed, installed_versions, outdated, summary
+from darkroom.review.regress.summary import failed, installed_versions, outdated, summary
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from darkroom.review.page.data_uri import carry
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import flip_map
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
-from darkroom.review.regress import regress_page
 from darkroom.review.regress.comparison import Comparison, write_comparisons
 from darkroom.review.regress.regress_page import measures, names, read_pairs, worst_first, write_regress_page
 
@@ -226,10 +225,9 @@ def test_nothing_to_compare(experiment):
     assert "0 previews: nothing could be compared" in page(experiment)
 
 
-def test_many_pairs_share_a_page(experiment, monkeypatch):
-    monkeypatch.setattr(regress_page, "_PAGE", 100_000)
+def test_many_pairs_share_a_page(experiment):
     pair = replace(BARE, verdict="drifted", preview_path=SHIFTED_JPEG, **DIFFERENT)
-    few, many = read_pairs([pair] * 2), read_pairs([pair] * 40)
+    few, many = read_pairs([pair] * 2, page=100_000), read_pairs([pair] * 40, page=100_000)
     assert all(found.lossless for found in few)
     assert not any(found.lossless for found in many)
     assert sum(len(one["uri"]) for found in many for one in found.pictures.values()) <= 100_000
@@ -244,9 +242,7 @@ def test_carried_as_they_are_then_lossy_then_reduced():
     assert pixels(carry([noise, noise[:80]], 0).uris[1]).shape == (24, 96, 3)
 
 
-def test_a_preview_that_was_replaced_is_carried_as_a_pair(experiment, monkeypatch):
-    monkeypatch.setattr(regress_page, "_SINGLE", 1)
-    [pair] = read_pairs(
-        [replace(BARE, verdict="missing preview", reason="edited", preview_path=SHIFTED_JPEG, **DIFFERENT)]
-    )
+def test_a_preview_that_was_replaced_is_carried_as_a_pair(experiment):
+    replaced = replace(BARE, verdict="missing preview", reason="edited", preview_path=SHIFTED_JPEG, **DIFFERENT)
+    [pair] = read_pairs([replaced], single=1)
     assert (list(pair.pictures), pair.lossless) == (["preview", "render", "error"], True)

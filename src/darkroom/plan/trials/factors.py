@@ -1,7 +1,4 @@
-"""One thing done otherwise at a time, the likely ones first: what might explain a picture that is not its preview.
-
-Pure: requests in, requests out. Knows neither files nor previews; the digest of a file comes with its Lora.
-"""
+"""What might explain a picture that is not its preview: one thing done otherwise at a time, the likely ones first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What is recorded of a preview and differs from a request, as changes that would set it back. Knows no preview's file.
+"""What is recorded of a preview and differs from a request, as changes that would set it back.
 
 Files are told by their digests; where none of then is left, that is said.
 """

@@ -1,4 +1,4 @@
-"""Pictures that belong together as data URIs, in as many characters as they may take. Does not know what they show.
+"""Pictures as data URIs for a page: those of one group, as good as they can be in a number of characters.
 
 The first of these that fits: as they are, lossless; as they are, lossy; reduced, all by the same factor.
 """

@@ -1,4 +1,4 @@
-"""A page as one file that works from file://: its template, its data, its links. Knows nothing of what is on it.
+"""A page as one file that works from file://: its template, its data, its links.
 
 `page.css.j2` and `page.js.j2` are what the pages share: colours, head, frames of film, the dialog of one picture;
 elements made from text that is never parsed as HTML, parts that are built when they come near the window.

@@ -1,4 +1,4 @@
-"""The recorded facts that a preview and a render do not share. Does not know which of them changed the picture."""
+"""The recorded facts that a preview and a render do not share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An experiment's pictures beside its stored previews, a verdict for each: compare.parquet. Draws no page.
+"""compare.parquet of an experiment: each picture beside its stored previews, with a verdict.
 
 What is wrong with one picture is said in its row, and the others are compared.
 """

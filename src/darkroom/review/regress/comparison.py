@@ -1,4 +1,4 @@
-"""What came of comparing one picture with its stored preview, as a row of compare.parquet. Measures and judges nothing.
+"""A row of compare.parquet: what came of comparing one picture with its stored preview.
 
 The columns are the fields of Comparison. pyarrow is imported by the functions that need it: importing this is cheap.
 """

@@ -1,4 +1,4 @@
-"""A comparison as JUnit XML, which CI systems show: a test case a preview. Compares and judges nothing."""
+"""results/<experiment>/junit.xml: a comparison as CI systems show it, a test case a preview."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from darkroom.files.atomic import atomic
 from darkroom.review.regress.comparison import Comparison, read_comparisons
-from darkroom.review.regress.outcome import failed, summary
+from darkroom.review.regress.summary import failed, summary
 from darkroom.review.regress.verdicts import ERROR, FAILURE, SKIPPED, VERDICTS
 from darkroom.thresholds import Limits
 

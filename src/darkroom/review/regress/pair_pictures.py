@@ -1,7 +1,4 @@
-"""The pictures of one comparison as a page carries them: preview, render as it was compared, FLIP's error map.
-
-Does not know what else is on the page.
-"""
+"""The pictures of one comparison as a page carries them: preview, render as it was compared, FLIP's error map."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

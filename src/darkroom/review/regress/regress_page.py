@@ -1,4 +1,4 @@
-"""The comparison with the stored previews as one HTML page that works from file://. Measures and judges nothing.
+"""results/<experiment>/regress.html: each preview beside its render, on one page that works from file://.
 
 The pictures are carried in the page: equal ones once and small, others as large as their number allows.
 """
@@ -13,15 +13,15 @@ from typing import Any
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.pair.measures import MEASURES, Measure
 from darkroom.review.regress.comparison import Comparison, read_comparisons
-from darkroom.review.regress.outcome import summary
 from darkroom.review.regress.pair_pictures import Pair, read_pair
+from darkroom.review.regress.summary import summary
 from darkroom.review.regress.verdicts import VERDICTS
 
 _WORST_FIRST = list(reversed(VERDICTS))
 
-_PAGE = 40_000_000  # characters of pictures in a page; a browser opens it in a second or two
-_PAIR, _SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one picture
-_SHARE = 0.4  # of _PAGE, the most that pictures without a differing partner take
+PAGE = 40_000_000  # characters of pictures in a page; a browser opens it in a second or two
+PAIR, SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one picture
+_SHARE = 0.4  # of a page, the most that pictures without a differing partner take
 _THREADS = 4  # FLIP has threads of its own, and takes 100 bytes a pixel
 
 _EFFECTIVE = (
@@ -65,14 +65,13 @@ def worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return sorted(comparisons, key=key)
 
 
-def read_pairs(comparisons: Sequence[Comparison]) -> list[Pair]:
-    """The pictures of each comparison; what each may take follows from how many there are."""
-    single = [_shows_one_picture(each) for each in comparisons]
-    alone, together = single.count(True), single.count(False)
-    least = min(_SINGLE, int(_PAGE * _SHARE / max(1, alone)))
-    most = min(_PAIR, (_PAGE - alone * least) // max(1, together))
+def read_pairs(comparisons: Sequence[Comparison], page: int = PAGE, single: int = SINGLE) -> list[Pair]:
+    """The pictures of each comparison in at most `page` characters, `single` for one without a differing partner."""
+    alone = [_shows_one_picture(each) for each in comparisons]
+    least = min(single, int(page * _SHARE / max(1, alone.count(True))))
+    most = min(PAIR, (page - alone.count(True) * least) // max(1, alone.count(False)))
     with ThreadPoolExecutor(_THREADS) as threads:
-        return list(threads.map(read_pair, comparisons, [least if one else most for one in single]))
+        return list(threads.map(read_pair, comparisons, [least if one else most for one in alone]))
 
 
 def _shows_one_picture(comparison: Comparison) -> bool:
@@ -137,10 +136,8 @@ def _measured(measure: Measure, value: float | None, limit: float | None) -> dic
 def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
     """By model and kind of preview: the thresholds in words, their file, and where a floor was learned."""
     rows = []
-    distinct_ = {(each.model, each.thresholds): each.held_against for each in comparisons}
-    for (model, _), held in sorted(distinct_.items()):
-        if held is None:  # nothing was measured
-            continue
+    known = {(each.model, each.thresholds): held for each in comparisons if (held := each.held_against)}
+    for (model, _), held in sorted(known.items()):
         limits = [
             f"{measure.label} {'≤' if measure.is_distance else '≥'} {held.asked[measure.name]:g}{measure.unit}"
             for measure in MEASURES

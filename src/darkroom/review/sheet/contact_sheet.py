@@ -1,4 +1,4 @@
-"""Rows of a manifest as a contact sheet: its axes, where each is laid, its columns by code. No files, no HTML."""
+"""Rows of a manifest as a contact sheet: its axes, where each is laid, its columns by code."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The manifest as one HTML page that works from file://. Knows nothing of how images are rendered or compared."""
+"""results/<experiment>/report.html: the manifest as one page that works from file://."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a whole comparison comes to: how many pictures got which verdict, and whether it failed. Measures nothing."""
+"""What a whole comparison comes to: how many pictures have which verdict, whether it failed, what it was rendered with."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
