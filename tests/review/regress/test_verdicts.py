@@ -82,10 +82,10 @@ def test_each_has_colours_a_filter_and_its_meaning_on_the_page(tmp_path, identic
     assert data["verdicts"][verdict.name] == json.loads(json.dumps(asdict(verdict)))
 
 
-def test_the_page_and_the_judge_of_it_name_no_verdict():
+def test_page_junit_and_summary_name_no_verdict():
     """So that a new row of the table is all that a new verdict needs."""
     folder = REPOSITORY / "src/darkroom/review/regress"
-    files = ("regress.html.j2", "regress_page.py", "pair_pictures.py", "junit.py", "outcome.py")
+    files = ("regress.html.j2", "regress_page.py", "pair_pictures.py", "junit.py", "summary.py")
     quoted = [f'"{name}"' for name in VERDICTS]
     assert {
         file: found

@@ -1,4 +1,4 @@
-"""What a whole comparison comes to: how many pictures have which verdict, whether it failed, what it was rendered with."""
+"""What a whole comparison comes to: how many pictures have which verdict, whether it failed, what rendered them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
