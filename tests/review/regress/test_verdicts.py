@@ -11,10 +11,10 @@ from tests.review.renders import THRESHOLDS, picture, preview, render
 
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import read_comparisons, write_comparisons
-from darkroom.review.regress.junit import junit
+from darkroom.review.regress.junit import junit, write_junit
 from darkroom.review.regress.regress_page import worst_first, write_regress_page
 from darkroom.review.regress.summary import failed, summary
-from darkroom.review.regress.verdicts import VERDICTS
+from darkroom.review.regress.verdicts import VERDICTS, Verdict
 
 every_verdict = pytest.mark.parametrize("verdict", VERDICTS.values(), ids=lambda verdict: verdict.name)
 
@@ -82,16 +82,18 @@ def test_each_has_colours_a_filter_and_its_meaning_on_the_page(tmp_path, identic
     assert data["verdicts"][verdict.name] == json.loads(json.dumps(asdict(verdict)))
 
 
-def test_page_junit_and_summary_name_no_verdict():
-    """So that a new row of the table is all that a new verdict needs."""
-    folder = REPOSITORY / "src/darkroom/review/regress"
-    files = ("regress.html.j2", "regress_page.py", "pair_pictures.py", "junit.py", "summary.py")
-    quoted = [f'"{name}"' for name in VERDICTS]
-    assert {
-        file: found
-        for file in files
-        if (found := [name for name in quoted if name in (folder / file).read_text(encoding="utf-8")])
-    } == {}
+def test_a_new_verdict_is_a_new_row_of_the_table_and_nothing_else(tmp_path, monkeypatch, identical):
+    undecided = Verdict(name="undecided", meaning="nobody knows", colours=("#111", "#eee"), junit="failure")
+    monkeypatch.setitem(VERDICTS, "undecided", undecided)
+    comparisons = [identical, replace(identical, verdict="undecided")]
+    write_comparisons(tmp_path / "compare.parquet", comparisons, {})
+    write_regress_page(tmp_path / "compare.parquet", tmp_path / "regress.html")
+    write_junit(tmp_path / "compare.parquet", tmp_path / "junit.xml")
+    page = (tmp_path / "regress.html").read_text(encoding="utf-8")
+    assert 'title="nobody knows"><input type="radio" name="verdict" value="undecided">' in page
+    assert [each.verdict for each in worst_first(comparisons)] == ["undecided", "identical"]
+    assert ElementTree.parse(tmp_path / "junit.xml").find(".//failure").get("type") == "undecided"
+    assert (failed(comparisons), summary(comparisons)) == (True, "2 previews: 1 identical, 1 undecided")
 
 
 def test_the_page_lists_the_worst_first(identical):

@@ -17,8 +17,6 @@ from darkroom.review.regress.pair_pictures import Pair, read_pair
 from darkroom.review.regress.summary import summary
 from darkroom.review.regress.verdicts import VERDICTS
 
-_WORST_FIRST = list(reversed(VERDICTS))
-
 PAGE = 40_000_000  # characters of pictures in a page; a browser opens it in a second or two
 PAIR, SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one picture
 _SHARE = 0.4  # of a page, the most that pictures without a differing partner take
@@ -41,7 +39,7 @@ def write_regress_page(compare: Path, output: Path) -> None:
     values = {
         "experiment": ordered[0].experiment if ordered else compare.absolute().parent.name,
         "summary": summary(ordered),
-        "verdicts": [VERDICTS[name] for name in _WORST_FIRST],
+        "verdicts": list(reversed(VERDICTS.values())),
         "counts": Counter(comparison.verdict for comparison in ordered),
         "count": len(ordered),
         "thresholds": threshold_rows(ordered),
@@ -55,12 +53,13 @@ def write_regress_page(compare: Path, output: Path) -> None:
 
 def worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """By verdict, then by FLIP; one that was judged without measures comes before the others of its verdict."""
+    rank = {name: number for number, name in enumerate(reversed(VERDICTS))}
 
     def key(comparison: Comparison) -> tuple[Any, ...]:
         unmeasured = float("inf") if VERDICTS[comparison.verdict].is_judged else -1.0
         flip = unmeasured if comparison.flip is None else comparison.flip
-        rank = _WORST_FIRST.index(comparison.verdict)
-        return rank, -flip, comparison.key, comparison.step or 0, comparison.preview_path or ""
+        place = comparison.key, comparison.step or 0, comparison.preview_path or ""
+        return rank[comparison.verdict], -flip, *place
 
     return sorted(comparisons, key=key)
 
