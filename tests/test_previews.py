@@ -1,14 +1,19 @@
 """The table of stored previews: what goes in comes out, and a damaged one says what is wrong with it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.example_record import REQUEST
+from tests.places import REPOSITORY
 
-from darkroom.errors import StoreError
-from darkroom.previews import TRAINER, Preview, Replaced, axes_text, key_of, read_previews, schema, write_previews
+from darkroom.errors import StoreError, VersionError
+from darkroom.files.columns import row_of, schema_of
+from darkroom.previews import TRAINER, Preview, Replaced, read_previews, write_previews
+from darkroom.record import PictureKey, axes_text
 
 PREVIEW = Preview(
     model="klein",
@@ -37,11 +42,12 @@ def test_what_goes_in_comes_out(table: Path) -> None:
     assert read_previews(table) == (PREVIEW, lacking)
 
 
-def test_a_row_of_the_manifest_and_its_preview_have_the_same_key() -> None:
+def test_a_render_and_its_preview_have_the_same_key() -> None:
     axes = axes_text([("seed", 1), ("network_multiplier", 0.5)])
     assert axes == '{"network_multiplier":0.5,"seed":1}'
-    row = {"model": "klein", "lora": "none", "prompts": "p", "index": 3, "axes": [{"name": "seed", "value": "1"}]}
-    assert key_of(row) == ("klein", "none", "p", 3, '{"seed":1}')
+    render = replace(REQUEST, model="klein", lora="none", prompts="p", index=3, axes=(("seed", 1),))
+    assert PictureKey.of(render) == PictureKey("klein", "none", "p", 3, '{"seed":1}')
+    assert PictureKey.of(render) == replace(PREVIEW, lora="none", prompts="p", index=3, axes='{"seed":1}').key
 
 
 def test_none_yet(table: Path) -> None:
@@ -56,15 +62,27 @@ def test_none_yet(table: Path) -> None:
     [('{"seed": [1,2}', "row 0: then: expected JSON"), ("[]", r"row 0: then: expected keys and values, got \[\]")],
 )
 def test_facts_that_cannot_be_read(table: Path, then: str, message: str) -> None:
-    rewrite(table, [PREVIEW.row() | {"then": then}], {"format": "1", "experiment": "anna"})
+    rewrite(table, [row_of(PREVIEW) | {"then": then}], {"format": "1", "experiment": "anna"})
     with pytest.raises(StoreError, match=message):
         read_previews(table)
 
 
-def test_a_table_of_another_version(table: Path) -> None:
-    rewrite(table, [PREVIEW.row()], {"format": "9", "experiment": "anna"})
-    with pytest.raises(StoreError, match="expected format 1 in its metadata, got 9"):
+def test_a_table_of_a_newer_version(table: Path) -> None:
+    rewrite(table, [row_of(PREVIEW)], {"format": "9", "experiment": "anna"})
+    with pytest.raises(VersionError, match="of format 9, so a newer Darkroom wrote it; this one reads 1 and older"):
         read_previews(table)
+
+
+def test_a_table_of_before_is_read() -> None:
+    """The nightly experiment's, written when every column could be null."""
+    previews = read_previews(REPOSITORY / "previews/nightly/previews.parquet")
+    assert len(previews) == 14
+    assert (previews[0].key.lora, previews[0].then["seed"]) == ("demo_lokr", 2)
+
+
+def test_a_table_without_columns_that_have_a_default(table: Path) -> None:
+    rewrite(table, [row_of(PREVIEW)], {"experiment": "anna"}, without=["note", "replaced", "accepted_by"])
+    assert read_previews(table) == (replace(PREVIEW, replaced=()),)
 
 
 def test_a_row_that_is_there_twice(table: Path) -> None:
@@ -80,6 +98,7 @@ def test_a_file_that_is_no_table(table: Path) -> None:
         read_previews(table)
 
 
-def rewrite(table: Path, rows: list[dict[str, object]], metadata: dict[str, str]) -> None:
+def rewrite(table: Path, rows: list[dict[str, object]], metadata: dict[str, str], without: Sequence[str] = ()) -> None:
     table.parent.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema()).replace_schema_metadata(metadata), table)
+    whole = pa.Table.from_pylist(rows, schema=schema_of(Preview))
+    pq.write_table(whole.drop_columns(list(without)).replace_schema_metadata(metadata), table)

@@ -4,36 +4,24 @@ import json
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from tests.example_record import LORA, REQUEST, embedded, record
 from tests.places import DATA
 
-from darkroom.errors import StoreError
-from darkroom.record import (
-    COLUMNS,
-    Cost,
-    Environment,
-    LoraUse,
-    Record,
-    embedded_record,
-    read_records,
-    schema,
-    write_records,
-)
+from darkroom.errors import ImageError, StoreError, VersionError
+from darkroom.files.columns import columns_of, schema_of, value_of
+from darkroom.record import Cost, Record, read_embedded_record, read_records, write_records
 from darkroom.request import Request
 
-REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
-ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
-LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
-COST = Cost(4711, "b41f", 3.25, 0.5, 2.0, 0.25, 0.125, None, "resident", "fits", "2026-01-02T03:04:05Z")
-RECORD = Record(REQUEST, ENVIRONMENT, LORAS, (1.0, 0.5, 0.0), "images/0000_7.png", "ab" * 32, "png", False, COST)
 
-
-def test_row_has_the_columns_of_the_manifest_in_their_order():
-    row = RECORD.row()
-    assert list(row) == list(COLUMNS)
+def test_a_row_has_plain_values_under_the_columns_of_the_manifest():
+    row = record().row()
     assert row["request_id"] == REQUEST.request_id
     assert row["status"] == "done"
     assert row["axes"] == [{"name": "network_multiplier", "value": "0.5"}, {"name": "seed", "value": "7"}]
@@ -49,66 +37,158 @@ def test_row_has_the_columns_of_the_manifest_in_their_order():
         }
     ]
     assert (row["width_requested"], row["width"], row["seconds_load"], row["reused"]) == (70, 64, 3.25, False)
-    assert Environment.from_row(row) == ENVIRONMENT
+    assert value_of(Record, row) == record()
 
 
 def test_every_parameter_of_a_request_is_a_column():
-    assert {f.name for f in fields(Request)} <= COLUMNS.keys()
+    assert columns_of(Request).keys() <= columns_of(Record).keys()
 
 
 def test_a_reused_image_has_cost_nothing():
-    row = replace(RECORD, reused=True, cost=None).row()
-    assert [row[f.name] for f in fields(Cost)] == [None] * 11
+    reused = record(reused=True, cost=None)
+    assert [reused.row()[f.name] for f in fields(Cost)] == [None] * 11
+    assert value_of(Record, reused.row()) == reused
+
+
+def test_an_adapter_of_another_base_is_a_warning_and_a_reason_for_no_comparison():
+    made = embedded(loras=(replace(LORA, left_out_keys=2, warning="an adapter of FLUX.1: 2 keys left out"),))
+    assert made.request.warnings[-1] == "an adapter of FLUX.1: 2 keys left out"
+    assert made.request.not_comparable == ("jobs/anna/anna.safetensors is an adapter of another base",)
 
 
 def test_the_embedded_record_lacks_what_a_second_run_would_change():
-    embedded = embedded_record(REQUEST, ENVIRONMENT, LORAS, (1.0, 0.5, 0.0))
+    values = embedded().to_json()
     outcome = {"status", "image_path", "image_sha256", "image_format", "latents_path", "reused"}
-    assert COLUMNS.keys() - embedded.keys() == outcome | {f.name for f in fields(Cost)}
-    assert json.loads(json.dumps(embedded)) == embedded
-    assert embedded.items() <= RECORD.row().items()
+    assert columns_of(Record).keys() - values.keys() == outcome | {f.name for f in fields(Cost)}
+    assert values.keys() - columns_of(Record).keys() == {"format"}
+    assert json.loads(json.dumps(values)) == values
 
 
 def test_rows_come_back_from_parquet_as_they_were(tmp_path):
-    hostile = replace(REQUEST, prompt='a "b" <c>\n\0 🐈 שלום', axes=(("neg", "x"), ("seed", None)), warnings=())
-    rows = [RECORD.row(), replace(RECORD, request=hostile, loras=(), cost=None, latents_path="l.safetensors").row()]
-    write_records(tmp_path / "new" / "r.parquet", rows, {"experiment": "strength"})
-    assert read_records(tmp_path / "new" / "r.parquet") == (rows, {"experiment": "strength"})
+    hostile = replace(
+        REQUEST, loras=(), prompt='a "b" <c>\n\0 🐈 שלום', axes=(("neg", "x"), ("seed", None)), warnings=()
+    )
+    records = (record(), record(hostile, (), cost=None, latents_path="l.safetensors"))
+    write_records(tmp_path / "new" / "r.parquet", records, {"experiment": "strength"})
+    assert read_records(tmp_path / "new" / "r.parquet") == (records, {"experiment": "strength"})
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["r.parquet"]
 
 
 def test_columns_are_typed():
-    types = {field.name: (str(field.type), field.nullable) for field in schema()}
+    types = {field.name: (str(field.type), field.nullable) for field in schema_of(Record)}
     assert types["seed"] == ("int64", False)
     assert types["gpu_name"] == ("string", True)
     assert types["sigmas"][0].startswith("list<")
     assert types["peak_memory_bytes"] == ("int64", True)
 
 
-@pytest.mark.parametrize("change", [{"unknown": 1}, {"seed": None}, {"seed": "seven"}])
-def test_a_row_of_another_shape_is_refused_and_nothing_written(tmp_path, change):
-    with pytest.raises((ValueError, TypeError)):
-        write_records(tmp_path / "r.parquet", [{**RECORD.row(), **change}], {})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_damaged_and_foreign_files_are_named(tmp_path):
     path = tmp_path / "r.parquet"
     with pytest.raises(StoreError, match=r"r\.parquet: missing; run Snakemake again"):
         read_records(path)
-    write_records(path, [RECORD.row()], {})
+    write_records(path, [record()], {})
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(StoreError, match=r"r\.parquet: not a whole Parquet file .*; delete it"):
         read_records(path)
-    pq.write_table(pa.table({"seed": [1]}), path)
-    with pytest.raises(StoreError, match=r"r\.parquet: not the columns of this version of Darkroom \(missing: \['exp"):
+    pq.write_table(pa.table({"seed": [1], "colour": ["red"]}), path)
+    with pytest.raises(StoreError, match=r"r\.parquet: not the columns .*missing: \['exp.*, unknown: \['colour'\]\)"):
         read_records(path)
-    wrong = schema().set(schema().get_field_index("seed"), pa.field("seed", pa.string()))
+    wrong = schema_of(Record).set(schema_of(Record).get_field_index("seed"), pa.field("seed", pa.string()))
     pq.write_table(wrong.empty_table(), path)
-    with pytest.raises(StoreError, match=r"not the column types .* \(expected seed: int64\)"):
+    with pytest.raises(StoreError, match=r"\(expected seed: int64, got string\); delete it and run Snakemake"):
         read_records(path)
+
+
+class TestVersions:
+    """Files and pictures of commit 93b3d14, which said no version, and of one that is yet to come."""
+
+    def test_the_columns_of_the_first_version_are_those_that_were_there_before_versions(self):
+        """A column that was added later says `since`: files without it are read all the same."""
+        first = {name for name, column in columns_of(Record).items() if column.since == 1}
+        assert first == set(pq.read_schema(DATA / "record/manifest_unversioned.parquet").names)
+
+    def test_a_manifest_of_before_is_read(self):
+        (found,), metadata = read_records(DATA / "record/manifest_unversioned.parquet")
+        assert metadata == {"experiment": "strength", "darkroom_version": "0.1.0"}
+        assert found == record(image_path="results/strength/images/demo/anna/portraits/0000_7.png")
+
+    def test_a_picture_of_before_is_read(self):
+        assert read_embedded_record(DATA / "record/picture_unversioned.png") == embedded()
+
+    def test_what_an_older_table_lacks_is_null_or_has_its_default(self, tmp_path):
+        table = pq.read_table(DATA / "record/manifest_unversioned.parquet")
+        pq.write_table(table.drop_columns(["peak_memory_bytes", "gpu_name", "noise_device"]), tmp_path / "r.parquet")
+        (found,), _ = read_records(tmp_path / "r.parquet")
+        assert (found.cost.peak_memory_bytes, found.environment.gpu_name, found.request.noise_device) == (
+            None,
+            None,
+            "cpu",
+        )
+
+    def test_what_every_version_has_must_be_there(self, tmp_path):
+        table = pq.read_table(DATA / "record/manifest_unversioned.parquet")
+        pq.write_table(table.drop_columns(["seed"]), tmp_path / "r.parquet")
+        with pytest.raises(
+            StoreError, match=r"\(missing: \['seed'\], unknown: \[\]\); delete it and run Snakemake again"
+        ):
+            read_records(tmp_path / "r.parquet")
+
+    def test_a_file_lacks_nothing_of_the_version_that_it_says(self, tmp_path):
+        write_records(tmp_path / "r.parquet", [record()], {})
+        pq.write_table(pq.read_table(tmp_path / "r.parquet").drop_columns(["memory_plan"]), tmp_path / "r.parquet")
+        with pytest.raises(StoreError, match=r"missing: \['memory_plan'\]"):
+            read_records(tmp_path / "r.parquet")
+
+    def test_a_table_of_a_newer_version_is_refused(self, tmp_path):
+        rewrite(tmp_path / "r.parquet", {"colour": "red"}, {"format": "9"})
+        with pytest.raises(
+            VersionError,
+            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 1 and older: "
+            "update it, or delete it and run Snakemake again",
+        ):
+            read_records(tmp_path / "r.parquet")
+
+    def test_a_picture_of_a_newer_version_is_refused(self, tmp_path):
+        path = picture(tmp_path, embedded().to_json() | {"format": 9, "colour": "red"})
+        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 1"):
+            read_embedded_record(path)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"colour": "red"}, r"its record is not one of Darkroom \(missing: \[\], unknown: \['colour'\]\)"),
+            ({"seed": "7"}, "its record: seed: expected a whole number, got 7; render it again"),
+            ({"seed": None}, "its record: seed: expected a whole number, got null"),
+            ({"loras": [{"path": "a"}]}, "its record: loras: network_multiplier is missing"),
+            ({"format": "png"}, "its record: expected a number for format, got 'png'"),
+        ],
+    )
+    def test_a_record_that_is_none_of_ours_is_refused(self, tmp_path, change, said):
+        with pytest.raises(ImageError, match=rf"a\.png: {said}"):
+            read_embedded_record(picture(tmp_path, embedded().to_json() | change))
+
+    def test_a_record_lacks_nothing_that_has_no_default(self, tmp_path):
+        values = {name: value for name, value in embedded().to_json().items() if name not in ("format", "seed")}
+        with pytest.raises(ImageError, match=r"\(missing: \['seed'\], unknown: \[\]\)"):
+            read_embedded_record(picture(tmp_path, values))
 
 
 def test_importing_the_file_imports_neither_pyarrow_nor_torch():
     program = "import sys, darkroom.record; print({'pyarrow', 'torch', 'numpy', 'PIL'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
+
+
+def picture(folder: Path, values: dict[str, object]) -> Path:
+    """A picture with any record in it."""
+    text = PngInfo()
+    text.add_itxt("darkroom", json.dumps(values))
+    Image.new("RGB", (64, 48)).save(folder / "a.png", pnginfo=text)
+    return folder / "a.png"
+
+
+def rewrite(path: Path, more: dict[str, str], metadata: dict[str, str]) -> None:
+    """A manifest with further columns, as another version may have them."""
+    table = pa.Table.from_pylist([record().row()], schema=schema_of(Record))
+    for name, value in more.items():
+        table = table.append_column(name, [[value]])
+    pq.write_table(table.replace_schema_metadata(metadata), path)

@@ -24,11 +24,11 @@ MAY_IMPORT = {
     "files": "errors",
     "lora_files": "errors display files",
     "checkpoint": "errors request files",
-    "record": "request files",
+    "record": "errors request files",
     "store": "errors request files",
     "trials": "request files",
     "thresholds": "errors files",
-    "previews": "errors files",
+    "previews": "errors files record",
     "embedded_record": "errors names files record previews",
     # plan: what to render
     "plan/conf": "errors names display request files checkpoint",
@@ -60,7 +60,7 @@ MAY_IMPORT = {
         "__init__ errors display files record store trials thresholds previews embedded_record "
         "review/pair review/regress"
     ),
-    "review/sheet": "errors record review review/page",
+    "review/sheet": "errors request files record review review/page",
     # the commands
     "cli": (
         "errors names files store previews plan plan/conf plan/trials plan/weights intake intake/aitk "

@@ -9,6 +9,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
 ├── WorkerError              the warm worker died, could not be started, or was not understood
+├── VersionError             a file or a record that a newer version of Darkroom wrote
 └── Problems                 several independent errors, reported together
 """
 
@@ -57,6 +58,10 @@ class DeviceMemoryError(DarkroomError):
 
 class WorkerError(DarkroomError):
     """The warm worker ended before it had answered, or one of the two sent what is no message."""
+
+
+class VersionError(DarkroomError):
+    """A newer version of Darkroom wrote it, so that nobody here can know what it says."""
 
 
 class Problems(DarkroomError):

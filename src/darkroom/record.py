@@ -1,100 +1,49 @@
-"""What was done for one image, as a row of the manifest. Knows neither how it was rendered nor who reads it.
+"""What was done for one image: the record that a picture carries, and with its cost the row of the manifest.
 
-Rows travel in Parquet files (`write_records`, `read_records`) and, less what a second run would change, inside the
-picture itself (`embedded_record`). pyarrow is imported by the functions that need it: importing this file is cheap.
+The fields of Record are the columns of the manifest. Rows travel in Parquet files (`write_records`, `read_records`),
+and without what a second run would change inside the picture (`EmbeddedRecord.to_json`, `read_embedded_record`).
+PIL is imported by the function that needs it: importing this file is cheap.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from darkroom.files.table_file import metadata_of, read_table, write_table
-from darkroom.request import Request
+from darkroom.errors import ImageError
+from darkroom.files.columns import fault, row_of, value_of, version_of
+from darkroom.files.table_file import FORMAT, UNVERSIONED, check_version, read_table, read_values, write_values
+from darkroom.request import Lora, Request
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Every column of the manifest, in its order, with its type; "?" marks the columns that may be null.
-COLUMNS = {
-    "experiment": "string",
-    "model": "string",
-    "lora": "string",
-    "prompts": "string",
-    "index": "int64",
-    "image_name": "string",
-    "axes": "axes",  # further axes of the matrix; values as JSON, since their types differ
-    "request_id": "string",
-    "status": "string",
-    "image_path": "string",
-    "image_sha256": "string",
-    "image_format": "string",
-    "latents_path": "string?",
-    "prompt_template": "string",
-    "prompt": "string",
-    "neg": "string",
-    "trigger_word": "string?",
-    "width_requested": "int64",
-    "height_requested": "int64",
-    "width": "int64",
-    "height": "int64",
-    "seed": "int64",
-    "sample_steps": "int64",
-    "guidance_scale": "float64",
-    "ctrl_images": "files",
-    "ctrl_idx": "int64?",
-    "prompt_embeds": "string?",
-    "prompt_embeds_sha256": "string?",
-    "network_multiplier": "float64",
-    "loras": "loras",
-    "allow_foreign_lora": "bool",
-    "lora_merge": "string?",
-    "lora_merge_reason": "string?",
-    "family": "string",
-    "checkpoint": "string",
-    "checkpoint_revision": "string?",
-    "checkpoint_digest": "string",
-    "text_encoder": "string",
-    "text_encoder_digest": "string",
-    "text_encoder_cast": "bool",
-    "max_sequence_length": "int64",
-    "attn_masking": "bool",
-    "dtype": "string",
-    "quantize_transformer": "string?",
-    "quantize_text_encoder": "string?",
-    "guidance": "string",
-    "schedule": "string",
-    "timestep_rounding": "string",
-    "sigmas": "floats",
-    "noise_device": "string",
-    "numerics": "string",
-    "not_comparable": "strings",
-    "warnings": "strings",
-    "device": "string",
-    "gpu_name": "string?",
-    "attention_backend": "string",
-    "threads": "int64",
-    "torch_version": "string",
-    "diffusers_version": "string",
-    "transformers_version": "string",
-    "darkroom_version": "string",
-    "reused": "bool",
-    "worker_pid": "int64?",
-    "base_load_id": "string?",
-    "seconds_load": "float64?",
-    "seconds_switch": "float64?",
-    "seconds_denoise": "float64?",
-    "seconds_decode": "float64?",
-    "seconds_save": "float64?",
-    "peak_memory_bytes": "int64?",
-    "memory_mode": "string?",
-    "memory_plan": "string?",
-    "started_at": "string?",
-}
+
+@dataclass(frozen=True, order=True)
+class PictureKey:
+    """Which picture of an experiment: what its renders and its stored previews have in common."""
+
+    model: str
+    lora: str
+    prompts: str
+    index: int
+    axes: str  # `axes_text`
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        return cls(request.model, request.lora, request.prompts, request.index, axes_text(request.axes))
+
+    def __str__(self) -> str:
+        axes = "" if self.axes == "{}" else f" {self.axes}"
+        return f"{self.model} / {self.lora} / {self.prompts}, picture {self.index}{axes}"
+
+
+def axes_text(axes: Iterable[tuple[str, Any]]) -> str:
+    """Further axes of the matrix, as canonical JSON: {"seed":1}."""
+    return json.dumps(dict(axes), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -109,11 +58,6 @@ class Environment:
     diffusers_version: str
     transformers_version: str
     darkroom_version: str
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The environment of a row or of an embedded record: a reused image keeps the one that rendered it."""
-        return cls(**{f.name: row[f.name] for f in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -131,6 +75,11 @@ class LoraUse:
     left_out_keys: int = 0
     warning: str | None = None
 
+    @classmethod
+    def of_none(cls, lora: Lora) -> Self:
+        """A file at multiplier 0, which is never opened."""
+        return cls(lora.path, lora.sha256, lora.network_multiplier, "not applied", 0)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -142,7 +91,7 @@ class Cost:
     seconds_switch: float
     seconds_denoise: float
     seconds_decode: float
-    seconds_save: float
+    seconds_save: float | None  # None until it is saved
     peak_memory_bytes: int | None
     memory_mode: str  # resident | model | block: see render/device/mode.py
     memory_plan: str  # why, with the estimate, and what ran out before
@@ -150,13 +99,47 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Record:
+class EmbeddedRecord:
+    """What a picture carries: nothing that a second run of the same request would change."""
+
+    request: Request  # with the warnings, and the reasons for no comparison, that came of rendering it
+    request_id: str  # of the Darkroom that rendered it
+    environment: Environment
+    loras: tuple[LoraUse, ...]  # in place of the request's
+    sigmas: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls, request: Request, environment: Environment, loras: Sequence[LoraUse], sigmas: Sequence[float]
+    ) -> EmbeddedRecord:
+        """The record of a request as it was rendered."""
+        warned = [lora for lora in loras if lora.warning]
+        reasons = (f"{lora.path} is an adapter of another base" for lora in warned)
+        noted = replace(
+            request,
+            not_comparable=(*request.not_comparable, *reasons),
+            warnings=(*request.warnings, *(str(lora.warning) for lora in warned)),
+        )
+        return cls(noted, request.request_id, environment, tuple(loras), tuple(sigmas))
+
+    @property
+    def key(self) -> PictureKey:
+        """Which picture of the experiment it is."""
+        return PictureKey.of(self.request)
+
+    def embedded_row(self) -> dict[str, Any]:
+        """Plain values by column, of what the picture carries."""
+        return row_of(self, EmbeddedRecord)
+
+    def to_json(self) -> dict[str, Any]:
+        """What goes into the picture: plain values, and the version of their columns."""
+        return {FORMAT: version_of(EmbeddedRecord), **self.embedded_row()}
+
+
+@dataclass(frozen=True)
+class Record(EmbeddedRecord):
     """Request, picture, circumstances and cost of one image; `cost` is None when the image came from the store."""
 
-    request: Request
-    environment: Environment
-    loras: tuple[LoraUse, ...]
-    sigmas: tuple[float, ...]
     image_path: str
     image_sha256: str
     image_format: str
@@ -166,86 +149,42 @@ class Record:
     status: str = "done"
 
     def row(self) -> dict[str, Any]:
-        """One row of the manifest: plain values, exactly the keys of COLUMNS, in their order."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name in COLUMNS}
-        cost = asdict(self.cost) if self.cost else dict.fromkeys(f.name for f in fields(Cost))
-        known = embedded_record(self.request, self.environment, self.loras, self.sigmas)
-        values = {**own, **cost, **known}
-        return {name: values[name] for name in COLUMNS}
+        """One row of the manifest: plain values by column."""
+        return row_of(self, Record)
 
 
-def embedded_record(
-    request: Request, environment: Environment, loras: Sequence[LoraUse], sigmas: Sequence[float]
-) -> dict[str, Any]:
-    """The part of a row that goes into the picture: nothing that a second run of the same request would change.
+def read_embedded_record(path: Path) -> EmbeddedRecord:
+    """The record in a picture, whichever version of Darkroom put it there.
 
-    Absent are status, image_path, image_sha256, image_format, latents_path, reused and the columns of Cost.
+    ImageError where it is no whole picture or holds none of ours, VersionError where a newer version wrote it.
     """
-    values = {
-        **request.to_json(),
-        **asdict(environment),
-        "request_id": request.request_id,
-        "axes": [{"name": name, "value": json.dumps(value, ensure_ascii=False)} for name, value in request.axes],
-        "not_comparable": [
-            *request.not_comparable,
-            *(f"{lora.path} is an adapter of another base" for lora in loras if lora.warning),
-        ],
-        "ctrl_images": [asdict(image) for image in request.ctrl_images],
-        "warnings": [*request.warnings, *(lora.warning for lora in loras if lora.warning)],
-        "loras": [asdict(lora) for lora in loras],
-        "sigmas": list(sigmas),
-    }
-    return {name: values[name] for name in COLUMNS if name in values}
+    from darkroom.files.image_file import read_record
+
+    values, again = read_record(path), "render it again"
+    if not isinstance(version := values.get(FORMAT, UNVERSIONED), int):
+        raise ImageError(f"{path}: its record: expected a number for {FORMAT}, got {version!r}; {again}")
+    check_version(path, version, version_of(EmbeddedRecord), again)
+    if said := fault(EmbeddedRecord, values.keys() - {FORMAT}, version):
+        raise ImageError(f"{path}: its record is not one of Darkroom ({said}); {again}")
+    try:
+        return value_of(EmbeddedRecord, values)
+    except ValueError as error:
+        raise ImageError(f"{path}: its record: {error}; {again}") from error
 
 
-def is_embedded_record(record: Mapping[str, Any]) -> bool:
-    """True for a record that has what this version of Darkroom writes into pictures, and nothing else."""
-    own = {"status", "image_path", "image_sha256", "image_format", "latents_path", "reused"}
-    return record.keys() == COLUMNS.keys() - own - {f.name for f in fields(Cost)}
+def write_records(path: Path, records: Sequence[Record], metadata: Mapping[str, str]) -> None:
+    """Write them as Parquet, whole or not at all."""
+    write_values(path, Record, records, metadata)
 
 
-@functools.cache
-def schema() -> pa.Schema:
-    """COLUMNS as Arrow types."""
-    import pyarrow as pa
-
-    lora = [pa.field(name, pa.string(), nullable=False) for name in ("path", "sha256")]
-    lora += [pa.field("network_multiplier", pa.float64(), nullable=False)]
-    lora += [pa.field("format", pa.string(), nullable=False), pa.field("matched_keys", pa.int64(), nullable=False)]
-    lora += [pa.field("left_out_keys", pa.int64(), nullable=False), pa.field("warning", pa.string())]
-    axis = [pa.field(name, pa.string(), nullable=False) for name in ("name", "value")]
-    types = {
-        "string": pa.string(),
-        "int64": pa.int64(),
-        "float64": pa.float64(),
-        "bool": pa.bool_(),
-        "strings": pa.list_(pa.string()),
-        "floats": pa.list_(pa.float64()),
-        "axes": pa.list_(pa.struct(axis)),
-        "loras": pa.list_(pa.struct(lora)),
-        "files": pa.list_(pa.struct(lora[:2])),  # path, sha256
-    }
-    return pa.schema(
-        [pa.field(name, types[kind.removesuffix("?")], nullable=kind.endswith("?")) for name, kind in COLUMNS.items()]
-    )
-
-
-def write_records(path: Path, rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, str]) -> None:
-    """Write rows as Parquet, whole or not at all; ValueError for a row whose keys are not those of COLUMNS."""
-    import pyarrow as pa
-
-    for number, row in enumerate(rows):
-        if row.keys() != COLUMNS.keys():  # Arrow would drop the one kind and fill the other with nulls
-            raise ValueError(f"{path}: row {number}: expected the keys of COLUMNS, differing: {row.keys() ^ COLUMNS}")
-    write_table(path, pa.Table.from_pylist(list(rows), schema=schema()), metadata)
-
-
-def read_records(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The rows and the metadata that `write_records` was given; StoreError as for `read_table`."""
-    table = read_record_table(path)
-    return table.to_pylist(), metadata_of(table)
+def read_records(path: Path) -> tuple[tuple[Record, ...], dict[str, str]]:
+    """The records and the metadata that `write_records` was given; errors as for `read_table`."""
+    return read_values(path, Record, again=_AGAIN, restore=_RESTORE)
 
 
 def read_record_table(path: Path) -> pa.Table:
-    """A file of records as an Arrow table; StoreError as for `read_table`."""
-    return read_table(path, schema(), again="run Snakemake again", restore="delete it and run Snakemake again")
+    """A file of records as an Arrow table; errors as for `read_table`."""
+    return read_table(path, Record, again=_AGAIN, restore=_RESTORE)
+
+
+_AGAIN, _RESTORE = "run Snakemake again", "delete it and run Snakemake again"

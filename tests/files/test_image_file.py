@@ -1,23 +1,17 @@
 """Pictures with their record inside, in three formats."""
 
 import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tests.places import DATA
+from tests.example_record import REQUEST, embedded
 
 from darkroom.errors import ImageError, StoreError
 from darkroom.files.image_file import encode_image, parameters_text, read_record, with_record, write_image
-from darkroom.record import Environment, LoraUse, embedded_record
-from darkroom.request import Request
 
-REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
-ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
-LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
@@ -39,7 +33,7 @@ NASTY = [
 
 
 def record(**changes):
-    return embedded_record(replace(REQUEST, **changes), ENVIRONMENT, LORAS, (1.0, 0.1, 0.0))
+    return embedded(replace(REQUEST, **changes)).to_json()
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])

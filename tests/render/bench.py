@@ -74,5 +74,5 @@ class Bench:
         )
 
     def records(self) -> list[dict[str, Any]]:
-        """The records of the job that was rendered last."""
-        return read_records(self.folder / "records.parquet")[0]
+        """The rows of the job that was rendered last."""
+        return [record.row() for record in read_records(self.folder / "records.parquet")[0]]

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,20 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tests.render.bench import Bench, MakeRequest
 
-from darkroom.errors import CheckpointError, PictureError, StoreError
+from darkroom.errors import CheckpointError, PictureError, StoreError, VersionError
 from darkroom.files.atomic import atomic
-from darkroom.files.image_file import read_record
+from darkroom.files.image_file import read_record, with_record
 from darkroom.files.weight_file import sha256_of
+from darkroom.record import read_embedded_record
 from darkroom.render.families.flux2 import flux2
 from darkroom.request import Lora, ReferenceImage
+
+
+def rewrite(picture: Path, record: dict[str, Any]) -> None:
+    """Another record in a picture of the store."""
+    data = with_record(picture.read_bytes(), record)
+    with atomic(picture) as temporary:
+        temporary.write_bytes(data)
 
 
 def test_a_second_job_takes_everything_from_the_store(bench: Bench, make_request: MakeRequest) -> None:
@@ -36,7 +45,7 @@ def test_equal_requests_are_rendered_once(bench: Bench, make_request: MakeReques
     assert sorted(row["reused"] for row in rows) == [False, True]
     for row in rows:
         path = Path(row["image_path"])
-        record = read_record(path)
+        record = read_embedded_record(path).embedded_row()
         assert record == {key: row[key] for key in record}, "each picture carries the record of its own row"
         assert row["image_sha256"] == sha256_of(path)
     pictures = [np.asarray(Image.open(row["image_path"])) for row in rows]
@@ -54,13 +63,35 @@ def test_a_damaged_picture_is_rendered_again(bench: Bench, make_request: MakeReq
     assert (after["reused"], after["image_sha256"]) == (False, before["image_sha256"])
 
 
+def test_a_picture_of_an_older_version_is_not_rendered_again(bench: Bench, make_request: MakeRequest) -> None:
+    """Its record says no version, and lacks columns that came since: it is stored all the same, and shown as it is."""
+    request = bench.request(make_request)
+    bench.render(request)
+    stored = bench.store.image(request.request_id, "png", 95)
+    older = {name: value for name, value in read_record(stored).items() if name not in ("format", "gpu_name")}
+    rewrite(stored, older)
+    (row,), _ = bench.render(request)
+    assert (row["reused"], row["gpu_name"]) == (True, None)
+    assert Path(row["image_path"]).samefile(stored)
+
+
+def test_a_picture_of_a_newer_version_is_neither_used_nor_lost(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request)
+    bench.render(request)
+    stored = bench.store.image(request.request_id, "png", 95)
+    rewrite(stored, read_record(stored) | {"format": 9, "colour": "red"})
+    with pytest.raises(VersionError, match=r"\.png: of format 9, so a newer Darkroom wrote it"):
+        bench.render(request)
+    assert read_record(stored)["colour"] == "red"
+
+
 def test_another_format_is_another_file_and_the_old_link_goes(bench: Bench, make_request: MakeRequest) -> None:
     request = bench.request(make_request)
     bench.render(request)
     (row,), _ = bench.render(request, format="webp", save_latents=True)
     names = sorted(file.name for file in Path(row["image_path"]).parent.iterdir())
     assert names == ["000_42.safetensors", "000_42.webp"]
-    assert read_record(Path(row["image_path"]))["request_id"] == request.request_id
+    assert read_embedded_record(Path(row["image_path"])).request_id == request.request_id
 
 
 def test_weights_change_least(bench: Bench, make_request: MakeRequest, adapters: Path) -> None:

@@ -24,7 +24,7 @@ from darkroom.plan.conf.reader import read
 from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
 from darkroom.plan.trials.sheet import write_trials
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
-from darkroom.record import Environment, LoraUse, Record, write_records
+from darkroom.record import Record, read_embedded_record, write_records
 from darkroom.render import trials
 from darkroom.render.trials import render_afresh, render_trials
 from darkroom.request import Lora, Request
@@ -371,26 +371,24 @@ def test_a_preview_that_is_gone(desk: Desk) -> None:
     assert "missing preview: samples/1__000000500_0.png: no such file" in explain(image, results=RESULTS)
 
 
-def embedded_row(image: Path, request: Request) -> dict[str, Any]:
+def record_of(image: Path, request: Request) -> Record:
     """The manifest's row of a picture."""
-    record = read_record(image)
-    uses = tuple(LoraUse(**use) for use in record["loras"])
-    sigmas = tuple(record["sigmas"])
-    return Record(request, Environment.from_row(record), uses, sigmas, str(image), "", "png", False, None).row()
+    record = replace(read_embedded_record(image), request=request)
+    return Record(**vars(record), image_path=str(image), image_sha256="", image_format="png", reused=False, cost=None)
 
 
 class TestFloor:
     def rendered(self, desk: Desk) -> list[Path]:
         """Two repeats, one of them in a process of its own."""
-        row = embedded_row(desk.plan(), desk.request)
-        write_records(desk.folder.records("tiny_klein", "anna", "test"), [row], {})
+        record = record_of(desk.plan(), desk.request)
+        write_records(desk.folder.records("tiny_klein", "anna", "test"), [record], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         first, second = write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
         return [render_afresh(first, RESULTS), render_trials(second, RESULTS, second.parent / "store")]
 
     def test_nothing_is_learned_from_fast_pictures(self, desk: Desk) -> None:
-        row = embedded_row(desk.plan(), desk.request)
-        write_records(desk.folder.records("tiny_klein", "anna", "test"), [row], {})
+        record = record_of(desk.plan(), desk.request)
+        write_records(desk.folder.records("tiny_klein", "anna", "test"), [record], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         fast = {"request_id": "…", **replace(desk.request, numerics="fast").to_json()}
         write_json(desk.folder.requests("tiny_klein", "anna", "test"), {"requests": [fast]})

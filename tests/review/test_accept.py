@@ -32,7 +32,7 @@ def regress(rows):
 
 
 def name(row):
-    return f"{row['image_name']}.{row['image_sha256'][:12]}.{row['image_path'].rpartition('.')[2]}"
+    return f"{row.request.image_name}.{row.image_sha256[:12]}.{row.image_path.rpartition('.')[2]}"
 
 
 def plan(rows, compare_file="compare.parquet", **choice):
@@ -60,8 +60,8 @@ def test_the_first_previews_of_an_experiment():
     assert not LISTED.exists()
     apply(acceptance, "anna", WHEN)
     [stored] = read_previews(LISTED)
-    assert (stored.path, stored.sha256) == (str(IMAGES / name(row)), row["image_sha256"])
-    assert Path(stored.path).read_bytes() == Path(row["image_path"]).read_bytes()
+    assert (stored.path, stored.sha256) == (str(IMAGES / name(row)), row.image_sha256)
+    assert Path(stored.path).read_bytes() == Path(row.image_path).read_bytes()
     assert (stored.origin, stored.then["torch_version"], stored.step) == (DARKROOM, "2.13.0", None)
     assert (stored.accepted_by, stored.accepted_at, stored.accepted_because) == ("anna", WHEN, "missing preview")
     assert regress([row]) == ["identical"]
@@ -90,11 +90,11 @@ def test_a_second_time_changes_nothing(rows):
 
 def test_by_verdict_and_by_id(rows):
     def names(**choice):
-        return [change.row["image_name"] for change in plan(rows, **choice).changes]
+        return [change.render.request.image_name for change in plan(rows, **choice).changes]
 
     assert names(verdicts=["drifted"]) == ["0001_7"]
     assert names(verdicts=["identical before encoding"]) == ["0000_7"]
-    assert names(ids=[rows[2]["request_id"][:6]], verdicts=["drifted"]) == ["0001_7", "0002_7"]
+    assert names(ids=[rows[2].request_id[:6]], verdicts=["drifted"]) == ["0001_7", "0002_7"]
     assert names(verdicts=["not reproducible"]) == []
 
 
@@ -118,8 +118,8 @@ def test_an_accepted_picture_is_kept_when_another_takes_its_place():
     assert regress([new]) == ["drifted"]
     apply(plan([new]), "bert", "2026-11-22T06:00:00+00:00")
     [stored] = read_previews(LISTED)
-    kept = f"previews/strength/replaced/{old['image_sha256'][:16]}.png"
-    assert stored.replaced == (Replaced(kept, old["image_sha256"], "anna", WHEN),)
+    kept = f"previews/strength/replaced/{old.image_sha256[:16]}.png"
+    assert stored.replaced == (Replaced(kept, old.image_sha256, "anna", WHEN),)
     assert {path.name for path in Path("previews/strength").rglob("*.png")} == {Path(kept).name, name(new)}
     third = render(Path(), picture(shift=80), image_format="webp")
     assert regress([third]) == ["drifted"]
@@ -139,10 +139,10 @@ def test_killed_before_the_list_was_written(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             apply(plan([new], compare_file=None), "bert", WHEN)
     [stored] = read_previews(LISTED)  # the baseline is what it was, table and picture
-    assert (stored.accepted_by, sha256_of(stored.path)) == ("anna", old["image_sha256"])
+    assert (stored.accepted_by, sha256_of(stored.path)) == ("anna", old.image_sha256)
     apply(plan([new], compare_file=None), "bert", WHEN)
     [stored] = read_previews(LISTED)
-    assert [(each.sha256, sha256_of(each.path)) for each in stored.replaced] == [(old["image_sha256"],) * 2]
+    assert [(each.sha256, sha256_of(each.path)) for each in stored.replaced] == [(old.image_sha256,) * 2]
     assert [path.name for path in IMAGES.iterdir()] == [name(new)]
 
 
@@ -151,12 +151,12 @@ def test_a_render_that_changed_since_it_was_agreed_to_changes_nothing():
     apply(plan(olds, compare_file=None), "anna", WHEN)
     news = [render(Path(), picture(shift=40), index) for index in (0, 1)]
     acceptance = plan(news, compare_file=None)
-    Path(news[1]["image_path"]).write_bytes(b"")
+    Path(news[1].image_path).write_bytes(b"")
     with pytest.raises(StoreError, match=r"0001_7\.png: not the file that the manifest lists"):
         apply(acceptance, "bert", WHEN)
     assert sorted(path.name for path in Path("previews").rglob("*.png")) == sorted(map(name, olds))
     assert [(each.accepted_by, sha256_of(each.path)) for each in read_previews(LISTED)] == [
-        ("anna", old["image_sha256"]) for old in olds
+        ("anna", old.image_sha256) for old in olds
     ]
 
 
@@ -166,7 +166,7 @@ def test_what_is_not_rendered_any_more_is_dropped():
     stored = preview(Path(), old, picture(), index=2)
     unknown = preview(Path(), old, None, index=3, reason="seed -1")
     write_previews(LISTED, "strength", [*read_previews(LISTED), stored, unknown])
-    assert plan([new], compare_file=None, ids=[new["request_id"]]).dropped == ()
+    assert plan([new], compare_file=None, ids=[new.request_id]).dropped == ()
     assert regress([new]) == ["not rendered", "missing preview", "not rendered", "not reproducible"]
     alone = plan([new], verdicts=["not rendered"])
     assert (len(alone.dropped), alone.changes) == (2, ())
@@ -179,7 +179,7 @@ def test_what_is_not_rendered_any_more_is_dropped():
     ]
     apply(acceptance, "anna", WHEN)
     assert [(each.index, each.reason) for each in read_previews(LISTED)] == [(1, None), (3, "seed -1")]
-    assert {path.name for path in Path("previews").rglob("*.png")} == {name(new), f"{old['image_sha256'][:16]}.png"}
+    assert {path.name for path in Path("previews").rglob("*.png")} == {name(new), f"{old.image_sha256[:16]}.png"}
     assert Path(str(stored.path)).is_file()  # a trainer's stays where it lies
 
 
@@ -213,8 +213,8 @@ def test_what_was_rendered_fast_is_never_a_baseline():
 
 def test_files_that_are_not_what_the_manifest_says():
     rows = [render(Path(), picture(), index) for index in (0, 1, 2)]
-    Path(rows[0]["image_path"]).write_bytes(b"")
-    Path(rows[1]["image_path"]).unlink()
+    Path(rows[0].image_path).write_bytes(b"")
+    Path(rows[1].image_path).unlink()
     with pytest.raises(Problems, match=r"2 problems:\n.*0000_7\.png: not the file .*\n.*0001_7\.png: not the file"):
         plan(rows, compare_file=None)
 

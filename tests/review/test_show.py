@@ -1,27 +1,23 @@
 """What `darkroom show` prints, and the prompts file of --as-conf."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from tests.places import DATA
+from tests.example_record import REQUEST, embedded
 
+from darkroom.files.columns import columns_of
 from darkroom.files.image_file import write_image
-from darkroom.record import COLUMNS, Environment, LoraUse, embedded_record
-from darkroom.request import ReferenceImage, Request
+from darkroom.record import Record
+from darkroom.request import ReferenceImage
 from darkroom.review.show import GROUPS, as_conf, show
-
-REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
-ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
-LORAS = (LoraUse("jobs/anna/anna.safetensors", "5555555555aaaaaa", 0.5, "ai-toolkit", 96),)
 
 
 def picture(folder, **changes):
-    record = embedded_record(replace(REQUEST, **changes), ENVIRONMENT, LORAS, (1.0, 0.25, 0.0))
-    write_image(folder / "a.png", np.zeros((48, 64, 3), np.uint8), record, "png", 100)
+    record = embedded(replace(REQUEST, **changes))
+    write_image(folder / "a.png", np.zeros((48, 64, 3), np.uint8), record.to_json(), "png", 100)
     return folder / "a.png"
 
 
@@ -39,7 +35,7 @@ def test_show_is_a_grouped_and_aligned_listing(tmp_path):
     assert "  width:                  64" in lines
     assert "  axes:                   network_multiplier = 0.5" in lines
     assert "                          seed = 7" in lines
-    assert "  sigmas:                 1 0.25 0" in lines
+    assert "  sigmas:                 1 0.5 0" in lines
     assert "  gpu_name:               none" in lines
     assert "  loras:                  jobs/anna/anna.safetensors at 0.5" in lines
     assert "                          (ai-toolkit, 96 keys, sha256 5555555555aaaaaa)" in lines
@@ -48,7 +44,7 @@ def test_show_is_a_grouped_and_aligned_listing(tmp_path):
 
 
 def test_show_names_every_column():
-    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COLUMNS)
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(columns_of(Record))
 
 
 def test_show_sends_nothing_to_the_terminal_that_would_command_it(tmp_path):

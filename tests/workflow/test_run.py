@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 from tests.workflow.project import CATS, DEMO, REPOSITORY, Project
 
-from darkroom.files.image_file import read_record
+from darkroom.record import read_embedded_record
 from darkroom.review.show import as_conf
 
 
@@ -32,7 +32,7 @@ def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) ->
 
 def test_each_picture_carries_the_record_of_its_row(finished: Project) -> None:
     for row in finished.rows():
-        record = read_record(finished.folder / row["image_path"])
+        record = read_embedded_record(finished.folder / row["image_path"]).embedded_row()
         assert record == {key: row[key] for key in record}
         assert record["request_id"] == row["request_id"]
 
@@ -132,7 +132,7 @@ def test_as_conf_renders_the_same_picture_again(project: Project) -> None:
     assert result.returncode == 0, result.stderr
     (again,) = project.rows("again")
     assert (again["request_id"], again["reused"]) == (row["request_id"], True)
-    assert read_record(project.folder / again["image_path"])["experiment"] == "again"
+    assert read_embedded_record(project.folder / again["image_path"]).request.experiment == "again"
 
 
 def test_progress_counts_what_is_asked_for_now(finished: Project) -> None:

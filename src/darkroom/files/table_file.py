@@ -1,32 +1,55 @@
-"""Parquet files of ours: written whole or not at all, read with errors that say what to do. Knows no column.
+"""Parquet files of ours: the columns of a dataclass, written whole or not at all, and read in every version so far.
 
+A file says in its metadata of which version it is (`format`). What a file of an older version lacks is filled in; one
+of a newer version is refused, since nobody can know what would be lost. Which columns there are, `columns.py` derives.
 pyarrow is imported by the functions: importing this file is cheap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from darkroom.errors import StoreError
+from darkroom.errors import StoreError, VersionError
 from darkroom.files.atomic import atomic
+from darkroom.files.columns import fault, row_of, schema_of, value_of, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
 
-def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
-    """Write a table as Parquet with this metadata, whole or not at all."""
+FORMAT = "format"  # key of the version: in a file's metadata, and in a record within a picture
+UNVERSIONED = 0  # of what was written before versions were
+
+
+def write_values(path: Path, cls: type[T], values: Sequence[T], metadata: Mapping[str, str]) -> None:
+    """Write a row for each value as Parquet with this metadata, whole or not at all."""
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist([row_of(value, cls) for value in values], schema=schema_of(cls))
+    write_table(path, cls, table, metadata)
+
+
+def write_table(path: Path, cls: type[Any], table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """`write_values`, of a table that has the columns of `cls` already."""
     import pyarrow.parquet as pq
 
     with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(dict(metadata)), temporary)
+        pq.write_table(table.replace_schema_metadata({**metadata, FORMAT: str(version_of(cls))}), temporary)
 
 
-def read_table(path: Path, schema: pa.Schema, *, again: str, restore: str) -> pa.Table:
-    """The table in a file; StoreError when it is missing, unreadable or has other columns than `schema`.
+def read_values(path: Path, cls: type[T], *, again: str, restore: str) -> tuple[tuple[T, ...], dict[str, str]]:
+    """The values and the metadata that `write_values` was given; errors as for `read_table`."""
+    table = read_table(path, cls, again=again, restore=restore)
+    return _values(path, cls, table, restore), metadata_of(table)
 
+
+def read_table(path: Path, cls: type[Any], *, again: str, restore: str) -> pa.Table:
+    """The table in a file, with the columns of `cls` whichever version wrote it.
+
+    StoreError when it is missing, unreadable or has other columns, VersionError when a newer version wrote it.
     `again`: what makes a missing file; `restore`: what to do about a damaged one.
     """
     import pyarrow as pa
@@ -39,21 +62,70 @@ def read_table(path: Path, schema: pa.Schema, *, again: str, restore: str) -> pa
         raise StoreError(f"{path}: missing; {again}") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path}: not a whole Parquet file ({error}); {restore}") from error
-    if not table.schema.equals(schema):
-        raise StoreError(f"{path}: {_difference(table.schema, schema)}; {restore}")
-    return table
+    said = _metadata(table).get(FORMAT, str(UNVERSIONED))
+    if not said.isdecimal():
+        raise StoreError(f"{path}: expected a number for its format, got {said[:80]!r}; {restore}")
+    check_version(path, version := int(said), version_of(cls), restore)
+    wrong = fault(cls, table.column_names, version) or _wrong_types(table.schema, schema_of(cls))
+    if wrong:
+        raise StoreError(f"{path}: not the columns that Darkroom gives it ({wrong}); {restore}")
+    return _with_all_columns(path, cls, table, restore)
+
+
+def check_version(path: Path, version: int, known: int, cure: str) -> None:
+    """VersionError for a version above `known`."""
+    if version > known:
+        raise VersionError(
+            f"{path}: of format {version}, so a newer Darkroom wrote it; this one reads {known} and older: "
+            f"update it, or {cure}"
+        )
 
 
 def metadata_of(table: pa.Table) -> dict[str, str]:
     """The metadata that `write_table` was given."""
+    return {key: value for key, value in _metadata(table).items() if key != FORMAT}
+
+
+def _metadata(table: pa.Table) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
 
 
-def _difference(found: pa.Schema, expected: pa.Schema) -> str:
-    """One clause on how a file's columns differ from those that are expected."""
-    missing = [name for name in expected.names if name not in found.names]
-    unknown = [name for name in found.names if name not in expected.names]
-    if missing or unknown:
-        return f"not the columns of this version of Darkroom (missing: {missing}, unknown: {unknown})"
-    wrong = [f"{f.name}: {f.type}" for f in expected if not found.field(f.name).equals(f)]
-    return f"not the column types of this version of Darkroom (expected {', '.join(wrong) or 'another order'})"
+def _with_all_columns(path: Path, cls: type[Any], table: pa.Table, restore: str) -> pa.Table:
+    """In the order and with the types of this version, what is not there filled in."""
+    import pyarrow as pa
+
+    schema = schema_of(cls)
+    if set(schema.names) == set(table.column_names) and (ordered := table.select(schema.names)).schema.equals(schema):
+        return ordered
+    rows = [row_of(value) for value in _values(path, cls, table, restore)]
+    return pa.Table.from_pylist(rows, schema=schema).replace_schema_metadata(table.schema.metadata)
+
+
+def _values(path: Path, cls: type[T], table: pa.Table, restore: str) -> tuple[T, ...]:
+    values = []
+    for number, row in enumerate(table.to_pylist()):
+        try:
+            values.append(value_of(cls, row))
+        except ValueError as error:
+            raise StoreError(f"{path}: row {number}: {error}; {restore}") from error
+    return tuple(values)
+
+
+def _wrong_types(found: pa.Schema, expected: pa.Schema) -> str | None:
+    """One clause on columns of another type, whatever may be null in them."""
+    names = [name for name in expected.names if name in found.names]
+    wrong = [name for name in names if not _is_like(found.field(name).type, expected.field(name).type)]
+    said = [f"expected {name}: {expected.field(name).type}, got {found.field(name).type}" for name in wrong]
+    return ", ".join(said) or None
+
+
+def _is_like(found: pa.DataType, expected: pa.DataType) -> bool:
+    """Equal, but for what may be null and for parts of structs that are not there."""
+    import pyarrow as pa
+
+    if pa.types.is_list(found) and pa.types.is_list(expected):
+        return _is_like(found.value_type, expected.value_type)
+    if pa.types.is_struct(found) and pa.types.is_struct(expected):
+        known = {field.name: field.type for field in expected}
+        return all(field.name in known and _is_like(field.type, known[field.name]) for field in found)
+    return bool(found.equals(expected))

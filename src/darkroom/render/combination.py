@@ -3,20 +3,18 @@
 What the store has is not rendered again; what it lacks is ordered so that weights change least.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from darkroom.errors import DarkroomError, ImageError, PictureError, StoreError, raise_together
-from darkroom.files.image_file import read_record
+from darkroom.errors import DarkroomError, PictureError, StoreError, raise_together
 from darkroom.files.weight_file import is_whole, sha256_of
-from darkroom.record import Cost, Environment, Record, embedded_record, is_embedded_record, write_records
+from darkroom.record import Cost, EmbeddedRecord, LoraUse, Record, write_records
 from darkroom.render.device.mode import Picture
 from darkroom.render.job import Combination, Job, read_combination
-from darkroom.render.picture import AdapterRead, lora_uses, make_picture
+from darkroom.render.picture import make_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, images_elsewhere
 from darkroom.render.writer import Saved, Writer, show
@@ -30,9 +28,9 @@ class Rendered:
     """A picture that was made in this job and is being saved."""
 
     request: Request
-    record: dict[str, Any]
+    record: EmbeddedRecord
     saved: Future[Saved]
-    cost: dict[str, Any]  # Cost, but for seconds_save
+    cost: Cost  # but for seconds_save
 
 
 def render_combination(
@@ -44,7 +42,11 @@ def render_combination(
     """
     # 1. What is asked for, and what of it the store has.
     combination = read_combination(job)
-    kept = {request.request_id: record for request in combination.requests if (record := _stored(combination, request))}
+    kept = {
+        request.request_id: record
+        for request in combination.requests
+        if (record := combination.destination(request).stored_record())
+    }
     missing = {r.request_id: r for r in combination.requests if r.request_id not in kept}
     _check_embeddings(combination, missing.values())
     # 2. What is there already, shown under this combination's names.
@@ -69,7 +71,7 @@ def render_combination(
     # 4. Records, once every picture is on disk.
     _remove_stale(combination)
     records = [_record(combination, request, kept, rendered) for request in combination.requests]
-    write_records(job.records, [record.row() for record in records], {"experiment": combination.folder.root.name})
+    write_records(job.records, records, {"experiment": combination.folder.root.name})
 
 
 def _render_one(
@@ -90,9 +92,8 @@ def _render_one(
         offload=combination.offload,
     )
     # 2. The file, on the writer's thread
-    record = embedded_record(request, made.environment, made.loras, made.sigmas)
-    saved = writer.save(combination.destination(request), made.pixels, made.latents, record)
-    return Rendered(request, record, saved, made.cost)
+    saved = writer.save(combination.destination(request), made.pixels, made.latents, made.record)
+    return Rendered(request, made.record, saved, made.cost)
 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:
@@ -105,24 +106,12 @@ def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> 
         )
 
 
-def _stored(combination: Combination, request: Request) -> dict[str, Any] | None:
-    """The record of a picture that the store has whole, None where it has to be rendered."""
-    to = combination.destination(request)
-    if not to.stored.is_file() or (to.stored_latents and not is_whole(to.stored_latents)):
-        return None
-    try:
-        record = read_record(to.stored)
-    except ImageError:  # damaged after it was written: rendering it again mends it
-        return None
-    return record if is_embedded_record(record) and record["request_id"] == request.request_id else None
-
-
 def _order(request: Request) -> tuple[Any, ...]:
     return ([(lora.sha256, lora.network_multiplier) for lora in request.active_loras], request.width, request.height)
 
 
 def _record(
-    combination: Combination, request: Request, kept: dict[str, dict[str, Any]], rendered: dict[str, Rendered]
+    combination: Combination, request: Request, kept: dict[str, EmbeddedRecord], rendered: dict[str, Rendered]
 ) -> Record:
     """The record of one request; of several with the same id one was rendered, the others reuse its picture."""
     to = combination.destination(request)
@@ -130,35 +119,26 @@ def _record(
     saved = made.saved.result() if made else None
     fresh = made is not None and made.request is request
     stored = made.record if made else kept[request.request_id]
+    own = _own_record(request, stored)
     if made and not fresh:
-        show(to, stored, _own_record(request, stored))
+        show(to, stored, own)
     return Record(
-        request=request,
-        environment=Environment.from_row(stored),
-        loras=tuple(lora_uses(request, _formats(stored))),
-        sigmas=tuple(stored["sigmas"]),
+        **vars(own),
         image_path=str(to.shown),
         image_sha256=saved.image_sha256 if saved and fresh else sha256_of(to.shown),
         image_format=to.image_format,
         latents_path=str(to.shown_latents) if to.shown_latents else None,
         reused=not fresh,
-        cost=_cost(made, saved) if made and saved and fresh else None,
+        cost=replace(made.cost, seconds_save=saved.seconds) if made and saved and fresh else None,
     )
 
 
-def _own_record(request: Request, stored: dict[str, Any]) -> dict[str, Any]:
+def _own_record(request: Request, stored: EmbeddedRecord) -> EmbeddedRecord:
     """This request's record for a picture that was rendered for another one with the same id."""
-    uses = lora_uses(request, _formats(stored))
-    return embedded_record(request, Environment.from_row(stored), uses, stored["sigmas"])
-
-
-def _formats(stored: dict[str, Any]) -> dict[str, AdapterRead]:
-    names = ("format", "matched_keys", "left_out_keys", "warning")
-    return {use["sha256"]: tuple(use[name] for name in names) for use in stored["loras"]}
-
-
-def _cost(made: Rendered, saved: Saved) -> Cost:
-    return Cost(worker_pid=os.getpid(), seconds_save=saved.seconds, **made.cost)
+    uses = {use.sha256: use for use in stored.loras}
+    found = [(lora, uses.get(lora.sha256, LoraUse.of_none(lora))) for lora in request.loras]
+    loras = [replace(use, path=lora.path, network_multiplier=lora.network_multiplier) for lora, use in found]
+    return EmbeddedRecord.of(request, stored.environment, loras, stored.sigmas)
 
 
 def _remove_stale(combination: Combination) -> None:

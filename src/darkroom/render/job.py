@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import CheckpointError, StoreError
+from darkroom.errors import CheckpointError, ImageError, StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import is_whole, read_header
+from darkroom.record import EmbeddedRecord, read_embedded_record
 from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
 from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store
@@ -32,12 +33,26 @@ class Job:
 class Destination:
     """Where one picture goes: content in the store, and the links that a person opens."""
 
+    request_id: str
     stored: Path
     shown: Path
     image_format: str
     quality: int
     stored_latents: Path | None  # None where latents are not asked for
     shown_latents: Path | None
+
+    def stored_record(self) -> EmbeddedRecord | None:
+        """The record of a picture that the store has whole, None where it has to be rendered.
+
+        VersionError where a newer Darkroom rendered it: its record is not to be lost.
+        """
+        if not self.stored.is_file() or (self.stored_latents and not is_whole(self.stored_latents)):
+            return None
+        try:
+            record = read_embedded_record(self.stored)
+        except ImageError:  # damaged after it was written: rendering it again mends it
+            return None
+        return record if record.request_id == self.request_id else None
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,7 @@ class Combination:
         request_id, images = request.request_id, self.folder.images(*self.names)
         image_format, quality, latents = (self.output[key] for key in ("format", "quality", "save_latents"))
         return Destination(
+            request_id=request_id,
             stored=self.store.image(request_id, image_format, quality),
             shown=images / f"{request.image_name}.{ENDINGS[image_format]}",
             image_format=image_format,

@@ -1,7 +1,8 @@
 """Makes one picture on a loaded base: weights, latents, pixels. Knows no combination and no image file."""
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,15 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 from darkroom.errors import PictureError
-from darkroom.record import Environment, LoraUse
+from darkroom.record import Cost, EmbeddedRecord, LoraUse
+from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.family import family
 from darkroom.render.pipelines import Loaded
-from darkroom.request import Request
+from darkroom.request import Lora, Request
 from darkroom.store import Store
 
-AdapterRead = tuple[str, int, int, str | None]  # format, keys applied, keys left out, warning
-_NOT_READ: AdapterRead = ("not applied", 0, 0, None)
 _Embeds = dict[str, torch.Tensor]  # tensors by name, as the family's text encoder made them
 
 
@@ -28,10 +28,8 @@ class Made:
 
     latents: torch.Tensor  # on the CPU, float32
     pixels: Any
-    sigmas: list[float]
-    loras: list[LoraUse]
-    environment: Environment
-    cost: dict[str, Any]  # Cost, but for seconds_save
+    record: EmbeddedRecord
+    cost: Cost  # but for seconds_save
 
 
 def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable[[], None]) -> Made:
@@ -55,18 +53,21 @@ def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable
     with loaded.use("vae"):
         pixels = kind.decode(loaded.base, latents)
     decoded = time.monotonic()
-    cost = {
-        "seconds_load": loaded.claim_load_seconds(),
-        "seconds_switch": switched - started,
-        "seconds_denoise": denoised - switched,
-        "seconds_decode": decoded - denoised,
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "memory_mode": loaded.memory.mode,
-        "memory_plan": loaded.memory.reason,
-        "started_at": started_at,
-        "base_load_id": loaded.load_id,
-    }
-    return Made(latents_on_cpu, pixels, sigmas, loras, environment_of(device, loaded.base.dtype), cost)
+    cost = Cost(
+        worker_pid=os.getpid(),
+        base_load_id=loaded.load_id,
+        seconds_load=loaded.claim_load_seconds(),
+        seconds_switch=switched - started,
+        seconds_denoise=denoised - switched,
+        seconds_decode=decoded - denoised,
+        seconds_save=None,
+        peak_memory_bytes=peak_memory_bytes(device),
+        memory_mode=loaded.memory.mode,
+        memory_plan=loaded.memory.reason,
+        started_at=started_at,
+    )
+    record = EmbeddedRecord.of(request, environment_of(device, loaded.base.dtype), loras, sigmas)
+    return Made(latents_on_cpu, pixels, record, cost)
 
 
 def _check_finite(request: Request, latents: torch.Tensor) -> None:
@@ -84,16 +85,21 @@ def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
     adapters = loaded.adapters(request)
     stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.active_loras]
     loaded.stack.apply(stack, request.lora_merge or "merged")
-    read = {digest: (each.format, each.matched_keys, each.left_out, each.warning) for digest, each in adapters.items()}
-    return lora_uses(request, read)
+    return [_use(lora, adapters.get(lora.sha256)) for lora in request.loras]
 
 
-def lora_uses(request: Request, read: Mapping[str, AdapterRead]) -> list[LoraUse]:
-    """`read`: what the file with a digest was found to be; a file at multiplier 0 is never opened."""
-    return [
-        LoraUse(lora.path, lora.sha256, lora.network_multiplier, *read.get(lora.sha256, _NOT_READ))
-        for lora in request.loras
-    ]
+def _use(lora: Lora, adapter: Adapter | None) -> LoraUse:
+    if adapter is None:
+        return LoraUse.of_none(lora)
+    return LoraUse(
+        path=lora.path,
+        sha256=lora.sha256,
+        network_multiplier=lora.network_multiplier,
+        format=adapter.format,
+        matched_keys=adapter.matched_keys,
+        left_out_keys=adapter.left_out,
+        warning=adapter.warning,
+    )
 
 
 def _embeds(store: Store, request: Request, device: torch.device) -> tuple[_Embeds, _Embeds | None]:

@@ -16,11 +16,9 @@ from typing import Any
 import torch
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, ImageError, PictureError, WorkerError, caught
+from darkroom.errors import DarkroomError, PictureError, WorkerError, caught
 from darkroom.files.atomic import link, read_json
-from darkroom.files.image_file import read_record
 from darkroom.files.weight_file import is_whole
-from darkroom.record import embedded_record
 from darkroom.render.device.mode import AUTO, Picture
 from darkroom.render.families.sampling import generator
 from darkroom.render.job import Destination, check_named_files
@@ -60,6 +58,7 @@ class _Run:
         number = self.sheet.trials.index(trial)
         name = re.sub(r"[^\w.=-]+", "_", trial.factor)[:60].strip("_")
         return Destination(
+            request_id=trial.request.request_id,
             stored=self.store.image(trial.request.request_id, kind, quality),
             shown=self.folder / f"{number:02d}_{name}.{ENDINGS[kind]}",
             image_format=kind,
@@ -79,7 +78,7 @@ def render_trials(sheet_file: Path, results: Path, store: Path | None = None, of
     sheet, files = TrialSheet.read(sheet_file), Store(results / STORE)
     checkpoint = Checkpoint.from_json(read_json(Path(sheet.checkpoint)))
     run = _Run(sheet, checkpoint, files, Store(store) if store else files, sheet_file.parent, offload, {})
-    missing = [trial for trial in sheet.trials if not _is_stored(run.destination(trial), trial.request)]
+    missing = [trial for trial in sheet.trials if run.destination(trial).stored_record() is None]
     # 2. Is it there, and still what it was?
     for component in checkpoint.rendering if missing else ():
         component.check_unchanged(files.sha256)
@@ -124,13 +123,6 @@ def _caught(work: Callable[[], object]) -> list[DarkroomError]:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-
-
-def _is_stored(to: Destination, request: Request) -> bool:
-    try:
-        return to.stored.is_file() and read_record(to.stored)["request_id"] == request.request_id
-    except ImageError:  # damaged: rendering it again mends it
-        return False
 
 
 def _encode(run: _Run, requests: Iterable[Request]) -> None:
@@ -190,8 +182,7 @@ def _render_one(
         pictures=pictures,
         offload=run.offload,
     )
-    record = embedded_record(request, made.environment, made.loras, made.sigmas)
-    return writer.save(run.destination(trial), made.pixels, made.latents, record)
+    return writer.save(run.destination(trial), made.pixels, made.latents, made.record)
 
 
 def _loading(request: Request) -> tuple[Any, ...]:

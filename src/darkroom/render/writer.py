@@ -5,11 +5,10 @@ Knows the store and the experiment's folder; what is in a picture or a record, o
 
 import time
 from collections import deque
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from safetensors.torch import save
 
 from darkroom.files.atomic import atomic, link
 from darkroom.files.image_file import with_record, write_image
+from darkroom.record import EmbeddedRecord
 from darkroom.render.job import Destination
 
 _READ_ONLY = 0o444  # a link that is edited in place would change the store under its id
@@ -44,7 +44,7 @@ class Writer:
         self._pool.shutdown(wait=True)
 
     def save(
-        self, to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: dict[str, Any]
+        self, to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: EmbeddedRecord
     ) -> Future[Saved]:
         """Queue one picture. An earlier picture that could not be written raises here."""
         while self._pending and (self._pending[0].done() or len(self._pending) >= _WAITING):
@@ -54,7 +54,7 @@ class Writer:
         return future
 
 
-def show(to: Destination, stored: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     """Put a picture of the store, and its latents if asked for, where a person opens them.
 
     A link where the record `stored` in it is this request's `own`; else the same picture with its own record.
@@ -64,18 +64,18 @@ def show(to: Destination, stored: Mapping[str, Any], own: Mapping[str, Any]) -> 
     if stored == own:
         link(to.stored, to.shown)
         return
-    data = with_record(to.stored.read_bytes(), own)
+    data = with_record(to.stored.read_bytes(), own.to_json())
     with atomic(to.shown) as temporary:
         temporary.write_bytes(data)
 
 
-def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: dict[str, Any]) -> Saved:
+def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: EmbeddedRecord) -> Saved:
     started = time.monotonic()
     if to.stored_latents:
         with atomic(to.stored_latents) as temporary:
             temporary.write_bytes(save({"latents": latents.contiguous()}))
         to.stored_latents.chmod(_READ_ONLY)
-    sha256 = write_image(to.stored, pixels, record, to.image_format, to.quality)
+    sha256 = write_image(to.stored, pixels, record.to_json(), to.image_format, to.quality)
     to.stored.chmod(_READ_ONLY)
     show(to, record, record)
     return Saved(sha256, time.monotonic() - started)

@@ -8,21 +8,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from darkroom.errors import ConfigError, DarkroomError, StoreError, caught, raise_together
-from darkroom.files.image_file import read_record
+from darkroom.errors import ConfigError, StoreError, caught, raise_together
 from darkroom.files.weight_file import sha256_of
-from darkroom.previews import DARKROOM, Preview, key_of, read_previews, refuse_fast, write_previews
-from darkroom.record import is_embedded_record, read_records
+from darkroom.previews import DARKROOM, Preview, read_previews, refuse_fast, write_previews
+from darkroom.record import PictureKey, Record, read_embedded_record, read_records
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
 from darkroom.review.regress.verdicts import MISSING, NOT_RENDERED, VERDICTS
 
-Row = Mapping[str, Any]  # of the manifest
-_Key = tuple[str, str, str, int, str]  # which picture: `previews.key_of`
-_Compared = Mapping[_Key, Sequence[Comparison]]  # two where two previews are of one picture
+_Renders = Mapping[PictureKey, Record]
+_Compared = Mapping[PictureKey, Sequence[Comparison]]  # two where two previews are of one picture
 
 _PREFIX = re.compile(r"[0-9a-f]{6,64}")
 
@@ -43,19 +40,19 @@ def plan_acceptance(
     `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for a fast
     render, for a comparison of other renders and for a file that is not the render.
     """
-    rows = {key_of(row): row for row in read_records(manifest)[0]}
+    renders = {render.key: render for render in read_records(manifest)[0]}
     previews = read_previews(previews_file) if previews_file.exists() else ()
-    compared = _compared(compare_file, rows) if compare_file else {}
-    old: dict[_Key, list[Preview]] = {key: [] for key in rows}
+    compared = _compared(compare_file, renders) if compare_file else {}
+    old: dict[PictureKey, list[Preview]] = {key: [] for key in renders}
     for preview in previews:
         old.setdefault(preview.key, []).append(preview)
     if verdicts and not compare_file:
         raise StoreError("no comparison, so no verdicts; run Snakemake with the target regress first, or name ids")
-    chosen = _named(rows, compared, verdicts, ids) if verdicts or ids else _not_equal(rows, compared, old)
+    chosen = _named(renders, compared, verdicts, ids) if verdicts or ids else _not_equal(renders, compared, old)
     folder = PreviewsFolder(previews_file.parent)
-    new = {key: rows[key] for key in rows if key in chosen and not _is_preview(rows[key], old[key], folder)}
-    refuse_fast({row["image_path"]: row["numerics"] for row in new.values()})
-    lost = tuple(each for each in previews if each.key not in rows and each.reason is None)
+    new = {key: each for key, each in renders.items() if key in chosen and not _is_preview(each, old[key], folder)}
+    refuse_fast({render.image_path: render.request.numerics for render in new.values()})
+    lost = tuple(each for each in previews if each.key not in renders and each.reason is None)
     dropped = lost if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
     kept = tuple(each for each in previews if each.key not in new and each not in dropped)
     return Acceptance(experiment, previews_file, kept, _changes(new, old, compared, folder), dropped)
@@ -71,13 +68,13 @@ def apply(acceptance: Acceptance, who: str, when: str) -> None:
         return
     folder = PreviewsFolder(acceptance.previews_file.parent)
     # 1. Are all renders still what was agreed to?
-    raise_together(error for change in acceptance.changes for error in caught(partial(_record, change.row)))
+    raise_together(error for change in acceptance.changes for error in caught(partial(_check, change.render)))
     # 2. Copies of what comes and of what goes, beside what there is
     accepted = [_accepted(change, folder, who, when) for change in acceptance.changes]
     for preview in acceptance.dropped:
         folder.keep(preview)
     # 3. The table, then what it lists no more
-    listed = sorted([*acceptance.kept, *accepted], key=lambda preview: (*preview.key, preview.step or 0))
+    listed = sorted([*acceptance.kept, *accepted], key=lambda preview: (preview.key, preview.step or 0))
     write_previews(acceptance.previews_file, acceptance.experiment, listed)
     in_use = {Path(preview.path).resolve() for preview in listed if preview.path is not None}
     for preview in (*acceptance.dropped, *(old for change in acceptance.changes for old in change.old)):
@@ -85,109 +82,99 @@ def apply(acceptance: Acceptance, who: str, when: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def _compared(compare_file: Path, rows: Mapping[_Key, Row]) -> _Compared:
+def _compared(compare_file: Path, renders: _Renders) -> _Compared:
     """By picture; StoreError unless it was just these renders that were compared."""
     comparisons, metadata = read_comparisons(compare_file)
-    if metadata.get("renders") != renders_digest(rows.values()):
+    if metadata.get("renders") != renders_digest(renders.values()):
         raise StoreError(
             f"{compare_file}: compares other renders than there are now; run Snakemake with the target regress again"
         )
-    found: dict[_Key, list[Comparison]] = {key: [] for key in rows}
+    found: dict[PictureKey, list[Comparison]] = {key: [] for key in renders}
     for each in comparisons:
         if each.request_id is not None:  # else a preview of a picture that is rendered no more
             found[each.key].append(each)
     return found
 
 
-def _named(rows: Mapping[_Key, Row], compared: _Compared, verdicts: Collection[str], ids: Collection[str]) -> set[_Key]:
+def _named(renders: _Renders, compared: _Compared, verdicts: Collection[str], ids: Collection[str]) -> set[PictureKey]:
     unknown = [verdict for verdict in verdicts if verdict not in VERDICTS]
     raise_together(
         [
             *(ConfigError(f"--verdict: expected one of {', '.join(VERDICTS)}, got {verdict!r}") for verdict in unknown),
-            *(error for prefix in ids for error in caught(partial(_with_id, rows, prefix))),
+            *(error for prefix in ids for error in caught(partial(_with_id, renders, prefix))),
         ]
     )
     by_verdict = {key for key, found in compared.items() if any(each.verdict in verdicts for each in found)}
-    return by_verdict.union(*(_with_id(rows, prefix) for prefix in ids))
+    return by_verdict.union(*(_with_id(renders, prefix) for prefix in ids))
 
 
-def _with_id(rows: Mapping[_Key, Row], prefix: str) -> set[_Key]:
+def _with_id(renders: _Renders, prefix: str) -> set[PictureKey]:
     if not _PREFIX.fullmatch(prefix):
         raise ConfigError(f"--id: expected the first 6 hex digits of a request_id or more, got {prefix!r}")
-    found = {key: row["request_id"] for key, row in rows.items() if row["request_id"].startswith(prefix)}
+    found = {key: each.request_id for key, each in renders.items() if each.request_id.startswith(prefix)}
     if len(set(found.values())) != 1:
         raise ConfigError(f"--id {prefix}: {len(set(found.values()))} requests begin so; expected one")
     return set(found)
 
 
-def _not_equal(rows: Mapping[_Key, Row], compared: _Compared, old: Mapping[_Key, Sequence[Preview]]) -> set[_Key]:
+def _not_equal(renders: _Renders, compared: _Compared, old: Mapping[PictureKey, Sequence[Preview]]) -> set[PictureKey]:
     """All of them where nothing was compared; of those that were, what has no preview any more as well."""
     return {
         key
-        for key in rows
+        for key in renders
         if not compared or not old[key] or any(not VERDICTS[each.verdict].is_equal for each in compared[key])
     }
 
 
-def _is_preview(row: Row, old: Sequence[Preview], folder: PreviewsFolder) -> bool:
-    return len(old) == 1 and folder.holds(row, old[0])
+def _is_preview(render: Record, old: Sequence[Preview], folder: PreviewsFolder) -> bool:
+    return len(old) == 1 and folder.holds(render, old[0])
 
 
-def _record(row: Row) -> dict[str, Any]:
-    """The record in a render; StoreError unless the file is the one that the manifest lists."""
-    path = Path(row["image_path"])
+def _check(render: Record) -> None:
+    """StoreError unless the file is the one that the manifest lists, with the record that is its row."""
+    path = Path(render.image_path)
     again = "so it was edited, replaced or removed since; render it again"
-    if not path.is_file() or sha256_of(path) != row["image_sha256"]:
+    if not path.is_file() or sha256_of(path) != render.image_sha256:
         raise StoreError(f"{path}: not the file that the manifest lists, {again}")
-    record = read_record(path)
-    if not is_embedded_record(record) or key_of(record) != key_of(row) or record["request_id"] != row["request_id"]:
+    if read_embedded_record(path).embedded_row() != render.embedded_row():
         raise StoreError(f"{path}: its record is not that of the manifest's row, {again}")
-    return record
 
 
 def _changes(
-    new: Mapping[_Key, Row], old: Mapping[_Key, Sequence[Preview]], compared: _Compared, folder: PreviewsFolder
+    new: _Renders, old: Mapping[PictureKey, Sequence[Preview]], compared: _Compared, folder: PreviewsFolder
 ) -> tuple[Change, ...]:
-    changes, errors = [], []
-    for key, row in new.items():
-        try:
-            changes.append(_change(row, tuple(old[key]), compared.get(key, ()), folder.place(row)))
-        except DarkroomError as error:
-            errors.append(error)
-    raise_together(errors)
-    return tuple(changes)
-
-
-def _change(row: Row, old: tuple[Preview, ...], compared: Sequence[Comparison], destination: Path) -> Change:
-    return Change(
-        row=row,
-        record=_record(row),
-        old=old,
-        because=", ".join(dict.fromkeys(each.verdict for each in compared)) or (None if old else MISSING.name),
-        measured="; ".join(str(each.measures) for each in compared if each.measures),
-        destination=destination,
+    raise_together(error for render in new.values() for error in caught(partial(_check, render)))
+    return tuple(
+        Change(
+            render=render,
+            old=tuple(old[key]),
+            because=_because(compared.get(key, ())) or (None if old[key] else MISSING.name),
+            measured="; ".join(str(each.measures) for each in compared.get(key, ()) if each.measures),
+            destination=folder.place(render),
+        )
+        for key, render in new.items()
     )
+
+
+def _because(compared: Sequence[Comparison]) -> str:
+    return ", ".join(dict.fromkeys(each.verdict for each in compared))
 
 
 def _accepted(change: Change, folder: PreviewsFolder, who: str, when: str) -> Preview:
     """Copy one picture; what will be in its place no more is kept first."""
-    row, destination = change.row, str(change.destination)
+    render, destination = change.render, str(change.destination)
     replaced = [folder.keep(preview) for preview in change.old if preview.path is not None]
-    put(change.destination, Path(row["image_path"]).read_bytes())
+    put(change.destination, Path(render.image_path).read_bytes())
     return Preview(
-        model=row["model"],
-        lora=row["lora"],
-        prompts=row["prompts"],
-        index=row["index"],
-        axes=key_of(row)[-1],
+        **vars(render.key),
         path=destination,
-        sha256=row["image_sha256"],
-        width=row["width"],
-        height=row["height"],
+        sha256=render.image_sha256,
+        width=render.request.width,
+        height=render.request.height,
         origin=DARKROOM,
         step=next((preview.step for preview in change.old if preview.step is not None), None),
-        made_at=row["started_at"],
-        then=change.record,
+        made_at=render.cost.started_at if render.cost else None,
+        then=render.embedded_row(),
         accepted_by=who,
         accepted_at=when,
         accepted_because=change.because,

@@ -1,19 +1,17 @@
 """What `darkroom accept` would change, as values and as text."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from darkroom.previews import Preview
+from darkroom.record import Record
 
 
 @dataclass(frozen=True)
 class Change:
     """One render that becomes a preview."""
 
-    row: Mapping[str, Any]  # of the manifest
-    record: Mapping[str, Any]  # embedded in the picture
+    render: Record
     old: tuple[Preview, ...]  # what it takes the place of
     because: str | None  # the verdict that it had; None: it was not compared
     measured: str  # how far it is from `old`, "" if that was not measured
@@ -56,9 +54,7 @@ class Acceptance:
 
 def _named(preview: Preview) -> str:
     """Its file, and which picture of the experiment it was."""
-    axes = "" if preview.axes == "{}" else f" {preview.axes}"
-    place = f"{preview.model} / {preview.lora} / {preview.prompts}, picture {preview.index}{axes}"
-    return f"{preview.path or 'no file'} ({place})"
+    return f"{preview.path or 'no file'} ({preview.key})"
 
 
 def _s(count: int) -> str:

@@ -4,15 +4,15 @@ Which recorded facts differ between then and now, and what was not recorded.
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from darkroom.display import printable
 from darkroom.embedded_record import previews_of, read_render
 from darkroom.errors import StoreError
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import TRAINER, Preview, previews_file
+from darkroom.record import Record
 from darkroom.review.pair.differences import differences
 from darkroom.review.regress.judged_pair import judge
 from darkroom.review.trial_results import trial_results
@@ -40,18 +40,25 @@ def explain(
     previews, or none that is `preview`.
     """
     record = read_render(image)
+    experiment = record.request.experiment
     previews = previews_of(record, preview)
     if not previews:
         raise StoreError(
-            f"{previews_file(record['experiment'])}: has no preview of {record['image_name']} "
-            f"({record['model']} / {record['lora']} / {record['prompts']}); "
-            f"`darkroom accept {record['experiment']}` takes the render for one"
+            f"{previews_file(experiment)}: has no preview of {record.request.image_name} ({record.key}); "
+            f"`darkroom accept {experiment}` takes the render for one"
         )
-    row = {**record, "image_path": str(image), "image_sha256": sha256_of(image)}
-    thresholds = _thresholds(ExperimentFolder(results / record["experiment"]).thresholds, record["model"])
-    lines = [str(image), f"  {record['model']} / {record['lora']} / {record['prompts']}, picture {record['index']}"]
+    render = Record(
+        **vars(record),
+        image_path=str(image),
+        image_sha256=sha256_of(image),
+        image_format=image.suffix.removeprefix("."),
+        reused=True,
+        cost=None,
+    )
+    thresholds = _thresholds(ExperimentFolder(results / experiment).thresholds, record.request.model)
+    lines = [str(image), f"  {record.key}"]
     for each in previews:
-        lines += ["", *_against(each, row, thresholds)]
+        lines += ["", *_against(each, render, thresholds)]
     if outcomes_file is not None:
         lines += ["", *_with_trials(outcomes_file, previews)]
     return "\n".join(map(printable, lines)) + "\n"
@@ -62,21 +69,21 @@ def _thresholds(file: Path, model: str) -> ModelThresholds:
     return (read_thresholds(file) if file.is_file() else {}).get(model, NO_THRESHOLDS)
 
 
-def _against(preview: Preview, row: Mapping[str, Any], thresholds: ModelThresholds) -> Iterator[str]:
+def _against(preview: Preview, render: Record, thresholds: ModelThresholds) -> Iterator[str]:
     """One preview: how close, what is recorded otherwise, what is not recorded."""
     step = "" if preview.step is None else f", step {preview.step}"
     made = "" if preview.made_at is None else f", made {preview.made_at}"
     yield f"against {preview.path or 'no picture'} ({preview.origin}{step}{made})"
     if preview.accepted_by:
         yield f"  accepted by {preview.accepted_by}, {preview.accepted_at}; it was: {preview.accepted_because}"
-    judged = judge(row, preview, thresholds)
+    judged = judge(render, preview, thresholds)
     encoding = f"encoded as {judged.encoding}" if judged.encoding else None
     said = [str(each) for each in (judged.reason, judged.measures, encoding) if each]
     yield f"  {judged.verdict.name}: {', '.join(said)}"
     for note in (preview.note, *judged.notes):
         if note:
             yield from _wrapped(note)
-    differing = differences(preview.then, row)
+    differing = differences(preview.then, render)
     yield f"  {'recorded otherwise:' if differing else 'nothing that is recorded of both differs'}"
     yield from (f"    {each.name + ':':{_NAME}}{each.then} → {each.now}" for each in differing)
     unknown = [name for name in _FACTS if name not in preview.then]

@@ -8,7 +8,7 @@ from typing import Any
 from darkroom import __version__
 from darkroom.errors import DarkroomError, StoreError, raise_together
 from darkroom.files.table_file import write_table
-from darkroom.record import read_record_table
+from darkroom.record import Record, read_record_table
 
 SORTED_BY = ("model", "lora", "prompts", "index", "image_name")
 
@@ -27,7 +27,7 @@ def write_manifest(record_files: Sequence[Path], output: Path) -> int:
     if not tables:
         raise StoreError(f"{output}: no files of records were given; the experiment has no combinations")
     table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in SORTED_BY])
-    write_table(output, table, {"darkroom_version": __version__, "experiment": _experiment(table, output)})
+    write_table(output, Record, table, {"darkroom_version": __version__, "experiment": _experiment(table, output)})
     return int(table.num_rows)
 
 
@@ -35,7 +35,7 @@ def _read(path: Path) -> Any:
     """A table, or the error instead of it, so that all errors can be told together."""
     try:
         return read_record_table(path)
-    except StoreError as error:
+    except DarkroomError as error:
         return error
 
 

@@ -7,15 +7,14 @@ Pictures of a trainer lie elsewhere, and are never moved or removed.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from darkroom.display import from_here
 from darkroom.files.atomic import atomic
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, Replaced
+from darkroom.record import Record
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,15 @@ class PreviewsFolder:
 
     root: Path
 
-    def place(self, row: Mapping[str, Any]) -> Path:
-        """Where a render lies once it is accepted. `row`: of the manifest."""
-        name = f"{row['image_name']}.{row['image_sha256'][:12]}{Path(row['image_path']).suffix}"
-        return from_here(self.root / "images" / row["model"] / row["lora"] / row["prompts"] / name)
+    def place(self, render: Record) -> Path:
+        """Where a render lies once it is accepted."""
+        request = render.request
+        name = f"{request.image_name}.{render.image_sha256[:12]}{Path(render.image_path).suffix}"
+        return from_here(self.root / "images" / request.model / request.lora / request.prompts / name)
 
-    def holds(self, row: Mapping[str, Any], preview: Preview) -> bool:
+    def holds(self, render: Record, preview: Preview) -> bool:
         """True when the preview is this render, and its file is still what was accepted."""
-        if (preview.origin, preview.sha256) != (DARKROOM, row["image_sha256"]) or preview.path is None:
+        if (preview.origin, preview.sha256) != (DARKROOM, render.image_sha256) or preview.path is None:
             return False
         return Path(preview.path).is_file() and sha256_of(preview.path) == preview.sha256
 

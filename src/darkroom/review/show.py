@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
-from darkroom.files.image_file import read_record
 from darkroom.files.yaml_text import yaml_line, yaml_text
+from darkroom.record import read_embedded_record
 
 # Columns of a record under the headings that people look for; the report's dialog uses the same.
 GROUPS = {
@@ -87,12 +87,10 @@ _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` sugge
 
 
 def show(path: Path) -> str:
-    """The record in a picture, grouped and aligned, one value a line; ImageError as for `read_record`."""
-    record = read_record(path)
-    grouped = {name for names in GROUPS.values() for name in names}
-    groups = {**GROUPS, "other": [name for name in record if name not in grouped]}
+    """The record in a picture, grouped and aligned, one value a line; errors as for `read_embedded_record`."""
+    record = read_embedded_record(path).embedded_row()
     lines = [printable(str(path))]
-    for heading, names in groups.items():
+    for heading, names in GROUPS.items():
         present = [name for name in names if name in record]
         if present:
             lines += ["", f"{heading}:", *(line for name in present for line in _entry(name, record[name]))]
@@ -102,9 +100,10 @@ def show(path: Path) -> str:
 def as_conf(path: Path) -> str:
     """A file for conf/prompts/ that renders the picture again, with comments that say on which model and how.
 
-    The prompt is the effective one, its trigger word already in place. ImageError as for `read_record`.
+    The prompt is the effective one, its trigger word already in place. Errors as for
+    `read_embedded_record`.
     """
-    record = read_record(path)
+    record = read_embedded_record(path).embedded_row()
     comments = "".join(f"# {printable(line)}".rstrip() + "\n" for line in _comments(path, record))
     return comments + yaml_text({"prompts": [_prompt_entry(record)]})
 

@@ -28,12 +28,13 @@ from tests.job_folder import (
 from tests.places import REPOSITORY
 
 from darkroom.errors import DarkroomError
+from darkroom.files.columns import columns_of
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.job import JobOptions, plan_job
 from darkroom.intake.imported_job import ImportedJob
 from darkroom.plan.experiment import load_experiment
-from darkroom.previews import Preview, key_of, previews_file, read_previews, write_previews
-from darkroom.record import COLUMNS
+from darkroom.previews import Preview, previews_file, read_previews, write_previews
+from darkroom.record import PictureKey, Record
 
 BUILT_IN = REPOSITORY / "conf"
 JOB = Path("output/my_job")
@@ -90,7 +91,7 @@ def check_against_requests(job: ImportedJob, conf: tuple[Path, ...] = (Path("con
     for combination in experiment.combinations:
         for request in combination.requests:
             values = request.to_json()
-            row = rows[key_of({**values, "axes": []})]
+            row = rows[PictureKey.of(replace(request, axes=()))]
             if row.reason is None:
                 assert request.not_comparable == ()
                 assert facts(row.then) == facts({key: values[key] for key in row.then})
@@ -119,7 +120,7 @@ class TestWholeJob:
         row = job.previews[0]
         assert row.path == f"output/my_job/samples/{MS}__000000000_0.jpg"
         assert (row.width, row.height, row.origin, row.made_at) == (64, 64, "ai-toolkit", "2025-06-15T15:06:40+00:00")
-        assert row.then.keys() <= COLUMNS.keys()
+        assert row.then.keys() <= columns_of(Record).keys()
 
     def test_the_files_are_short_and_for_people(self) -> None:
         job = imported(a_job())

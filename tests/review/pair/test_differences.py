@@ -1,20 +1,25 @@
 """Which recorded facts of a preview and a render are said to differ."""
 
+from dataclasses import replace
+
+from tests.example_record import REQUEST, embedded
+
 from darkroom.review.pair.differences import Difference, differences
 
-THEN = {"seed": 7, "checkpoint": "results/store/demo/klein", "checkpoint_digest": "aa", "loras": []}
+THEN = {"seed": 7, "checkpoint": "results/store/demo/klein", "checkpoint_digest": "aa"}
 
 
 def test_weights_of_one_digest_are_the_same_wherever_they_lie():
-    assert differences(THEN, {**THEN, "checkpoint": "/opt/klein"}) == ()
-    assert differences(THEN, {**THEN, "checkpoint": "/opt/klein", "checkpoint_digest": "bb"}) == (
+    elsewhere = replace(REQUEST, checkpoint="/opt/klein", checkpoint_digest="aa")
+    assert differences(THEN, embedded(elsewhere)) == ()
+    assert differences(THEN, embedded(replace(elsewhere, checkpoint_digest="bb"))) == (
         Difference("checkpoint", "results/store/demo/klein", "/opt/klein"),
         Difference("checkpoint_digest", "aa", "bb"),
     )
 
 
 def test_where_no_digest_is_known_the_place_is_a_fact():
-    then = {"checkpoint": "someone/klein"}
-    assert differences(then, {"checkpoint": "/opt/klein", "checkpoint_digest": "aa"}) == (
+    render = embedded(replace(REQUEST, checkpoint="/opt/klein", checkpoint_digest="aa"))
+    assert differences({"checkpoint": "someone/klein"}, render) == (
         Difference("checkpoint", "someone/klein", "/opt/klein"),
     )

@@ -109,7 +109,7 @@ def test_a_truncated_preview_is_a_missing_one(tmp_path):
 def test_a_render_that_cannot_be_read_is_drifted(tmp_path):
     row = render(tmp_path, picture())
     stored = preview(tmp_path, row, picture())
-    judged = judge({**row, "image_path": str(tmp_path / "gone.png")}, stored, THRESHOLDS)
+    judged = judge(replace(row, image_path=str(tmp_path / "gone.png")), stored, THRESHOLDS)
     assert (judged.verdict.name, judged.measures) == ("drifted", None)
     assert judged.reason == f"the render: {tmp_path / 'gone.png'}: no such file"
 
@@ -137,16 +137,14 @@ def test_a_preview_that_somebody_replaced_is_a_missing_one(tmp_path, origin, sai
 
 def test_a_render_that_somebody_touched_is_noted(tmp_path):
     row = render(tmp_path, picture())
-    judged = judge({**row, "image_sha256": "0" * 64}, preview(tmp_path, row, picture()), THRESHOLDS)
+    judged = judge(replace(row, image_sha256="0" * 64), preview(tmp_path, row, picture()), THRESHOLDS)
     assert judged.verdict.name == "identical"
     assert judged.notes == ("the render's file is not the one that was rendered: somebody edited or replaced it",)
 
 
 def test_an_accepted_jpeg_is_compared_as_it_is(tmp_path):
     row = render(tmp_path, picture(), image_format="jpeg")
-    assert (
-        judge(row, preview(tmp_path, row, None, path=row["image_path"], origin=DARKROOM), THRESHOLDS).encoding is None
-    )
+    assert judge(row, preview(tmp_path, row, None, path=row.image_path, origin=DARKROOM), THRESHOLDS).encoding is None
 
 
 def test_a_lossy_render_is_measured_as_it_is_and_says_so(tmp_path):
@@ -167,11 +165,12 @@ def test_a_lossy_preview_has_thresholds_of_its_own(tmp_path):
 
 def test_the_table(tmp_path):
     rows = [render(tmp_path, picture(), index) for index in (0, 1, 2)]
-    rows[1] |= {"schedule": "diffusers", "not_comparable": ["schedule: diffusers"]}
+    otherwise = replace(rows[1].request, schedule="diffusers", not_comparable=("schedule: diffusers",))
+    rows[1] = replace(rows[1], request=otherwise)
     gone = preview(tmp_path, rows[2], picture(), lora="anna_000000250", step=250)
     changed = preview(tmp_path, rows[1], picture(), then={**THEN, "seed": 8}, note="two sets of step 500")
     write_previews(tmp_path / "previews.parquet", "strength", [gone, changed, preview(tmp_path, rows[0], picture())])
-    learned = replace(THRESHOLDS, environment=FloorEnvironment(device="cuda:0", threads=1))
+    learned = replace(THRESHOLDS, environment=FloorEnvironment(device="cuda:0", threads=2))
     write_thresholds(tmp_path / "thresholds.json", {"demo": learned})
     files = (write_manifest(tmp_path, rows), tmp_path / "previews.parquet", tmp_path / "thresholds.json")
     compare(*files, tmp_path / "compare.parquet")

@@ -1,24 +1,20 @@
 """Thresholds from repeated renders: what a margin allows, and what equal repeats come to."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from tests.places import DATA
+from tests.example_record import ENVIRONMENT, embedded
 
 from darkroom.errors import StoreError
 from darkroom.files.image_file import write_image
-from darkroom.record import Environment, embedded_record
-from darkroom.request import Request
 from darkroom.review.pair.measures import EQUAL, Measures
 from darkroom.review.regress.learned_floor import learn, limits, told
 from darkroom.thresholds import Limits
 from darkroom.trials import Outcome, Outcomes
 
-REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
-ENVIRONMENT = Environment("cuda", "NVIDIA H100", "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
+ON_A_GPU = replace(ENVIRONMENT, device="cuda", gpu_name="NVIDIA H100")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -27,9 +23,8 @@ def repeat(folder, number, *pictures):
     outcomes = []
     for index, level in enumerate(pictures):
         path = folder / f"{number}_{index}.png"
-        write_image(
-            path, np.full((16, 16, 3), level, np.uint8), embedded_record(REQUEST, ENVIRONMENT, (), ()), "png", 95
-        )
+        record = replace(embedded(), environment=ON_A_GPU)
+        write_image(path, np.full((16, 16, 3), level, np.uint8), record.to_json(), "png", 95)
         outcomes.append(Outcome(f"picture {index}", "", "id", str(path)))
     path = folder / f"{number}.json"
     Outcomes(outcomes=tuple(outcomes), not_tried=(), image=None, preview=None).write(path)

@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.places import DATA
+from tests.example_record import REQUEST, embedded
 
 from darkroom.files.image_file import write_image
-from darkroom.record import Environment, embedded_record
-from darkroom.request import Request
 from darkroom.review.page.data_uri import carry
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import flip_map
@@ -22,8 +20,6 @@ from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
 from darkroom.review.regress.comparison import Comparison, write_comparisons
 from darkroom.review.regress.regress_page import measures, names, read_pairs, worst_first, write_regress_page
 
-REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
-ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
 HOSTILE = "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028"
 JPEG = ENCODINGS["JPEG"]
 THRESHOLDS = (
@@ -73,7 +69,7 @@ def experiment(tmp_path, monkeypatch):
     """results/nightly with one picture of each verdict; returns its folder."""
     monkeypatch.chdir(tmp_path)
     Path("output/my job/samples").mkdir(parents=True)
-    record = embedded_record(replace(REQUEST, width=64, height=48), ENVIRONMENT, (), (1.0, 0.0))
+    record = embedded(replace(REQUEST, width=64, height=48)).to_json()
     write_image(Path("results/nightly/images/render.png"), RENDER, record, "png", 100)
     Image.fromarray(RENDER).save("output/my job/samples/1__000000500_0.jpg")
     Image.fromarray(RENDER).save("output/my job/samples/equal.png")

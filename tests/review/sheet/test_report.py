@@ -10,20 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.places import DATA
+from tests.example_record import COST, REQUEST, record
 
 from darkroom.errors import ImageError
 from darkroom.files.image_file import write_image
-from darkroom.record import Cost, Environment, Record, embedded_record, write_records
-from darkroom.request import Request
+from darkroom.record import write_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import script_json
 from darkroom.review.sheet import report
 from darkroom.review.sheet.report import make_thumbnails, write_report
 
-REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
-ENVIRONMENT = Environment("cpu", None, "sdpa", 2, "2.13.0", "0.42.1", "5.23.0", "0.1.0")
-COST = Cost(4711, "b41f", 3.0, 0.5, 2.0, 0.5, 0.25, None, "resident", "fits", "2026-01-02T03:04:05Z")
 HOSTILE = (
     "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028" + " long" * 400
 )
@@ -38,14 +34,14 @@ def experiment(tmp_path, monkeypatch):
         replace(REQUEST, index=1, image_name="0001 #7%", prompt=HOSTILE, prompt_template=HOSTILE, warnings=(HOSTILE,)),
         replace(REQUEST, lora="none", loras=(), image_name="0000_7", warnings=()),
     ]
-    rows = []
+    records = []
     for number, request in enumerate(requests):
         path = Path(f"results/strength/images/{request.lora}/{request.image_name}.png")
-        record = embedded_record(request, ENVIRONMENT, (), (1.0, 0.0))
-        sha256 = write_image(path, np.full((48, 64, 3), number, np.uint8), record, "png", 100)
-        cost = None if number == 2 else COST
-        rows.append(Record(request, ENVIRONMENT, (), (1.0, 0.0), str(path), sha256, "png", cost is None, cost).row())
-    write_records(Path("results/strength/manifest.parquet"), rows, {})
+        cost = None if number == 2 else replace(COST, seconds_load=3.0, seconds_decode=0.5)
+        made = record(request, (), image_path=str(path), reused=cost is None, cost=cost)
+        sha256 = write_image(path, np.full((48, 64, 3), number, np.uint8), made.to_json(), "png", 100)
+        records.append(replace(made, image_sha256=sha256))
+    write_records(Path("results/strength/manifest.parquet"), records, {})
     return tmp_path / "results" / "strength"
 
 
@@ -113,10 +109,8 @@ def test_a_picture_that_cannot_be_read_is_named(experiment):
     assert [bool(found["uris"][code]) for code in found["codes"]] == [True, False, False]
 
 
-def test_an_experiment_without_fresh_images_has_no_time(tmp_path, experiment):
-    request = replace(REQUEST, image_name="a")
-    row = Record(request, ENVIRONMENT, (), (1.0,), "a.png", "ab", "png", True, None).row()
-    assert [name for name, _ in report.facts([row])][:2] == ["images", "models"]
+def test_an_experiment_without_fresh_images_has_no_time():
+    assert [name for name, _ in report.facts([record(reused=True, cost=None)])][:2] == ["images", "models"]
 
 
 def test_large_pictures_become_small_webp(tmp_path):
@@ -129,7 +123,7 @@ def test_large_pictures_become_small_webp(tmp_path):
 
 
 def test_many_images_get_smaller_thumbnails_then_none(experiment, monkeypatch):
-    rows = [{"image_sha256": "ab", "image_path": "results/strength/images/none/0000_7.png"}]
+    rows = [record(image_path="results/strength/images/none/0000_7.png")]
     assert [make_thumbnails(rows * count).side for count in (1, 1_500, 1_501, 6_000, 6_001)] == [256, 256, 128, 128, 0]
     assert len(make_thumbnails(rows * 1_500).uris) == 1
     monkeypatch.setattr(report, "_PAGE", 10)

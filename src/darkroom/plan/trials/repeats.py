@@ -78,8 +78,8 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pi
     distinct: dict[str, tuple[str, Request]] = {}
     threads = 1
     for model, lora, prompts in combinations:
-        rows, _ = read_records(folder.records(model, lora, prompts))
-        threads = rows[0]["threads"]
+        records, _ = read_records(folder.records(model, lora, prompts))
+        threads = records[0].environment.threads
         for values in read_json(folder.requests(model, lora, prompts))["requests"]:
             request = Request.from_json(values)
             distinct.setdefault(request.request_id, (f"{lora} {prompts} {request.image_name}", request))

@@ -12,6 +12,7 @@ from darkroom.plan.trials.factors import trials_of
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.previews import DARKROOM, Preview, previews_file
+from darkroom.record import EmbeddedRecord
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store
 from darkroom.trials import Trial, TrialSheet
@@ -37,7 +38,8 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     preview of it.
     """
     record = read_render(image)
-    folder = ExperimentFolder(results / record["experiment"])
+    asked = record.request
+    folder = ExperimentFolder(results / asked.experiment)
     planned = _planned(record, folder, image)
     stored = _preview(record, preview)
     store = Store(results / STORE)
@@ -45,39 +47,42 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     recorded = Recorded(start, stored.then, store.sha256)
     steps = {lora.path: _other_steps(lora, store) for lora in start.loras}
     sheet = TrialSheet(
-        name=f"explain {record['image_name']}",
-        checkpoint=str(folder.checkpoint(record["model"])),
-        threads=record["threads"],
+        name=f"explain {asked.image_name}",
+        checkpoint=str(folder.checkpoint(asked.model)),
+        threads=record.environment.threads,
         **_format(stored, planned.output),
         trials=(*_baseline(planned.request, start, size_said), *trials_of(start, recorded.factors, steps)),
         not_tried=(*recorded.not_tried, *_untried_size(planned.request, start, stored)),
         image=str(image),
         preview=stored.path,
     )
-    names = (record["model"], record["lora"], record["prompts"], record["image_name"])
+    names = (asked.model, asked.lora, asked.prompts, asked.image_name)
     path = folder.root.joinpath("explain", *names, "trials.json")
     sheet.write(path)
     return path
 
 
-def _planned(record: Mapping[str, Any], folder: ExperimentFolder, image: Path) -> _Planned:
-    content = read_json(folder.requests(record["model"], record["lora"], record["prompts"]))
+def _planned(record: EmbeddedRecord, folder: ExperimentFolder, image: Path) -> _Planned:
+    asked = record.request
+    content = read_json(folder.requests(asked.model, asked.lora, asked.prompts))
     for values in content["requests"]:
-        if values["request_id"] == record["request_id"] and values["image_name"] == record["image_name"]:
+        if values["request_id"] == record.request_id and values["image_name"] == asked.image_name:
             return _Planned(Request.from_json(values), content["output"])
     raise StoreError(
-        f"{image}: experiment {record['experiment']} does not ask for this picture any more; run Snakemake again, and "
+        f"{image}: experiment {asked.experiment} does not ask for this picture any more; run Snakemake again, and "
         "explain the picture that it puts there"
     )
 
 
-def _preview(record: Mapping[str, Any], wanted: Path | None) -> Preview:
+def _preview(record: EmbeddedRecord, wanted: Path | None) -> Preview:
     """Of several previews of one picture, as after a resumed training, the latest that can be reproduced."""
     of_picture = previews_of(record, wanted)
     found = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
     if not found:
-        file = previews_file(record["experiment"])
-        raise StoreError(f"{file}: expected a stored picture for {record['image_name']}, got: {listed(of_picture)}")
+        file = previews_file(record.request.experiment)
+        raise StoreError(
+            f"{file}: expected a stored picture for {record.request.image_name}, got: {listed(of_picture)}"
+        )
     return max(found, key=lambda preview: (preview.reason is None, preview.made_at or ""))
 
 

@@ -1,12 +1,10 @@
 """The recorded facts that a preview and a render do not share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.record import COLUMNS
+from darkroom.record import EmbeddedRecord
 
 # What names a picture, or says of it what another column says better.
 _NO_FACTS = frozenset(
@@ -19,13 +17,23 @@ _NO_FACTS = frozenset(
 _DIGESTS = {"checkpoint": "checkpoint_digest", "text_encoder": "text_encoder_digest"}
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """In the order of the manifest's columns; `then`: the columns that are known of a preview, `now`: a whole row."""
+@dataclass(frozen=True)
+class Difference:
+    """A recorded fact that preview and render do not share. `name`: a column of the manifest; values as text."""
+
+    name: str
+    then: str
+    now: str
+
+
+def differences(then: Mapping[str, Any], render: EmbeddedRecord) -> tuple[Difference, ...]:
+    """In the order of the record's columns; `then`: the columns that are known of a preview."""
+    row = render.embedded_row()
     return tuple(
-        Difference(name, _text(then[name]), _text(now[name]))
-        for name in COLUMNS
-        if name in then and name not in _NO_FACTS and not _same(then[name], now[name])
-        if not ((digest := _DIGESTS.get(name)) and then.get(digest) and then[digest] == now[digest])
+        Difference(name, _text(then[name]), _text(row[name]))
+        for name in row
+        if name in then and name not in _NO_FACTS and not _same(then[name], row[name])
+        if not ((digest := _DIGESTS.get(name)) and then.get(digest) and then[digest] == row[digest])
     )
 
 
@@ -56,12 +64,3 @@ def _file(value: Mapping[str, Any]) -> Iterator[str]:
         yield f"at {_text(value['network_multiplier'])}"
     if value.get("sha256"):
         yield f"(sha256 {str(value['sha256'])[:12]})"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A recorded fact that preview and render do not share. `name`: a column of the manifest; values as text."""
-
-    name: str
-    then: str
-    now: str

@@ -8,21 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from darkroom import __version__
 from darkroom.errors import StoreError
-from darkroom.previews import TRAINER, Preview, key_of, read_previews
-from darkroom.record import read_records
+from darkroom.files.columns import columns_of
+from darkroom.previews import TRAINER, Preview, read_previews
+from darkroom.record import Environment, PictureKey, Record, read_records
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.comparison import Comparison, renders_digest, thresholds_text, write_comparisons
 from darkroom.review.regress.judged_pair import judge
 from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 
-Row = Mapping[str, Any]  # of the manifest
-_Key = tuple[str, str, str, int, str]  # which picture: model, lora, prompts, index, axes
-_Pair = tuple[_Key, Row | None, Preview | None]  # one of the two at least
+_Pair = tuple[PictureKey, Record | None, Preview | None]  # one of the two at least
 
 _THREADS = 2  # one decodes while FLIP, which has threads of its own, holds Python's lock; 200 bytes a pixel each
 
@@ -33,48 +31,43 @@ def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> N
     `thresholds`: the experiment's thresholds.json. Paths of previews start at the working directory. StoreError for
     files of ours that are missing or damaged; a picture that is becomes a row that says so.
     """
-    rows, metadata = read_records(manifest)
+    records, metadata = read_records(manifest)
     by_model = read_thresholds(thresholds)
-    if unknown := {row["model"] for row in rows} - by_model.keys():
+    if unknown := {record.request.model for record in records} - by_model.keys():
         raise StoreError(f"{thresholds}: no thresholds for {', '.join(sorted(unknown))}; run Snakemake again")
-    found = compare_all(metadata["experiment"], rows, read_previews(previews), by_model)
-    renders = {"experiment": metadata["experiment"], "renders": renders_digest(rows)}
-    write_comparisons(output, found, renders | _versions(rows))
+    found = compare_all(metadata["experiment"], records, read_previews(previews), by_model)
+    renders = {"experiment": metadata["experiment"], "renders": renders_digest(records)}
+    write_comparisons(output, found, renders | _versions(records))
 
 
 def compare_all(
-    experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
+    experiment: str, records: Sequence[Record], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
 ) -> list[Comparison]:
     """Sorted by picture, then by the preview's step and place."""
-    rendered = {key_of(row): row for row in rows}
+    rendered = {record.key: record for record in records}
     known = {preview.key for preview in previews}
     pairs: list[_Pair] = [(each.key, rendered.get(each.key), each) for each in previews]
-    pairs += [(key, row, None) for key, row in rendered.items() if key not in known]
+    pairs += [(key, record, None) for key, record in rendered.items() if key not in known]
 
     def compared(pair: _Pair) -> Comparison:
-        model = pair[0][0]
-        return _compared(experiment, pair, thresholds.get(model, NO_THRESHOLDS))
+        return _compared(experiment, pair, thresholds.get(pair[0].model, NO_THRESHOLDS))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(compared, pairs))
-    return sorted(found, key=lambda each: (*each.key, each.step or 0, each.preview_path or ""))
+    return sorted(found, key=lambda each: (each.key, each.step or 0, each.preview_path or ""))
 
 
 def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds) -> Comparison:
-    (model, lora, prompts, index, axes), row, preview = pair
-    judged = judge(row, preview, thresholds)
-    facts = row or (preview.then if preview else {})
-    own = _notes(row, preview, thresholds) if row and preview else []
+    key, record, preview = pair
+    judged = judge(record, preview, thresholds)
+    facts = record.embedded_row() if record else preview.then if preview else {}
+    own = _notes(record, preview, thresholds) if record and preview else []
     return Comparison(
         experiment=experiment,
-        model=model,
-        lora=lora,
-        prompts=prompts,
-        index=index,
-        axes=axes,
-        image_name=row["image_name"] if row else None,
-        request_id=row["request_id"] if row else None,
-        image_path=row["image_path"] if row else None,
+        **vars(key),
+        image_name=record.request.image_name if record else None,
+        request_id=record.request_id if record else None,
+        image_path=record.image_path if record else None,
         preview_path=preview.path if preview else None,
         preview_origin=preview.origin if preview else None,
         step=preview.step if preview else None,
@@ -86,27 +79,29 @@ def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds) -> Comp
         **(asdict(judged.measures) if judged.measures else dict.fromkeys(f.name for f in fields(Measures))),
         encoding=judged.encoding,
         thresholds=thresholds_text(judged.thresholds),
-        differs=differences(preview.then, row) if row and preview else (),
+        differs=differences(preview.then, record) if record and preview else (),
         accepted_by=preview.accepted_by if preview else None,
         accepted_at=preview.accepted_at if preview else None,
     )
 
 
-def _notes(row: Row, preview: Preview, thresholds: ModelThresholds) -> list[str]:
+def _notes(record: Record, preview: Preview, thresholds: ModelThresholds) -> list[str]:
     """What is known before any pixel is read."""
     notes = [preview.note] if preview.note else []
     if preview.origin == TRAINER:
-        notes += [f"no trainer previews so: {reason}" for reason in row["not_comparable"]]
+        notes += [f"no trainer previews so: {reason}" for reason in record.request.not_comparable]
+    here = asdict(record.environment)
     learned = thresholds.environment.known if thresholds.environment else {}
-    if elsewhere := [f"{name} {value}" for name, value in learned.items() if value != row[name]]:
+    if elsewhere := [f"{name} {value}" for name, value in learned.items() if value != here[name]]:
         notes.append(f"the floor was learned elsewhere: {', '.join(elsewhere)}")
     return notes
 
 
-def _versions(rows: Sequence[Row]) -> dict[str, str]:
+def _versions(records: Sequence[Record]) -> dict[str, str]:
     """What rendered, and what measured: metadata of compare.parquet."""
-    names = ("darkroom_version", "torch_version", "diffusers_version", "transformers_version", "device", "gpu_name")
-    rendered = {name: ", ".join(sorted({str(row[name]) for row in rows if row[name] is not None})) for name in names}
+    environments = {record.environment for record in records}
+    found = {name: {getattr(each, name) for each in environments} - {None} for name in columns_of(Environment)}
+    rendered = {name: ", ".join(sorted(map(str, values))) for name, values in found.items()}
     packages = ("pillow", "scikit-image", "flip-evaluator")
     return {
         **{f"rendered_{name}": value for name, value in rendered.items() if value},

@@ -1,28 +1,21 @@
 """A row of compare.parquet: what came of comparing one picture with its stored preview.
 
-The columns are the fields of Comparison. pyarrow is imported by the functions that need it: importing this is cheap.
+The columns are the fields of Comparison.
 """
 
-from __future__ import annotations
-
-import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import StoreError
-from darkroom.files.table_file import metadata_of, read_table, write_table
-from darkroom.previews import key_of
+from darkroom.files.table_file import read_values, write_values
+from darkroom.record import PictureKey, Record
 from darkroom.request import digest_of
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.verdicts import NOT_RENDERED, NOT_REPRODUCIBLE, VERDICTS
 from darkroom.thresholds import ModelThresholds
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # How files of before tell a picture that is not rendered any more: "not reproducible" for this reason.
 _ONCE_NOT_RENDERED = (NOT_REPRODUCIBLE.name, "the experiment renders no such picture")
@@ -65,9 +58,9 @@ class Comparison:
     accepted_at: str | None
 
     @property
-    def key(self) -> tuple[str, str, str, int, str]:
-        """Which picture of the experiment it is, as `previews.key_of` a row of the manifest."""
-        return self.model, self.lora, self.prompts, self.index, self.axes
+    def key(self) -> PictureKey:
+        """Which picture of the experiment it is."""
+        return PictureKey(self.model, self.lora, self.prompts, self.index, self.axes)
 
     @property
     def measures(self) -> Measures | None:
@@ -82,18 +75,6 @@ class Comparison:
         values = json.loads(self.thresholds)
         return ModelThresholds.from_json(values) if values else None
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """A comparison from plain values, as `asdict` gives them."""
-        now: dict[str, Any] = {"differs": tuple(Difference(**each) for each in row["differs"])}
-        if (row["verdict"], row["reason"]) == _ONCE_NOT_RENDERED:
-            now |= {"verdict": NOT_RENDERED.name, "reason": None}
-        return cls(**{**row, **now})
-
-
-# Every column of compare.parquet, in its order, with its type; "?" marks the columns that may be null.
-COMPARE_COLUMNS = {f.name: str(f.type).replace(" | None", "?") for f in fields(Comparison)}
-
 
 def thresholds_text(thresholds: ModelThresholds | None) -> str:
     """The column `thresholds`: canonical JSON, {} for none."""
@@ -101,41 +82,30 @@ def thresholds_text(thresholds: ModelThresholds | None) -> str:
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def renders_digest(rows: Iterable[Mapping[str, Any]]) -> str:
+def renders_digest(records: Iterable[Record]) -> str:
     """64 hex digits over the renders of a manifest: `renders` in the metadata says which were compared."""
-    return digest_of(sorted([*key_of(row), row["request_id"], row["image_path"], row["image_sha256"]] for row in rows))
-
-
-@functools.cache
-def schema() -> pa.Schema:
-    """COMPARE_COLUMNS as Arrow types."""
-    import pyarrow as pa
-
-    differences = pa.list_(pa.struct([pa.field(f.name, pa.string(), nullable=False) for f in fields(Difference)]))
-    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "tuple[Difference, ...]": differences}
-    return pa.schema(
-        [
-            pa.field(name, types[kind.removesuffix("?")], nullable=kind.endswith("?"))
-            for name, kind in COMPARE_COLUMNS.items()
-        ]
-    )
+    found = ([*astuple(each.key), each.request_id, each.image_path, each.image_sha256] for each in records)
+    return digest_of(sorted(found))
 
 
 def write_comparisons(path: Path, comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> None:
     """Write them as Parquet, whole or not at all."""
-    import pyarrow as pa
-
-    write_table(path, pa.Table.from_pylist([asdict(each) for each in comparisons], schema=schema()), metadata)
+    write_values(path, Comparison, comparisons, metadata)
 
 
 def read_comparisons(path: Path) -> tuple[tuple[Comparison, ...], dict[str, str]]:
-    """The comparisons and the metadata that `write_comparisons` was given; StoreError when they cannot be read."""
+    """The comparisons and the metadata that `write_comparisons` was given; errors as for `read_table`."""
     again = "run Snakemake with the target regress again"
-    table = read_table(path, schema(), again=again, restore=f"delete it and {again}")
-    comparisons = tuple(Comparison.from_row(row) for row in table.to_pylist())
+    found, metadata = read_values(path, Comparison, again=again, restore=f"delete it and {again}")
+    comparisons = tuple(
+        replace(each, verdict=NOT_RENDERED.name, reason=None)
+        if (each.verdict, each.reason) == _ONCE_NOT_RENDERED
+        else each
+        for each in found
+    )
     if unknown := {each.verdict for each in comparisons} - VERDICTS.keys():
         raise StoreError(
             f"{path}: verdict: expected one of {', '.join(VERDICTS)}, got {', '.join(sorted(unknown))}: of another "
             f"version of Darkroom; delete it and {again}"
         )
-    return comparisons, metadata_of(table)
+    return comparisons, metadata

@@ -3,15 +3,14 @@
 What is wrong with a picture is part of the verdict; nothing here raises for it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
+from darkroom.record import Record
 from darkroom.review.pair.measures import MEASURES, Measures, measure
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.review.regress.verdicts import (
@@ -26,8 +25,6 @@ from darkroom.review.regress.verdicts import (
 )
 from darkroom.thresholds import Limits, ModelThresholds
 
-Row = Mapping[str, Any]  # of the manifest
-
 
 @dataclass(frozen=True)
 class JudgedPair:
@@ -41,30 +38,30 @@ class JudgedPair:
     thresholds: ModelThresholds | None = None  # that the measures were held against; None where there are none
 
 
-def judge(row: Row | None, preview: Preview | None, thresholds: ModelThresholds) -> JudgedPair:
+def judge(render: Record | None, preview: Preview | None, thresholds: ModelThresholds) -> JudgedPair:
     """The verdict on one picture, of which there is a render, a preview or both. `thresholds`: those of its model."""
     if preview is None:
         return JudgedPair(MISSING, "no stored picture; if the render is right: darkroom accept")
-    if row is None:
+    if render is None:
         return JudgedPair(NOT_REPRODUCIBLE if preview.reason else NOT_RENDERED, preview.reason)
-    if (numerics := preview.then.get("numerics", row["numerics"])) != row["numerics"]:
-        said = f"numerics: {numerics} then, {row['numerics']} now; the two are never compared"
-        return JudgedPair(NOT_REPRODUCIBLE, said)
-    return _judge_files(row, preview, thresholds)
+    numerics = render.request.numerics
+    if (then := preview.then.get("numerics", numerics)) != numerics:
+        return JudgedPair(NOT_REPRODUCIBLE, f"numerics: {then} then, {numerics} now; the two are never compared")
+    return _judge_files(render, preview, thresholds)
 
 
-def _judge_files(row: Row, preview: Preview, thresholds: ModelThresholds) -> JudgedPair:
+def _judge_files(render: Record, preview: Preview, thresholds: ModelThresholds) -> JudgedPair:
     # 1. The preview: without it there is nothing to say of the render
     then = _stored(preview)
     if isinstance(then, str):
         return JudgedPair(MISSING, then)
     # 2. The render, and how far it is from the preview
-    now = _read(row["image_path"])
+    now = _read(render.image_path)
     if isinstance(now, str):
         judged = JudgedPair(DRIFTED, f"the render: {now}")
     else:
         judged = _measured(now, then, preview.origin, thresholds)
-        if now.sha256 != row["image_sha256"]:
+        if now.sha256 != render.image_sha256:
             touched = "the render's file is not the one that was rendered: somebody edited or replaced it"
             judged = replace(judged, notes=(*judged.notes, touched))
     # 3. What counts for more than its pixels

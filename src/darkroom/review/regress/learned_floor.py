@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from darkroom.errors import StoreError
-from darkroom.files.image_file import read_record
-from darkroom.record import Environment
+from darkroom.record import read_embedded_record
 from darkroom.review.pair.measures import Measures, Pixels, measure
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
 from darkroom.thresholds import FloorEnvironment, Limits, Thresholds
@@ -43,7 +42,7 @@ def learn(outcomes_files: Sequence[Path], *, margin: float, now: datetime | None
         **asdict(limits([measure(*pair) for pair in pairs], margin)),
         encoded=limits(encoded, margin),
         learned=f"{date}: {len(repeats[0])} pictures rendered {len(repeats)} times, the worst difference x {margin:g}",
-        environment=FloorEnvironment(**asdict(Environment.from_row(read_record(repeats[0][0])))),
+        environment=FloorEnvironment(**asdict(read_embedded_record(repeats[0][0]).environment)),
     )
 
 

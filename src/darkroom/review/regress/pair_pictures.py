@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from darkroom.errors import ImageError
-from darkroom.files.image_file import read_record
+from darkroom.record import EmbeddedRecord, read_embedded_record
 from darkroom.review.page.data_uri import Pixels, carry
 from darkroom.review.pair.measures import flip_map
 from darkroom.review.pair.picture_file import as_encoded, read_picture
@@ -27,7 +27,7 @@ class Pair:
     pictures: Mapping[str, Mapping[str, Any]]
     scale: float  # of what is carried to the files
     lossless: bool
-    record: Mapping[str, Any] | None  # the render's
+    record: EmbeddedRecord | None  # the render's
     problems: tuple[str, ...]  # sentences: what cannot be read, and was not missing when it was compared
 
 
@@ -37,7 +37,7 @@ def read_pair(comparison: Comparison, limit: int) -> Pair:
     preview, render, record = None, None, None
     try:
         if comparison.image_path is not None:
-            record = read_record(Path(comparison.image_path))
+            record = read_embedded_record(Path(comparison.image_path))
             render = read_picture(Path(comparison.image_path)).pixels
             if comparison.encoding is not None:
                 render = as_encoded(render, comparison.encoding)

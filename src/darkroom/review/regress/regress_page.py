@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from darkroom.record import EmbeddedRecord
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.pair.measures import MEASURES, Measure
 from darkroom.review.regress.comparison import Comparison, read_comparisons
@@ -43,7 +44,7 @@ def write_regress_page(compare: Path, output: Path) -> None:
         "counts": Counter(comparison.verdict for comparison in ordered),
         "count": len(ordered),
         "thresholds": threshold_rows(ordered),
-        "facts": facts(comparisons, [pair.record for pair in pairs if pair.record]),
+        "facts": facts(comparisons, [pair.record.embedded_row() for pair in pairs if pair.record]),
         "problems": [problem for pair in pairs for problem in pair.problems],
         "scales": scales(pairs),
         "data": script_json(page_data(ordered, pairs, output.parent)),
@@ -87,7 +88,7 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
         entry |= {
             "name": name,
             "measures": measures(comparison),
-            "effective": {key: pair.record[key] for key in _EFFECTIVE} if pair.record else {},
+            "effective": _effective(pair.record) if pair.record else {},
             "links": {
                 part: link_from(folder, path)
                 for part, path in (("preview", comparison.preview_path), ("render", comparison.image_path))
@@ -99,6 +100,11 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
         }
         entries.append(entry)
     return {"pairs": entries, "verdicts": {name: asdict(verdict) for name, verdict in VERDICTS.items()}}
+
+
+def _effective(record: EmbeddedRecord) -> dict[str, Any]:
+    row = record.embedded_row()
+    return {name: row[name] for name in _EFFECTIVE}
 
 
 def names(comparisons: Sequence[Comparison]) -> list[str]:

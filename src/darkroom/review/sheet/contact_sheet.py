@@ -1,4 +1,4 @@
-"""Rows of a manifest as a contact sheet: its axes, where each is laid, its columns by code."""
+"""Pictures as a contact sheet: its axes, where each is laid, its columns by code."""
 
 import json
 from collections import Counter
@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Row = Mapping[str, Any]
+from darkroom.request import Request
 
 _NAMES = ("model", "lora", "prompts")
-_SETTINGS: Mapping[str, Callable[[Row], str]] = {  # of a prompt, as people read them
-    "neg": lambda row: row["neg"],
-    "guidance_scale": lambda row: f"{row['guidance_scale']:g}",
-    "sample_steps": lambda row: str(row["sample_steps"]),
-    "size": lambda row: f"{row['width']}×{row['height']}",
+_SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people read them
+    "neg": lambda request: request.neg,
+    "guidance_scale": lambda request: f"{request.guidance_scale:g}",
+    "sample_steps": lambda request: str(request.sample_steps),
+    "size": lambda request: f"{request.width}×{request.height}",
 }
 
 
@@ -30,70 +30,74 @@ class Axis:
     placement: str = ""  # rows | columns | sections
 
 
-def axes_of(rows: Sequence[Row]) -> tuple[Axis, ...]:
+def axes_of(requests: Sequence[Request]) -> tuple[Axis, ...]:
     """The axes with more than one value: model, lora, prompts, index, then the further ones in the matrix's order."""
-    further = list(dict.fromkeys(axis["name"] for row in rows for axis in row["axes"]))
+    further = list(dict.fromkeys(name for request in requests for name, _ in request.axes))
     axes = [
-        _axis("model", rows, lambda row: row["model"]),
-        _axis("lora", rows, lambda row: row["lora"], lambda row: (bool(row["loras"]), row["lora"])),
-        _axis("prompts", rows, lambda row: row["prompts"]),
-        _axis("index", rows, _prompt_label(rows, further), lambda row: (row["prompts"], row["index"])),
-        *(_further_axis(name, rows) for name in further),
+        _axis("model", requests, lambda request: request.model),
+        _axis("lora", requests, lambda request: request.lora, lambda request: (bool(request.loras), request.lora)),
+        _axis("prompts", requests, lambda request: request.prompts),
+        _axis("index", requests, _prompt_label(requests, further), lambda request: (request.prompts, request.index)),
+        *(_further_axis(name, requests) for name in further),
     ]
     return _placed([axis for axis in axes if len(axis.values) > 1])
 
 
-def _prompt_label(rows: Sequence[Row], axes: Sequence[str]) -> Callable[[Row], str]:
-    """What to call a row's prompt: its text or file, its reference images, and what it sets otherwise than most.
+def _prompt_label(requests: Sequence[Request], axes: Sequence[str]) -> Callable[[Request], str]:
+    """What to call a request's prompt: its text or file, its reference images, and what it sets otherwise than most.
 
     Without these some prompts would read alike. What is one of `axes` is shown as such, and what varies within a
     prompt, as a size does between models, is not the prompt's own.
     """
-    read = {name: value for name, value in _SETTINGS.items() if name not in axes and _is_of_prompts(value, rows)}
-    usual = {name: Counter(map(value, rows)).most_common(1)[0][0] for name, value in read.items()}
+    read = {name: value for name, value in _SETTINGS.items() if name not in axes and _is_of_prompts(value, requests)}
+    usual = {name: Counter(map(value, requests)).most_common(1)[0][0] for name, value in read.items()}
 
-    def label(row: Row) -> str:
-        text = row["prompt_template"] or (row["prompt_embeds"] or "").rpartition("/")[2]
-        images = [image["path"].rpartition("/")[2] for image in row["ctrl_images"]]
+    def label(request: Request) -> str:
+        text = request.prompt_template or (request.prompt_embeds or "").rpartition("/")[2]
+        images = [image.path.rpartition("/")[2] for image in request.ctrl_images]
         shown = [f"{text} [{', '.join(images)}]" if images else text]
-        own = [(name, value(row)) for name, value in read.items() if value(row) != usual[name]]
+        own = [(name, value(request)) for name, value in read.items() if value(request) != usual[name]]
         return " · ".join([*shown, *(f"{name}: {said or 'none'}" for name, said in own)])
 
     return label
 
 
-def _is_of_prompts(value: Callable[[Row], str], rows: Sequence[Row]) -> bool:
+def _is_of_prompts(value: Callable[[Request], str], requests: Sequence[Request]) -> bool:
     """True for a setting that each prompt has one value of."""
-    found = {(row["prompts"], row["index"], value(row)) for row in rows}
+    found = {(request.prompts, request.index, value(request)) for request in requests}
     return len(found) == len({(prompts, index) for prompts, index, _ in found})
 
 
-def _axis(name: str, rows: Sequence[Row], label: Callable[[Row], str], key: Callable[[Row], Any] | None = None) -> Axis:
+def _axis(
+    name: str,
+    requests: Sequence[Request],
+    label: Callable[[Request], str],
+    key: Callable[[Request], Any] | None = None,
+) -> Axis:
     """An axis whose values are the distinct keys (the labels if none), in the order of the keys."""
-    keys = [(key or label)(row) for row in rows]
-    labels = {found: label(row) for found, row in zip(reversed(keys), reversed(rows), strict=True)}
+    keys = [(key or label)(request) for request in requests]
+    labels = {found: label(request) for found, request in zip(reversed(keys), reversed(requests), strict=True)}
     position = {found: number for number, found in enumerate(sorted(labels))}
     return Axis(name, tuple(labels[found] for found in position), tuple(position[found] for found in keys))
 
 
-def _further_axis(name: str, rows: Sequence[Row]) -> Axis:
+def _further_axis(name: str, requests: Sequence[Request]) -> Axis:
     """An axis of the matrix: numbers by size before texts; an image without it comes first, unnamed."""
 
-    def value(row: Row) -> Any:
-        found = [json.loads(axis["value"]) for axis in row["axes"] if axis["name"] == name]
-        return found[0] if found else None
+    def value(request: Request) -> Any:
+        return dict(request.axes).get(name)
 
-    def key(row: Row) -> tuple[int, float, str]:
-        found = value(row)
+    def key(request: Request) -> tuple[int, float, str]:
+        found = value(request)
         if isinstance(found, int | float) and not isinstance(found, bool):
             return (1, found, "")
-        return (0 if found is None else 2, 0, label(row))
+        return (0 if found is None else 2, 0, label(request))
 
-    def label(row: Row) -> str:
-        found = value(row)
+    def label(request: Request) -> str:
+        found = value(request)
         return found if isinstance(found, str) else "" if found is None else json.dumps(found, ensure_ascii=False)
 
-    return _axis(name, rows, label, key)
+    return _axis(name, requests, label, key)
 
 
 def _placed(axes: Sequence[Axis]) -> tuple[Axis, ...]:

@@ -1,20 +1,19 @@
 """results/<experiment>/report.html: the manifest as one page that works from file://."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ImageError
-from darkroom.record import COLUMNS, read_records
+from darkroom.files.columns import columns_of
+from darkroom.record import Record, read_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.sheet.contact_sheet import axes_of, coded
 from darkroom.review.show import GROUPS
-
-Row = Mapping[str, Any]
 
 _SIDES = ((256, 1_500), (128, 6_000))  # long side of a thumbnail in pixels, for at most so many images
 _PAGE = 60_000_000  # bytes of thumbnails above which smaller ones are made
@@ -35,41 +34,42 @@ def write_report(manifest: Path, output: Path) -> None:
 
     A picture that cannot be read is named on the page. StoreError when the manifest is damaged.
     """
-    rows, _ = read_records(manifest)
-    thumbnails = make_thumbnails(rows)
+    records, _ = read_records(manifest)
+    thumbnails = make_thumbnails(records)
     values = {
-        "experiment": rows[0]["experiment"],
-        "facts": facts(rows),
-        "labels": Counter(reason for row in rows for reason in row["not_comparable"]).most_common(),
-        "warnings": Counter(warning for row in rows for warning in row["warnings"]).most_common(),
+        "experiment": records[0].request.experiment,
+        "facts": facts(records),
+        "labels": Counter(reason for each in records for reason in each.request.not_comparable).most_common(),
+        "warnings": Counter(warning for each in records for warning in each.request.warnings).most_common(),
         "problems": thumbnails.problems,
         "side": thumbnails.side,
-        "data": script_json(page_data(rows, thumbnails, output.parent)),
+        "data": script_json(page_data(records, thumbnails, output.parent)),
     }
     write_page(output, "sheet/report.html.j2", values)
 
 
-def page_data(rows: Sequence[Row], thumbnails: Thumbnails, folder: Path) -> dict[str, Any]:
+def page_data(records: Sequence[Record], thumbnails: Thumbnails, folder: Path) -> dict[str, Any]:
     """What the page's script needs: columns by code, axes, thumbnails, links relative to the page's folder."""
+    rows = [record.row() for record in records]
     return {
-        "count": len(rows),
-        "columns": {name: coded([row[name] for row in rows]) for name in COLUMNS},
+        "count": len(records),
+        "columns": {name: coded([row[name] for row in rows]) for name in columns_of(Record)},
         "groups": GROUPS,
-        "axes": [asdict(axis) for axis in axes_of(rows)],
-        "links": [link_from(folder, row["image_path"]) for row in rows],
+        "axes": [asdict(axis) for axis in axes_of([record.request for record in records])],
+        "links": [link_from(folder, record.image_path) for record in records],
         "thumbnails": {"uris": thumbnails.uris, "codes": thumbnails.codes},
     }
 
 
-def make_thumbnails(rows: Sequence[Row]) -> Thumbnails:
+def make_thumbnails(records: Sequence[Record]) -> Thumbnails:
     """The largest thumbnails that number and size of the pictures allow."""
     first: dict[str, Path] = {}
-    for row in rows:
-        first.setdefault(row["image_sha256"], Path(row["image_path"]))
+    for record in records:
+        first.setdefault(record.image_sha256, Path(record.image_path))
     position = {sha256: number for number, sha256 in enumerate(first)}
-    codes = tuple(position[row["image_sha256"]] for row in rows)
+    codes = tuple(position[record.image_sha256] for record in records)
     for side, most in _SIDES:
-        if len(rows) > most:
+        if len(records) > most:
             continue
         with ThreadPoolExecutor() as threads:
             made = list(threads.map(_thumbnail, first.values(), [side] * len(first)))
@@ -87,22 +87,22 @@ def _thumbnail(path: Path, side: int) -> tuple[str, str]:
         return "", str(error)
 
 
-def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     """What the head of the page says of the whole experiment, as (name, value)."""
-    rendered = [row for row in rows if not row["reused"]]
-    steps = ("load", "switch", "denoise", "decode", "save")
-    spent = {step: sum(row[f"seconds_{step}"] or 0.0 for row in rendered) for step in steps}
-    total = sum(seconds for step, seconds in spent.items() if step != "save")  # saving happens beside rendering
+    rows, costs = [record.row() for record in records], [record.cost for record in records if record.cost]
+    steps = ("load", "switch", "denoise", "decode")  # saving happens beside rendering
+    spent = {step: sum(getattr(cost, f"seconds_{step}") for cost in costs) for step in steps}
+    total = sum(spent.values())
     time = [
-        ("render time", f"{_duration(total)}, {total / max(1, len(rendered)):.2f} s an image"),
-        ("of which", ", ".join(f"{step} {_duration(seconds)}" for step, seconds in spent.items() if step != "save")),
+        ("render time", f"{_duration(total)}, {total / max(1, len(costs)):.2f} s an image"),
+        ("of which", ", ".join(f"{step} {_duration(seconds)}" for step, seconds in spent.items())),
     ]
     versions = (
         (name, distinct(rows, f"{name}_version")) for name in ("darkroom", "torch", "diffusers", "transformers")
     )
     return [
-        ("images", f"{len(rows)}: {len(rendered)} rendered, {len(rows) - len(rendered)} reused"),
-        *(time if rendered else []),
+        ("images", f"{len(rows)}: {len(costs)} rendered, {len(rows) - len(costs)} reused"),
+        *(time if costs else []),
         ("models", distinct(rows, "model")),
         ("loras", distinct(rows, "lora")),
         ("prompt sets", distinct(rows, "prompts")),

@@ -1,0 +1,259 @@
+"""Columns of a table, derived from a frozen dataclass: their names and types, rows from values, and values from rows.
+
+    str, int, float, bool           one column; `| None` lets it be null
+    tuple[X, ...]                   a list; of dataclasses, a list of structs
+    tuple[tuple[str, Any], ...]     a list of structs of `name` and `value`, as JSON, since their types differ
+    Mapping[str, Any]               text, as JSON
+    another dataclass               its columns, here; `| None`: all of them null
+
+A name that is there twice is one column: it stands where the first of them does, and has the type of the last. A column
+that was added later says in which version of the table (`since`, in its field's metadata), and has a default or may be
+null: that is what it is in older files.
+pyarrow is imported by the function that needs it: importing this file is cheap.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+SINCE = "since"  # key of a field's metadata
+FIRST = 1  # the version whose columns need not say it; a file that says none is older
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `arrow`: its type; `may_lack`: it has a default, or may be null."""
+
+    name: str
+    arrow: Callable[[], pa.DataType]
+    nullable: bool
+    may_lack: bool
+    metadata: Mapping[str, Any]
+
+    @property
+    def since(self) -> int:
+        """The first version of the table that has it."""
+        return int(self.metadata.get(SINCE, FIRST))
+
+
+@cache
+def columns_of(cls: Any) -> Mapping[str, Column]:
+    """Every column of a dataclass by its name, in order."""
+    columns: dict[str, Column] = {}
+    for field in _fields(cls):
+        for column in columns_of(field.inline).values() if field.inline else [_column(field)]:
+            columns[column.name] = replace(column, nullable=column.nullable or field.optional)
+    return types.MappingProxyType(columns)
+
+
+def version_of(cls: Any) -> int:
+    """The version of a table of these columns: that of the newest one."""
+    return max(column.since for column in columns_of(cls).values())
+
+
+def schema_of(cls: Any) -> pa.Schema:
+    """The columns as Arrow types."""
+    import pyarrow as pa
+
+    return pa.schema(_arrow_fields(cls))
+
+
+def row_of(value: Any, cls: Any = None) -> dict[str, Any]:
+    """Plain values by column; `cls`: the base class of `value` whose columns are wanted, by default its own."""
+    row: dict[str, Any] = {}
+    for field in _fields(cls if cls is not None else typing.cast(Any, type(value))):
+        part = getattr(value, field.name)
+        if field.inline is None:
+            row[field.name] = None if part is None else field.kind.write(part)
+        else:
+            row |= dict.fromkeys(columns_of(field.inline)) if part is None else row_of(part, field.inline)
+    return row
+
+
+def value_of(cls: type[T], row: Mapping[str, Any]) -> T:
+    """The inverse of `row_of`. What a row lacks is null or has its default, and what it has beside is passed over.
+
+    ValueError, with the column's name, for what it must have, and for a value of another type.
+    """
+    if not isinstance(row, Mapping):
+        raise ValueError(f"expected keys and values, got {_shown(row)}")
+    return cls(**{field.name: _value(field, row) for field in _fields(typing.cast(Any, cls))})
+
+
+def fault(cls: Any, found: Collection[str], version: int) -> str | None:
+    """One clause on what is wrong with the columns of a table of this version; None where nothing is."""
+    missing = [
+        column.name
+        for column in columns_of(cls).values()
+        if column.name not in found and (column.since <= version or not column.may_lack)
+    ]
+    unknown = sorted(name for name in found if name not in columns_of(cls))
+    return f"missing: {missing}, unknown: {unknown}" if missing or unknown else None
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How the values of one annotation are stored."""
+
+    arrow: Callable[[], pa.DataType]
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A field of a dataclass. `inline`: the dataclass whose columns it stands for, None where it is a column."""
+
+    name: str
+    inline: Any
+    kind: _Kind
+    optional: bool
+    default: Any
+    metadata: Mapping[str, Any]
+
+
+@cache
+def _fields(cls: Any) -> tuple[_Field, ...]:
+    hints = typing.get_type_hints(cls)
+    found = []
+    for each in fields(cls):
+        hint, optional = _without_none(hints[each.name])
+        if SINCE in each.metadata and each.default is MISSING and not optional:
+            raise TypeError(f"{cls.__name__}.{each.name}: came later, so it needs a default, or may be null")
+        inline = hint if is_dataclass(hint) else None
+        found.append(_Field(each.name, inline, _kind(hint), optional, each.default, each.metadata))
+    return tuple(found)
+
+
+def _column(field: _Field) -> Column:
+    may_lack = field.optional or field.default is not MISSING
+    return Column(field.name, field.kind.arrow, field.optional, may_lack, field.metadata)
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    if not isinstance(hint, types.UnionType):
+        return hint, False
+    (known,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
+    return known, True
+
+
+def _value(field: _Field, row: Mapping[str, Any]) -> Any:
+    if field.inline is not None:
+        is_null = field.optional and all(row.get(name) is None for name in columns_of(field.inline))
+        return None if is_null else value_of(field.inline, row)
+    if field.name not in row:
+        if field.default is MISSING and not field.optional:
+            raise ValueError(f"{field.name} is missing")
+        return None if field.default is MISSING else field.default
+    value = row[field.name]
+    try:
+        return None if value is None and field.optional else field.kind.read(value)
+    except ValueError as error:
+        raise ValueError(f"{field.name}: {error}") from error
+
+
+def _kind(hint: Any) -> _Kind:
+    if hint in _KINDS:
+        return _KINDS[hint]
+    if is_dataclass(hint):
+        return _Kind(partial(_struct, hint), partial(value_of, typing.cast(Any, hint)), row_of)
+    item = _kind(typing.get_args(hint)[0])
+    return _Kind(partial(_list, item), partial(_read_list, item), lambda values: [item.write(each) for each in values])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _arrow(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.type_for_alias(name)
+
+
+def _arrow_fields(cls: Any) -> list[pa.Field]:
+    import pyarrow as pa
+
+    return [pa.field(column.name, column.arrow(), nullable=column.nullable) for column in columns_of(cls).values()]
+
+
+def _struct(cls: Any) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.struct(_arrow_fields(cls))
+
+
+def _list(item: _Kind) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.list_(item.arrow())
+
+
+def _scalar(cls: type[Any], name: str, value: Any) -> Any:
+    if type(value) is cls:
+        return value
+    if cls is float and type(value) is int:
+        return float(value)
+    raise ValueError(f"expected {name}, got {_shown(value)}")
+
+
+def _read_list(item: _Kind, values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list, got {_shown(values)}")
+    return tuple(item.read(each) for each in values)
+
+
+def _read_keys(text: Any) -> Mapping[str, Any]:
+    try:
+        value = json.loads(_scalar(str, "text", text))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"expected keys and values, got {_shown(text)}")
+    return value
+
+
+def _write_keys(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A name, and a value of any type as JSON."""
+
+    name: str
+    value: str
+
+
+def _read_pairs(values: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((pair.name, json.loads(pair.value)) for pair in _read_list(_kind(_Pair), values))
+
+
+def _write_pairs(values: tuple[tuple[str, Any], ...]) -> list[dict[str, str]]:
+    return [{"name": name, "value": json.dumps(value, ensure_ascii=False)} for name, value in values]
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else str(value) if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+_KINDS = {
+    str: _Kind(partial(_arrow, "string"), partial(_scalar, str, "text"), _same),
+    int: _Kind(partial(_arrow, "int64"), partial(_scalar, int, "a whole number"), _same),
+    float: _Kind(partial(_arrow, "float64"), partial(_scalar, float, "a number"), _same),
+    bool: _Kind(partial(_arrow, "bool"), partial(_scalar, bool, "true or false"), _same),
+    Mapping[str, Any]: _Kind(partial(_arrow, "string"), _read_keys, _write_keys),
+    tuple[tuple[str, Any], ...]: _Kind(lambda: _list(_kind(_Pair)), _read_pairs, _write_pairs),
+}
