@@ -1,46 +1,68 @@
-# make demo · make test · make lint · make fix · make bench. Everything is installed into .venv, at the versions of constraints.txt.
-#   TORCH=cpu   take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
+# make demo · make test · make check · make lint · make fix · make bench. Everything goes into .venv, at the versions of constraints.txt.
+#   TORCH=cpu    take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
+#   PYTHON=…     the Python to make .venv with; otherwise the newest of 3.11 to 3.13 that is found
+#   VENV=…       another folder than .venv
 
-PYTHON ?= python3.11
+VENV ?= .venv
 TORCH ?= default
 CORES ?= 1
 TEST_PROCESSES ?= 2
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
-PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint bench fix clean
+# A Python that will do: 3.11 to 3.13, with what makes a venv. `usable` is the first such command of a list.
+SUITS := -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+usable = $(firstword $(foreach python,$(1),$(shell $(python) $(SUITS) && echo $(python))))
+PYTHON ?= $(call usable,python3.13 python3.12 python3.11 python3)
+NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $(or $(PYTHON),what is on the path) is not that: \
+	install it (Debian and Ubuntu: apt install python3-venv), or name yours with PYTHON=/path/to/python3
 
-demo: .venv/installed
-	.venv/bin/snakemake --cores $(CORES) --config experiment=demo
+.PHONY: demo test check lint bench fix clean test-pythons test-3.11 test-3.12 test-3.13
 
-test: .venv/installed
-	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+demo: $(VENV)/installed
+	$(BIN)/snakemake --cores $(CORES) --config experiment=demo
 
-lint: .venv/installed
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/snakefmt --check Snakefile rules
-	.venv/bin/snakemake --lint
+test: $(VENV)/installed
+	$(PYTEST)
 
-bench: .venv/installed .venv/peft
-	.venv/bin/python benchmarks/measure.py overhead
-	.venv/bin/python benchmarks/measure.py plan
+check: lint
+	$(PYTEST) -m "not slow"
 
-.venv/peft: .venv/installed
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+# The tests under each Python that is found, on the path or among pyenv's, each in a venv of its own.
+test-pythons: test-3.11 test-3.12 test-3.13
+
+test-3.11 test-3.12 test-3.13: test-3.%:
+	@python="$(call usable,python3.$* $(wildcard $(HOME)/.pyenv/versions/3.$*.*/bin/python))"; \
+	if [ -n "$$python" ]; then $(MAKE) test PYTHON="$$python" VENV=.venv-3.$*; else echo "Python 3.$* was not found"; fi
+
+bench: $(VENV)/installed $(VENV)/peft
+	$(BIN)/python benchmarks/measure.py overhead
+	$(BIN)/python benchmarks/measure.py plan
+
+$(VENV)/peft: $(VENV)/installed
 	$(PIP) install --no-deps --target $@ peft==0.21.2
 
-fix: .venv/installed
-	.venv/bin/ruff check --fix .
-	.venv/bin/ruff format .
-	.venv/bin/snakefmt Snakefile rules
+fix: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(call usable,$(PYTHON))" || { echo "$(NO_PYTHON)" >&2; false; }
+	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --no-deps --constraint constraints.txt $(TORCH_INDEX_$(TORCH)) torch
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results
+	rm -rf .venv .venv-3.* .snakemake results

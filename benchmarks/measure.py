@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 REPOSITORY = Path(__file__).parents[1]
 SNAKEFILE = REPOSITORY / "Snakefile"
-PEFT = REPOSITORY / ".venv/peft"  # diffusers needs it for LoRAs, Darkroom does not: `make bench` puts it there
+PEFT = Path(sys.prefix) / "peft"  # diffusers needs it for LoRAs, Darkroom does not: `make bench` puts it there
 PROMPTS = 4
 
 

@@ -1,4 +1,4 @@
-"""Says at the end of a run how strictly pixels were compared."""
+"""Puts the long runs first, so that processes end together; says at the end how strictly pixels were compared."""
 
 import json
 
@@ -6,6 +6,10 @@ import pytest
 from tests.places import DATA
 
 _GOLDEN = DATA / "parity/golden"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "tests/workflow/" not in item.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -97,7 +97,7 @@ def test_ten_thousand_are_quick(tmp_path: Path) -> None:
     for step in range(0, 10_000, 10):
         for index in range(10):
             (tmp_path / f"{1_750_000_000_000 + step * 10 + index}__{step:09d}_{index}.jpg").touch()
-    begun = time.monotonic()
+    begun = time.process_time()
     files, _ = sample_files(tmp_path)
     assert len(sample_sets(files)) == 1000
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
