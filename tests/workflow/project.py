@@ -4,8 +4,7 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 from tests.places import REPOSITORY
+from tests.waiting import PATIENCE
 
 DEMO = REPOSITORY / "demo"
-PATIENCE = 900  # seconds after which a run hangs; no test expects anything to be quick
 
 EXPERIMENT = """\
 # @package _global_
@@ -103,15 +102,3 @@ def _sigint(handler: Any) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def wait_for(condition: Callable[[], Any], what: str, run: subprocess.Popen[bytes] | None = None) -> Any:
-    """The first true value of `condition`, asked again and again; a failure once `run` has ended without it."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        ended = run is not None and run.poll() is not None
-        if value := condition():
-            return value
-        assert not ended, f"the run ended before there was {what}"
-        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
-        time.sleep(0.02)

@@ -6,7 +6,8 @@ import subprocess
 
 import psutil
 from PIL import Image
-from tests.workflow.project import CATS, PATIENCE, Project, wait_for
+from tests.waiting import PATIENCE, wait_for
+from tests.workflow.project import CATS, Project
 
 
 def _worker(project: Project, run: subprocess.Popen[bytes]) -> psutil.Process:

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from tests.job_folder import DATA, KLEIN, write_checkpoint
-from tests.workflow.project import PATIENCE, Project
+from tests.waiting import PATIENCE
+from tests.workflow.project import Project
 from tests.workflow.trained_job import PLAIN, QUANTISED, is_exact, write_trained_job
 
 from darkroom.previews import previews_file, read_previews

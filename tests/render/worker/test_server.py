@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.render.bench import Bench, MakeRequest
-from tests.workflow.project import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 from darkroom.render.job import Job
 from darkroom.render.progress import Progress
@@ -20,7 +20,7 @@ from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, encode
 from darkroom.render.worker.slot import private_folder
 
-PATIENCE = 2.0  # seconds that the worker waits for a message
+MESSAGE_SECONDS = 2.0  # that the worker waits for a message
 SERVE = "import sys, pathlib, darkroom.render.worker.server as s; s.serve(pathlib.Path(sys.argv[1]), {}, {})"
 
 
@@ -35,7 +35,7 @@ class Worker:
     @contextlib.contextmanager
     def connection(self) -> Iterator[socket.socket]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(300)
+            connection.settimeout(PATIENCE)
             connection.connect(str(self.socket))
             yield connection
 
@@ -62,21 +62,21 @@ def answers_on(connection: socket.socket) -> list[Message]:
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    owner = subprocess.Popen(["sleep", "600"])
+    owner = subprocess.Popen(["sleep", "3600"])
     path = private_folder(owner.pid) / "0.sock"
     with (tmp_path_factory.mktemp("worker") / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE.format(owner.pid, PATIENCE), str(path)],
+            [sys.executable, "-c", SERVE.format(owner.pid, MESSAGE_SECONDS), str(path)],
             stdout=log,
             stderr=log,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
     worker = Worker(process, owner, path)
-    wait_for(worker.is_open, 60, "the worker's socket")
+    wait_for(worker.is_open, "the worker's socket", process)
     yield worker
     owner.kill()
     owner.wait()
-    assert process.wait(timeout=60) == 0, "the worker ends with its owner"
+    assert process.wait(PATIENCE) == 0, "the worker ends with its owner"
     assert not path.parent.exists()
 
 
@@ -116,8 +116,8 @@ def test_a_retry_that_meets_the_same_error_is_told_so(worker: Worker, job: Job) 
         (b'{"done": {}}\n', "expected a job or a prewarm, got done"),
         (b"x" * (LONGEST + 10**6), f"expected at most {LONGEST} bytes before the end of its line, got more"),
         (b"x" * (LONGEST + 1) + b"\n", f"expected at most {LONGEST} bytes before the end of its line, got more"),
-        (b"", f"expected a whole one within {PATIENCE:g} seconds"),
-        (b'{"prewarm": {"fam', f"expected a whole one within {PATIENCE:g} seconds"),
+        (b"", f"expected a whole one within {MESSAGE_SECONDS:g} seconds"),
+        (b'{"prewarm": {"fam', f"expected a whole one within {MESSAGE_SECONDS:g} seconds"),
     ],
     ids=["another protocol", "wrong type", "an answer", "endless", "too long", "silent", "half and silent"],
 )
@@ -158,9 +158,9 @@ def test_a_job_of_no_folder_is_refused(worker: Worker, job: Job, directory: str,
 def test_who_sends_a_byte_now_and_then_is_not_waited_for(worker: Worker) -> None:
     with worker.connection() as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            while not select.select([connection], [], [], PATIENCE / 10)[0]:
+            while not select.select([connection], [], [], MESSAGE_SECONDS / 10)[0]:
                 connection.sendall(b"x")
-        assert answers_on(connection) == refused(f"expected a whole one within {PATIENCE:g} seconds")
+        assert answers_on(connection) == refused(f"expected a whole one within {MESSAGE_SECONDS:g} seconds")
 
 
 def test_a_half_message_whose_sender_ends_has_no_answer(worker: Worker) -> None:
