@@ -1,4 +1,4 @@
-"""`darkroom`: runs one command and turns its errors into sentences and an exit status. Knows no command itself."""
+"""`darkroom`: runs one command and turns its errors into sentences and an exit status."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""A base model's files as found: where each component lies, in which layout, and its digest. Loads nothing.
+"""A base model's files as found: where each component lies, in which layout, and its digest.
 
 Written by `darkroom checkpoint` (plan), read by `darkroom encode` and `darkroom render`.
 """

@@ -1,6 +1,6 @@
-"""The render that is to be explained, and its stored previews: what planning trials and telling of them both look up.
+"""A render that is to be explained: its record, and the stored previews of the same picture.
 
-Renders and compares nothing. The picture may come from anywhere, so that its record is a stranger's.
+Planning its trials and telling of them both begin here. Anybody may have written the record.
 """
 
 from pathlib import Path

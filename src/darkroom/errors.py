@@ -1,4 +1,4 @@
-"""Every error that a user can cause, as a tree. Knows nothing of where they are raised.
+"""Every error that a user can cause, as a tree; how several are collected, and raised together.
 
 DarkroomError                one sentence: expected, got, where (file and key), what to do
 ├── ConfigError              conf/, overrides: anything that can be said without opening weights

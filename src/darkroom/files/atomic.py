@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, locked, linked; JSON of ours. Does not know what is in them."""
+"""Files that are written whole or not at all, locked, linked; JSON of ours."""
 
 import contextlib
 import errno

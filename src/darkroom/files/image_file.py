@@ -1,4 +1,4 @@
-"""Pixels and their record to PNG, JPEG or WebP, and the record back. Knows nothing of rendering or of folders.
+"""Pixels and their record to PNG, JPEG or WebP, and the record back.
 
 Each file says twice what it shows: the whole record as JSON, and the `parameters` text of AUTOMATIC1111's web UI,
 which galleries and prompt readers understand.

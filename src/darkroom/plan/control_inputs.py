@@ -1,4 +1,4 @@
-"""What a picture shows the model besides its text: reference images and encoded prompts, as files. Opens no pixels.
+"""What a picture shows the model besides its text: reference images and encoded prompts, as files.
 
 The trainer's rules. FLUX.2 sees ctrl_img, or else ctrl_img_1; then ctrl_img_2; then ctrl_img_3 (flux2_model.py). Flex.2
 sees ctrl_img alone, in the slot that ctrl_idx names (flex2.py): 0 inpaints where the image is transparent, 1 controls.
@@ -36,9 +36,9 @@ class Conditions:
     _embeds_seen: set[str] = field(default_factory=set)
 
     def references(
-        self, named: Mapping[str, str | None], ctrl_idx: int | None, place: Callable[[str], str]
+        self, named: Mapping[str, str | None], ctrl_idx: int | None, where: Callable[[str], str]
     ) -> Reading[Shown]:
-        """What the model sees of the images named by key. `place` says which line of conf/ a key was set in."""
+        """What the model sees of the images named by key. `where` says which line of conf/ sets a key."""
         used, warnings = _used(self.family, {key: path for key in REFERENCE_KEYS if (path := named.get(key))})
         slot = (ctrl_idx or INPAINT) if used and FAMILIES[self.family].has_slots else None
         if ctrl_idx is not None and slot is None:
@@ -46,7 +46,7 @@ class Conditions:
             warnings.append(f"ctrl_idx {ctrl_idx} is not used: {why}")
         headers = []
         for key, path in used.items():
-            if header := (yield from self._header(path, slot, place(key))):
+            if header := (yield from self._header(path, slot, where(key))):
                 headers.append(header)
         warnings += [header.warning for header in headers if header.warning]
         if slot == CONTROL:
@@ -58,19 +58,19 @@ class Conditions:
         reasons = tuple(reason for header in headers if (reason := _unlike_the_trainer(header, slot)))
         return Shown(tuple(used.values()), slot, (*warnings, *reasons), reasons)
 
-    def embeds(self, path: str, place: str) -> Iterator[ConfigError]:
+    def embeds(self, path: str, where: str) -> Iterator[ConfigError]:
         """Is it a .safetensors file of what the family's text encoders make of one prompt?"""
         if path not in self._embeds_seen:
             self._embeds_seen.add(path)
-            yield from (ConfigError(f"{place}: {fault}") for fault in _embeds_faults(path, self.family))
+            yield from (ConfigError(f"{where}: {fault}") for fault in _embeds_faults(path, self.family))
 
-    def _header(self, path: str, slot: int | None, place: str) -> Reading[ImageHeader | None]:
+    def _header(self, path: str, slot: int | None, where: str) -> Reading[ImageHeader | None]:
         if (path, slot) not in self._seen:
             try:
                 self._seen[path, slot] = check_image(path, self.family, slot)
             except ImageError as error:
                 self._seen[path, slot] = None
-                yield ConfigError(f"{place}: {error}")
+                yield ConfigError(f"{where}: {error}")
         return self._seen[path, slot]
 
 

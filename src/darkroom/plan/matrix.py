@@ -130,10 +130,10 @@ def _rules(exclude: Any, axes: Mapping[str, Sequence[Any]], origin: Origin) -> R
 def _product(axes: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
     labels = {axis: _labels(axis, values) for axis, values in axes.items()}
     for positions in itertools.product(*(range(len(values)) for values in axes.values())):
-        place = dict(zip(axes, positions, strict=True))
-        values = tuple((axis, axes[axis][position]) for axis, position in place.items())
-        label = "".join(f"_{labels[axis][position]}" for axis, position in place.items() if axis != "seed")
-        yield Point(values, Settings(**dict(values)), place.get("seed"), label)
+        position_on = dict(zip(axes, positions, strict=True))
+        values = tuple((axis, axes[axis][position]) for axis, position in position_on.items())
+        label = "".join(f"_{labels[axis][position]}" for axis, position in position_on.items() if axis != "seed")
+        yield Point(values, Settings(**dict(values)), position_on.get("seed"), label)
 
 
 def _labels(axis: str, values: Sequence[Any]) -> list[str]:

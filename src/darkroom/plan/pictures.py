@@ -64,16 +64,14 @@ def _picture(
 ) -> Reading[Picture]:
     defaults = model.defaults
     levels = (point.settings, entry.prompt, common.defaults)
-    size_requested, size = _size(levels, model, entry.place)
+    size_requested, size = _size(levels, model, entry.where)
     seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
     neg = _first("neg", levels, defaults.neg)
     guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
     named = _references(levels)
-    shown = yield from conditions.references(
-        named, _first("ctrl_idx", levels), lambda key: _place_of(key, point, entry)
-    )
+    shown = yield from conditions.references(named, _first("ctrl_idx", levels), lambda key: _where(key, point, entry))
     if entry.prompt.prompt_embeds:
-        yield from conditions.embeds(entry.prompt.prompt_embeds, f"{entry.place}.prompt_embeds")
+        yield from conditions.embeds(entry.prompt.prompt_embeds, f"{entry.where}.prompt_embeds")
     return Picture(
         index=index,
         point=point,
@@ -103,18 +101,18 @@ def _references(levels: Sequence[Settings]) -> dict[str, str | None]:
     return {**named, "ctrl_img": deciding.ctrl_img, "ctrl_img_1": deciding.ctrl_img_1} if deciding else named
 
 
-def _place_of(key: str, point: Point, entry: Entry) -> str:
+def _where(key: str, point: Point, entry: Entry) -> str:
     """Which line of conf/ gives a prompt this setting."""
     if getattr(point.settings, key) is not None:
         return f"matrix.{key}"
-    return f"{entry.place}.{key}" if getattr(entry.prompt, key) is not None else f"{entry.place} by defaults.{key}"
+    return f"{entry.where}.{key}" if getattr(entry.prompt, key) is not None else f"{entry.where} by defaults.{key}"
 
 
 def _first(key: str, levels: Sequence[Settings | PromptSet], otherwise: Any = None) -> Any:
     return next((value for level in levels if (value := getattr(level, key)) is not None), otherwise)
 
 
-def _size(levels: Sequence[Settings], model: Model, place: str) -> tuple[tuple[int, int], tuple[int, int]]:
+def _size(levels: Sequence[Settings], model: Model, where: str) -> tuple[tuple[int, int], tuple[int, int]]:
     """Requested and effective size. A ratio counts unless a stronger level gives width or height."""
     width, height = _first("width", levels, model.defaults.width), _first("height", levels, model.defaults.height)
     divisor = model.resolution_divisor
@@ -124,7 +122,7 @@ def _size(levels: Sequence[Settings], model: Model, place: str) -> tuple[tuple[i
     size = sizes.of_aspect_ratio(deciding.aspect_ratio, width * height, divisor)
     if min(size) < 64 or max(size) > 4096:
         raise ConfigError(
-            f"{place}: aspect_ratio {deciding.aspect_ratio} with the pixels of {width}x{height} "
+            f"{where}: aspect_ratio {deciding.aspect_ratio} with the pixels of {width}x{height} "
             f"makes {size[0]}x{size[1]}, out of range: 64 to 4096"
         )
     return size, size

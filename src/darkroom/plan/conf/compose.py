@@ -1,4 +1,4 @@
-"""conf/ and overrides → one experiment's plain values. The only import of Hydra. Knows not what the values mean.
+"""conf/ and overrides → one experiment's plain values, by Hydra.
 
 Hydra composes the experiment once, with empty options for model, lora and prompts. The options that the axes name are
 then read one by one, and what the experiment and the overrides set for the whole group is merged into each: what

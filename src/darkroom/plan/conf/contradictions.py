@@ -1,4 +1,4 @@
-"""Keys of a model that cannot stand together: what its family lacks, what excludes what. Knows no files."""
+"""Keys of a model that cannot stand together: what its family lacks, what excludes what."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What the files of one experiment say, word for word: keys of the root, choices, places. Knows no composition."""
+"""What the files of one experiment say before they are composed: keys of the root, choices, where a value stands."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields

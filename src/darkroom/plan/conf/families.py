@@ -1,4 +1,4 @@
-"""What each family asks of conf/: parts of the checkpoint, guidance, schedules, reference images. Renders nothing.
+"""What each family asks of conf/: parts of the checkpoint, guidance, schedules, reference images.
 
 The other half of a family is its module in render/families; the names are the same.
 """

@@ -1,4 +1,4 @@
-"""The folders of conf/ in search order: which file an option is, which options there are. Reads no file."""
+"""The folders of conf/ in search order, Darkroom's own last: which file an option is, which options there are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +25,11 @@ class Folders:
                 return folder / f"{name}.yaml"
         return None
 
-    def option(self, group: str, name: str, asked_at: str) -> Path:
+    def option(self, group: str, name: str, where: str) -> Path:
         """The file of a group's option; ConfigError with the closest name if there is none."""
         file = self.find(f"{group}/{name}")
         if file is None:
-            raise ConfigError(
-                f"{asked_at}: there is no conf/{group}/{name}.yaml; {suggestion(name, self.names(group))}"
-            )
+            raise ConfigError(f"{where}: there is no conf/{group}/{name}.yaml; {suggestion(name, self.names(group))}")
         return file
 
     def names(self, group: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How conf/ refers to the Hugging Face hub: `organisation/name`, a file in it, a revision. Fetches nothing."""
+"""How conf/ refers to the Hugging Face hub: `organisation/name`, a file in it, a revision."""
 
 import re
 from dataclasses import dataclass

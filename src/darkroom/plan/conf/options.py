@@ -1,4 +1,4 @@
-"""The options of the axes as schema dataclasses, each read once. Knows not what is done with them.
+"""The options of the axes as schema dataclasses, each read once.
 
 An option with interpolations depends on what it may see: a LoRA the model, a prompt set the model and the LoRA. It is
 read once for each of those; every other option once in all.

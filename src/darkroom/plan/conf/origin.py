@@ -1,4 +1,4 @@
-"""Where a value of conf/ was written, for messages. Knows keys and file names only; opens nothing."""
+"""Where a value of conf/ was written: the file and the key that a message names."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,13 +11,13 @@ class Origin:
     """The file of an option, and the keys of it that an override or the experiment's file sets instead."""
 
     file: str
-    elsewhere: tuple[tuple[str, str], ...] = ()  # (key, place), first match wins
+    elsewhere: tuple[tuple[str, str], ...] = ()  # (key, where), first match wins
 
     def at(self, key: str) -> str:
-        """`conf/model/demo.yaml: defaults.width`, or the place that set this key in its stead."""
-        for changed, place in self.elsewhere:
+        """`conf/model/demo.yaml: defaults.width`, or what sets this key in its stead."""
+        for changed, where in self.elsewhere:
             if key == changed or key.startswith((f"{changed}.", f"{changed}[")):
-                return place + key[len(changed) :]
+                return where + key[len(changed) :]
         return f"{self.file}: {key}" if key else self.file
 
 

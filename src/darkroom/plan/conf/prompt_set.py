@@ -15,7 +15,7 @@ class Entry:
     """One prompt of a set and where it was written."""
 
     prompt: Prompt
-    place: str
+    where: str
 
 
 @dataclass(frozen=True)
@@ -42,28 +42,28 @@ def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
         yield ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already")
     for entry in entries:
         if (entry.prompt.prompt is None) == (entry.prompt.prompt_embeds is None):
-            yield ConfigError(f"{entry.place}: expected either prompt or prompt_embeds")
+            yield ConfigError(f"{entry.where}: expected either prompt or prompt_embeds")
         elif entry.prompt.prompt_embeds == "":
-            yield ConfigError(f"{entry.place}.prompt_embeds: is empty; expected a .safetensors file")
-    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.place) for entry in entries)]
-    for level, place in levels:
+            yield ConfigError(f"{entry.where}.prompt_embeds: is empty; expected a .safetensors file")
+    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.where) for entry in entries)]
+    for level, where in levels:
         if level.aspect_ratio and (level.width or level.height):
-            yield ConfigError(f"{place}.aspect_ratio: takes the place of width and height; give one or the other")
+            yield ConfigError(f"{where}.aspect_ratio: takes the place of width and height; give one or the other")
     return Sheet(tuple(entries), prompt_set)
 
 
-def _lines(name: str, place: str) -> Reading[list[Entry]]:
+def _lines(name: str, where: str) -> Reading[list[Entry]]:
     """One prompt a line, blank lines skipped."""
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except OSError as error:
-        yield ConfigError(f"{place}: {name}: {error.strerror} (paths start at the working directory)")
+        yield ConfigError(f"{where}: {name}: {error.strerror} (paths start at the working directory)")
         return []
     except UnicodeDecodeError as error:
-        yield ConfigError(f"{place}: {name}: not UTF-8 text: {error.reason} at byte {error.start}")
+        yield ConfigError(f"{where}: {name}: not UTF-8 text: {error.reason} at byte {error.start}")
         return []
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     entries = [Entry(Prompt(prompt=line), f"{name}, line {number}") for number, line in lines if line]
     if not entries:
-        yield ConfigError(f"{place}: {name}: no prompt in the file")
+        yield ConfigError(f"{where}: {name}: no prompt in the file")
     return entries

@@ -1,4 +1,4 @@
-"""Plain values into the dataclasses of schema.py, every key accounted for. Knows nothing of files, Hydra or meaning.
+"""Plain values into the dataclasses of schema.py, every key accounted for.
 
 Strict: no unknown key, no conversion but int to float, no value outside what the schema allows. Every error is
 yielded, so that one run shows all of them.

@@ -1,4 +1,4 @@
-"""Picture sizes in pixels: aspect ratios and the model's divisor. Knows only numbers."""
+"""Picture sizes in pixels, by aspect ratio and by the model's divisor."""
 
 from math import isqrt
 

@@ -1,4 +1,4 @@
-"""Finds a base model's files, here and on the hub, and takes their digests. Loads no tensor.
+"""Finds a base model's files, here and on the hub, and takes their digests.
 
 Of each repository of the hub only what loading reads is fetched, into the hub's own cache, at one commit.
 """

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: how conf/ refers to it, and fetching files into its own cache. Knows nothing of base models.
+"""Fetches files of the Hugging Face hub into its own cache, or says why not and what to type.
 
 HF_HUB_OFFLINE, HF_TOKEN and HF_HOME (where the cache lies) are respected by huggingface_hub itself.
 """

@@ -1,4 +1,4 @@
-"""Are the files that conf/ names there, and whole? Reads headers only; knows not what the weights are for."""
+"""Which of the weights that conf/ names are not there, or not whole by their headers."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where conf's `checkpoint:` section says that each component lies: here, or on the hub. Fetches and opens nothing.
+"""Where conf's `checkpoint:` section says that each component lies: here, or on the hub.
 
 Files here go ahead of the hub's: a file that lies in a ComfyUI `models/` folder is not downloaded once more.
 """
