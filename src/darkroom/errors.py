@@ -4,7 +4,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── ConfigError              conf/, overrides: anything that can be said without opening weights
 ├── CheckpointError          a base model's files: missing, truncated, not what they should be
 ├── AdapterError             a LoRA or LoKr file that cannot be applied whole
-├── ImageError               a picture that cannot be read as one of ours
+├── ImageError               a file that is no picture, is damaged, or is not the picture that it has to be
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
 ├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
@@ -41,7 +41,7 @@ class AdapterError(DarkroomError):
 
 
 class ImageError(DarkroomError):
-    """A file is not a picture with a Darkroom record."""
+    """A file is no picture, is damaged, or is not the picture that it has to be: a render, one with transparency."""
 
 
 class StoreError(DarkroomError):

@@ -6,8 +6,8 @@ import pytest
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.flags import FLAGS
+from darkroom.intake.options import ImportOptions
 from darkroom.intake.prompt_file import import_prompts
-from darkroom.plan.conf.owned_files import ImportOptions
 
 AS_TYPED = ImportOptions(name="p")
 
@@ -147,7 +147,7 @@ def test_files_lie_below_the_roots_or_beside_the_list(project, tmp_path):
         "lists/p.csv: line 3.ctrl_img: '/etc/passwd' lies outside ., lists",
         "lists/p.csv: line 4.prompt_embeds: '../../x.safetensors' lies outside ., lists",
     ]
-    everywhere = ImportOptions(name="p", roots=(Path(), Path("/")))
+    everywhere = ImportOptions(name="p", roots=(Path("/"),))
     project.write("lists/p.csv", f"prompt,ctrl_img\na,beside.png\nb,{parent}/b.png\n")
     import_prompts(Path("lists/p.csv"), everywhere)
     written = Path("conf/prompts/p.yaml").read_text()

@@ -12,8 +12,8 @@ from PIL import Image
 from tests.places import REPOSITORY
 
 from darkroom.errors import DarkroomError
+from darkroom.intake.options import ImportOptions
 from darkroom.intake.request_json import MODELS, import_request
-from darkroom.plan.conf.owned_files import ImportOptions
 from darkroom.plan.experiment import load_experiment
 
 
@@ -35,9 +35,9 @@ def _write(request: object, file: str = "request.json") -> Path:
     return Path(file)
 
 
-def _errors(request: object, options: ImportOptions | None = None) -> list[str]:
+def _errors(request: object, download: bool = False) -> list[str]:
     with pytest.raises(DarkroomError) as caught:
-        import_request(_write(request), options or ImportOptions())
+        import_request(_write(request), ImportOptions(), download=download)
     return [str(error) for error in getattr(caught.value, "errors", [caught.value])]
 
 
@@ -122,7 +122,7 @@ WHOLE = {
 
 def test_every_field_of_the_schema(project):
     project.write_weights("models/sub/my.safetensors")
-    said = import_request(_write(WHOLE), ImportOptions(name="mine", roots=(Path(), Path("models"))))
+    said = import_request(_write(WHOLE), ImportOptions(name="mine", roots=(Path("models"),)))
     assert said == [
         "conf/lora/mine.yaml: written",
         "conf/prompts/mine.yaml: written",
@@ -300,12 +300,12 @@ def server():
 def test_images_of_urls_are_downloaded_when_asked_for(server, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     request = _minimal(prompts=[{"prompt": "a", "ctrl_img_1": f"{server}/red.png", "ctrl_img_2": f"{server}/moved"}])
-    said = import_request(_write(request), ImportOptions(download=True))
+    said = import_request(_write(request), ImportOptions(), download=True)
     assert said[3] == "conf/prompts/request_files/0_ctrl_img_1.png: written"
     assert Path("conf/prompts/request_files/0_ctrl_img_2.png").read_bytes() == RED
 
     prompts = [{"prompt": "a", "ctrl_img": f"{server}/{page}"} for page in ("lacking", "page", "elsewhere", "endless")]
-    lacking, page, elsewhere, endless = _errors(_minimal(prompts=prompts), ImportOptions(download=True))
+    lacking, page, elsewhere, endless = _errors(_minimal(prompts=prompts), download=True)
     assert lacking.startswith(
         f"request.json: prompts[0].ctrl_img: '{server}/lacking': cannot be downloaded: Client error"
     )

@@ -1,10 +1,16 @@
 """`darkroom import`: other programs' files → conf/ files and stored previews."""
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from darkroom.cli import Commands
+
+if TYPE_CHECKING:
+    from darkroom.intake.options import ImportOptions
 
 
 def add_to(commands: Commands) -> None:
@@ -50,41 +56,35 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _job(options: argparse.Namespace) -> None:
     from darkroom.intake.aitk.base_model import Copies
-    from darkroom.intake.aitk.job import JobOptions, plan_job
-    from darkroom.plan.conf.folders import BUILT_IN
+    from darkroom.intake.aitk.job import import_job
 
     copies = Copies(options.checkpoint, options.text_encoder, options.text_encoder_2, options.vae)
-    choices = JobOptions(
-        builtin=BUILT_IN,
-        name=options.name,
-        copies=copies,
-        roots=tuple(options.root),
-        config_unchanged=options.config_unchanged,
-    )
-    job = plan_job(options.path, choices)
-    print(job.write(force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited), end="")
+    _tell(import_job(options.path, _options(options), copies=copies, config_unchanged=options.config_unchanged))
 
 
 def _request(options: argparse.Namespace) -> None:
     from darkroom.intake.request_json import import_request
 
-    print(*import_request(options.path, _options(options, download=options.download)), sep="\n")
+    _tell(import_request(options.path, _options(options), download=options.download))
 
 
 def _prompts(options: argparse.Namespace) -> None:
     from darkroom.intake.prompt_file import import_prompts
 
-    print(*import_prompts(options.path, _options(options, download=False)), sep="\n")
+    _tell(import_prompts(options.path, _options(options)))
 
 
-def _options(options: argparse.Namespace, download: bool) -> Any:
-    from darkroom.plan.conf.owned_files import ImportOptions
+def _options(options: argparse.Namespace) -> ImportOptions:
+    from darkroom.intake.options import ImportOptions
 
     return ImportOptions(
         name=options.name,
-        roots=(Path(), *options.root),
-        download=download,
+        roots=tuple(options.root),
         force=options.force,
         keep_edited=options.keep_edited,
         dry_run=options.dry_run,
     )
+
+
+def _tell(lines: Iterable[str]) -> None:
+    print(*lines, sep="\n")

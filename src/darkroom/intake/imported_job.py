@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.display import printable
-from darkroom.plan.conf.owned_files import CONF, ConfFile, write_conf_files
+from darkroom.plan.conf.owned_files import CONF, ConfFile, Writing, write_conf_files
 from darkroom.previews import Preview, previews_file, read_previews, write_previews
 
 _NAMED = 3  # pictures named in a line before it goes on with their number
@@ -22,18 +22,19 @@ class ImportedJob:
     previews: tuple[Preview, ...]
     notes: tuple[str, ...]
 
-    def write(self, *, force: bool, dry_run: bool, keep_edited: bool = False) -> str:
+    def write(self, writing: Writing) -> list[str]:
         """Write what is new or different, and say what was done; with `dry_run`, what would be, and the files' text.
 
-        As `write_conf_files`: an error, before anything is written, where a file was edited since; `force` takes its
-        place, and with `keep_edited` it stays.
+        Errors as those of `write_conf_files`.
         """
-        done = write_conf_files(self.files, force=force, dry_run=dry_run, keep_edited=keep_edited)
+        done = write_conf_files(self.files, writing)
         if self.previews or previews_file(self.name).exists():
-            done.append(self._write_previews(dry_run))
-        texts = [line for file in self.files for line in ("", f"{file.path}:", file.text.rstrip())] if dry_run else []
-        command = f"snakemake --cores 1 regress --config experiment={self.name}"
-        return "\n".join([*self._summary(), *done, *texts, *([] if dry_run or not self.previews else [command]), ""])
+            done.append(self._write_previews(writing.dry_run))
+        if writing.dry_run:
+            done += [line for file in self.files for line in ("", f"{file.path}:", *file.text.splitlines())]
+        elif self.previews:
+            done.append(f"snakemake --cores 1 regress --config experiment={self.name}")
+        return [*self._summary(), *done]
 
     def _write_previews(self, dry_run: bool) -> str:
         file = previews_file(self.name)

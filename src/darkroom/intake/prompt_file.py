@@ -8,21 +8,22 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
-from darkroom.errors import ConfigError, collected, raise_together
+from darkroom.errors import ConfigError, Reading, collected, value_of
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.flags import FLAGS
 from darkroom.intake.json_file import parse_json
+from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.intake.text_file import MEGABYTE, read_text
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.origin import Origin, suggestion
-from darkroom.plan.conf.owned_files import CONF, ImportOptions, conf_file, import_name, write_conf_files
+from darkroom.plan.conf.owned_files import CONF, conf_file, import_name, write_conf_files
 from darkroom.plan.conf.prompt_set import read_sheet
 from darkroom.plan.conf.reader import with_numbers
 from darkroom.plan.conf.schema import Prompt
@@ -55,81 +56,78 @@ def import_prompts(path: Path, options: ImportOptions) -> list[str]:
 
     Raises ConfigError, or Problems with everything that is wrong with the file, before anything is written.
     """
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
+    if path.suffix.lower() not in _READERS:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(_READERS)}")
     name = import_name(options.name, path.stem, str(path))
-    problems: list[ConfigError] = []
-    entries = read(path, read_text(path, _BYTES), problems)
-    _check(path, entries, options, problems)
+    entries = value_of(_entries(path, Roots.around(path.parent, options.roots)))
     prompts = [entry["prompt"] if entry.keys() == {"prompt"} else entry for _, entry in entries]
     comment = f"# {_counted(len(prompts), 'prompt')}; an experiment renders them with matrix.prompts: [{name}]\n"
     file = conf_file(CONF / "prompts" / f"{name}.yaml", path.name, comment + yaml_text({"prompts": prompts}))
-    written = write_conf_files([file], force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited)
+    written = write_conf_files([file], options)
     return [*written, *(_notes(path, entries) if path.suffix.lower() == ".txt" else [])]
 
 
-def _check(path: Path, entries: Entries, options: ImportOptions, problems: list[ConfigError]) -> None:
-    """Values as conf/ allows them, and files below the roots or beside the list; the entries get their paths."""
+def _entries(path: Path, roots: Roots) -> Reading[Entries]:
+    """Values as conf/ allows them, and paths to where the files are."""
+    entries, faults = collected(_READERS[path.suffix.lower()](path, read_text(path, _BYTES)))
+    yield from faults
     origin = _Lines(str(path), (), [line for line, _ in entries])
-    roots = Roots(tuple(dict.fromkeys([*options.roots, path.parent])))
     for number, (_, entry) in enumerate(entries):
         for key in entry.keys() & set(_PATHS):
             if isinstance(entry[key], str):
                 try:
                     entry[key] = str(roots.inside(entry[key], origin.at(f"prompts[{number}].{key}")))
                 except ConfigError as error:
-                    problems.append(error)
-    if entries or not problems:
-        problems += collected(read_sheet({"prompts": [entry for _, entry in entries]}, origin))[1]
-    raise_together(problems)
+                    yield error
+    if entries or not faults:
+        yield from read_sheet({"prompts": [entry for _, entry in entries]}, origin)
+    return entries
 
 
-def _from_text(path: Path, text: str, problems: list[ConfigError]) -> Entries:
+def _from_text(path: Path, text: str) -> Reading[Entries]:
+    yield from ()  # every text is a list of prompts
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     return [(number, {"prompt": line}) for number, line in lines if line]
 
 
-def _from_csv(path: Path, text: str, problems: list[ConfigError]) -> Entries:
-    rows = _rows(path, text, problems)
-    line, header = next(rows, (1, []))
+def _from_csv(path: Path, text: str) -> Reading[Entries]:
+    (line, header), *rows = (yield from _rows(path, text)) or [(1, [])]
     header = [cell.strip() for cell in header]
     if not set(header) & set(_KEYS):
         found = printable(", ".join(header))[:80]
         raise ConfigError(f"{path}: line {line}: expected a row of keys, such as prompt,neg,seed; got {found}")
     for column in header:
         if column not in _KEYS:
-            said = f"unknown column {column!r}; {suggestion(column, _KEYS)}"
-            problems.append(ConfigError(f"{path}: line {line}: {said}"))
+            yield ConfigError(f"{path}: line {line}: unknown column {column!r}; {suggestion(column, _KEYS)}")
         elif header.count(column) > 1:
-            problems.append(ConfigError(f"{path}: line {line}: column {column!r} is there twice"))
-    known = [column in _KEYS for column in header]
+            yield ConfigError(f"{path}: line {line}: column {column!r} is there twice")
     entries = []
     for line, row in rows:
         if len(row) != len(header):
             said = f"{_counted(len(row), 'cell')} where the first row has {len(header)}; a text with a delimiter or a "
-            problems.append(ConfigError(f"{path}: line {line}: {said}line break in it goes in quotes"))
+            yield ConfigError(f"{path}: line {line}: {said}line break in it goes in quotes")
         elif any(cell.strip() for cell in row):
-            cells = zip(header, row, known, strict=True)
-            filled = {column: cell for column, cell, is_known in cells if is_known and cell.strip()}
+            cells = zip(header, row, strict=True)
+            filled = {column: cell for column, cell in cells if column in _KEYS and cell.strip()}
             entries.append((line, with_numbers(Prompt, filled)))
     return entries
 
 
-def _rows(path: Path, text: str, problems: list[ConfigError]) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, text: str) -> Reading[list[tuple[int, list[str]]]]:
     """Each row that is not empty, and the line where it begins."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+    rows: list[tuple[int, list[str]]] = []
     while True:
         line = reader.line_num + 1
         try:
             row = next(reader, None)
         except csv.Error as error:  # what follows cannot be told apart any more
-            problems.append(ConfigError(f"{path}: line {line}: {error}"))
-            return
+            yield ConfigError(f"{path}: line {line}: {error}")
+            return rows
         if row is None:
-            return
+            return rows
         if row:
-            yield line, row
+            rows.append((line, row))
 
 
 def _delimiter(text: str) -> str:
@@ -138,14 +136,14 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=lambda each: sum(cell.strip(' "\r') in _KEYS for cell in first.split(each)))
 
 
-def _from_json_lines(path: Path, text: str, problems: list[ConfigError]) -> Entries:
-    entries: Entries = []
+def _from_json_lines(path: Path, text: str) -> Reading[Entries]:
+    entries = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 entries.append((number, _json_entry(line.strip(), f"{path}: line {number}")))
             except ConfigError as error:
-                problems.append(error)
+                yield error
     return entries
 
 
@@ -180,7 +178,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-_READERS: Mapping[str, Callable[[Path, str, list[ConfigError]], Entries]] = {
+_READERS: Mapping[str, Callable[[Path, str], Reading[Entries]]] = {
     ".txt": _from_text,
     ".csv": _from_csv,
     ".tsv": _from_csv,

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from darkroom.display import printable
-from darkroom.errors import ConfigError, ImageError, collected, raise_together
+from darkroom.errors import ConfigError, ImageError, Reading, if_sound, value_of
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
 from darkroom.intake.json_file import read_json
+from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.intake.text_file import MEGABYTE
 from darkroom.plan.conf.origin import Origin, suggestion
@@ -22,12 +23,12 @@ from darkroom.plan.conf.owned_files import (
     CONF,
     ConfFile,
     ConfPicture,
-    ImportOptions,
     conf_file,
     import_name,
     write_conf_files,
 )
 from darkroom.plan.conf.reader import read, with_numbers
+from darkroom.plan.conf.schema import Settings
 
 T = TypeVar("T")
 
@@ -42,11 +43,19 @@ _EXPERIMENT_COMMENT = (
 )
 
 
+_ALLOWED_IN_CONF = {each.name: each.metadata for each in fields(Settings)}
+
+
+def _as_in_conf(key: str) -> Any:
+    """A field of the service's schema with the range that conf/ has for the key."""
+    return field(default=None, metadata=_ALLOWED_IN_CONF[key])
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Lora:
     path: str
     transformer: str | None = field(default=None, metadata={"one_of": ("low", "high")})
-    network_multiplier: float | None = field(default=None, metadata={"range": (-2, 2)})
+    network_multiplier: float | None = _as_in_conf("network_multiplier")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +63,11 @@ class _Prompt:
     prompt: str
     trigger_word: str | None = None
     neg: str | None = None
-    width: int | None = field(default=None, metadata={"range": (64, 4096)})
-    height: int | None = field(default=None, metadata={"range": (64, 4096)})
-    seed: int | None = field(default=None, metadata={"range": (-1, 2**63 - 1)})
-    sample_steps: int | None = field(default=None, metadata={"range": (1, 150)})
-    guidance_scale: float | None = field(default=None, metadata={"range": (0, 20)})
+    width: int | None = _as_in_conf("width")
+    height: int | None = _as_in_conf("height")
+    seed: int | None = _as_in_conf("seed")
+    sample_steps: int | None = _as_in_conf("sample_steps")
+    guidance_scale: float | None = _as_in_conf("guidance_scale")
     ctrl_img: str | None = None
     ctrl_img_1: str | None = None
     ctrl_img_2: str | None = None
@@ -80,6 +89,7 @@ class _Request:
 
 
 _SETTINGS = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale")
+_NUMBERED = ("ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
 _WITHOUT_MEANING = {
     "sampler": "without effect there as well",
     "num_frames": "for videos",
@@ -91,29 +101,28 @@ _WITHOUT_MEANING = {
 }
 
 
-def import_request(path: Path, options: ImportOptions) -> list[str]:
+def import_request(path: Path, options: ImportOptions, *, download: bool = False) -> list[str]:
     """Write the files of an experiment that renders the request; lines that say what was done, and what to know of it.
 
-    Raises ConfigError, or Problems with everything that is wrong with the request, before anything is written.
+    `download`: pictures that are named by URL. Raises ConfigError, or Problems with everything that is wrong with the
+    request, before anything is written.
     """
     name = import_name(options.name, path.stem, str(path))
     content = read_json(path, _BYTES)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected an object with model, loras and prompts")
-    importing = _Import(path, name, options)
-    files = importing.files(content)
-    raise_together(importing.problems)
-    written = write_conf_files(files, force=options.force, dry_run=options.dry_run, keep_edited=options.keep_edited)
+    importing = _Import(path, name, options, download)
+    files = value_of(importing.files(content))
+    written = write_conf_files(files, options)
     return [*written, *importing.notes, f"snakemake --cores 1 --config experiment={name}"]
 
 
 class _Import:
-    """One request on its way; `problems` and `notes` grow while it is read."""
+    """One request on its way; `notes` grow while it is read."""
 
-    def __init__(self, path: Path, name: str, options: ImportOptions) -> None:
-        self._path, self._name, self._options = path, name, options
-        self._origin, self._roots = Origin(str(path)), Roots(tuple(dict.fromkeys([*options.roots, path.parent])))
-        self.problems: list[ConfigError] = []
+    def __init__(self, path: Path, name: str, options: ImportOptions, download: bool) -> None:
+        self._path, self._name, self._downloads, self._dry_run = path, name, download, options.dry_run
+        self._origin, self._roots = Origin(str(path)), Roots.around(path.parent, options.roots)
         self._noted: dict[tuple[str, str], list[str]] = {}  # what is said of which last key: whole keys
 
     @property
@@ -124,28 +133,33 @@ class _Import:
             for (_, said), keys in self._noted.items()
         ]
 
-    def files(self, content: dict[str, Any]) -> list[ConfFile | ConfPicture]:
-        """Everything to write; what is missing in it is in `problems`."""
-        request = self._read(content)
+    def files(self, content: dict[str, Any]) -> Reading[list[ConfFile | ConfPicture]]:
+        """Everything to write."""
+        request = yield from if_sound(self._read(content))
         if request is None:
             return []
-        pictures: list[ConfPicture] = []
-        prompts = [self._prompt(number, prompt, request, pictures) for number, prompt in enumerate(request.prompts)]
+        entries, pictures = [], []
+        for number, prompt in enumerate(request.prompts):
+            entry, shown = yield from self._prompt(number, prompt, request.model)
+            entries.append(entry)
+            pictures += shown
         common = {"trigger_word": request.trigger_word} if request.trigger_word else {}
         matrix = {"model": [request.model], "lora": [self._name if request.loras else "none"], "prompts": [self._name]}
         comment = _SEED_COMMENT if any(prompt.seed == -1 for prompt in request.prompts) else ""
         command = f"# snakemake --cores 1 --config experiment={self._name}\n"
         files = [
-            self._file("prompts", comment + yaml_text({**({} if request.loras else common), "prompts": prompts})),
+            self._file("prompts", comment + yaml_text({**({} if request.loras else common), "prompts": entries})),
             self._file("experiment", command + _EXPERIMENT_COMMENT + yaml_text({"matrix": matrix})),
         ]
-        if request.loras:
-            loras = [self._lora(number, lora) for number, lora in enumerate(request.loras)]
+        loras = []
+        for number, lora in enumerate(request.loras):
+            loras.append((yield from self._lora(number, lora)))
+        if loras:
             files.insert(0, self._file("lora", yaml_text({**common, "loras": loras})))
         return [*files, *pictures]
 
-    def _read(self, content: dict[str, Any]) -> _Request | None:
-        """The request as the service's schema has it; None after a problem. No message holds the token."""
+    def _read(self, content: dict[str, Any]) -> Reading[_Request | None]:
+        """The request as the service's schema has it. No message holds the token."""
         if content.pop("hf_token", None):
             self._note("hf_token", "not taken over, and written nowhere: set HF_TOKEN in the environment")
         cleaned = self._known(_Request, content, "")
@@ -155,10 +169,9 @@ class _Import:
                     self._known(cls, item, f"{key}[{number}].") if isinstance(item, dict) else item
                     for number, item in enumerate(cleaned[key])
                 ]
-        request, faults = collected(read(_Request, cleaned, self._origin))
-        self.problems += faults
+        request = yield from read(_Request, cleaned, self._origin)
         if request and not request.prompts:
-            self.problems.append(ConfigError(f"{self._origin.at('prompts')}: expected one prompt at least"))
+            yield ConfigError(f"{self._origin.at('prompts')}: expected one prompt at least")
         if request and len(request.loras) != 1:
             here = "the base model is rendered" if not request.loras else f"all {len(request.loras)} are applied"
             self._note("loras", f"the service wants exactly one file; here {here}")
@@ -174,58 +187,66 @@ class _Import:
                 self._note(prefix + key, f"not taken over: {_WITHOUT_MEANING[key]}")
         return with_numbers(cls, {key: value for key, value in content.items() if key in names})
 
-    def _lora(self, number: int, lora: _Lora) -> dict[str, Any]:
+    def _lora(self, number: int, lora: _Lora) -> Reading[dict[str, Any]]:
         place = self._origin.at(f"loras[{number}].path")
         strength = {} if lora.network_multiplier is None else {"network_multiplier": lora.network_multiplier}
         if is_url(lora.path):
-            self.problems.append(ConfigError(f"{place}: {lora.path!r}: download the file, and name where it lies"))
+            yield ConfigError(f"{place}: {lora.path!r}: download the file, and name where it lies")
             return {}
         try:
             path = self._roots.inside(lora.path, place)
         except ConfigError as error:
-            self.problems.append(error)
+            yield error
             return {}
         if not os.path.isfile(path):  # noqa: PTH113 no error for a name that is too long
             roots = ", ".join(map(str, self._roots.folders))
             said = f"there is no file {lora.path!r} in {roots}; --root names other folders"
-            if self._options.dry_run:
+            if self._dry_run:
                 self._note(f"loras[{number}].path", said)
             else:
-                self.problems.append(ConfigError(f"{place}: {said}"))
+                yield ConfigError(f"{place}: {said}")
         return {"path": str(path), **strength}
 
-    def _prompt(self, number: int, prompt: _Prompt, request: _Request, pictures: list[ConfPicture]) -> dict[str, Any]:
+    def _prompt(self, number: int, prompt: _Prompt, model: str) -> Reading[tuple[dict[str, Any], list[ConfPicture]]]:
+        """The entry of conf/prompts, and the pictures that it names."""
         entry = {key: value for key in _SETTINGS if (value := getattr(prompt, key)) is not None}
         if prompt.trigger_word:
             entry["trigger_word"] = prompt.trigger_word
-        sources = {key: getattr(prompt, key) for key in ("ctrl_img_1", "ctrl_img_2", "ctrl_img_3")}
-        shown = [(key, source) for key, source in sources.items() if source]
-        if prompt.ctrl_img and shown:
-            self._note(f"prompts[{number}].ctrl_img", f"not taken over: the service shows {shown[0][0]} in its place")
-        elif prompt.ctrl_img:
-            shown = [("ctrl_img", prompt.ctrl_img)]
-        if shown and request.model not in _SHOWING:
-            said = f"not taken over: the service shows {request.model} no picture"
-            self._note(f"prompts[{number}].{shown[0][0]}", said)
-            return entry
+        sources = self._sources(number, prompt, model)
         # As in the service, a gap between the pictures closes.
-        names = ["ctrl_img"] if len(shown) == 1 else [f"ctrl_img_{position}" for position in range(1, len(shown) + 1)]
-        for name, (key, source) in zip(names, shown, strict=True):
-            picture = self._picture(f"{number}_{name}", source, self._origin.at(f"prompts[{number}].{key}"))
-            if picture:
-                pictures.append(picture)
-                entry[name] = str(picture.path)
-        return entry
+        several = [f"ctrl_img_{position}" for position in range(1, len(sources) + 1)]
+        pictures = []
+        for name, (key, source) in zip(several if len(sources) > 1 else ["ctrl_img"], sources.items(), strict=False):
+            where = self._origin.at(f"prompts[{number}].{key}")
+            try:
+                picture = self._picture(f"{number}_{name}", source, where)
+            except (ConfigError, ImageError) as error:
+                yield ConfigError(str(error))
+                continue
+            pictures.append(picture)
+            entry[name] = str(picture.path)
+        return entry, pictures
 
-    def _picture(self, stem: str, source: str, where: str) -> ConfPicture | None:
-        try:
-            if is_url(source) and not self._options.download:
-                raise ConfigError(f"{where}: {source!r} is downloaded with --download only")
-            content = downloaded(source, where) if is_url(source) else decoded(source, where)
-            name = f"{stem}.{ending(content, where)}"
-        except (ConfigError, ImageError) as error:
-            self.problems.append(ConfigError(str(error)))
-            return None
+    def _sources(self, number: int, prompt: _Prompt, model: str) -> dict[str, str]:
+        """By key, the pictures that the service would show the model."""
+        numbered = {key: source for key in _NUMBERED if (source := getattr(prompt, key))}
+        if prompt.ctrl_img and numbered:
+            said = f"not taken over: the service shows {next(iter(numbered))} in its place"
+            self._note(f"prompts[{number}].ctrl_img", said)
+        shown = numbered or ({"ctrl_img": prompt.ctrl_img} if prompt.ctrl_img else {})
+        if shown and model not in _SHOWING:
+            self._note(
+                f"prompts[{number}].{next(iter(shown))}", f"not taken over: the service shows {model} no picture"
+            )
+            return {}
+        return shown
+
+    def _picture(self, stem: str, source: str, where: str) -> ConfPicture:
+        """ConfigError or ImageError, with `where`, for what is none."""
+        if is_url(source) and not self._downloads:
+            raise ConfigError(f"{where}: {source!r} is downloaded with --download only")
+        content = downloaded(source, where) if is_url(source) else decoded(source, where)
+        name = f"{stem}.{ending(content, where)}"
         return ConfPicture(CONF / "prompts" / f"{self._name}_files" / name, content)
 
     def _file(self, group: str, body: str) -> ConfFile:

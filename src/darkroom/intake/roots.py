@@ -15,6 +15,11 @@ class Roots:
 
     folders: Sequence[Path]
 
+    @classmethod
+    def around(cls, home: Path, typed: Sequence[Path]) -> "Roots":
+        """The working directory, what was typed as --root, and the folder where the stranger's file lies."""
+        return cls(tuple(dict.fromkeys([Path(), *typed, home])))
+
     def inside(self, path_text: str, where: str) -> Path:
         """The path in the first folder that has it, or in the first folder if none has; relative to here where it can.
 

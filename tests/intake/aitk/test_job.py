@@ -30,8 +30,10 @@ from tests.places import REPOSITORY
 from darkroom.errors import DarkroomError
 from darkroom.files.columns import columns_of
 from darkroom.intake.aitk.base_model import Copies
-from darkroom.intake.aitk.job import JobOptions, plan_job
+from darkroom.intake.aitk.job import plan_job
 from darkroom.intake.imported_job import ImportedJob
+from darkroom.intake.options import ImportOptions
+from darkroom.plan.conf.owned_files import Writing
 from darkroom.plan.experiment import load_experiment
 from darkroom.previews import Preview, previews_file, read_previews, write_previews
 from darkroom.record import PictureKey, Record
@@ -40,7 +42,7 @@ BUILT_IN = REPOSITORY / "conf"
 JOB = Path("output/my_job")
 GREY = np.full((64, 64, 3), 128, np.uint8)
 ENCODER = "qwen3"
-OPTIONS = JobOptions(builtin=BUILT_IN, copies=Copies(text_encoder=ENCODER), roots=(KLEIN,))
+COPIES = Copies(text_encoder=ENCODER)
 SMALL = np.full((32, 48, 3), 128, np.uint8)
 
 
@@ -60,8 +62,14 @@ def a_job(steps: tuple[int, ...] = (0, 250, 500), kept: tuple[int, ...] = (250, 
     return write_job(JOB, job_config(**sections), pictures(*steps), dict.fromkeys(kept, ADAPTER), final=500)
 
 
-def imported(path: Path = JOB, **changes: Any) -> ImportedJob:
-    return plan_job(path, replace(OPTIONS, **changes))
+def imported(
+    path: Path = JOB,
+    copies: Copies = COPIES,
+    config_unchanged: bool = False,
+    name: str | None = None,
+    roots: tuple[Path, ...] = (KLEIN,),
+) -> ImportedJob:
+    return plan_job(path, ImportOptions(name=name, roots=roots), copies=copies, config_unchanged=config_unchanged)
 
 
 def written(job: ImportedJob, path: str) -> Any:
@@ -85,7 +93,7 @@ def reasons(job: ImportedJob) -> dict[tuple[str, int], str | None]:
 
 def check_against_requests(job: ImportedJob, conf: tuple[Path, ...] = (Path("conf"), BUILT_IN)) -> int:
     """Every request has a row; of those that can be reproduced, each fact of the trainer is one of the request."""
-    job.write(force=False, dry_run=False)
+    job.write(Writing())
     experiment = load_experiment(job.name, conf, [])
     rows: dict[object, Preview] = {row.key: row for row in job.previews}
     for combination in experiment.combinations:
@@ -165,15 +173,15 @@ output: {format: png}
         assert job.files[0].text.startswith("# Imported by darkroom from output/my_job --text-encoder qwen3; yours")
 
     def test_twice_changes_nothing(self) -> None:
-        imported(a_job()).write(force=False, dry_run=False)
+        imported(a_job()).write(Writing())
         files = [path for path in Path().rglob("*") if path.is_file()]
         times = {path: path.stat().st_mtime_ns for path in files}
-        said = imported().write(force=False, dry_run=False)
+        said = imported().write(Writing())
         assert {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()} == times
-        assert said.count(": as it is") == 6
+        assert sum(line.endswith(": as it is") for line in said) == 6
 
     def test_a_dry_run_writes_nothing_and_shows_the_files(self) -> None:
-        said = imported(a_job()).write(force=False, dry_run=True)
+        said = imported(a_job()).write(Writing(dry_run=True))
         assert "conf/model/my_job.yaml: would be written" in said
         assert "  lora: [none, my_job_000000250, my_job_000000500]" in said
         assert not Path("conf").exists()
@@ -181,14 +189,14 @@ output: {format: png}
 
     def test_an_edited_file_is_kept_unless_forced(self) -> None:
         job = imported(a_job())
-        job.write(force=False, dry_run=False)
+        job.write(Writing())
         Path("conf/lora/my_job_000000250.yaml").write_text("loras: []\n")
         with pytest.raises(DarkroomError, match=r"my_job_000000250\.yaml: edited"):
-            job.write(force=False, dry_run=False)
-        assert "overwritten" in job.write(force=True, dry_run=False)
+            job.write(Writing())
+        assert "conf/lora/my_job_000000250.yaml: overwritten" in job.write(Writing(force=True))
 
     def test_after_more_training_options_and_rows_are_added(self) -> None:
-        imported(a_job((0, 250), (250,))).write(force=False, dry_run=False)
+        imported(a_job((0, 250), (250,))).write(Writing())
         accepted = replace(read_previews(previews_file("my_job"))[0], path="p.png", accepted_by="me")
         write_previews(previews_file("my_job"), "my_job", [accepted])
         write_checkpoint(JOB / "my_job_000000500.safetensors", ADAPTER, 500)
@@ -197,11 +205,11 @@ output: {format: png}
         assert accepted in job.previews
         assert [(row.lora, row.index) for row in job.previews].count(("none", 0)) == 1
         assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none", "my_job_000000250", "my_job_000000500"]
-        assert "conf/lora/my_job_000000250.yaml: as it is" in job.write(force=False, dry_run=False)
+        assert "conf/lora/my_job_000000250.yaml: as it is" in job.write(Writing())
         assert read_previews(previews_file("my_job")) == job.previews
 
     def test_the_summary_counts_what_cannot_be_reproduced(self) -> None:
-        said = imported(a_job(kept=(500,))).write(force=False, dry_run=False).splitlines()
+        said = imported(a_job(kept=(500,))).write(Writing())
         assert said[:3] == [
             "ai-toolkit job my_job (flux2_klein_4b) in output/my_job",
             "6 previews: 4 reproducible, 2 not",
@@ -602,7 +610,7 @@ class TestFirstSample:
 
     def test_its_options_are_stale_when_the_section_is_gone(self) -> None:
         write_job(JOB, job_config(first_sample=self.SECTION), pictures(0))
-        imported().write(force=False, dry_run=False)
+        imported().write(Writing())
         shutil.rmtree(JOB)
         write_job(JOB, job_config(), pictures(0))
         said = "conf/prompts/my_job_first.yaml: is of an earlier import; the job has no prompts of first_sample now"
@@ -664,7 +672,7 @@ class TestPlaces:
         experiment = text_of(job, "experiment/my_job")
         assert "# snakemake --cores 1 --config experiment=my_job\n" in experiment
         assert "lora: [none, my_job_000000250, my_job_000000500]" in experiment
-        assert "previews.parquet" not in job.write(force=False, dry_run=False)
+        assert not any("previews.parquet" in line for line in job.write(Writing()))
 
     def test_without_its_training_folder_it_has_the_base_model_only(self) -> None:
         Path("mine.yaml").write_text(yaml.safe_dump(job_config(training_folder="/elsewhere")))
@@ -690,7 +698,7 @@ class TestPlaces:
         Path("mine.yaml").write_text(yaml.safe_dump(config))
         job = imported(Path("mine.yaml"))
         assert "sample.samples[0].prompt: ${PRICE} is not expanded" in job.notes
-        job.write(force=False, dry_run=False)
+        job.write(Writing())
         (combination,) = load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
         assert combination.requests[0].prompt == "costs ${PRICE}"
 
@@ -736,18 +744,20 @@ class TestPlaces:
         assert "config.name: expected the name" in error(roots=(outside.parent,))
 
     def test_the_list_of_pictures_stays_when_they_are_gone(self) -> None:
-        imported(a_job()).write(force=False, dry_run=False)
+        imported(a_job()).write(Writing())
         shutil.rmtree(JOB / "samples")
-        said = imported().write(force=False, dry_run=False)
-        stays = "previews/my_job/previews.parquet: is of an earlier import, and stays, though the job has no previews"
+        said = imported().write(Writing())
+        stays = (
+            "previews/my_job/previews.parquet: is of an earlier import, and stays, though the job has no previews now"
+        )
         assert stays in said
 
     def test_another_text_encoder_does_not_come_in_unnoticed(self) -> None:
-        imported(a_job()).write(force=False, dry_run=False)
+        imported(a_job()).write(Writing())
         with pytest.raises(
             DarkroomError, match=r"conf/model/my_job\.yaml: comes from another import, or one with other"
         ):
-            imported(copies=Copies()).write(force=False, dry_run=False)
+            imported(copies=Copies()).write(Writing())
 
     def test_what_no_preview_can_say_is_said(self) -> None:
         a_job(kept=(), model={"assistant_lora_path": "a.safetensors"})
@@ -755,7 +765,7 @@ class TestPlaces:
         assert [note for note in alone.notes if note.startswith("not as trained: ")] != []
 
     def test_a_stale_option_is_named(self) -> None:
-        imported(a_job()).write(force=False, dry_run=False)
+        imported(a_job()).write(Writing())
         (JOB / "my_job_000000250.safetensors").unlink()
         assert imported().notes == (
             "conf/lora/my_job_000000250.yaml: is of an earlier import; its checkpoint is gone, "
@@ -913,7 +923,7 @@ class TestBadInput:
     def test_prompts_with_quotes_breaks_and_braces(self) -> None:
         text = "a \"sign\" that says: 'hi'\\ #1 {x}\n[y] ${z} \U0001f600 é \x07"
         job = imported(a_job(steps=(0,), sample={"samples": [{"prompt": text}]}))
-        job.write(force=False, dry_run=False)
+        job.write(Writing())
         (combination,) = load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
         assert combination.requests[0].prompt == text.strip()
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from darkroom.errors import ConfigError, Problems
 from darkroom.files.yaml_text import yaml_text
-from darkroom.plan.conf.owned_files import conf_file, import_name, write_conf_files
+from darkroom.plan.conf.owned_files import Writing, conf_file, import_name, write_conf_files
 
 TEXTS = [
     "a cat",
@@ -76,38 +76,38 @@ def test_a_line_an_entry_where_that_is_wide_enough():
 
 def test_importing_twice_changes_nothing_not_even_the_time_of_the_file(tmp_path):
     file = conf_file(tmp_path / "conf/lora/a.yaml", "job", "loras: []\n")
-    assert write_conf_files([file], force=False, dry_run=False) == [f"{file.path}: written"]
+    assert write_conf_files([file], Writing()) == [f"{file.path}: written"]
     assert file.path.read_text() == "# Imported by darkroom from job; yours to edit. 7c71fb24\nloras: []\n"
     before = file.path.stat()
-    assert write_conf_files([file], force=True, dry_run=False) == [f"{file.path}: as it is"]
+    assert write_conf_files([file], Writing(force=True)) == [f"{file.path}: as it is"]
     after = file.path.stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
 def test_an_untouched_file_is_replaced(tmp_path):
     path = tmp_path / "a.yaml"
-    write_conf_files([conf_file(path, "job", "a: 1\n")], force=False, dry_run=False)
+    write_conf_files([conf_file(path, "job", "a: 1\n")], Writing())
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))  # an editor or git changed nothing but line ends
     new = conf_file(path, "job", "a: 2\n")
-    assert write_conf_files([new], force=False, dry_run=True) == [f"{path}: would be written anew"]
+    assert write_conf_files([new], Writing(dry_run=True)) == [f"{path}: would be written anew"]
     assert "a: 1" in path.read_text()
-    assert write_conf_files([new], force=False, dry_run=False) == [f"{path}: written anew"]
+    assert write_conf_files([new], Writing()) == [f"{path}: written anew"]
     assert path.read_text() == new.text
 
 
 def test_edited_files_are_named_together_and_nothing_is_written(tmp_path):
     edited, own, new = (tmp_path / name for name in ("edited.yaml", "own.yaml", "new.yaml"))
-    write_conf_files([conf_file(edited, "job", "a: 1\n")], force=False, dry_run=False)
+    write_conf_files([conf_file(edited, "job", "a: 1\n")], Writing())
     edited.write_text(edited.read_text() + "b: 2\n")
     own.write_text("a: 1\n")
     files = [conf_file(path, "job", "a: 3\n") for path in (new, edited, own)]
     with pytest.raises(Problems) as caught:
-        write_conf_files(files, force=False, dry_run=False)
+        write_conf_files(files, Writing())
     assert [str(error).split(": ")[0] for error in caught.value.errors] == [str(edited), str(own)]
     assert "--force" in str(caught.value)
     assert not new.exists()
-    assert "would be left, and stop the import" in write_conf_files(files, force=False, dry_run=True)[1]
-    assert write_conf_files(files, force=True, dry_run=False) == [
+    assert "would be left, and stop the import" in write_conf_files(files, Writing(dry_run=True))[1]
+    assert write_conf_files(files, Writing(force=True)) == [
         f"{new}: written",
         f"{edited}: overwritten",
         f"{own}: overwritten",
@@ -132,21 +132,21 @@ def test_a_source_cannot_break_out_of_its_comment():
 
 def test_a_file_of_another_import_stands_in_the_way(tmp_path):
     path = tmp_path / "conf/model/my_lora.yaml"
-    write_conf_files([conf_file(path, "A/my_lora", "family: flux2\n")], force=False, dry_run=False)
+    write_conf_files([conf_file(path, "A/my_lora", "family: flux2\n")], Writing())
     other = conf_file(path, "B/my_lora", "family: flux\n")
     with pytest.raises(ConfigError, match=r"my_lora\.yaml: comes from another import, or one with other options"):
-        write_conf_files([other], force=False, dry_run=False)
-    assert write_conf_files([other], force=True, dry_run=False) == [f"{path}: overwritten"]
+        write_conf_files([other], Writing())
+    assert write_conf_files([other], Writing(force=True)) == [f"{path}: overwritten"]
     assert path.read_text() == other.text
 
 
 def test_an_edited_file_may_stay_while_the_rest_is_written(tmp_path):
     edited, new = tmp_path / "experiment.yaml", tmp_path / "lora.yaml"
-    write_conf_files([conf_file(edited, "job", "lora: [a]\nseed: 1\n")], force=False, dry_run=False)
+    write_conf_files([conf_file(edited, "job", "lora: [a]\nseed: 1\n")], Writing())
     edited.write_text(edited.read_text() + "# mine\n")
     before = edited.read_text()
     files = [conf_file(edited, "job", "lora: [a, b]\nseed: 1\n"), conf_file(new, "job", "loras: [b]\n")]
-    assert write_conf_files(files, force=False, dry_run=False, keep_edited=True) == [
+    assert write_conf_files(files, Writing(keep_edited=True)) == [
         f"{edited}: edited, so it stays as it is; an import would have changed:",
         "    -lora: [a]",
         "    +lora: [a, b]",

@@ -1,13 +1,12 @@
 """An ai-toolkit job → the files of an experiment that renders its previews again, and the list of those previews.
 
-    job = plan_job(Path("output/my_job"), JobOptions(builtin=…))   # reads; raises everything that is wrong at once
-    print(job.write(force=False, dry_run=False))
+    job = plan_job(Path("output/my_job"), options, copies=Copies())   # reads; raises everything that is wrong at once
+    print(*job.write(options), sep="\n")
 
 Reads headers and digests; renders and compares nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from darkroom.display import from_here, named
@@ -24,32 +23,34 @@ from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleSet, sample_files, sample_sets
 from darkroom.intake.imported_job import ImportedJob, stale, with_accepted
+from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
+from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.owned_files import ConfFile, import_name
 from darkroom.previews import Preview, previews_file
 
 _FIRST = "first_sample"
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobOptions:
-    """What is typed besides the job. `builtin`: the folder of Darkroom's own conf/."""
+def import_job(path: Path, options: ImportOptions, *, copies: Copies, config_unchanged: bool = False) -> list[str]:
+    """Write the files of an experiment that renders the job's previews again, and their list; lines on what was done.
 
-    builtin: Path
-    name: str | None = None
-    copies: Copies = field(default_factory=Copies)
-    roots: tuple[Path, ...] = ()  # besides the working directory and the job's folder
-    config_unchanged: bool = False  # the configuration is the one that all pictures were made with
+    As `plan_job`.
+    """
+    return plan_job(path, options, copies=copies, config_unchanged=config_unchanged).write(options)
 
 
-def plan_job(path: Path, options: JobOptions) -> ImportedJob:
-    """Everything that importing will write; ConfigError, or Problems with all that is wrong, before anything is."""
+def plan_job(path: Path, options: ImportOptions, *, copies: Copies, config_unchanged: bool = False) -> ImportedJob:
+    """Everything that importing will write; ConfigError, or Problems with all that is wrong, before anything is.
+
+    `config_unchanged`: the configuration is the one that all pictures were made with.
+    """
     try:
         file, folder = config_file(path), path if path.is_dir() else None
         roots = job_roots(folder or file.parent, options.roots)
         if folder:  # a file that was typed may be a link to anywhere
             raise_together(links_out([file], roots))
-        return _Import(read_job(file, folder), options, roots).planned()
+        return _Import(read_job(file, folder), options.name, copies, roots, config_unchanged).planned()
     except OSError as error:
         said = f"{error.filename or path}: {error.strerror or error}"
         raise ConfigError(f"{said}; is it readable, and the training at rest?") from error
@@ -58,16 +59,17 @@ def plan_job(path: Path, options: JobOptions) -> ImportedJob:
 class _Import:
     """One job on its way."""
 
-    def __init__(self, job: JobConfig, options: JobOptions, roots: Roots) -> None:
-        self._job, self._options, self._roots, self._problems = job, options, roots, job.problems
+    def __init__(self, job: JobConfig, name: str | None, copies: Copies, roots: Roots, config_unchanged: bool) -> None:
+        self._job, self._copies, self._roots, self._problems = job, copies, roots, job.problems
+        self._config_unchanged = config_unchanged
         self._notes = list(job.notes)
         self._folder = job.folder or self._training_folder()
-        self._name = import_name(options.name, job.name, f"{job.file}: config.name")
-        self._writer = ConfWriter(self._name, str(from_here(job.folder or job.file)), str(options.copies))
+        self._name = import_name(name, job.name, f"{job.file}: config.name")
+        self._writer = ConfWriter(self._name, str(from_here(job.folder or job.file)), str(copies))
 
     def planned(self) -> ImportedJob:
         # 1. What the configuration says
-        model = trained_model(self._job.process, self._options.copies, self._roots, self._options.builtin)
+        model = trained_model(self._job.process, self._copies, self._roots)
         raise_together(self._problems)
         assert model
         self._notes += passed_over(self._job.process, model.arch)
@@ -106,7 +108,7 @@ class _Import:
             first=options[1] if len(options) > 1 else None,
             has_baseline=not self._job.process.section("train").flag("skip_first_sample"),
             loras=found.loras,
-            configured=None if self._options.config_unchanged else self._job.modified,
+            configured=None if self._config_unchanged else self._job.modified,
             config_name=self._job.file.name,
         )
 
@@ -197,9 +199,8 @@ class _Import:
 
     def _check_names(self, files: Sequence[ConfFile]) -> None:
         """ConfigError where a file would go ahead of one of Darkroom's own of the same name."""
-        builtin = self._options.builtin
-        taken = [file.path for file in files if (builtin / Path(*file.path.parts[1:])).is_file()]
-        if taken and builtin.resolve() != Path("conf").resolve():
+        taken = [file.path for file in files if (BUILT_IN / Path(*file.path.parts[1:])).is_file()]
+        if taken and BUILT_IN.resolve() != Path("conf").resolve():
             raise ConfigError(
                 f"{', '.join(map(str, taken))}: Darkroom has files of that name itself; choose another with --name"
             )

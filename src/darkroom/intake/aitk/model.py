@@ -5,7 +5,6 @@ The trainer's rules: ModelConfig in its toolkit/config_modules.py, and the loadi
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +13,7 @@ from darkroom.errors import ConfigError
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.roots import Roots
+from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.origin import suggestion
 from darkroom.plan.conf.schema import QTYPES, Model
 
@@ -58,13 +58,13 @@ class TrainedModel:
         return {**self.content, _LORA_MERGE: regime}
 
 
-def trained_model(process: Section, copies: Copies, roots: Roots, builtin: Path) -> TrainedModel | None:
+def trained_model(process: Section, copies: Copies, roots: Roots) -> TrainedModel | None:
     """The model of a process; None after a problem. `builtin`: the folder of Darkroom's own conf/."""
     model, before = process.section("model"), len(process.problems)
     arch = _arch(model)
     if arch is None:
         return None
-    shipped = yaml.safe_load((builtin / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
+    shipped = yaml.safe_load((BUILT_IN / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
     family = shipped["family"]
     storage = _Storage(model, arch)
     dtype = process.section("train").text("dtype") or "fp32"

@@ -32,12 +32,9 @@ _FIRST_LINE = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions:
-    """What a person says about an import, besides what is to be imported."""
+class Writing:
+    """What is to be done where a file is there already."""
 
-    name: str | None = None  # of the files to write; None: that of the file to import
-    roots: tuple[Path, ...] = (Path(),)  # folders in which files may lie that are named in it
-    download: bool = False  # pictures that are named by URL
     force: bool = False  # overwrite what was edited
     keep_edited: bool = False  # leave what was edited, and write the rest
     dry_run: bool = False  # say what would be written
@@ -74,9 +71,7 @@ def import_name(chosen: str | None, found: str, asked_at: str) -> str:
     return name
 
 
-def write_conf_files(
-    files: Sequence[ConfFile | ConfPicture], *, force: bool, dry_run: bool, keep_edited: bool = False
-) -> list[str]:
+def write_conf_files(files: Sequence[ConfFile | ConfPicture], writing: Writing) -> list[str]:
     """Write those that are new or different; a line for each says what was done, or would be.
 
     Problems or ConfigError, before anything is written, where a file was edited, is somebody's own or of another
@@ -84,16 +79,16 @@ def write_conf_files(
     that is as it should be is left alone.
     """
     states = {file.path: _state(file) for file in files}
-    kept = {path for path, state in states.items() if keep_edited and state == _EDITED}
+    kept = {path for path, state in states.items() if writing.keep_edited and state == _EDITED}
     in_the_way = {path: state for path, state in states.items() if state in _IN_THE_WAY and path not in kept}
-    if not force and not dry_run:
+    if not writing.force and not writing.dry_run:
         raise_together(ConfigError(f"{path}: {_ADVICE[state]}") for path, state in in_the_way.items())
     said: list[str] = []
     for file in files:
-        said += [_said(file.path, states[file.path], force, dry_run, file.path in kept)]
+        said += [_said(file.path, states[file.path], writing, file.path in kept)]
         if file.path in kept:
             said += _lacking(file)
-        elif states[file.path] != _SAME and not dry_run:
+        elif states[file.path] != _SAME and not writing.dry_run:
             with atomic(file.path) as temporary:
                 temporary.write_bytes(file.text.encode() if isinstance(file, ConfFile) else file.content)
     return said
@@ -127,15 +122,15 @@ def _state(file: ConfFile | ConfPicture) -> str:
     return _UNTOUCHED if own and own["source"] == written["source"] else _ANOTHERS
 
 
-def _said(path: Path, state: str, force: bool, dry_run: bool, is_kept: bool) -> str:
+def _said(path: Path, state: str, writing: Writing, is_kept: bool) -> str:
     if state == _SAME:
         return f"{path}: as it is"
     if is_kept:
         return f"{path}: edited, so it stays as it is; an import would have changed:"
-    if state in _IN_THE_WAY and not force:
+    if state in _IN_THE_WAY and not writing.force:
         return f"{path}: would be left, and stop the import: {_ADVICE[state]}"
     done = "written" if state == _NEW else "written anew" if state == _UNTOUCHED else "overwritten"
-    return f"{path}: would be {done}" if dry_run else f"{path}: {done}"
+    return f"{path}: would be {done}" if writing.dry_run else f"{path}: {done}"
 
 
 def _digest(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.yaml_text import yaml_text
-from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file, write_conf_files
+from darkroom.plan.conf.owned_files import CONF, ConfFile, Writing, conf_file, write_conf_files
 from darkroom.previews import refuse_fast
 from darkroom.record import read_records
 from darkroom.request import Request
@@ -45,7 +45,7 @@ def write_thresholds_to_conf(
     Problems or ConfigError where somebody has edited such a file, unless `force`.
     """
     files = [thresholds_file(model, each, experiment) for model, each in thresholds.items()]
-    return write_conf_files(files, force=force, dry_run=False)
+    return write_conf_files(files, Writing(force=force))
 
 
 def thresholds_file(model: str, thresholds: Thresholds, experiment: str) -> ConfFile:
