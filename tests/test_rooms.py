@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "record": "errors request files",
     "store": "errors request files",
     "trials": "request files",
-    "thresholds": "errors files",
+    "thresholds": "errors files record",
     "previews": "errors files record",
     "embedded_record": "errors names files record previews",
     # plan: what to render

@@ -1,14 +1,13 @@
 """Limits on their way from plan to review."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
+from tests.example_record import ENVIRONMENT
 
 from darkroom.errors import StoreError
-from darkroom.record import Environment
 from darkroom.thresholds import (
-    FloorEnvironment,
     Limits,
     ModelThresholds,
     Thresholds,
@@ -21,7 +20,7 @@ KLEIN = ModelThresholds(
     psnr=46.0,
     encoded=Limits(psnr=36.5, flip=0.06),
     learned="2026-01-02: 8 pictures rendered 3 times, the worst difference x 1.5",
-    environment=FloorEnvironment(device="cuda", gpu_name="NVIDIA H100"),
+    environment=replace(ENVIRONMENT, device="cuda", gpu_name="NVIDIA H100"),
 )
 
 
@@ -43,10 +42,6 @@ def test_lossy_previews_have_limits_of_their_own():
     assert (lossy.asked, lossy.lossy) == ({"psnr": 36.5, "flip": 0.06}, True)
     assert (others.asked, others.lossy) == ({"psnr": 46.0}, False)
     assert others.of_previews(lossy=True) == others, "where nothing is said of lossy ones"
-
-
-def test_where_a_floor_was_learned_is_where_a_picture_is_rendered():
-    assert [field.name for field in fields(FloorEnvironment)] == [field.name for field in fields(Environment)]
 
 
 def test_a_file_of_conf_has_no_source():

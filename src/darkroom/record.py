@@ -59,6 +59,11 @@ class Environment:
     transformers_version: str
     darkroom_version: str
 
+    @property
+    def known(self) -> dict[str, str | int]:
+        """By column, without what there is none of."""
+        return {name: value for name, value in row_of(self).items() if value is not None}
+
 
 @dataclass(frozen=True)
 class LoraUse:

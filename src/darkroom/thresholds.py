@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
+from darkroom.record import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,31 +34,12 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloorEnvironment:
-    """Where a floor was learned: columns of the manifest, those of record.Environment."""
-
-    device: str | None = None
-    gpu_name: str | None = None
-    attention_backend: str | None = None
-    threads: int | None = None
-    torch_version: str | None = None
-    diffusers_version: str | None = None
-    transformers_version: str | None = None
-    darkroom_version: str | None = None
-
-    @property
-    def known(self) -> dict[str, str | int]:
-        """What is recorded of it, by column."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-@dataclass(frozen=True, kw_only=True)
 class Thresholds(Limits):
     """conf/compare/<model>.yaml, else default.yaml: the limits within which a render has not drifted."""
 
     encoded: Limits | None = None  # in their place where the preview is lossy, whose encoding adds its own rounding
     learned: str | None = None  # when and from what, by `darkroom floor`
-    environment: FloorEnvironment | None = None
+    environment: Environment | None = None  # where it was learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +65,7 @@ class ModelThresholds(Thresholds):
         encoded, environment = values.get("encoded"), values.get("environment")
         nested = {
             "encoded": Limits(**encoded) if encoded else None,
-            "environment": FloorEnvironment(**environment) if environment else None,
+            "environment": Environment(**environment) if environment else None,
         }
         return cls(**{**values, **nested})
 

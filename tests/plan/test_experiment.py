@@ -1,11 +1,14 @@
 """What the Snakefile asks: names, digests, counts, and which folder of conf/ counts."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from tests.example_record import ENVIRONMENT
 from tests.places import REPOSITORY
 
 from darkroom.errors import ConfigError
+from darkroom.files.yaml_text import yaml_text
 from darkroom.plan.experiment import load_experiment
 
 BUILT_IN = REPOSITORY / "conf"
@@ -170,10 +173,11 @@ def test_every_built_in_option_is_valid_and_says_what_it_is(group, project):
 
 def test_thresholds_come_from_the_models_own_file_else_the_default(project):
     assert project.load().thresholds["m"].source.endswith("conf/compare/default.yaml")
-    project.write("conf/compare/m.yaml", "psnr: 30\nenvironment: {device: cpu, threads: 1}\n")
+    learned_on = yaml_text({"environment": asdict(ENVIRONMENT)})
+    project.write("conf/compare/m.yaml", f"psnr: 30\n{learned_on}")
     thresholds = project.load("compare.flip=0.2").thresholds["m"]
     assert (thresholds.source, thresholds.psnr, thresholds.flip) == ("conf/compare/m.yaml", 30.0, 0.2)
-    assert thresholds.environment.known == {"device": "cpu", "threads": 1}
+    assert thresholds.environment == ENVIRONMENT
 
 
 def test_an_experiment_may_change_thresholds(project):

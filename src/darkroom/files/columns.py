@@ -32,11 +32,21 @@ FIRST = 1  # the version whose columns need not say it; a file that says none is
 
 
 @dataclass(frozen=True)
+class Kind:
+    """How the values of one annotation are stored. `version`: of its newest part."""
+
+    arrow: Callable[[], pa.DataType]
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+    version: int = FIRST
+
+
+@dataclass(frozen=True)
 class Column:
-    """One column. `arrow`: its type; `may_lack`: it has a default, or may be null."""
+    """One column. `may_lack`: it has a default, or may be null."""
 
     name: str
-    arrow: Callable[[], pa.DataType]
+    kind: Kind
     nullable: bool
     may_lack: bool
     metadata: Mapping[str, Any]
@@ -58,8 +68,8 @@ def columns_of(cls: Any) -> Mapping[str, Column]:
 
 
 def version_of(cls: Any) -> int:
-    """The version of a table of these columns: that of the newest one."""
-    return max(column.since for column in columns_of(cls).values())
+    """The version of a table of these columns: that of the newest one, or of the newest part of a struct."""
+    return max(max(column.since, column.kind.version) for column in columns_of(cls).values())
 
 
 def schema_of(cls: Any) -> pa.Schema:
@@ -103,21 +113,12 @@ def fault(cls: Any, found: Collection[str], version: int) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """How the values of one annotation are stored."""
-
-    arrow: Callable[[], pa.DataType]
-    read: Callable[[Any], Any]
-    write: Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
 class _Field:
     """A field of a dataclass. `inline`: the dataclass whose columns it stands for, None where it is a column."""
 
     name: str
     inline: Any
-    kind: _Kind
+    kind: Kind
     optional: bool
     default: Any
     metadata: Mapping[str, Any]
@@ -138,7 +139,7 @@ def _fields(cls: Any) -> tuple[_Field, ...]:
 
 def _column(field: _Field) -> Column:
     may_lack = field.optional or field.default is not MISSING
-    return Column(field.name, field.kind.arrow, field.optional, may_lack, field.metadata)
+    return Column(field.name, field.kind, field.optional, may_lack, field.metadata)
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
@@ -163,13 +164,13 @@ def _value(field: _Field, row: Mapping[str, Any]) -> Any:
         raise ValueError(f"{field.name}: {error}") from error
 
 
-def _kind(hint: Any) -> _Kind:
+def _kind(hint: Any) -> Kind:
     if hint in _KINDS:
         return _KINDS[hint]
     if is_dataclass(hint):
-        return _Kind(partial(_struct, hint), partial(value_of, typing.cast(Any, hint)), row_of)
+        return Kind(partial(_struct, hint), partial(value_of, typing.cast(Any, hint)), row_of, version_of(hint))
     item = _kind(typing.get_args(hint)[0])
-    return _Kind(partial(_list, item), partial(_read_list, item), lambda values: [item.write(each) for each in values])
+    return Kind(partial(_list, item), partial(_read_list, item), partial(_write_list, item), item.version)
 
 
 def _same(value: Any) -> Any:
@@ -185,7 +186,7 @@ def _arrow(name: str) -> pa.DataType:
 def _arrow_fields(cls: Any) -> list[pa.Field]:
     import pyarrow as pa
 
-    return [pa.field(column.name, column.arrow(), nullable=column.nullable) for column in columns_of(cls).values()]
+    return [pa.field(column.name, column.kind.arrow(), nullable=column.nullable) for column in columns_of(cls).values()]
 
 
 def _struct(cls: Any) -> pa.DataType:
@@ -194,7 +195,7 @@ def _struct(cls: Any) -> pa.DataType:
     return pa.struct(_arrow_fields(cls))
 
 
-def _list(item: _Kind) -> pa.DataType:
+def _list(item: Kind) -> pa.DataType:
     import pyarrow as pa
 
     return pa.list_(item.arrow())
@@ -208,10 +209,14 @@ def _scalar(cls: type[Any], name: str, value: Any) -> Any:
     raise ValueError(f"expected {name}, got {_shown(value)}")
 
 
-def _read_list(item: _Kind, values: Any) -> tuple[Any, ...]:
+def _read_list(item: Kind, values: Any) -> tuple[Any, ...]:
     if not isinstance(values, list):
         raise ValueError(f"expected a list, got {_shown(values)}")
     return tuple(item.read(each) for each in values)
+
+
+def _write_list(item: Kind, values: tuple[Any, ...]) -> list[Any]:
+    return [item.write(each) for each in values]
 
 
 def _read_keys(text: Any) -> Mapping[str, Any]:
@@ -250,10 +255,10 @@ def _shown(value: Any) -> str:
 
 
 _KINDS = {
-    str: _Kind(partial(_arrow, "string"), partial(_scalar, str, "text"), _same),
-    int: _Kind(partial(_arrow, "int64"), partial(_scalar, int, "a whole number"), _same),
-    float: _Kind(partial(_arrow, "float64"), partial(_scalar, float, "a number"), _same),
-    bool: _Kind(partial(_arrow, "bool"), partial(_scalar, bool, "true or false"), _same),
-    Mapping[str, Any]: _Kind(partial(_arrow, "string"), _read_keys, _write_keys),
-    tuple[tuple[str, Any], ...]: _Kind(lambda: _list(_kind(_Pair)), _read_pairs, _write_pairs),
+    str: Kind(partial(_arrow, "string"), partial(_scalar, str, "text"), _same),
+    int: Kind(partial(_arrow, "int64"), partial(_scalar, int, "a whole number"), _same),
+    float: Kind(partial(_arrow, "float64"), partial(_scalar, float, "a number"), _same),
+    bool: Kind(partial(_arrow, "bool"), partial(_scalar, bool, "true or false"), _same),
+    Mapping[str, Any]: Kind(partial(_arrow, "string"), _read_keys, _write_keys),
+    tuple[tuple[str, Any], ...]: Kind(lambda: _list(_kind(_Pair)), _read_pairs, _write_pairs),
 }

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from tests.example_record import ENVIRONMENT
 from tests.review.renders import THEN, THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import ImageError, StoreError
@@ -14,7 +15,7 @@ from darkroom.review.pair.picture_file import read_picture
 from darkroom.review.regress.compare import compare
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.judged_pair import judge
-from darkroom.thresholds import NO_THRESHOLDS, FloorEnvironment, Limits, write_thresholds
+from darkroom.thresholds import NO_THRESHOLDS, Limits, write_thresholds
 
 
 def verdict_of(tmp_path, render_pixels, preview_pixels, ending="png", image_format="png", **changes):
@@ -170,7 +171,7 @@ def test_the_table(tmp_path):
     gone = preview(tmp_path, rows[2], picture(), lora="anna_000000250", step=250)
     changed = preview(tmp_path, rows[1], picture(), then={**THEN, "seed": 8}, note="two sets of step 500")
     write_previews(tmp_path / "previews.parquet", "strength", [gone, changed, preview(tmp_path, rows[0], picture())])
-    learned = replace(THRESHOLDS, environment=FloorEnvironment(device="cuda:0", threads=2))
+    learned = replace(THRESHOLDS, environment=replace(ENVIRONMENT, device="cuda:0"))
     write_thresholds(tmp_path / "thresholds.json", {"demo": learned})
     files = (write_manifest(tmp_path, rows), tmp_path / "previews.parquet", tmp_path / "thresholds.json")
     compare(*files, tmp_path / "compare.parquet")

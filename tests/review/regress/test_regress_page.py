@@ -10,21 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.example_record import REQUEST, embedded
+from tests.example_record import ENVIRONMENT, REQUEST, embedded
 
 from darkroom.files.image_file import write_image
 from darkroom.review.page.data_uri import carry
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import flip_map
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
-from darkroom.review.regress.comparison import Comparison, write_comparisons
+from darkroom.review.regress.comparison import Comparison, thresholds_text, write_comparisons
 from darkroom.review.regress.regress_page import measures, names, read_pairs, worst_first, write_regress_page
+from darkroom.thresholds import ModelThresholds
 
 HOSTILE = "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028"
 JPEG = ENCODINGS["JPEG"]
-THRESHOLDS = (
-    '{"environment":{"gpu_name":"H100"},"flip":0.03,"max_abs":null,"mean_abs":null,"psnr":40.0,'
-    '"source":"conf/compare/job.yaml","ssim":null}'
+ON_A_GPU = replace(ENVIRONMENT, device="cuda", gpu_name="H100")
+THRESHOLDS = thresholds_text(
+    ModelThresholds(source="conf/compare/job.yaml", psnr=40.0, flip=0.03, environment=ON_A_GPU)
 )
 SMOOTH = np.arange(48 * 64 * 3, dtype=np.int64).reshape(48, 64, 3) // 40 % 256
 RENDER = SMOOTH.astype(np.uint8)
@@ -120,7 +121,7 @@ def test_the_head_says_how_it_came_out(experiment):
         "7 previews: 1 identical, 1 identical before encoding, 1 within floor, 2 not reproducible, 1 drifted, 1",
         "FLIP ≤ 0.03, PSNR ≥ 40 dB",
         "conf/compare/job.yaml",
-        "learned with  gpu_name H100",
+        "learned with  device cuda, gpu_name H100",
         "7 by ai-toolkit",
         "Anna (1)",
         "darkroom 0.1.0, torch 2.13.0, diffusers 0.42.1, transformers 5.23.0",

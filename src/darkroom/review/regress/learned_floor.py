@@ -11,7 +11,7 @@ from darkroom.errors import StoreError
 from darkroom.record import read_embedded_record
 from darkroom.review.pair.measures import Measures, Pixels, measure
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
-from darkroom.thresholds import FloorEnvironment, Limits, Thresholds
+from darkroom.thresholds import Limits, Thresholds
 from darkroom.trials import Outcomes
 
 _PARTS = 1_000_000  # a threshold is rounded to a millionth, to the generous side
@@ -42,7 +42,7 @@ def learn(outcomes_files: Sequence[Path], *, margin: float, now: datetime | None
         **asdict(limits([measure(*pair) for pair in pairs], margin)),
         encoded=limits(encoded, margin),
         learned=f"{date}: {len(repeats[0])} pictures rendered {len(repeats)} times, the worst difference x {margin:g}",
-        environment=FloorEnvironment(**asdict(read_embedded_record(repeats[0][0]).environment)),
+        environment=read_embedded_record(repeats[0][0]).environment,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from darkroom.errors import ImageError
+from darkroom.errors import ImageError, VersionError
 from darkroom.record import EmbeddedRecord, read_embedded_record
 from darkroom.review.page.data_uri import Pixels, carry
 from darkroom.review.pair.measures import flip_map
@@ -37,11 +37,11 @@ def read_pair(comparison: Comparison, limit: int) -> Pair:
     preview, render, record = None, None, None
     try:
         if comparison.image_path is not None:
-            record = read_embedded_record(Path(comparison.image_path))
             render = read_picture(Path(comparison.image_path)).pixels
             if comparison.encoding is not None:
                 render = as_encoded(render, comparison.encoding)
-    except ImageError as error:
+            record = read_embedded_record(Path(comparison.image_path))
+    except (ImageError, VersionError) as error:  # of another version it is a picture all the same
         problems.append(str(error))
     try:
         if comparison.preview_path is not None:
