@@ -15,7 +15,7 @@ from darkroom.record import Cost, EmbeddedRecord, LoraUse
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.family import family
-from darkroom.render.pipelines import Loaded
+from darkroom.render.loaded import Loaded
 from darkroom.request import Lora, Request
 from darkroom.store import Store
 

@@ -28,7 +28,8 @@ from darkroom.render.device.mode import (
 )
 from darkroom.render.device.offload import Residence, Visit, place_text_encoder
 from darkroom.render.families.flux2 import flux2
-from darkroom.render.pipelines import Loaded, Pipelines, ran_out_of_memory
+from darkroom.render.loaded import Loaded
+from darkroom.render.pipelines import Pipelines, ran_out_of_memory
 from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.render.weights.quantization import QTYPES
 from darkroom.request import Request
@@ -186,13 +187,21 @@ def test_the_second_time_is_an_error_with_the_numbers(klein: Checkpoint, make_re
 
 
 def test_what_fits_in_no_mode_is_refused_by_the_models_name(
-    klein: Checkpoint, make_request: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+    klein: Checkpoint, make_request: Callable[..., Request]
 ) -> None:
-    monkeypatch.setattr(
-        "darkroom.render.pipelines.memory_budget", lambda device: Budget("cuda", GB // 10, 24 * GB, 64 * GB)
-    )
+    pipelines = Pipelines(budget=lambda device: Budget("cuda", GB // 10, 24 * GB, 64 * GB))
     with pytest.raises(DeviceMemoryError, match=r"tiny_klein: not enough memory: 0\.1 GB of 24\.0 GB free"):
-        Pipelines().base(klein, make_request())
+        pipelines.base(klein, make_request())
+
+
+@pytest.mark.parametrize(("free", "stays"), [(64 * GB, True), (0, False)])
+def test_a_model_stays_for_as_long_as_the_next_one_has_room_beside_it(
+    klein: Checkpoint, make_request: Callable[..., Request], free: int, stays: bool
+) -> None:
+    pipelines = Pipelines(budget=lambda device: Budget("cpu", free, 64 * GB, free))
+    first = pipelines.base(klein, make_request())
+    pipelines.base(klein, make_request(dtype="bfloat16"))
+    assert (pipelines.base(klein, make_request()) is first) == stays
 
 
 def test_other_errors_pass(klein: Checkpoint, make_request: Callable[..., Request]) -> None:

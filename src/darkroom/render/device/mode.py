@@ -99,6 +99,7 @@ class MemoryPlan:
     mode: str
     estimate: int
     reason: str
+    wish: str  # that it answers, of WISHES
 
 
 def plan(
@@ -118,24 +119,24 @@ def plan(
         mode = wanted if wanted in ladder else ladder[0]
         asked = "as asked for" if mode == wanted else f"{wanted} was asked for, which is {mode} for a text encoder"
         short = budget.lacks(footprint, mode)
-        return _plan(footprint, budget, mode, [asked, *([f"though {short}: may run out"] if short else [])])
+        return _plan(footprint, budget, wish, mode, [asked, *([f"though {short}: may run out"] if short else [])])
     if budget.device == "cpu":
         short = budget.lacks(footprint, RESIDENT)
-        return _plan(footprint, budget, RESIDENT, ["on a CPU", *([f"though {short}: may run out"] if short else [])])
+        return _plan(
+            footprint, budget, wish, RESIDENT, ["on a CPU", *([f"though {short}: may run out"] if short else [])]
+        )
     too_large: list[str] = []
     for mode in ladder:
         short = budget.lacks(footprint, mode)
         if short is None:
-            return _plan(footprint, budget, mode, too_large or ["the fastest that fits"])
+            return _plan(footprint, budget, wish, mode, too_large or ["the fastest that fits"])
         too_large.append(short)
     raise DeviceMemoryError(_nothing_fits(footprints, quantization, budget, ladder, too_large))
 
 
-def plan_after_failure(footprint: Footprint, budget: Budget, wish: str, highest: str, said: str) -> MemoryPlan:
-    """The mode below the one in which memory ran out (`said`), or a lower one that is wished for, fitting or not."""
-    wanted = mode_of(wish)
-    lowest = max(highest, highest if wanted == AUTO else wanted, key=LADDER.index)
-    return _plan(footprint, budget, lowest, [f"after memory ran out ({said})"])
+def plan_after_failure(footprint: Footprint, budget: Budget, wish: str, mode: str, said: str) -> MemoryPlan:
+    """This mode, whether it fits or not, after memory ran out (`said`) in a faster one."""
+    return _plan(footprint, budget, wish, mode, [f"after memory ran out ({said})"])
 
 
 def lower(mode: str, ladder: Sequence[str] = LADDER) -> str:
@@ -155,9 +156,10 @@ def with_margin(estimate: int) -> int:
     return estimate + int(_MARGIN_SHARE * estimate) + _MARGIN_BYTES
 
 
-def _plan(footprint: Footprint, budget: Budget, mode: str, why: Sequence[str]) -> MemoryPlan:
+def _plan(footprint: Footprint, budget: Budget, wish: str, mode: str, why: Sequence[str]) -> MemoryPlan:
     estimate = footprint.peak(mode)
-    return MemoryPlan(mode, estimate, f"{mode}: {'; '.join(why)}; estimate {_gb(estimate)}, {_free(budget)}")
+    reason = f"{mode}: {'; '.join(why)}; estimate {_gb(estimate)}, {_free(budget)}"
+    return MemoryPlan(mode, estimate, reason, wish)
 
 
 def _nothing_fits(

@@ -1,0 +1,81 @@
+"""A base model in memory: the stack that is in effect on it, and the adapters and reference images read for it.
+
+When it is loaded, in which memory mode, and when it goes: pipelines.py.
+"""
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from darkroom.files.reference_image import read_reference
+from darkroom.lora_files.families import NAMINGS
+from darkroom.render.adapters.file import Adapter, read_adapter
+from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.device.environment import fixed_attention
+from darkroom.render.device.mode import MemoryPlan
+from darkroom.render.device.offload import Residence
+from darkroom.render.family import family
+from darkroom.render.weights.base import Base
+from darkroom.request import Lora, ReferenceImage, Request
+
+_REFERENCES_KEPT = 8  # latents; 1 MB each
+_ADAPTERS_KEPT = 4  # files; a LoRA of klein has 50 to 500 MB
+
+_Seen = tuple[str, int, int, int | None]  # a reference image by digest, and what its encoding may depend on
+
+
+class Loaded:
+    """A base model in memory, with the stack that is in effect on it now and the adapter files read for it."""
+
+    def __init__(self, base: Base, seconds: float, memory: MemoryPlan) -> None:
+        self.base = base
+        self.memory = memory
+        self.load_id = uuid.uuid4().hex  # new for each load
+        self.stack = AdapterStack(base)
+        self._residence = Residence(base, memory.mode)
+        self._layers = base.adapter_shapes()
+        self._adapters: OrderedDict[tuple[str, bool], Adapter] = OrderedDict()
+        self._references: OrderedDict[_Seen, dict[str, torch.Tensor]] = OrderedDict()
+        self._unclaimed_seconds = seconds
+
+    @contextmanager
+    def use(self, part: str) -> Iterator[None]:
+        """Have `transformer` or `vae` ready to compute within. Apply the stack outside, while the weights rest."""
+        with self._residence.use(part), fixed_attention(self.base.device, self.base.dtype, part):
+            yield
+
+    def claim_load_seconds(self) -> float:
+        """Seconds of loading, for the first image that asks; 0 for all later ones."""
+        seconds, self._unclaimed_seconds = self._unclaimed_seconds, 0.0
+        return seconds
+
+    def adapters(self, request: Request) -> dict[str, Adapter]:
+        """The files that a request applies, by digest, read now or before; AdapterError if a key cannot be applied."""
+        found = {lora.sha256: self._adapter(lora, request) for lora in request.active_loras}
+        while len(self._adapters) > max(_ADAPTERS_KEPT, len(found)):
+            self._adapters.popitem(last=False)
+        return found
+
+    def _adapter(self, lora: Lora, request: Request) -> Adapter:
+        """One of a kindred base may be applied as far as it fits, if that is allowed: its `warning` is recorded."""
+        naming, allow_foreign = NAMINGS[request.family], request.allow_foreign_lora
+        key = (lora.sha256, allow_foreign)
+        if key not in self._adapters:
+            self._adapters[key] = read_adapter(lora.path, self._layers, naming, allow_foreign=allow_foreign)
+        self._adapters.move_to_end(key)
+        return self._adapters[key]
+
+    def reference(self, image: ReferenceImage, request: Request) -> dict[str, torch.Tensor]:
+        """What the model sees of a reference image, encoded now or before; ImageError if it cannot be used."""
+        key = (image.sha256, request.width, request.height, request.ctrl_idx)
+        if key not in self._references:
+            with self.use("vae"):
+                picture = read_reference(image.path)
+                self._references[key] = family(request.family).encode_reference(self.base, request, picture)
+            while len(self._references) > _REFERENCES_KEPT:
+                self._references.popitem(last=False)
+        self._references.move_to_end(key)
+        return self._references[key]
