@@ -60,7 +60,7 @@ def answers_on(connection: socket.socket) -> list[Message]:
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    owner = subprocess.Popen(["sleep", "600"])
+    owner = subprocess.Popen(["sleep", "infinity"])
     path = private_folder(owner.pid) / "0.sock"
     with (tmp_path_factory.mktemp("worker") / "log").open("wb") as log:
         process = subprocess.Popen(
