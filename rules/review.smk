@@ -40,7 +40,7 @@ rule compare:
     # FLIP computes on as many threads as it is given; Snakemake gives no more than it has.
     threads: 8
     params:
-        baseline=lambda wildcards: DARKROOM.baseline(),
+        compared_with=lambda wildcards: DARKROOM.compared_with(),
     shell:
         "python -m darkroom compare results/{wildcards.experiment:q} {input.previews:q} --log {log:q}"
 

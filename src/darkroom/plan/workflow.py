@@ -98,7 +98,7 @@ class Workflow:
             stop(no_previews(path))
         return str(path)
 
-    def baseline(self) -> str:
+    def compared_with(self) -> str:
         """Changes when pictures have to be compared anew: a preview's file is another one now, or a threshold."""
         try:
             paths = {preview.path for preview in read_previews(previews_file(self.name)) if preview.path}
