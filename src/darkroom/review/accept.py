@@ -52,8 +52,8 @@ def plan_acceptance(
     folder = PreviewsFolder(previews_file.parent)
     new = {key: each for key, each in renders.items() if key in chosen and not _is_preview(each, old[key], folder)}
     refuse_fast({render.image_path: render.request.numerics for render in new.values()})
-    lost = tuple(each for each in previews if each.key not in renders and each.reason is None)
-    dropped = lost if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
+    not_rendered = tuple(each for each in previews if each.key not in renders and each.reason is None)
+    dropped = not_rendered if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
     kept = tuple(each for each in previews if each.key not in new and each not in dropped)
     return Acceptance(experiment, previews_file, kept, _changes(new, old, compared, folder), dropped)
 
@@ -150,7 +150,7 @@ def _changes(
             old=tuple(old[key]),
             because=_because(compared.get(key, ())) or (None if old[key] else MISSING.name),
             measured="; ".join(str(each.measures) for each in compared.get(key, ()) if each.measures),
-            destination=folder.place(render),
+            destination=folder.destination(render),
         )
         for key, render in new.items()
     )
@@ -161,7 +161,7 @@ def _because(compared: Sequence[Comparison]) -> str:
 
 
 def _accepted(change: Change, folder: PreviewsFolder, who: str, when: str) -> Preview:
-    """Copy one picture; what will be in its place no more is kept first."""
+    """Copy one render into previews/, after a copy of each preview that it replaces."""
     render, destination = change.render, str(change.destination)
     replaced = [folder.keep(preview) for preview in change.old if preview.path is not None]
     put(change.destination, Path(render.image_path).read_bytes())
@@ -179,7 +179,7 @@ def _accepted(change: Change, folder: PreviewsFolder, who: str, when: str) -> Pr
         accepted_at=when,
         accepted_because=change.because,
         replaced=(
-            *(each for each in replaced if each.path != destination),  # else it was lost, and is restored now
+            *(each for each in replaced if each.path != destination),  # else its file was gone, and is restored now
             *(each for preview in change.old for each in preview.replaced),
         ),
     )

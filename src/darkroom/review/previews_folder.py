@@ -23,7 +23,7 @@ class PreviewsFolder:
 
     root: Path
 
-    def place(self, render: Record) -> Path:
+    def destination(self, render: Record) -> Path:
         """Where a render lies once it is accepted."""
         request = render.request
         name = f"{request.image_name}.{render.image_sha256[:12]}{Path(render.image_path).suffix}"

@@ -27,16 +27,6 @@ def test_rows_come_back_as_they_were_written(tmp_path, drifted):
     assert read_comparisons(tmp_path / "compare.parquet") == (tuple(rows), {"experiment": "strength"})
 
 
-def test_a_picture_that_was_not_rendered_any_more_before_that_was_a_verdict(tmp_path, drifted):
-    then = replace(drifted, verdict="not reproducible", reason="the experiment renders no such picture")
-    write_comparisons(tmp_path / "compare.parquet", [then, replace(then, reason="seed -1")], {})
-    (lost, known), _ = read_comparisons(tmp_path / "compare.parquet")
-    assert [(each.verdict, each.reason) for each in (lost, known)] == [
-        ("not rendered", None),
-        ("not reproducible", "seed -1"),
-    ]
-
-
 def test_a_verdict_of_another_version_is_refused(tmp_path, drifted):
     write_comparisons(tmp_path / "compare.parquet", [replace(drifted, verdict="perhaps")], {})
     with pytest.raises(
