@@ -9,7 +9,10 @@ _GOLDEN = DATA / "parity/golden"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: "tests/workflow/" not in item.nodeid)
+    for item in items:
+        if "tests/workflow/" in item.nodeid:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
