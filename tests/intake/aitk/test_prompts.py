@@ -2,17 +2,13 @@
 
 import pytest
 
-from darkroom.errors import ConfigError
 from darkroom.intake.aitk.prompts import SampleSheet, sample_sheet, with_texts_of
-from darkroom.intake.aitk.section import Section
+from darkroom.intake.aitk.section import Section, process_faults
 from darkroom.intake.flags import Flags, parse_flags
 
 
 def sheet(trigger_word: str | None = None, **sample: object) -> SampleSheet:
-    problems: list[ConfigError] = []
-    made = sample_sheet(Section(sample, "config.yaml: sample", problems), trigger_word)
-    assert not problems
-    return made
+    return sample_sheet(Section(sample, "config.yaml: sample"), trigger_word)
 
 
 def one(text: str = "a cat", trigger_word: str | None = None, **sample: object) -> dict[str, object]:
@@ -210,16 +206,15 @@ def test_a_prompt_that_is_no_text() -> None:
 @pytest.mark.parametrize(
     ("sample", "said"),
     [
-        ({"prompts": "a cat"}, "config.yaml: sample.prompts: expected a list, got 'a cat'"),
-        ({"samples": {"a": 1}}, "config.yaml: sample.samples: expected a list, got {'a': 1}"),
-        ({"samples": ["a cat"]}, "config.yaml: sample.samples[0]: expected keys and values, got 'a cat'"),
-        ({"prompts": ["a"], "walk_seed": "no"}, "config.yaml: sample.walk_seed: expected true or false, got 'no'"),
+        ({"prompts": "a cat"}, "sample.prompts: expected a list, got 'a cat'"),
+        ({"samples": {"a": 1}}, "sample.samples: expected a list, got {'a': 1}"),
+        ({"samples": ["a cat"]}, "sample.samples[0]: expected keys and values, got 'a cat'"),
+        ({"prompts": ["a"], "walk_seed": "no"}, "sample.walk_seed: expected true or false, got 'no'"),
     ],
 )
-def test_another_structure_is_a_problem(sample: dict[str, object], said: str) -> None:
-    problems: list[ConfigError] = []
-    sample_sheet(Section(sample, "config.yaml: sample", problems), None)
-    assert [str(problem) for problem in problems] == [said]
+def test_another_structure_is_an_error(sample: dict[str, object], said: str) -> None:
+    faults = process_faults(Section({"sample": sample}, "config.yaml: process[0]"))
+    assert [str(fault) for fault in faults] == [f"config.yaml: process[0].{said}"]
 
 
 def test_texts_encoded_beforehand_are_those_of_sample() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.hub_reference import is_hub_id
@@ -53,7 +53,7 @@ class _Place:
 
 
 class BaseLookup:
-    """One job's model section, against what is here. What is missing goes to the section's problems.
+    """One job's model section, against what is here.
 
     `shipped`: the checkpoint section of the architecture's own option.
     """
@@ -62,18 +62,19 @@ class BaseLookup:
         self._model, self._shipped, self._copies, self._roots = model, shipped, copies, roots
         self._file: str | None = shipped.get("transformer")  # FLUX.2's one file, by its name
 
-    def checkpoint(self, takes_vae: bool) -> dict[str, str]:
+    def checkpoint(self, takes_vae: bool) -> Reading[dict[str, str]]:
         """The keys of the section that are set. `takes_vae`: model.vae_path has an effect in the trainer."""
-        base = self._typed("checkpoint") or self._named("name_or_path")
+        base = (yield from self._typed("checkpoint")) or (yield from self._named("name_or_path"))
         if base is None:
             return {}
-        encoders = {key: self._typed(key) for key in ("text_encoder", "text_encoder_2")}
         section = {
             "repo": self._repo(base),
-            "transformer": self._transformer(base),
-            "vae": self._vae(base, takes_vae),
-            **{key: place.written if place else self._shipped.get(key) for key, place in encoders.items()},
+            "transformer": (yield from self._transformer(base)),
+            "vae": (yield from self._vae(base, takes_vae)),
         }
+        for key in ("text_encoder", "text_encoder_2"):
+            typed = yield from self._typed(key)
+            section[key] = typed.written if typed else self._shipped.get(key)
         return {key: value for key, value in section.items() if value is not None}
 
     def _repo(self, base: _Place) -> str:
@@ -82,7 +83,7 @@ class BaseLookup:
             return base.written
         return str(Path(base.written).parent) if self._file else str(self._shipped["repo"])
 
-    def _transformer(self, base: _Place) -> str | None:
+    def _transformer(self, base: _Place) -> Reading[str | None]:
         if base.is_file:
             return base.written
         if self._file is None or not base.is_here:
@@ -90,36 +91,40 @@ class BaseLookup:
         if base.holds(self._file):
             return base.below(self._file)
         if not base.holds("transformer"):
-            self._problem("name_or_path", f"{base.written}: expected {self._file} in it, or the folders of diffusers")
+            yield self._fault(
+                "name_or_path", f"{base.written}: expected {self._file} in it, or the folders of diffusers"
+            )
         return None
 
-    def _vae(self, base: _Place, takes_vae: bool) -> str | None:
-        typed = self._typed("vae")
+    def _vae(self, base: _Place, takes_vae: bool) -> Reading[str | None]:
+        typed = yield from self._typed("vae")
         if typed:
             return typed.written
         if self._file is not None and base.holds(_VAE):
             return base.below(_VAE)  # goes before vae_path
         if takes_vae and "vae_path" in self._model:
-            return self._named_vae()
+            return (yield from self._named_vae())
         shipped: str | None = self._shipped.get("vae")
         if base.is_here and base.holds("vae"):
             return None
         if shipped is None or not shipped.startswith(_OWN_REPO):
             return shipped
         if base.is_here:
-            self._problem("vae_path", f"the job names none, and there is no {_VAE} in {base.written}; --vae names one")
+            yield self._fault(
+                "vae_path", f"the job names none, and there is no {_VAE} in {base.written}; --vae names one"
+            )
         return base.below(shipped.removeprefix(_OWN_REPO))
 
-    def _named_vae(self) -> str | None:
+    def _named_vae(self) -> Reading[str | None]:
         """A file or folder here, a file of the hub as organisation/name/file, or a repository that has one."""
         written = self._model.text("vae_path") or ""
         of_hub = len(written.split("/")) == 3 and written.endswith(".safetensors")
-        place = self._named("vae_path", or_else=written if of_hub else None)
+        place = yield from self._named("vae_path", or_else=written if of_hub else None)
         if place is None or place.is_here or of_hub or self._file is None:
             return place.written if place else None
         return place.below(_VAE)
 
-    def _typed(self, copy: str) -> _Place | None:
+    def _typed(self, copy: str) -> Reading[_Place | None]:
         typed = getattr(self._copies, copy)
         if typed is None:
             return None
@@ -127,31 +132,31 @@ class BaseLookup:
         if _is_there(path):
             return _Place(str(_ANYWHERE.inside(str(path.absolute()), copy)), is_here=True)
         if not is_hub_id(typed):
-            self._model.problems.append(ConfigError(f"--{_flag(copy)} {typed}: no such file or folder"))
+            yield ConfigError(f"--{_flag(copy)} {typed}: no such file or folder")
         return _Place(typed, is_here=False)
 
-    def _named(self, key: str, or_else: str | None = None) -> _Place | None:
+    def _named(self, key: str, or_else: str | None = None) -> Reading[_Place | None]:
         """What the job names at `key`, as the trainer looks for it: here, then on the hub (`or_else`: a file there)."""
         written = self._model.text(key)
         flag = "checkpoint" if key == "name_or_path" else "vae"
         if written is None:
-            self._problem(key, f"expected where the base model lies, got nothing; --{flag} PATH names a copy")
+            yield self._fault(key, f"expected where the base model lies, got nothing; --{flag} PATH names a copy")
             return None
         if _is_there(Path(written)) or not Path(written).is_absolute():
             try:
                 found = self._roots.inside(written, self._model.at(key))
             except ConfigError as error:
-                self._model.problems.append(error)
+                yield error
                 return None
             if _is_there(found):
                 return _Place(str(found), is_here=True)
         if or_else or is_hub_id(written):
             return _Place(or_else or written, is_here=False)
-        self._problem(key, f"{written}: is not on this machine, and no hub id; --{flag} PATH names a copy")
+        yield self._fault(key, f"{written}: is not on this machine, and no hub id; --{flag} PATH names a copy")
         return None
 
-    def _problem(self, key: str, fault: str) -> None:
-        self._model.problems.append(ConfigError(f"{self._model.at(key)}: {fault}"))
+    def _fault(self, key: str, fault: str) -> ConfigError:
+        return ConfigError(f"{self._model.at(key)}: {fault}")
 
 
 def _flag(copy: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, raise_together
-from darkroom.intake.aitk.section import Section
+from darkroom.intake.aitk.section import Section, root_faults
 from darkroom.intake.json_file import read_json
 from darkroom.intake.roots import Roots
 from darkroom.intake.yaml_file import read_yaml
@@ -32,28 +32,25 @@ class JobConfig:
     modified: int  # of the file, ms since 1970
     name: str
     process: Section
-    problems: list[ConfigError]  # those of sections that are read later
     notes: tuple[str, ...]
 
 
 def read_job(file: Path, folder: Path | None) -> JobConfig:
     """A configuration, alone or of a job folder; ConfigError, or Problems, where there is no job in it."""
     content = _READERS[file.suffix.lower()](file)
-    problems: list[ConfigError] = []
     if not isinstance(content, Mapping):
         raise ConfigError(f"{file}: expected the keys and values of an ai-toolkit job, got {type(content).__name__}")
-    name = Section(content, str(file), problems).section("config").text("name")
+    root = Section(content, str(file))
+    raise_together(root_faults(root))
+    name = root.section("config").text("name")
     if not name:
-        problems.append(ConfigError(f"{file}: config.name: expected the name of an ai-toolkit job, got {name!r}"))
-    raise_together(problems)
-    assert name
-    job = Section(_replaced(content, name), str(file), problems)
-    process = _process(job, str(file))
+        raise ConfigError(f"{file}: config.name: expected the name of an ai-toolkit job, got {name!r}")
+    process = _process(Section(_replaced(content, name), str(file)), str(file))
     notes = [f"{key}: {text} is not expanded" for key, text in _environment(process.content, "")]
     kind = process.text("type")
     if kind not in _KNOWN_TYPES:
         notes.append(f"process type {kind}: taken for {_KNOWN_TYPES[0]}, whose previews are known")
-    return JobConfig(file, folder, file.stat().st_mtime_ns // 1_000_000, name, process, problems, tuple(notes))
+    return JobConfig(file, folder, file.stat().st_mtime_ns // 1_000_000, name, process, tuple(notes))
 
 
 def config_file(path: Path) -> Path:
@@ -73,7 +70,6 @@ def config_file(path: Path) -> Path:
 def _process(job: Section, file: str) -> Section:
     """The process that makes samples."""
     processes = job.section("config").sections("process")
-    raise_together(job.problems)
     found = [process for process in processes if "sample" in process]
     if len(found) != 1:
         listed = ", ".join(f"process[{number}] ({p.content.get('type')})" for number, p in enumerate(processes))

@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from darkroom.errors import ConfigError, ImageError
+from darkroom.errors import ConfigError, ImageError, Reading
 from darkroom.intake.aitk.prompts import SamplePrompt, SampleSheet
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
 from darkroom.request import INPAINT
 
 
-def with_images(sheet: SampleSheet, family: str, roots: Roots, where: str, problems: list[ConfigError]) -> SampleSheet:
+def with_images(sheet: SampleSheet, family: str, roots: Roots, where: str) -> Reading[SampleSheet]:
     """The sheet with paths that lead somewhere; a prompt whose image is missing or unusable is left out.
 
-    `where`: the section, for messages. A path that leads out of the roots is a problem.
+    `where`: the section, for messages. A path that leads out of the roots is an error.
     """
     prompts, left_out = [], {}
     for prompt in sheet.prompts:
         try:
-            prompts.append(_with_images(prompt, family, roots, f"{where}: prompt {prompt.index}", problems))
+            prompts.append((yield from _with_images(prompt, family, roots, f"{where}: prompt {prompt.index}")))
         except ImageError as error:
             left_out[prompt.index] = str(error)
     return replace(sheet, prompts=tuple(prompts), left_out={**sheet.left_out, **left_out})
@@ -37,9 +37,8 @@ def unused_images(sheet: SampleSheet, family: str, where: str) -> Iterator[str]:
                 yield f"{where}: prompt {prompt.index}: {key} has no effect in the trainer's {family}"
 
 
-def _with_images(
-    prompt: SamplePrompt, family: str, roots: Roots, where: str, problems: list[ConfigError]
-) -> SamplePrompt:
+def _with_images(prompt: SamplePrompt, family: str, roots: Roots, where: str) -> Reading[SamplePrompt]:
+    """ImageError, at once, for an image that is missing or that the models cannot see."""
     settings = {key: value for key, value in prompt.settings.items() if key not in (*REFERENCE_KEYS, "ctrl_idx")}
     images = _seen(prompt, family)
     slot = prompt.settings.get("ctrl_idx", INPAINT) if images and FAMILIES[family].has_slots else None
@@ -48,7 +47,7 @@ def _with_images(
             try:
                 path = roots.inside(written, f"{where}: {key}")
             except ConfigError as error:
-                problems.append(error)
+                yield error
                 continue
         else:
             path = Path(written)

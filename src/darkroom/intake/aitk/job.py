@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from darkroom.display import from_here, named
-from darkroom.errors import ConfigError, raise_together
+from darkroom.errors import ConfigError, Reading, raise_together, value_of
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
 from darkroom.intake.aitk.conf_files import ConfWriter
@@ -22,6 +22,7 @@ from darkroom.intake.aitk.placing import Placed, Placing
 from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleSet, sample_files, sample_sets
+from darkroom.intake.aitk.section import process_faults
 from darkroom.intake.imported_job import ImportedJob, stale, with_accepted
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
@@ -60,7 +61,7 @@ class _Import:
     """One job on its way."""
 
     def __init__(self, job: JobConfig, name: str | None, copies: Copies, roots: Roots, config_unchanged: bool) -> None:
-        self._job, self._copies, self._roots, self._problems = job, copies, roots, job.problems
+        self._job, self._copies, self._roots = job, copies, roots
         self._config_unchanged = config_unchanged
         self._notes = list(job.notes)
         self._folder = job.folder or self._training_folder()
@@ -69,15 +70,12 @@ class _Import:
 
     def planned(self) -> ImportedJob:
         # 1. What the configuration says
-        model = trained_model(self._job.process, self._copies, self._roots)
-        raise_together(self._problems)
+        model = value_of(self._model())
         assert model
         self._notes += passed_over(self._job.process, model.arch)
-        options = self._prompt_options(model)
-        raise_together(self._problems)
+        options = value_of(self._prompt_options(model))
         # 2. What the trainer left
-        found, sets = self._loras(model), self._sets()
-        raise_together(self._problems)
+        found, sets = value_of(self._left(model))
         # 3. Which picture is a preview of what
         regimes = {option.name: _regime(model, option) for option in options}
         previewer = Previewer(self._name, model, regimes)
@@ -116,7 +114,11 @@ class _Import:
         lora_name = self._writer.lora_name(placed.samples.step)
         return previewer.rows(placed.option, lora_name, placed.lora, placed.samples.files, placed.reasons)
 
-    def _prompt_options(self, model: TrainedModel) -> list[PromptOption]:
+    def _model(self) -> Reading[TrainedModel | None]:
+        yield from process_faults(self._job.process)
+        return (yield from trained_model(self._job.process, self._copies, self._roots))
+
+    def _prompt_options(self, model: TrainedModel) -> Reading[list[PromptOption]]:
         """The set of `sample`, then that of `first_sample` if there is one."""
         process = self._job.process
         trigger_word = process.text("trigger_word")
@@ -132,32 +134,34 @@ class _Import:
         for key, name, sheet in sections:
             section = process.section(key)
             self._notes += [*sheet.ignored, *unused_images(sheet, model.family, section.where)]
-            with_files = with_images(sheet, model.family, self._roots, section.where, self._problems)
+            with_files = yield from with_images(sheet, model.family, self._roots, section.where)
             made.append(PromptOption(name, with_files, tuple(sampler_reasons(model.arch, section))))
         if not any(option.sheet.prompts for option in made):
             reasons = [f"prompt {index}: {why}" for option in made for index, why in option.sheet.left_out.items()]
             said = "; ".join(reasons) or "it has none"
-            self._problems.append(
-                ConfigError(f"{self._job.file}: sample: no prompt of the job can be rendered: {said}")
-            )
+            yield ConfigError(f"{self._job.file}: sample: no prompt of the job can be rendered: {said}")
         return made
 
-    def _loras(self, model: TrainedModel) -> Found:
+    def _left(self, model: TrainedModel) -> Reading[tuple[Found, list[SampleSet]]]:
+        """What the trainer left: checkpoints and samples."""
+        return (yield from self._loras(model)), (yield from self._sets())
+
+    def _loras(self, model: TrainedModel) -> Reading[Found]:
         if self._folder is None:
             return Found((), ())
         steps = self._job.process.section("train").whole_number("steps")
-        self._problems += links_out([self._folder, *self._folder.glob("*.safetensors")], self._roots)
+        yield from links_out([self._folder, *self._folder.glob("*.safetensors")], self._roots)
         found = trained_loras(self._folder, self._job.name, steps, model.family, model.base_version)
         self._notes += found.notes
         return found
 
-    def _sets(self) -> list[SampleSet]:
+    def _sets(self) -> Reading[list[SampleSet]]:
         if self._job.folder is None:
             self._notes.append("a configuration alone: no previews; a job folder has them in samples/")
             return []
         folder = self._job.folder / "samples"
         files, others = sample_files(folder)
-        self._problems += links_out([folder, *(file.path for file in files)], self._roots)
+        yield from links_out([folder, *(file.path for file in files)], self._roots)
         if others:
             names = named([other.name for other in others])
             self._notes.append(f"{from_here(folder)}: no samples by their names: {names}")

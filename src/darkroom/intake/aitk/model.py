@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.roots import Roots
@@ -58,19 +58,22 @@ class TrainedModel:
         return {**self.content, _LORA_MERGE: regime}
 
 
-def trained_model(process: Section, copies: Copies, roots: Roots) -> TrainedModel | None:
-    """The model of a process; None after a problem. `builtin`: the folder of Darkroom's own conf/."""
-    model, before = process.section("model"), len(process.problems)
+def trained_model(process: Section, copies: Copies, roots: Roots) -> Reading[TrainedModel | None]:
+    """The model of a process; None where its architecture is none of ours."""
+    model = process.section("model")
     arch = _arch(model)
-    if arch is None:
+    if arch not in _BASE_VERSIONS:
+        said = suggestion(arch, _BASE_VERSIONS) if arch else f"expected one of {', '.join(sorted(_BASE_VERSIONS))}"
+        yield ConfigError(f"{model.at('arch')}: {arch or None!r} cannot be rendered here; {said}")
         return None
     shipped = yaml.safe_load((BUILT_IN / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
     family = shipped["family"]
     storage = _Storage(model, arch)
     dtype = process.section("train").text("dtype") or "fp32"
+    lookup = BaseLookup(model, shipped["checkpoint"], copies, roots)
     content = {
         "family": family,
-        "checkpoint": BaseLookup(model, shipped["checkpoint"], copies, roots).checkpoint(takes_vae=arch != "flex2"),
+        "checkpoint": (yield from lookup.checkpoint(takes_vae=arch != "flex2")),
         "imported": True,
         "guidance": shipped.get("guidance", "cfg"),
         "attn_masking": model.flag("attn_masking") and family == "flux",
@@ -95,7 +98,7 @@ def trained_model(process: Section, copies: Copies, roots: Roots) -> TrainedMode
         "noise_device": "cpu",
         "numerics": "exact",
     }
-    trained = TrainedModel(
+    return TrainedModel(
         arch=arch,
         content=_without_defaults(content),
         facts=facts,
@@ -103,7 +106,6 @@ def trained_model(process: Section, copies: Copies, roots: Roots) -> TrainedMode
         reasons=tuple(reasons),
         base_reasons=tuple(_base_reasons(process.section("network"))),
     )
-    return trained if len(process.problems) == before else None
 
 
 class _Storage:
@@ -138,15 +140,10 @@ class _Storage:
             yield "model.quantize_kwargs: the trainer left layers unquantised"
 
 
-def _arch(model: Section) -> str | None:
-    """The name of the shipped option; None after a problem."""
+def _arch(model: Section) -> str:
+    """The architecture, which names the shipped option; "" where the job names none."""
     written = model.text("arch")
-    arch = written.partition(":")[0] if written else "flux" if model.flag("is_flux") else None
-    if arch not in _BASE_VERSIONS:
-        said = suggestion(arch, _BASE_VERSIONS) if arch else f"expected one of {', '.join(sorted(_BASE_VERSIONS))}"
-        model.problems.append(ConfigError(f"{model.at('arch')}: {arch!r} cannot be rendered here; {said}"))
-        return None
-    return arch
+    return written.partition(":")[0] if written else "flux" if model.flag("is_flux") else ""
 
 
 def _casts(arch: str, text_qtype: str | None, low_vram: bool) -> bool:

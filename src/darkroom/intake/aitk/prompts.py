@@ -57,11 +57,11 @@ class SampleSheet:
 
 
 def sample_sheet(section: Section, trigger_word: str | None) -> SampleSheet:
-    """What the section asks for; what is wrong with its structure goes to the section's problems."""
+    """What the section asks for."""
     items = section.sections("samples")
     if "samples" not in section.content:
         items = [
-            Section({"prompt": prompt}, section.at(f"prompts[{n}]"), section.problems)
+            Section({"prompt": prompt}, section.at(f"prompts[{n}]"))
             for n, prompt in enumerate(section.entries("prompts"))
         ]
     texts = [text for item in items if (text := item.content.get("prompt")) is not None]
