@@ -11,6 +11,10 @@ from darkroom.errors import DarkroomError
 from darkroom.plan.experiment import Experiment, load_experiment
 
 BUILT_IN = REPOSITORY / "conf"
+LAYERS = {
+    "flux2": "diffusion_model.double_blocks.0.img_attn.proj",
+    **dict.fromkeys(("flux", "flex2"), "transformer.transformer_blocks.0.attn.to_q"),
+}
 
 MODEL = """# a base model of the hub
 family: flux2
@@ -49,10 +53,15 @@ class Project:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
 
-    def write_weights(self, path: str) -> None:
-        header = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [1, 4], "data_offsets": [0, 16]}}).encode()
+    def write_weights(self, path: str, family: str = "flux2") -> None:
+        """A LoRA of rank 1 on one layer, for the smallest base of the family."""
+        tensors = {
+            f"{LAYERS[family]}.lora_A.weight": {"dtype": "BF16", "shape": [1, 3072], "data_offsets": [0, 6144]},
+            f"{LAYERS[family]}.lora_B.weight": {"dtype": "BF16", "shape": [3072, 1], "data_offsets": [6144, 12288]},
+        }
+        header = json.dumps(tensors).encode()
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
+        Path(path).write_bytes(struct.pack("<Q", len(header)) + header + bytes(12288))
 
     def load(self, *overrides: str) -> Experiment:
         return load_experiment("e", [Path("conf"), BUILT_IN], overrides)

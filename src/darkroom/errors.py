@@ -2,7 +2,8 @@
 
 DarkroomError                one sentence: expected, got, where (file and key), what to do
 ├── ConfigError              conf/, overrides: anything that can be said without opening weights
-├── CheckpointError          a base model's files: missing, truncated, not what they should be
+├── WeightFileError          a file of weights, whoever's: missing, truncated, of another format
+├── CheckpointError          a base model's files: missing, not what they should be
 ├── AdapterError             a LoRA or LoKr file that cannot be applied whole
 ├── ImageError               a file that is no picture, is damaged, or is not the picture that it has to be
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
@@ -30,6 +31,10 @@ class DarkroomError(Exception):
 
 class ConfigError(DarkroomError):
     """conf/ or an override asks for something impossible."""
+
+
+class WeightFileError(DarkroomError):
+    """A file of weights is missing, truncated or of another format."""
 
 
 class CheckpointError(DarkroomError):

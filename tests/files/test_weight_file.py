@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from darkroom.errors import CheckpointError
+from darkroom.errors import WeightFileError
 from darkroom.files.weight_file import read_header, sha256_of
 
 
@@ -34,14 +34,14 @@ def test_shapes_dtypes_and_metadata(file: Path) -> None:
 )
 def test_a_cut_file_is_refused(file: Path, kept: int, said: str) -> None:
     file.write_bytes(file.read_bytes()[:kept])
-    with pytest.raises(CheckpointError) as error:
+    with pytest.raises(WeightFileError) as error:
         read_header(file)
     assert said in str(error.value)
 
 
 def test_bytes_behind_the_last_tensor_are_refused(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"?")
-    with pytest.raises(CheckpointError, match="too long: expected"):
+    with pytest.raises(WeightFileError, match="too long: expected"):
         read_header(file)
 
 
@@ -59,7 +59,7 @@ def test_bytes_behind_the_last_tensor_are_refused(file: Path) -> None:
 def test_renamed_files_are_named(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"x\.safetensors: not a \.safetensors file: {said}"):
+    with pytest.raises(WeightFileError, match=rf"x\.safetensors: not a \.safetensors file: {said}"):
         read_header(path)
 
 
@@ -67,7 +67,7 @@ def test_renamed_files_are_named(tmp_path: Path, content: bytes, said: str) -> N
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"not a \.safetensors file"):
+    with pytest.raises(WeightFileError, match=r"not a \.safetensors file"):
         read_header(path)
 
 
@@ -77,12 +77,12 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 def test_headers_of_another_form_are_refused(tmp_path: Path, header: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
-    with pytest.raises(CheckpointError, match=r"not a \.safetensors file \(unreadable header"):
+    with pytest.raises(WeightFileError, match=r"not a \.safetensors file \(unreadable header"):
         read_header(path)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(WeightFileError, match="no such file"):
         read_header(tmp_path / "none.safetensors")
 
 

@@ -165,7 +165,8 @@ def test_every_built_in_experiment_composes(file, tmp_path, monkeypatch):
 def test_every_built_in_option_is_valid_and_says_what_it_is(group, project):
     for file in sorted((BUILT_IN / group).glob("*.yaml")):
         assert file.read_text(encoding="utf-8").startswith("# "), file
-        listed = {"model": "m", "lora": "l", "prompts": "p"} | ({group: file.stem} if group != "output" else {})
+        lora = "none" if group == "model" else "l"  # l is for FLUX.2
+        listed = {"model": "m", "lora": lora, "prompts": "p"} | ({group: file.stem} if group != "output" else {})
         matrix = "".join(f"  {key}: [{name}]\n" for key, name in listed.items())
         project.write("conf/experiment/e.yaml", f"matrix:\n{matrix}")
         assert project.load().images > 0

@@ -44,22 +44,33 @@ def test_a_results_folder_that_cannot_be_written(project: Project) -> None:
     assert "results: cannot be written" in message
 
 
-def test_a_lora_for_another_base_fails_its_own_combinations_only(project: Project) -> None:
-    lora = {
-        "diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight": torch.zeros(4, 4096),
-        "diffusion_model.double_blocks.0.img_attn.proj.lora_B.weight": torch.zeros(4096, 4),
-    }
+PROJ = "diffusion_model.double_blocks.0.img_attn.proj"
+
+
+def test_a_dry_run_finds_a_lora_for_another_base(project: Project) -> None:
+    lora = {f"{PROJ}.lora_A.weight": torch.zeros(4, 4096), f"{PROJ}.lora_B.weight": torch.zeros(4096, 4)}
     save_file(lora, project.folder / "nine.safetensors", {"ss_base_model_version": "flux2_klein_9b"})
     project.write("conf/lora/nine.yaml", "loras: [{path: nine.safetensors}]\n")
+
+    message = _message(project, "-n", "--config", "experiment=small", 'set=["matrix.lora=[nine,none]"]')
+
+    assert "conf/lora/nine.yaml: loras[0].path: on model demo: nine.safetensors: this LoRA is for " in message
+    assert "FLUX.2 klein-9B: hidden size 4096, the base has 160" in message
+
+
+def test_a_lora_with_nan_in_it_fails_its_own_combinations_only(project: Project) -> None:
+    lora = {f"{PROJ}.lora_A.weight": torch.full((4, 160), torch.nan), f"{PROJ}.lora_B.weight": torch.zeros(160, 4)}
+    save_file(lora, project.folder / "nan.safetensors")
+    project.write("conf/lora/nan.yaml", "loras: [{path: nan.safetensors}]\n")
     project.write(
         "conf/experiment/small.yaml",
-        "# @package _global_\nmatrix: {model: [demo], lora: [nine, none], prompts: [dogs]}\n",
+        "# @package _global_\nmatrix: {model: [demo], lora: [nan, none], prompts: [dogs]}\n",
     )
 
     message = _message(project)
 
-    assert "nine.safetensors" in message
-    assert "FLUX.2 klein-9B: hidden size 4096, the base has 160" in message
+    assert "nan.safetensors" in message
+    assert "holds NaN or infinity; the training run has diverged" in message
     assert list(project.pictures()) == ["demo/none/dogs/000_42.png"], "the other combination is rendered"
     assert not (project.folder / "results/small/manifest.parquet").exists()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import CheckpointError
+from darkroom.errors import WeightFileError
 
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
@@ -25,10 +25,10 @@ class Header:
 
 
 def read_header(path: str | Path) -> Header:
-    """The header of a whole .safetensors file; CheckpointError if it is missing, truncated or something else."""
+    """The header of a whole .safetensors file; WeightFileError if it is missing, truncated or something else."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        raise WeightFileError(f"{path}: no such file")
     size = path.stat().st_size
     with path.open("rb") as file:
         prefix = file.read(8)
@@ -36,10 +36,10 @@ def read_header(path: str | Path) -> Header:
         if not 2 <= length <= _LONGEST_HEADER:
             reason = foreign_format(prefix)
             told = f": {reason}" if reason else f" ({size} bytes, no valid header)"
-            raise CheckpointError(f"{path}: not a .safetensors file{told}")
+            raise WeightFileError(f"{path}: not a .safetensors file{told}")
         text = file.read(length)
     if len(text) < length:
-        raise CheckpointError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
+        raise WeightFileError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
     try:
         entries = json.loads(text)
         metadata = entries.pop("__metadata__", {})
@@ -52,22 +52,22 @@ def read_header(path: str | Path) -> Header:
             metadata=metadata,
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
+        raise WeightFileError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         state = "truncated" if size < expected else "too long"
-        raise CheckpointError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
+        raise WeightFileError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
     return header
 
 
 def gguf_types(path: Path) -> frozenset[str]:
-    """The types of a .gguf file's tensors: "F16", "Q4_K", …; CheckpointError if it is no whole file."""
+    """The types of a .gguf file's tensors: "F16", "Q4_K", …; WeightFileError if it is no whole file."""
     import gguf  # slow to import, and most people have none
 
     try:
         return frozenset(tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors)
     except (ValueError, IndexError, KeyError, OSError, TypeError) as error:
-        raise CheckpointError(f"{path}: not a whole .gguf file ({error}); copy it again") from error
+        raise WeightFileError(f"{path}: not a whole .gguf file ({error}); copy it again") from error
 
 
 def foreign_format(start: bytes) -> str | None:
@@ -85,7 +85,7 @@ def is_whole(path: Path) -> bool:
     """True for a .safetensors file that is there and complete."""
     try:
         read_header(path)
-    except CheckpointError:
+    except WeightFileError:
         return False
     return True
 

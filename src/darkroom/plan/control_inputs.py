@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darkroom.errors import CheckpointError, ConfigError, ImageError, Reading
+from darkroom.errors import ConfigError, ImageError, Reading, WeightFileError
 from darkroom.files.reference_image import ImageHeader
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
@@ -103,7 +103,7 @@ def _unlike_the_trainer(header: ImageHeader, slot: int | None) -> str | None:
 def _embeds_faults(path: str, family: str) -> Iterator[str]:
     try:
         header = read_header(Path(path))
-    except CheckpointError as error:
+    except WeightFileError as error:
         yield str(error)
         return
     wanted = FAMILIES[family].embeds

@@ -19,10 +19,11 @@ from darkroom.plan.conf.options import Options, mentions_trigger_word
 from darkroom.plan.conf.prompt_set import Sheet
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
-from darkroom.plan.matrix import Matrix, read_matrix
+from darkroom.plan.matrix import Matrix, Point, read_matrix
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
-from darkroom.plan.weights.missing_files import missing_loras, missing_weights
+from darkroom.plan.weights.loras import LoraCheck
+from darkroom.plan.weights.missing_files import missing_weights
 from darkroom.request import NUMERICS_REVISION, Request
 from darkroom.thresholds import ModelThresholds, Thresholds
 
@@ -114,6 +115,7 @@ def _experiment(name: str, conf: Conf) -> Reading[Experiment]:
     yield from options.open(matrix.options)
     plan = _Plan(name, matrix, options)
     combinations = yield from plan.combinations()
+    yield from plan.lora_faults()
     yield from plan.missing_weights(combinations)
     thresholds = yield from _thresholds(conf, plan.models)
     # Without an output there was an error, and nobody gets to see this.
@@ -148,26 +150,31 @@ class _Plan:
         self._experiment, self._matrix, self._options = experiment, matrix, options
         self._pictures: dict[tuple[str, ...], list[Picture]] = {}
         self.models: dict[str, Model] = {}
-        self._loras: dict[str, tuple[str, ...]] = {}
+        self._loras = LoraCheck()
 
     def combinations(self) -> Reading[tuple[Combination, ...]]:
         """Those without an error; each error once."""
         made = []
         for names, points in self._matrix.combinations():
             model = yield from self._model(names[0])
-            stack = yield from self._stack(names[0], names[1])
+            stack = yield from self._options.lora(names[0], names[1])
             sheet = yield from self._options.prompts(*names)
+            if stack is not None:
+                self._loras.read(stack, self._options.option("lora", names[1]).origin)
             if model is None or sheet is None:
                 continue
-            shown = yield from self._set_pictures(names, model, sheet)
+            shown = yield from self._shown(names, model, sheet, points)
             if stack is None:
                 continue
-            if points is not self._matrix.points:
-                kept = set(map(id, points))
-                shown = [picture for picture in shown if id(picture.point) in kept]
+            if any(picture.strength != 0 for picture in shown):
+                self._loras.judge(stack, self._options.option("lora", names[1]).origin, names[0], model)
             requests = resolve(self._experiment, names, model, stack, shown, self._warnings(names, stack))
             made.append(Combination(*names, requests))
         return tuple(made)
+
+    def lora_faults(self) -> Iterator[ConfigError]:
+        """Of each LoRA the files that are not there, broken, or not for the models that they are combined with."""
+        yield from self._loras.faults()
 
     def missing_weights(self, made: Sequence[Combination]) -> Iterator[ConfigError]:
         """Of each base model the files that are not there; a text encoder is needed where there are texts."""
@@ -184,15 +191,13 @@ class _Plan:
             yield from contradictions(model, self._options.option("model", name).origin)
         return model
 
-    def _stack(self, model: str, name: str) -> Reading[LoraStack | None]:
-        stack = yield from self._options.lora(model, name)
-        if stack:
-            known = self._loras.get(name, ())
-            new = [path for path in (lora.path for lora in stack.loras) if path not in known]
-            if new or name not in self._loras:
-                self._loras[name] = (*known, *new)
-                yield from missing_loras(stack, self._options.option("lora", name).origin)
-        return stack
+    def _shown(self, names: Names, model: Model, sheet: Sheet, points: Sequence[Point]) -> Reading[list[Picture]]:
+        """The pictures of a set that are not excluded."""
+        shown = yield from self._set_pictures(names, model, sheet)
+        if points is self._matrix.points:
+            return shown
+        kept = set(map(id, points))
+        return [picture for picture in shown if id(picture.point) in kept]
 
     def _set_pictures(self, names: Names, model: Model, sheet: Sheet) -> Reading[list[Picture]]:
         key = (names[0], *self._options.key("prompts", names))

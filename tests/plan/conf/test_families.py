@@ -32,6 +32,7 @@ def write_model(project, family, *lines):
     guidance = "" if family == "flux2" else "guidance: embedded\n"
     model = "\n".join([f"family: {family}", "checkpoint: {repo: someone/model}", *lines])
     project.write("conf/model/m.yaml", f"{guidance}{model}\n")
+    project.write_weights("sks.safetensors", family)
 
 
 def write_prompt(project, settings):
@@ -166,6 +167,7 @@ class TestKeys:
 
     def test_guidance_is_embedded(self, project):
         project.write("conf/model/m.yaml", "family: flex2\ncheckpoint: {repo: someone/model}\n")
+        project.write_weights("sks.safetensors", "flex2")
         assert project.error() == (
             "conf/model/m.yaml: guidance: flex2 has its guidance embedded in the transformer: expected embedded, "
             "got cfg"
@@ -318,6 +320,6 @@ class TestReferenceImages:
 @pytest.mark.parametrize(("model", "size"), [("flex2", (992, 832)), ("flex1", (1008, 848)), ("flux", (1008, 848))])
 def test_sizes_are_floored_to_the_documented_divisor(project, model, size):
     write_prompt(project, "width: 1008, height: 850")
-    experiment = project.load(f"matrix.model=[{model}]")
-    (request,) = experiment.combination(model, "l", "p").requests
+    experiment = project.load(f"matrix.model=[{model}]", "matrix.lora=[none]")
+    (request,) = experiment.combination(model, "none", "p").requests
     assert (request.width, request.height) == size

@@ -80,7 +80,7 @@ def test_darkrooms_own_folder_for_the_files_that_come_with_it(project):
 
 def test_a_copy_of_a_built_in_file_means_the_same_files(project):
     project.write("conf/model/m.yaml", (REPOSITORY / "conf/model/demo.yaml").read_text())
-    assert project.load().models["m"].checkpoint.repo == f"{REPOSITORY}/demo/klein"
+    assert project.load("matrix.lora=[none]").models["m"].checkpoint.repo == f"{REPOSITORY}/demo/klein"
 
 
 def test_who_works_in_darkrooms_own_folder_reads_short_paths(monkeypatch):

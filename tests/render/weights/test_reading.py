@@ -12,7 +12,7 @@ from diffusers import Flux2Transformer2DModel
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
-from darkroom.errors import CheckpointError
+from darkroom.errors import CheckpointError, WeightFileError
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.families.flux2.build import build_transformer, build_vae
 from darkroom.render.weights.base import Base
@@ -50,7 +50,7 @@ def test_sharded_folder(klein_folder: Checkpoint, make_request: MakeRequest, tmp
     loaded = flux2.load(sharded, make_request(dtype="bfloat16", numerics="fast"), CPU)
     assert _equal(loaded.transformer, transformer)
     next(tmp_path.glob("*-00002-of-*.safetensors")).unlink()
-    with pytest.raises(CheckpointError, match=r"00002-of-\d+\.safetensors: no such file"):
+    with pytest.raises(WeightFileError, match=r"00002-of-\d+\.safetensors: no such file"):
         flux2.load(sharded, make_request(), CPU)
 
 
@@ -131,7 +131,7 @@ def test_a_truncated_file(klein: Checkpoint, make_request: MakeRequest, tmp_path
     checkpoint = _changed(klein, tmp_path, lambda tensors: None)
     path = Path(checkpoint["transformer"].path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"changed.safetensors: truncated: expected"):
+    with pytest.raises(WeightFileError, match=r"changed.safetensors: truncated: expected"):
         flux2.load(checkpoint, make_request(), CPU)
 
 

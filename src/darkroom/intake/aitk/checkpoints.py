@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.display import printable
-from darkroom.errors import CheckpointError
+from darkroom.errors import WeightFileError
 from darkroom.files.weight_file import Header, read_header
 from darkroom.lora_files.trained_name import read_name
 
@@ -70,7 +70,7 @@ def _read(path: Path, named: int | None, steps: int | None, family: str, base_ve
     modified = path.stat().st_mtime_ns // 1_000_000
     try:
         header = read_header(path)
-    except (CheckpointError, OSError) as error:
+    except (WeightFileError, OSError) as error:
         step = named if named is not None else steps
         return None if step is None else TrainedLora(step, path, modified, fault=str(error))
     said = _step_in(header)

@@ -1,15 +1,15 @@
-"""Which of the weights that conf/ names are not there, or not whole by their headers."""
+"""Which files of a base model are not there, or not whole by their headers."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.display import named
-from darkroom.errors import CheckpointError, ConfigError, DarkroomError
+from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.schema import CheckpointSource, LoraStack
+from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.places import (
     KNOWN_TOKENIZERS,
     PICKLES,
@@ -22,12 +22,6 @@ from darkroom.plan.weights.places import (
 )
 
 _LISTED = 5  # files of a folder that a message names
-
-
-def missing_loras(stack: LoraStack, origin: Origin) -> Iterator[ConfigError]:
-    """A sentence for each file of the stack that is missing or not a whole .safetensors file."""
-    for number, lora in enumerate(stack.loras):
-        yield from _told_of(_file_faults(Path(lora.path)), origin.at(f"loras[{number}].path"))
 
 
 def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs_text: bool) -> Iterator[ConfigError]:
@@ -87,17 +81,17 @@ def _file_faults(path: Path) -> Iterator[DarkroomError]:
             _check_gguf(path)
         else:
             read_header(path)
-    except CheckpointError as error:
+    except WeightFileError as error:
         yield error
     except OSError as error:
-        yield CheckpointError(f"{path}: {error.strerror}")
+        yield WeightFileError(f"{path}: {error.strerror}")
 
 
 def _check_gguf(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(4)
     if start != b"GGUF":
-        raise CheckpointError(f"{path}: not a GGUF file: it starts with {start!r}")
+        raise WeightFileError(f"{path}: not a GGUF file: it starts with {start!r}")
 
 
 def _tokenizer_advice(part: str) -> str:

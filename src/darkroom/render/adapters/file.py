@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from darkroom.errors import AdapterError, CheckpointError
+from darkroom.errors import AdapterError
 from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.judge import judge
 from darkroom.lora_files.keys import ALPHA, Kind
@@ -62,13 +62,11 @@ def read_adapter(
 ) -> Adapter:
     """The adapter in `path` for a base with these layers; AdapterError if a single key cannot be applied.
 
+    WeightFileError for a file that is not whole.
+
     `allow_foreign`: one that was made for a kindred base is applied as far as it fits, and says so in `warning`.
     """
-    try:
-        lora = read_lora(path)
-    except CheckpointError as error:
-        raise AdapterError(str(error)) from error
-    applicable = judge(lora, layers, naming, allow_foreign=allow_foreign)
+    applicable = judge(read_lora(path), layers, naming, allow_foreign=allow_foreign)
     tensors = load_file(path)
     deltas = {
         # Clones, no views of a file that may change

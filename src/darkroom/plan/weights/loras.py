@@ -1,0 +1,91 @@
+"""Would every LoRA file of an experiment be applied to its models? Asked of headers, before anything is rendered.
+
+A base model whose files are here has the layers that their headers show, one of the hub those of the known base that
+its repository holds. Of any other base nothing is known but the family, and rendering has the last word.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from darkroom.checkpoint import weight_files
+from darkroom.display import named
+from darkroom.errors import AdapterError, CheckpointError, ConfigError, WeightFileError
+from darkroom.files.weight_file import read_header
+from darkroom.lora_files.families import NAMINGS
+from darkroom.lora_files.file import LoraFile, read_lora
+from darkroom.lora_files.judge import judge
+from darkroom.lora_files.layers import layers_in, layers_of
+from darkroom.lora_files.naming import LayerShapes
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.schema import CheckpointSource, LoraStack, Model
+from darkroom.plan.weights.places import OnHub, place_of
+
+
+class LoraCheck:
+    """Every file is read once, every base model too, and a file is judged once for each of them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, LoraFile | str] = {}  # or why it cannot be read
+        self._layers: dict[str, LayerShapes | None] = {}  # by model
+        self._refused: dict[tuple[str, str, bool], str] = {}  # by path, model, allow_foreign_lora; "" for none
+        self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)  # by place and sentence: models
+
+    def read(self, stack: LoraStack, origin: Origin) -> None:
+        """Each file of a LoRA option has to be there and whole, applied or not."""
+        for number, lora in enumerate(stack.loras):
+            file = self._file(lora.path)
+            if isinstance(file, str):
+                self._faults[origin.at(f"loras[{number}].path"), file] = []
+
+    def judge(self, stack: LoraStack, origin: Origin, name: str, model: Model) -> None:
+        """Each file of an option that is applied to a model has to fit it; one with a strength of 0 is not applied."""
+        for number, lora in enumerate(stack.loras):
+            file = self._file(lora.path)
+            if lora.network_multiplier == 0 or isinstance(file, str):
+                continue
+            refusal = self._refusal(file, name, model, allow_foreign=stack.allow_foreign_lora)
+            models = self._faults[origin.at(f"loras[{number}].path"), refusal] if refusal else [name]
+            if name not in models:
+                models.append(name)
+
+    def faults(self) -> Iterator[ConfigError]:
+        """A sentence for each file that is missing, broken, or would not be applied."""
+        for (place, sentence), models in self._faults.items():
+            on = f" on model {named(models)}:" if models else ""
+            yield ConfigError(f"{place}:{on} {sentence}")
+
+    def _file(self, path: str) -> LoraFile | str:
+        if path not in self._files:
+            try:
+                self._files[path] = read_lora(path)
+            except WeightFileError as error:
+                self._files[path] = str(error)
+            except OSError as error:
+                self._files[path] = f"{path}: {error.strerror}"
+        return self._files[path]
+
+    def _refusal(self, file: LoraFile, name: str, model: Model, *, allow_foreign: bool) -> str:
+        if name not in self._layers:
+            self._layers[name] = base_layers(model.checkpoint, model.family)
+        key = (file.path, name, allow_foreign)
+        if key not in self._refused:
+            try:
+                judge(file, self._layers[name], NAMINGS[model.family], allow_foreign=allow_foreign)
+            except AdapterError as error:
+                self._refused[key] = str(error)
+        return self._refused.setdefault(key, "")
+
+
+def base_layers(source: CheckpointSource, family: str) -> LayerShapes | None:
+    """The layers of a model's transformer; None where neither its files are here nor its repository is known."""
+    naming = NAMINGS[family]
+    try:
+        place = place_of(source, "transformer")
+        if isinstance(place, OnHub):
+            known = next((base for base in naming.bases if place.repo in base.repos), None)
+            return layers_of(known, naming) if known else None
+        files = weight_files(place.path) if place.path.is_dir() else [place.path]
+        shapes = {key: shape for file in files for key, shape in read_header(file).shapes.items()}
+    except (CheckpointError, WeightFileError, OSError):  # told by missing_files.py
+        return None
+    return layers_in(shapes, naming) or None

@@ -1,0 +1,140 @@
+"""What a dry run says of LoRA files: everything that their headers decide, and nothing that rendering has to decide."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from tests.small_project import Project
+
+from darkroom.errors import DarkroomError
+
+KLEIN_4B, KLEIN_9B = "flux2_klein_4b", "flux2_klein_9b"
+PROJ = "diffusion_model.double_blocks.0.img_attn.proj"
+LATE = "diffusion_model.single_blocks.23.linear2"  # klein-4B has 20
+Shapes = dict[str, tuple[int, int]]
+
+
+def lora(layer: str, rows: int, columns: int) -> Shapes:
+    return {f"{layer}.lora_A.weight": (1, columns), f"{layer}.lora_B.weight": (rows, 1)}
+
+
+def write(path: str, shapes: Shapes, **metadata: str) -> None:
+    """A whole file whose tensors nobody has to read."""
+    entries: dict[str, object] = {"__metadata__": metadata} if metadata else {}
+    end = 0
+    for key, (rows, columns) in shapes.items():
+        entries[key] = {"dtype": "BF16", "shape": [rows, columns], "data_offsets": [end, end + 2 * rows * columns]}
+        end += 2 * rows * columns
+    header = json.dumps(entries).encode()
+    Path(path).write_bytes(struct.pack("<Q", len(header)) + header + bytes(end))
+
+
+def on(project: Project, *models: str) -> str:
+    """What is wrong with a LoRA on models, "" for nothing."""
+    try:
+        project.load(f"matrix.model=[{','.join(models)}]")
+    except DarkroomError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("shapes", "metadata", "said"),
+    [
+        (lora(PROJ, 3072, 3072), {"ss_base_model_version": KLEIN_4B}, ""),
+        (
+            {**lora(PROJ, 4096, 4096), **lora(LATE, 4096, 16384)},
+            {"ss_base_model_version": KLEIN_9B},
+            "this LoRA is for FLUX.2 klein-9B: hidden size 4096, the base has 3072 (its header says flux2_klein_9b). 4 "
+            f"of 4 keys cannot be applied: {PROJ}.lora_A.weight, {PROJ}.lora_B.weight, {LATE}.lora_A.weight, … (4 in "
+            "all)",
+        ),
+        (
+            {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4, 3072)},
+            {},
+            "is in kohya naming (lora_up, lora_down), which cannot be applied: "
+            "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight",
+        ),
+        (
+            lora("transformer.transformer_blocks.0.attn.to_q", 3072, 3072),
+            {"ss_base_model_version": "flux.1"},
+            "is a LoRA for FLUX.1, Flex.1 or Flex.2, or in diffusers naming (its header says flux.1); expected keys "
+            "that begin with diffusion_model., as ai-toolkit writes them for FLUX.2: "
+            "transformer.transformer_blocks.0.attn.to_q.lora_A.weight, "
+            "transformer.transformer_blocks.0.attn.to_q.lora_B.weight",
+        ),
+        (
+            lora(PROJ, 3072, 4096),
+            {},
+            "this LoRA is for FLUX.2 klein-9B: hidden size 4096, the base has 3072. 2 of 2 keys cannot be applied: "
+            f"{PROJ}.lora_A.weight, {PROJ}.lora_B.weight",
+        ),
+        ({}, {}, "holds no tensors; train or save it again"),
+    ],
+)
+def test_a_known_base_of_the_hub_is_judged_as_if_it_were_here(
+    project: Project, shapes: Shapes, metadata: dict[str, str], said: str
+) -> None:
+    write("sks.safetensors", shapes, **metadata)
+    place = f"conf/lora/l.yaml: loras[0].path: on model {KLEIN_4B}: sks.safetensors: "
+    assert on(project, KLEIN_4B) == (f"{place}{said}" if said else "")
+
+
+def test_every_file_is_told_of_with_the_models_that_it_is_not_for(project: Project) -> None:
+    write("nine.safetensors", lora(PROJ, 4096, 4096))
+    Path("cut.safetensors").write_bytes(Path("sks.safetensors").read_bytes()[:-1])
+    project.write("conf/lora/l.yaml", "loras: [sks.safetensors, nine.safetensors, cut.safetensors]\n")
+    unfit = f"2 of 2 keys cannot be applied: {PROJ}.lora_A.weight, {PROJ}.lora_B.weight"
+    assert on(project, KLEIN_4B, f"{KLEIN_4B}_distilled", KLEIN_9B).splitlines() == [
+        "3 problems:",
+        "  - conf/lora/l.yaml: loras[2].path: cut.safetensors: truncated: expected 12558 bytes by its header, got "
+        "12557; copy it again",
+        f"  - conf/lora/l.yaml: loras[1].path: on model {KLEIN_4B}, {KLEIN_4B}_distilled: nine.safetensors: "
+        f"this LoRA is for FLUX.2 klein-9B: hidden size 4096, the base has 3072. {unfit}",
+        f"  - conf/lora/l.yaml: loras[0].path: on model {KLEIN_9B}: sks.safetensors: "
+        f"this LoRA is for FLUX.2 klein-4B: hidden size 3072, the base has 4096. {unfit}",
+    ]
+
+
+def test_of_an_unknown_base_only_what_no_base_of_the_family_would_take_is_refused(project: Project) -> None:
+    """The model m is of the hub, and nobody knows its size."""
+    for shapes in (
+        lora(PROJ, 3072, 3072),
+        lora(PROJ, 5120, 5120),
+        lora("diffusion_model.single_blocks.99.linear2", 96, 384),
+    ):
+        write("sks.safetensors", shapes, ss_base_model_version=KLEIN_9B)
+        assert on(project, "m") == ""
+    write("sks.safetensors", lora("diffusion_model.double_blocks.0.attn", 96, 96))
+    assert "sks.safetensors: its layers do not fit this base. 2 of 2 keys cannot be applied: " in on(project, "m")
+    write("sks.safetensors", {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4, 3072)})
+    assert "on model m: sks.safetensors: is in kohya naming" in on(project, "m")
+
+
+def test_a_kindred_base_may_be_allowed(project: Project) -> None:
+    to_q = lora("transformer.transformer_blocks.0.attn.to_q", 3072, 3072)
+    write("sks.safetensors", to_q, ss_base_model_version="flex2")
+    assert on(project, "flux").endswith(
+        "this LoRA is for Flex.2, the base is FLUX.1 (its header says flex2). All of its keys would fit; "
+        "allow_foreign_lora: true applies it all the same"
+    )
+    project.write("conf/model/m.yaml", "family: flux\nguidance: embedded\ncheckpoint: {repo: someone/flux}\n")
+    assert on(project, "m").endswith(
+        "this LoRA is for Flex.2, the base is Flex.1 or FLUX.1 (its header says flex2); allow_foreign_lora: true "
+        "applies what of it fits"
+    )
+    project.write("conf/lora/l.yaml", "allow_foreign_lora: true\nloras: [sks.safetensors]\n")
+    assert (on(project, "m"), on(project, "flux")) == ("", "")
+
+
+def test_what_is_not_applied_need_not_fit(project: Project) -> None:
+    """A strength of 0 is the base."""
+    write("sks.safetensors", lora(PROJ, 4096, 4096))
+    project.write("conf/lora/l.yaml", "loras: [{path: sks.safetensors, network_multiplier: 0}]\n")
+    assert on(project, KLEIN_4B) == ""
+    project.write("conf/lora/l.yaml", "loras: [sks.safetensors]\n")
+    project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, network_multiplier: 0}]\n")
+    assert on(project, KLEIN_4B) == ""
+    project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, network_multiplier: 0}, b]\n")
+    assert "hidden size 4096, the base has 3072" in on(project, KLEIN_4B)
