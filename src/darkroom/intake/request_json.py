@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from darkroom.display import printable
 from darkroom.errors import ConfigError, ImageError, Reading, if_sound, value_of
 from darkroom.files.yaml_text import yaml_text
+from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
 from darkroom.intake.json_file import read_json
 from darkroom.intake.options import ImportOptions
@@ -33,8 +34,8 @@ from darkroom.plan.conf.schema import Settings
 T = TypeVar("T")
 
 _BYTES = 128 * MEGABYTE  # pictures as base64 included
-_SHOWING = ("flux2", "flux2_klein_4b", "flux2_klein_9b", "flux2_klein_4b_distilled", "flux2_klein_9b_distilled")
-MODELS = (*_SHOWING, "flux", "flex1", "flex2")  # the service shows these no picture; the distilled are ours alone
+_DISTILLED = {each.distilled: each for each in ARCHITECTURES.values() if each.distilled}  # ours alone
+MODELS: Mapping[str, Architecture] = {**ARCHITECTURES, **_DISTILLED}
 _SEED_COMMENT = (
     "# seed -1: drawn once for this set, the same for every model and LoRA; the service draws anew for each request\n"
 )
@@ -80,7 +81,7 @@ class _Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    model: str = field(metadata={"one_of": MODELS})
+    model: str = field(metadata={"one_of": tuple(MODELS)})
     loras: tuple[_Lora, ...]
     prompts: tuple[_Prompt, ...]
     trigger_word: str | None = None
@@ -234,7 +235,7 @@ class _Import:
             said = f"not taken over: the service shows {next(iter(numbered))} in its place"
             self._note(f"prompts[{number}].ctrl_img", said)
         shown = numbered or ({"ctrl_img": prompt.ctrl_img} if prompt.ctrl_img else {})
-        if shown and model not in _SHOWING:
+        if shown and not MODELS[model].is_shown_pictures:
             self._note(
                 f"prompts[{number}].{next(iter(shown))}", f"not taken over: the service shows {model} no picture"
             )

@@ -356,7 +356,11 @@ class TestReasons:
     @pytest.mark.parametrize(
         ("metadata", "content", "reason"),
         [
-            ({"ss_base_model_version": "flux2"}, None, "my_job_000000250.safetensors is for another base: its header"),
+            (
+                {"ss_base_model_version": "flux2"},
+                None,
+                "output/my_job/my_job_000000250.safetensors: is for another base: ",
+            ),
             ({}, b"PK\x03\x04", "output/my_job/my_job_000000250.safetensors: not a .safetensors file: it is a PyTorch"),
             ({}, b"", "output/my_job/my_job_000000250.safetensors: not a .safetensors file"),
         ],

@@ -12,7 +12,9 @@ import yaml
 from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
+from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.roots import Roots
+from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.origin import suggestion
 from darkroom.plan.conf.schema import QTYPES, Model
@@ -20,14 +22,6 @@ from darkroom.plan.conf.schema import QTYPES, Model
 _DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16"} | dict.fromkeys(
     ("fp32", "float32", "float", "single"), "float32"
 )
-_BASE_VERSIONS = {  # of each architecture, ss_base_model_version in the header of its adapters
-    "flux2": "flux2",
-    "flux2_klein_4b": "flux2_klein_4b",
-    "flux2_klein_9b": "flux2_klein_9b",
-    "flex2": "flex2",
-    "flex1": "flux.1",
-    "flux": "flux.1",
-}
 _OTHER_ADAPTERS = ("lora_path", "assistant_lora_path", "inference_lora_path")  # of the model section
 _OTHER_PARTS = ("adapter", "embedding", "decorator")  # of the process: trained or used beside the network
 _APPLIED = ("lora", "locon", "lokr")  # types of network whose files can be applied
@@ -51,7 +45,8 @@ class TrainedModel:
 
     @property
     def base_version(self) -> str:
-        return _BASE_VERSIONS[self.arch]
+        """What the headers of its adapters say that they were trained on."""
+        return ARCHITECTURES[self.arch].base.header
 
     def with_merge(self, regime: str) -> Mapping[str, Any]:
         """The content, where the trainer had its adapter otherwise than Darkroom's rule would find."""
@@ -62,30 +57,31 @@ def trained_model(process: Section, copies: Copies, roots: Roots) -> Reading[Tra
     """The model of a process; None where its architecture is none of ours."""
     model = process.section("model")
     arch = _arch(model)
-    if arch not in _BASE_VERSIONS:
-        said = suggestion(arch, _BASE_VERSIONS) if arch else f"expected one of {', '.join(sorted(_BASE_VERSIONS))}"
+    if arch not in ARCHITECTURES:
+        said = suggestion(arch, ARCHITECTURES) if arch else f"expected one of {', '.join(sorted(ARCHITECTURES))}"
         yield ConfigError(f"{model.at('arch')}: {arch or None!r} cannot be rendered here; {said}")
         return None
     shipped = yaml.safe_load((BUILT_IN / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
     family = shipped["family"]
-    storage = _Storage(model, arch)
+    architecture = ARCHITECTURES[arch]
+    storage = _Storage(model, architecture)
     dtype = process.section("train").text("dtype") or "fp32"
     lookup = BaseLookup(model, shipped["checkpoint"], copies, roots)
     content = {
         "family": family,
-        "checkpoint": (yield from lookup.checkpoint(takes_vae=arch != "flex2")),
+        "checkpoint": (yield from lookup.checkpoint(takes_vae=architecture.takes("vae_path"))),
         "imported": True,
         "guidance": shipped.get("guidance", "cfg"),
-        "attn_masking": model.flag("attn_masking") and family == "flux",
+        "attn_masking": model.flag("attn_masking") and FAMILIES[family].takes_attn_masking,
         "dtype": _DTYPES.get(dtype, "bfloat16"),
         "quantize": {
             part: qtype
             for part, qtype in (("transformer", storage.transformer), ("text_encoder", storage.text_encoder))
             if qtype in QTYPES
         },
-        "text_encoder_cast": _casts(arch, storage.text_encoder, model.flag("low_vram")),
+        "text_encoder_cast": _casts(architecture, storage.text_encoder, model.flag("low_vram")),
     }
-    reasons = [*storage.reasons(), *_reasons(process, model, family)]
+    reasons = [*storage.reasons(), *_reasons(process, model, architecture)]
     if dtype not in _DTYPES:
         reasons.append(f"train.dtype {dtype}: models are in bfloat16 or float32 here")
     facts = {
@@ -111,17 +107,18 @@ def trained_model(process: Section, copies: Copies, roots: Roots) -> Reading[Tra
 class _Storage:
     """In which types the trainer kept the weights; None: in its dtype."""
 
-    def __init__(self, model: Section, arch: str) -> None:
-        is_flux2, is_klein = arch.startswith("flux2"), arch.startswith("flux2_klein")
+    def __init__(self, model: Section, architecture: Architecture) -> None:
         quantizes = model.flag("quantize")
         quantizes_text = model.flag("quantize_te", default=quantizes)
         self._offloads = model.flag("layer_offloading", default=model.flag("auto_memory"))
         qtype, text_qtype = (self._qtype(model.text(key)) for key in ("qtype", "qtype_te"))
         qtype, _, recovery = qtype.partition("|")
-        self._recovery = bool(recovery or "accuracy_recovery_adapter" in model) and quantizes and is_flux2
-        self._excludes = bool(model.section("quantize_kwargs").content) and quantizes and not is_flux2
+        self._recovery = bool(recovery or "accuracy_recovery_adapter" in model) and quantizes
+        self._recovery = self._recovery and architecture.takes("accuracy_recovery_adapter")
+        excludes = architecture.takes("quantize_kwargs") and bool(model.section("quantize_kwargs").content)
+        self._excludes = excludes and quantizes
         self.transformer = qtype if quantizes else None
-        self.text_encoder = (text_qtype if is_klein else qtype) if quantizes_text else None
+        self.text_encoder = (text_qtype if architecture.takes_qtype_te else qtype) if quantizes_text else None
         self.is_live = quantizes or self._offloads
 
     def _qtype(self, written: str | None) -> str:
@@ -146,16 +143,17 @@ def _arch(model: Section) -> str:
     return written.partition(":")[0] if written else "flux" if model.flag("is_flux") else ""
 
 
-def _casts(arch: str, text_qtype: str | None, low_vram: bool) -> bool:
-    """Did `.to(dtype)` go over the whole text encoder? FLUX.2-dev's before it is quantised, klein's instead of that."""
-    return arch == "flux2" or (arch.startswith("flux2_klein") and text_qtype is None and not low_vram)
+def _casts(architecture: Architecture, text_qtype: str | None, low_vram: bool) -> bool:
+    """Did `.to(dtype)` go over the whole text encoder?"""
+    is_plain = text_qtype is None and not low_vram
+    return {"always": True, "unquantised": is_plain, "never": False}[architecture.casts_text_encoder]
 
 
-def _reasons(process: Section, model: Section, family: str) -> Iterator[str]:
+def _reasons(process: Section, model: Section, architecture: Architecture) -> Iterator[str]:
     for key in _OTHER_ADAPTERS:
         if key in model:
             yield f"model.{key}: the previews had another LoRA in them"
-    if model.flag("use_flux_cfg") and family == "flux":
+    if model.flag("use_flux_cfg") and architecture.takes("use_flux_cfg"):
         yield "model.use_flux_cfg: the previews had classifier-free guidance, which FLUX.1 has not here"
     for part in _OTHER_PARTS:
         if part in process:
@@ -182,6 +180,6 @@ def _without_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
 def sampler_reasons(arch: str, section: Section) -> Sequence[str]:
     """Why the previews of a sample section cannot be reproduced: FLUX.1 alone goes by `sampler`."""
     sampler = section.text("sampler") or "ddpm"
-    if arch not in ("flux", "flex1") or sampler == "flowmatch":
+    if not ARCHITECTURES[arch].goes_by_sampler or sampler == "flowmatch":
         return ()
     return (f"sampler {sampler}: the trainer samples {arch} as a flow model with flowmatch only",)

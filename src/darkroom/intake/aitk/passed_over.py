@@ -7,21 +7,12 @@ of each architecture takes of them (version 0.12.26). What a value of null, fals
 from collections.abc import Iterator
 
 from darkroom.intake.aitk.section import Section
+from darkroom.intake.architectures import ARCHITECTURES
 
-_FLUX2 = ("flux2", "flux2_klein_4b", "flux2_klein_9b")
-_FLUX1 = ("flux", "flex1")
-_EVERY = (*_FLUX2, *_FLUX1, "flex2")
-_WITHOUT_EFFECT = {  # keys of the model section that somebody may count on, and whose code does not look at them
-    "te_name_or_path": _EVERY,
-    "extras_name_or_path": _EVERY,
-    "model_kwargs": _EVERY,  # match_target_res and the rest: while training only
-    "model_paths": _EVERY,
-    "unconditional_lora_path": _EVERY,
-    "vae_path": ("flex2",),
-    "quantize_kwargs": _FLUX2,
-    "accuracy_recovery_adapter": (*_FLUX1, "flex2"),
-    "use_flux_cfg": (*_FLUX2, "flex2"),
-}
+_WITHOUT_EFFECT = (  # keys of the model section that somebody may count on, and that no architecture's code looks at
+    *("te_name_or_path", "extras_name_or_path", "model_paths", "unconditional_lora_path"),
+    "model_kwargs",  # match_target_res and the rest: while training only
+)
 _TAKEN = {
     "model": (
         *("name_or_path", "arch", "is_flux", "vae_path", "quantize", "quantize_te", "qtype", "qtype_te"),
@@ -64,7 +55,7 @@ _INERT = {  # without effect on the previews of these models, or seen in what th
 def passed_over(process: Section, arch: str) -> Iterator[str]:
     """A line for the keys that the trainer passes over as well, and one for all others that are not taken over."""
     model = process.section("model")
-    idle = [f"model.{key}" for key, archs in _WITHOUT_EFFECT.items() if arch in archs and model.content.get(key)]
+    idle = [f"model.{key}" for key in (*_WITHOUT_EFFECT, *ARCHITECTURES[arch].ignored) if model.content.get(key)]
     if idle:
         yield f"no effect in the trainer's {arch}: {', '.join(idle)}"
     unknown = [
