@@ -24,7 +24,7 @@ from PIL import Image  # noqa: E402
 def main() -> None:
     arguments = parse_arguments()
     clock = {"import": time.perf_counter() - START}
-    requests = [one for file in arguments.requests for one in json.loads(file.read_text())["requests"]]
+    requests = [flat(one) for file in arguments.requests for one in json.loads(file.read_text())["requests"]]
     requests.sort(key=adapters_of)
     torch.set_num_threads(arguments.threads)
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -64,6 +64,11 @@ def parse_arguments() -> argparse.Namespace:
         "--adapters", choices=("live", "fused"), default="fused", help="beside the base, or added to it"
     )
     return parser.parse_args()
+
+
+def flat(request: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a request's parts, side by side."""
+    return {name: value for part in request.values() if isinstance(part, dict) for name, value in part.items()}
 
 
 def adapters_of(request: dict[str, Any]) -> list[tuple[str, float]]:

@@ -76,3 +76,8 @@ class Project:
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return Project()
+
+
+def values(request, *names):
+    """Of a request, by the names of its fields, whichever part has them."""
+    return tuple(request.row()[name] for name in names)

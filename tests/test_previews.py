@@ -45,7 +45,7 @@ def test_what_goes_in_comes_out(table: Path) -> None:
 def test_a_render_and_its_preview_have_the_same_key() -> None:
     axes = axes_text([("seed", 1), ("network_multiplier", 0.5)])
     assert axes == '{"network_multiplier":0.5,"seed":1}'
-    render = replace(REQUEST, model="klein", lora="none", prompts="p", index=3, axes=(("seed", 1),))
+    render = REQUEST.changed(model="klein", lora="none", prompts="p", index=3, axes=(("seed", 1),))
     assert PictureKey.of(render) == PictureKey("klein", "none", "p", 3, '{"seed":1}')
     assert PictureKey.of(render) == replace(PREVIEW, lora="none", prompts="p", index=3, axes='{"seed":1}').key
 

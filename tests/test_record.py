@@ -52,8 +52,8 @@ def test_a_reused_image_has_cost_nothing():
 
 def test_an_adapter_of_another_base_is_a_warning_and_a_reason_for_no_comparison():
     made = embedded(loras=(replace(LORA, left_out_keys=2, warning="an adapter of FLUX.1: 2 keys left out"),))
-    assert made.request.warnings[-1] == "an adapter of FLUX.1: 2 keys left out"
-    assert made.request.not_comparable == ("jobs/anna/anna.safetensors is an adapter of another base",)
+    assert made.request.remarks.warnings[-1] == "an adapter of FLUX.1: 2 keys left out"
+    assert made.request.remarks.not_comparable == ("jobs/anna/anna.safetensors is an adapter of another base",)
 
 
 def test_the_embedded_record_lacks_what_a_second_run_would_change():
@@ -65,8 +65,8 @@ def test_the_embedded_record_lacks_what_a_second_run_would_change():
 
 
 def test_rows_come_back_from_parquet_as_they_were(tmp_path):
-    hostile = replace(
-        REQUEST, loras=(), prompt='a "b" <c>\n\0 🐈 שלום', axes=(("neg", "x"), ("seed", None)), warnings=()
+    hostile = REQUEST.changed(
+        loras=(), prompt='a "b" <c>\n\0 🐈 שלום', axes=(("neg", "x"), ("seed", None)), warnings=()
     )
     records = (record(), record(hostile, (), cost=None, latents_path="l.safetensors"))
     write_records(tmp_path / "new" / "r.parquet", records, {"experiment": "strength"})
@@ -119,7 +119,7 @@ class TestVersions:
         table = pq.read_table(DATA / "record/manifest_unversioned.parquet")
         pq.write_table(table.drop_columns(["peak_memory_bytes", "gpu_name", "noise_device"]), tmp_path / "r.parquet")
         (found,), _ = read_records(tmp_path / "r.parquet")
-        assert (found.cost.peak_memory_bytes, found.environment.gpu_name, found.request.noise_device) == (
+        assert (found.cost.peak_memory_bytes, found.environment.gpu_name, found.request.sampling.noise_device) == (
             None,
             None,
             "cpu",

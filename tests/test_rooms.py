@@ -19,13 +19,14 @@ MAY_IMPORT = {
     "errors": "",
     "names": "",
     "display": "",
-    "request": "",
+    "request": "names",
     # files, and what lies in results/ and previews/
     "files": "errors",
     "lora_files": "errors display files",
     "checkpoint": "errors request files",
     "record": "errors request files",
-    "store": "errors request files",
+    "planned_model": "errors request files",
+    "store": "errors names request files",
     "trials": "request files",
     "thresholds": "errors files record",
     "previews": "errors files record",
@@ -36,7 +37,10 @@ MAY_IMPORT = {
     "plan/trials": (
         "errors names request files lora_files record store trials thresholds previews embedded_record plan/conf"
     ),
-    "plan": "errors names request files checkpoint store thresholds previews lora_files plan/conf plan/weights",
+    "plan": (
+        "errors names request files checkpoint planned_model store thresholds previews lora_files plan/conf "
+        "plan/weights"
+    ),
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/conf intake",
@@ -48,10 +52,10 @@ MAY_IMPORT = {
     "render/families/flux1": "errors request files checkpoint render/weights render/device render/families",
     "render/families/flux2": "errors request files lora_files checkpoint render/weights render/device render/families",
     "render": (
-        "errors request files lora_files checkpoint record store trials render/weights render/device render/adapters "
-        "render/families render/families/flux1 render/families/flux2"
+        "errors names request files lora_files checkpoint record store trials render/weights render/device "
+        "render/adapters render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors request files checkpoint store render",
+    "render/worker": "errors files checkpoint planned_model store render",
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",
@@ -63,7 +67,7 @@ MAY_IMPORT = {
     "review/sheet": "errors request files record review review/page",
     # the commands
     "cli": (
-        "errors names files store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
+        "errors names files planned_model store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
         "render render/device render/worker review review/regress review/sheet"
     ),
     "__main__": "__init__ errors cli",

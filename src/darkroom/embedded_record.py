@@ -15,22 +15,21 @@ def read_render(image: Path) -> EmbeddedRecord:
     """The record in a picture, whose names may become parts of paths; ImageError where they, or it, are not ours."""
     record = read_embedded_record(image)
     for name in ("experiment", "model", "lora", "prompts"):
-        if fault := name_fault(said := getattr(record.request, name)):
+        if fault := name_fault(said := getattr(record.request.title, name)):
             raise ImageError(f"{image}: its record says {name} {said!r}: {fault}")
     return record
 
 
 def previews_of(record: EmbeddedRecord, wanted: Path | None = None) -> list[Preview]:
     """The stored previews of a render, or the `wanted` one of them; StoreError where that is none of them."""
-    file = previews_file(record.request.experiment)
+    file = previews_file(record.request.title.experiment)
     previews = [preview for preview in read_previews(file) if preview.key == record.key]
     if wanted is None:
         return previews
     found = [preview for preview in previews if preview.path and Path(preview.path).resolve() == wanted.resolve()]
     if not found:
-        raise StoreError(
-            f"--preview {wanted}: not a stored preview of {record.request.image_name}; {file} has {listed(previews)}"
-        )
+        name = record.request.title.image_name
+        raise StoreError(f"--preview {wanted}: not a stored preview of {name}; {file} has {listed(previews)}")
     return found
 
 

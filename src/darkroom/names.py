@@ -1,9 +1,18 @@
-"""Names of experiments and options, which become parts of paths: which are usable. Knows no file."""
+"""Names of experiments and options, which become parts of paths: which are usable, and the three of a combination."""
 
 import re
+from typing import NamedTuple
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST = 100  # characters: file systems take 255 bytes, and names are parts of file names
+
+
+class Names(NamedTuple):
+    """Of a combination: one choice of model, LoRA and prompt set."""
+
+    model: str
+    lora: str
+    prompts: str
 
 
 def name_fault(name: object) -> str | None:

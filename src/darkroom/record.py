@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,7 +34,8 @@ class PictureKey:
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        return cls(request.model, request.lora, request.prompts, request.index, axes_text(request.axes))
+        title = request.title
+        return cls(*title.names, title.index, axes_text(title.axes))
 
     def __str__(self) -> str:
         axes = "" if self.axes == "{}" else f" {self.axes}"
@@ -120,10 +121,9 @@ class EmbeddedRecord:
         """The record of a request as it was rendered."""
         warned = [lora for lora in loras if lora.warning]
         reasons = (f"{lora.path} is an adapter of another base" for lora in warned)
-        noted = replace(
-            request,
-            not_comparable=(*request.not_comparable, *reasons),
-            warnings=(*request.warnings, *(str(lora.warning) for lora in warned)),
+        noted = request.changed(
+            not_comparable=(*request.remarks.not_comparable, *reasons),
+            warnings=(*request.remarks.warnings, *(str(lora.warning) for lora in warned)),
         )
         return cls(noted, request.request_id, environment, tuple(loras), tuple(sigmas))
 

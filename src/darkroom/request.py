@@ -1,14 +1,20 @@
-"""One image to render: its effective parameters, frozen, with ids that are content hashes.
+"""One picture to render: its effective parameters, frozen, with ids that are content hashes.
 
-Knows nothing of files, Hydra, Snakemake or torch. A request_id covers everything that can change a pixel
-(weights by digest) and nothing that cannot (names, paths, device, worker, file format).
+What can change a pixel stands in five values: `base`, `encoder`, `sampling`, `text`, `adapters`. Every field of theirs
+is in the ids by its name, files by digest and texts by their embeddings, so that a new one cannot be forgotten. What
+cannot (names, paths, reasons, what was asked for) stands in the other four: `title`, `source`, `asked`, `remarks`.
+
+A field that is added to one of the five without changing what earlier requests gave takes `metadata=SINCE_LATER`: while
+it has its default, which then has to be what was done before, it is in no id, and every earlier id stays.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
+
+from darkroom.names import Names
 
 # Raised by hand when pixels change on purpose: a new revision makes every stored image and embedding stale.
 NUMERICS_REVISION = 1
@@ -16,6 +22,10 @@ NUMERICS_REVISION = 1
 PROMPT_EMBEDS = "prompt_embeds"  # the tensor in a file of that key, and in every embedding of a text
 POOLED_PROMPT_EMBEDS = "pooled_prompt_embeds"  # beside it, of a family with CLIP
 INPAINT, CONTROL = 0, 1  # values of ctrl_idx
+
+# Metadata of a field of the five: how it is in an id, where that is not by its own name.
+SINCE_LATER = {"since_later": True}  # left out while it has its default
+_OTHERWISE = {"id_key": None}  # not as itself: by the id of an embedding, or by the digest of the file that it names
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,10 @@ class Lora:
     network_multiplier: float
     sha256: str = ""  # of the file; "" until the plan job has read it
 
+    @property
+    def in_id(self) -> list[Any]:
+        return [self.sha256, self.network_multiplier]
+
 
 @dataclass(frozen=True)
 class ReferenceImage:
@@ -34,141 +48,237 @@ class ReferenceImage:
     path: str
     sha256: str = ""  # of the file; "" until the plan job has read it
 
+    @property
+    def in_id(self) -> str:
+        return self.sha256
 
-@dataclass(frozen=True)
-class Request:
-    """The effective parameters of one image. Sizes in pixels; `index` counts prompts of the set from 0."""
 
-    # names
+@dataclass(frozen=True, kw_only=True)
+class Title:
+    """Which picture of the experiment it is, by names; `index` counts prompts of the set from 0."""
+
     experiment: str
     model: str
     lora: str
     prompts: str
     index: int
     image_name: str  # file name without ending, unique within the combination
-    axes: tuple[tuple[str, Any], ...]  # further axes of the matrix, in its order: (("seed", 1), …)
-    # text
-    prompt_template: str
-    prompt: str
-    neg: str
-    trigger_word: str | None
-    # picture
-    width_requested: int
-    height_requested: int
+    axes: tuple[tuple[str, Any], ...] = ()  # further axes of the matrix, in its order: (("seed", 1), …)
+
+    @property
+    def names(self) -> Names:
+        """Of the combination."""
+        return Names(self.model, self.lora, self.prompts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """What makes another base model in memory: transformer and VAE, and how they compute."""
+
+    family: str
+    dtype: str
+    quantize_transformer: str | None = None
+    guidance: str  # cfg | embedded | none: a distilled model's, without effect
+    numerics: str  # exact | fast
+    checkpoint_digest: str = ""  # of transformer and VAE; "" until the plan job has read them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """What changes the embedding of a text: the text encoder, and how it computes."""
+
+    family: str
+    dtype: str
+    quantize_text_encoder: str | None = field(default=None, metadata={"id_key": "quantize"})
+    text_encoder_cast: bool = field(default=False, metadata={"id_key": "cast"})
+    max_sequence_length: int  # tokens
+    attn_masking: bool = False  # the embedding's rows of padding are zero (FLUX.1 and Flex.1 with T5)
+    text_encoder_digest: str = field(default="", metadata={"id_key": "text_encoder"})  # "" until the plan job
+
+    def embedding_id(self, text: str) -> str:
+        """64 hex digits over everything that can change the embedding of `text`."""
+        return digest_of({"revision": NUMERICS_REVISION, **_in_id(self), "text": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How latents are drawn and denoised, and what conditions them besides text. Sizes in pixels."""
+
     width: int
     height: int
     seed: int
     sample_steps: int
     guidance_scale: float
-    # model
-    family: str
-    checkpoint: str
-    text_encoder: str
-    dtype: str
-    quantize_transformer: str | None
-    quantize_text_encoder: str | None
-    text_encoder_cast: bool
-    guidance: str  # cfg | embedded | none: a distilled model's, without effect
     schedule: str  # aitk | diffusers
-    numerics: str  # exact | fast
-    max_sequence_length: int
-    attn_masking: bool  # the embedding's rows of padding are zero (FLUX.1 and Flex.1 with T5)
-    lora_merge: str | None  # merged | merged_in_dtype | live; None where no adapter is in effect
     timestep_rounding: str = "aitk"  # aitk | diffusers: of the time that the transformer is told
     noise_device: str = "cpu"  # cpu | cuda: whose generator draws the noise
-    network_multiplier: float = 1.0  # of the whole stack: each file's own is multiplied by it in `loras`
-    loras: tuple[Lora, ...] = ()
-    allow_foreign_lora: bool = False  # adapters of a kindred base may be applied as far as they fit
     ctrl_images: tuple[ReferenceImage, ...] = ()
     ctrl_idx: int | None = None  # Flex.2's slot for its one image: 0 inpaint, 1 control; None where there is none
-    prompt_embeds: str | None = None  # a file in place of a prompt, whose text is then ""
-    # why
-    lora_merge_reason: str | None = None
-    not_comparable: tuple[str, ...] = ()  # why no trainer could have previewed the picture; () if one could
-    # digests, known once the plan job has seen the files
-    checkpoint_revision: str | None = None
-    checkpoint_digest: str = ""
-    text_encoder_digest: str = ""
-    prompt_embeds_sha256: str | None = None
-    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """What the picture shows, in words, or in a file in place of the prompt, which is then ""."""
+
+    prompt: str = field(metadata=_OTHERWISE)
+    neg: str = field(default="", metadata=_OTHERWISE)
+    prompt_embeds: str | None = field(default=None, metadata=_OTHERWISE)  # path
+    prompt_embeds_sha256: str | None = None  # of the file; None until the plan job has read it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """LoRA and LoKr files, each at its own strength times that of the prompt, and how they come to the weights."""
+
+    loras: tuple[Lora, ...] = ()
+    lora_merge: str | None = None  # merged | merged_in_dtype | live; None where no adapter is in effect
+    allow_foreign_lora: bool = False  # adapters of a kindred base may be applied as far as they fit
 
     @property
-    def uses_neg(self) -> bool:
-        """True when classifier-free guidance runs, so that the negative prompt changes the picture."""
-        return self.guidance == "cfg" and self.guidance_scale > 1
-
-    @property
-    def active_loras(self) -> tuple[Lora, ...]:
+    def active(self) -> tuple[Lora, ...]:
         """The adapters that change a weight: a multiplier of 0 is the base model."""
         return tuple(lora for lora in self.loras if lora.network_multiplier != 0)
 
     @property
+    def in_effect(self) -> "Adapters":
+        """What of it can change a pixel."""
+        return replace(self, loras=self.active) if self.active else Adapters()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the model's files come from, as configured."""
+
+    checkpoint: str
+    checkpoint_revision: str | None = None  # commit of a hub repository, known once the plan job has seen the files
+    text_encoder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for, where what is in effect stands beside it."""
+
+    prompt_template: str
+    trigger_word: str | None = None
+    width_requested: int  # pixels
+    height_requested: int
+    network_multiplier: float = 1.0  # of the whole stack: each file's own is multiplied by it in `loras`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remarks:
+    """Sentences for people."""
+
+    lora_merge_reason: str | None = None
+    not_comparable: tuple[str, ...] = ()  # why no trainer could have previewed the picture; () if one could
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The effective parameters of one picture. No two parts have a field of the same name with different values."""
+
+    title: Title
+    asked: Asked
+    text: Text
+    sampling: Sampling
+    adapters: Adapters = Adapters()
+    source: Source
+    base: BaseModel
+    encoder: Encoder
+    remarks: Remarks = Remarks()
+
+    def __post_init__(self) -> None:
+        computing = {(part.family, part.dtype) for part in (self.base, self.encoder)}
+        if len(computing) > 1:
+            raise ValueError(f"expected one family and one dtype of base model and text encoder, got {computing}")
+
+    @property
+    def uses_neg(self) -> bool:
+        """True when classifier-free guidance runs, so that the negative prompt changes the picture."""
+        return self.base.guidance == "cfg" and self.sampling.guidance_scale > 1
+
+    @property
     def texts(self) -> tuple[str, ...]:
-        """What the text encoder has to encode for this image: the prompt, then the negative prompt if used."""
-        return (*(() if self.prompt_embeds else (self.prompt,)), *((self.neg,) if self.uses_neg else ()))
+        """What the text encoder has to encode for this picture: the prompt, then the negative prompt if used."""
+        prompt = () if self.text.prompt_embeds else (self.text.prompt,)
+        return (*prompt, *((self.text.neg,) if self.uses_neg else ()))
 
     @property
     def request_id(self) -> str:
         """64 hex digits over everything that can change a pixel."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_IN_ID}
-        values["revision"] = NUMERICS_REVISION
-        values["embeddings"] = [self.embedding_id(text) for text in self.texts]
-        values["ctrl_images"] = [image.sha256 for image in self.ctrl_images]
-        values["loras"] = [[lora.sha256, lora.network_multiplier] for lora in self.active_loras]
-        values["lora_merge"] = self.lora_merge if self.active_loras else None
-        values["allow_foreign_lora"] = self.allow_foreign_lora and bool(self.active_loras)
+        values = {"revision": NUMERICS_REVISION, "embeddings": [self.encoder.embedding_id(text) for text in self.texts]}
+        for part in (self.base, self.sampling, self.text, self.adapters.in_effect):
+            values |= _in_id(part)
         return digest_of(values)
 
-    def embedding_id(self, text: str) -> str:
-        """64 hex digits over everything that can change the embedding of `text`."""
-        return digest_of(
-            {
-                "revision": NUMERICS_REVISION,
-                "family": self.family,
-                "text_encoder": self.text_encoder_digest,
-                "dtype": self.dtype,
-                "quantize": self.quantize_text_encoder,
-                "cast": self.text_encoder_cast,
-                "max_sequence_length": self.max_sequence_length,
-                "attn_masking": self.attn_masking,
-                "text": text,
-            }
-        )
+    def changed(self, **values: Any) -> Self:
+        """The request with other values, by field, whichever part has it; what two parts have changes in both.
+
+        TypeError for a name that no part has.
+        """
+        unknown = values.keys() - {name for kind in _PARTS.values() for name in _names(kind)}
+        if unknown:
+            raise TypeError(f"expected fields of a request, got {', '.join(sorted(unknown))}")
+        own = {part: {k: v for k, v in values.items() if k in _names(kind)} for part, kind in _PARTS.items()}
+        return replace(self, **{part: replace(getattr(self, part), **own[part]) for part in own if own[part]})
+
+    def row(self) -> dict[str, Any]:
+        """Plain values, by field: what the parts hold, side by side."""
+        return {name: value for part in asdict(self).values() for name, value in part.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` gives back an equal Request."""
+        """Plain values, by part; `from_json` gives back an equal Request."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`, after a trip through JSON."""
-        known = {f.name: values[f.name] for f in fields(cls)}
-        known["loras"] = tuple(Lora(**lora) for lora in known["loras"])
-        known["axes"] = tuple((name, value) for name, value in known["axes"])
-        known["ctrl_images"] = tuple(ReferenceImage(**image) for image in known["ctrl_images"])
-        for name in ("not_comparable", "warnings"):
-            known[name] = tuple(known[name])
-        return cls(**known)
+        """The inverse of `to_json`, after a trip through JSON.
+
+        ValueError unless there is every field of every part and no other; what stands beside the parts is not read.
+        """
+        return cls(**{part: _part(part, kind, values.get(part)) for part, kind in _PARTS.items()})
 
 
-# Every other field of a request is in its id, so that a new one cannot be forgotten.
-_NOT_IN_ID = frozenset(
-    (
-        # names and places
-        *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "warnings"),
-        *("checkpoint", "checkpoint_revision", "text_encoder", "prompt_embeds"),
-        # reasons
-        *("lora_merge_reason", "not_comparable"),
-        # what was asked for, where what is in effect stands beside it
-        *("prompt_template", "trigger_word", "width_requested", "height_requested", "network_multiplier"),
-        # in the ids of the embeddings
-        *("prompt", "neg", "text_encoder_digest", "quantize_text_encoder", "text_encoder_cast", "max_sequence_length"),
-        "attn_masking",
-    )
-)
+_PARTS: Mapping[str, Any] = {f.name: f.type for f in fields(Request)}
+_FROM_JSON: Mapping[str, Callable[[Any], Any]] = {
+    "axes": lambda axes: tuple((name, value) for name, value in axes),
+    "ctrl_images": lambda images: tuple(ReferenceImage(**image) for image in images),
+    "loras": lambda loras: tuple(Lora(**lora) for lora in loras),
+    "not_comparable": tuple,
+    "warnings": tuple,
+}
+
+
+def _names(kind: Any) -> set[str]:
+    return {f.name for f in fields(kind)}
+
+
+def _part(name: str, kind: Any, values: Any) -> Any:
+    if not isinstance(values, Mapping) or values.keys() != _names(kind):
+        found = ", ".join(values) if isinstance(values, Mapping) else values
+        raise ValueError(f"{name}: expected {', '.join(f.name for f in fields(kind))}, got {found}")
+    return kind(**{key: _FROM_JSON[key](value) if key in _FROM_JSON else value for key, value in values.items()})
+
+
+def _in_id(part: Any) -> dict[str, Any]:
+    """The fields of one of the five as they are in an id."""
+    values = {f.metadata.get("id_key", f.name): (f, getattr(part, f.name)) for f in fields(part)}
+    return {
+        key: value
+        for key, (f, value) in values.items()
+        if key is not None and not (f.metadata.get("since_later") and value == f.default)
+    }
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 (64 hex digits) of a value's canonical JSON: sorted keys, no spaces, UTF-8, no NaN."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """SHA-256 (64 hex digits) of a value's canonical JSON: sorted keys, no spaces, UTF-8, no NaN; files by `in_id`."""
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+        default=lambda file: file.in_id,
+    )
     return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from darkroom.files.atomic import read_json, write_json
 from darkroom.files.weight_file import identity, sha256_of
+from darkroom.names import Names
 from darkroom.request import digest_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
@@ -55,18 +56,18 @@ class ExperimentFolder:
 
     root: Path
 
-    def draft(self, model: str, lora: str, prompts: str) -> Path:
+    def draft(self, names: Names) -> Path:
         """The combination as conf/ gives it, before any weight file was read."""
-        return self.root / "drafts" / model / lora / f"{prompts}.json"
+        return self.root.joinpath("drafts", *names[:2], f"{names.prompts}.json")
 
-    def requests(self, model: str, lora: str, prompts: str) -> Path:
-        return self.root / "requests" / model / lora / f"{prompts}.json"
+    def requests(self, names: Names) -> Path:
+        return self.root.joinpath("requests", *names[:2], f"{names.prompts}.json")
 
-    def records(self, model: str, lora: str, prompts: str) -> Path:
-        return self.root / "records" / model / lora / f"{prompts}.parquet"
+    def records(self, names: Names) -> Path:
+        return self.root.joinpath("records", *names[:2], f"{names.prompts}.parquet")
 
-    def images(self, model: str, lora: str, prompts: str) -> Path:
-        return self.root / "images" / model / lora / prompts
+    def images(self, names: Names) -> Path:
+        return self.root.joinpath("images", *names)
 
     @property
     def contents(self) -> Path:
@@ -93,7 +94,7 @@ class ExperimentFolder:
         """By model, how near a render has to come to its preview."""
         return self.root / "thresholds.json"
 
-    def choice(self, model: str) -> Path:
+    def model(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""
         return self.root / "models" / f"{model}.json"
 

@@ -1,7 +1,6 @@
 """Pictures with their record inside, in three formats."""
 
 import hashlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +32,7 @@ NASTY = [
 
 
 def record(**changes):
-    return embedded(replace(REQUEST, **changes)).to_json()
+    return embedded(REQUEST.changed(**changes)).to_json()
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.small_project import values
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.flags import FLAGS
@@ -44,7 +45,7 @@ def test_a_prompt_a_line(project):
         '  - "yes"',
         '  - "16:9 \\\\${x}"',
     ]
-    assert [r.prompt for r in _requests(project)] == [
+    assert [r.text.prompt for r in _requests(project)] == [
         "a cat",
         "a dog --w 512 --seed 3",
         "# a house",
@@ -79,7 +80,7 @@ def test_a_row_a_prompt(project, ending, delimiter):
     project.write(f"p.{ending}", "\ufeff" + CSV.replace("2,5", "2.5").replace(";", delimiter))
     import_prompts(Path(f"p.{ending}"), AS_TYPED)
     requests = _requests(project)
-    assert [(r.prompt, r.neg, r.seed, r.guidance_scale, r.network_multiplier) for r in requests] == [
+    assert [values(r, "prompt", "neg", "seed", "guidance_scale", "network_multiplier") for r in requests] == [
         (f'a "red" cat{delimiter} asleep', "", 7, 2.5, 1.0),
         ("two\nlines", "blurry", 43, 4.0, -0.5),
         ("null", "", 8, 4.0, 1.0),
@@ -119,7 +120,7 @@ JSON_LINES = r"""{"prompt": "a \"cat\" 🐈", "seed": 3, "width": 512, "neg": nu
 def test_an_object_a_line(project):
     project.write("p.jsonl", JSON_LINES)
     import_prompts(Path("p.jsonl"), AS_TYPED)
-    assert [(r.prompt, r.seed, r.width, r.trigger_word) for r in _requests(project)] == [
+    assert [values(r, "prompt", "seed", "width", "trigger_word") for r in _requests(project)] == [
         ('a "cat" 🐈', 3, 512, "sks"),
         ("${oc.env:HOME} 1e3", 43, 512, "sks"),
         ("two\nlines", 44, 512, "no"),

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.places import REPOSITORY
+from tests.small_project import values
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.request_json import MODELS, import_request
 from darkroom.plan.experiment import load_experiment
+from darkroom.request import Lora
 
 
 def _picture(image_format: str, colour: str = "red", size: tuple[int, int] = (80, 64)) -> bytes:
@@ -88,8 +90,8 @@ def test_the_smallest_request_has_the_defaults_of_the_service():
         "  prompts: [request]",
     ]
     (request,) = _requests()
-    assert (request.width, request.height, request.sample_steps, request.guidance_scale) == (1024, 1024, 25, 4.0)
-    assert (request.prompt, request.neg, request.seed, request.network_multiplier) == ("a cat", "", 42, 1.0)
+    assert values(request, "width", "height", "sample_steps", "guidance_scale") == (1024, 1024, 25, 4.0)
+    assert values(request, "prompt", "neg", "seed", "network_multiplier") == ("a cat", "", 42, 1.0)
 
 
 WHOLE = {
@@ -142,15 +144,15 @@ def test_every_field_of_the_schema(project):
     ]
     assert not any("topsecret" in path.read_text() for path in Path("conf").rglob("*.yaml"))
     first, second, third = _requests("mine")
-    assert first.prompt == 'sks ${x} said "yes"\n🐈'
-    assert (first.width, first.height, first.width_requested, first.neg, first.seed) == (512, 768, 520, "blurry", 7)
-    assert (first.sample_steps, first.guidance_scale) == (4, 3.5)
-    assert [(lora.path, lora.network_multiplier) for lora in first.loras] == [("models/sub/my.safetensors", 0.8)]
-    assert (second.prompt, second.trigger_word) == ("tok b", "tok")
-    assert second.seed not in (-1, 43)
+    assert first.text.prompt == 'sks ${x} said "yes"\n🐈'
+    assert values(first, "width", "height", "width_requested", "neg", "seed") == (512, 768, 520, "blurry", 7)
+    assert (first.sampling.sample_steps, first.sampling.guidance_scale) == (4, 3.5)
+    assert first.adapters.loras == (Lora("models/sub/my.safetensors", 0.8),)
+    assert (second.text.prompt, second.asked.trigger_word) == ("tok b", "tok")
+    assert second.sampling.seed not in (-1, 43)
     assert '  - {prompt: "[trigger] b", seed: -1, trigger_word: tok}\n' in Path("conf/prompts/mine.yaml").read_text()
     assert "# seed -1: drawn once for this set" in Path("conf/prompts/mine.yaml").read_text()
-    assert (third.prompt, third.trigger_word, third.seed) == ("1e3", "sks", 44)
+    assert values(third, "prompt", "trigger_word", "seed") == ("1e3", "sks", 44)
 
 
 def test_importing_twice_changes_nothing():
@@ -212,7 +214,7 @@ def test_without_a_lora_the_trigger_word_is_the_sets():
     )
     assert "request.json: loras: the service wants exactly one file; here the base model is rendered" in said
     (request,) = _requests()
-    assert (request.prompt, request.lora, request.loras) == ("sks", "none", ())
+    assert (request.text.prompt, request.title.lora, request.adapters.loras) == ("sks", "none", ())
 
 
 def test_control_images_as_the_service_shows_them():
@@ -224,7 +226,7 @@ def test_control_images_as_the_service_shows_them():
     said = import_request(_write(_minimal(prompts=prompts)), ImportOptions())
     assert "request.json: prompts[1].ctrl_img: not taken over: the service shows ctrl_img_3 in its place" in said
     folder = "conf/prompts/request_files"
-    assert [[image.path for image in request.ctrl_images] for request in _requests()] == [
+    assert [[image.path for image in request.sampling.ctrl_images] for request in _requests()] == [
         [f"{folder}/0_ctrl_img.png"],
         [f"{folder}/1_ctrl_img.jpg"],
         [f"{folder}/2_ctrl_img_1.webp", f"{folder}/2_ctrl_img_2.png"],

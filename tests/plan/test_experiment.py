@@ -9,6 +9,7 @@ from tests.places import REPOSITORY
 
 from darkroom.errors import ConfigError
 from darkroom.files.yaml_text import yaml_text
+from darkroom.names import Names
 from darkroom.plan.experiment import load_experiment
 
 BUILT_IN = REPOSITORY / "conf"
@@ -26,14 +27,14 @@ def two_sets(project):
 def test_an_experiment_lists_its_combinations(two_sets):
     experiment = two_sets.load()
     assert experiment.name == "e"
-    assert [(c.model, c.lora, c.prompts, len(c.requests)) for c in experiment.combinations] == [
+    assert [(*c.names, len(c.requests)) for c in experiment.combinations] == [
         ("m", "l", "p", 2),
         ("m", "l", "q", 1),
     ]
     assert experiment.images == 3
     assert (experiment.output.format, experiment.output.quality, experiment.output.save_latents) == ("png", 95, False)
     assert experiment.models["m"].checkpoint.repo == "someone/klein"
-    assert experiment.files("m", "l", "p") == ("sks.safetensors",)
+    assert experiment.files(Names("m", "l", "p")) == ("sks.safetensors",)
     assert experiment.texts("m") == ("", "a cat", "a dog", "sks a photo of a person")
 
 
@@ -45,8 +46,8 @@ def test_comments_layout_and_the_order_of_keys_do_not_change_a_digest(two_sets):
     lines = Path("conf/model/m.yaml").read_text(encoding="utf-8").splitlines()
     two_sets.write("conf/model/m.yaml", "# another\n" + "\n".join(reversed(lines)) + "\n")
     after = two_sets.load()
-    assert len(before.digest("m", "l", "p")) == 16
-    assert before.digest("m", "l", "p") == after.digest("m", "l", "p")
+    assert len(before.digest(Names("m", "l", "p"))) == 16
+    assert before.digest(Names("m", "l", "p")) == after.digest(Names("m", "l", "p"))
     assert before.text_digest("m") == after.text_digest("m")
 
 
@@ -54,24 +55,24 @@ def test_editing_a_prompt_changes_only_its_sets_digest(two_sets):
     before = two_sets.load()
     two_sets.write("conf/prompts/p.yaml", 'prompts: ["[trigger] a photo of a person", a lynx]\n')
     after = two_sets.load()
-    assert before.digest("m", "l", "p") != after.digest("m", "l", "p")
-    assert before.digest("m", "l", "q") == after.digest("m", "l", "q")
+    assert before.digest(Names("m", "l", "p")) != after.digest(Names("m", "l", "p"))
+    assert before.digest(Names("m", "l", "q")) == after.digest(Names("m", "l", "q"))
     assert before.text_digest("m") != after.text_digest("m")
 
 
 def test_another_revision_of_the_numerics_changes_every_digest(two_sets, monkeypatch):
     experiment = two_sets.load()
-    before = experiment.digest("m", "l", "p"), experiment.text_digest("m")
+    before = experiment.digest(Names("m", "l", "p")), experiment.text_digest("m")
     monkeypatch.setattr("darkroom.plan.experiment.NUMERICS_REVISION", 99)
     experiment = two_sets.load()
-    assert experiment.digest("m", "l", "p") != before[0]
+    assert experiment.digest(Names("m", "l", "p")) != before[0]
     assert experiment.text_digest("m") != before[1]
 
 
 def test_what_changes_no_text_changes_no_text_digest(two_sets):
     before = two_sets.load()
     after = two_sets.load("model.numerics=fast", "output.format=webp")
-    assert before.digest("m", "l", "q") != after.digest("m", "l", "q")
+    assert before.digest(Names("m", "l", "q")) != after.digest(Names("m", "l", "q"))
     assert before.text_digest("m") == after.text_digest("m")
     assert before.text_digest("m") != two_sets.load("model.max_sequence_length=256").text_digest("m")
 
@@ -80,7 +81,7 @@ def test_another_source_of_the_base_model_changes_digests(two_sets):
     before = two_sets.load()
     two_sets.write_weights("ae.safetensors")
     after = two_sets.load("model.checkpoint.vae=ae.safetensors")
-    assert before.digest("m", "l", "p") != after.digest("m", "l", "p")
+    assert before.digest(Names("m", "l", "p")) != after.digest(Names("m", "l", "p"))
     assert before.text_digest("m") == after.text_digest("m")
 
 
@@ -89,30 +90,30 @@ def test_overrides_reach_every_option_of_a_group(two_sets):
         "model.numerics=fast", "prompts.defaults.seed=9", "output.quality=80", "matrix.lora=[none]"
     )
     requests = [r for c in experiment.combinations for r in c.requests]
-    assert {(r.numerics, r.seed, r.lora) for r in requests} == {("fast", 9, "none")}
+    assert {(r.base.numerics, r.sampling.seed, r.title.lora) for r in requests} == {("fast", 9, "none")}
     assert experiment.output.quality == 80
 
 
 def test_an_override_may_add_an_axis_and_reach_into_a_list(two_sets):
     experiment = two_sets.load("+matrix.seed=[5, 6]", "lora.loras.0.network_multiplier=0.1")
-    first = experiment.combination("m", "l", "q").requests[0]
-    assert (first.image_name, first.loras[0].network_multiplier) == ("000_5", 0.1)
+    first = experiment.combination(Names("m", "l", "q")).requests[0]
+    assert (first.title.image_name, first.adapters.loras[0].network_multiplier) == ("000_5", 0.1)
 
 
 def test_what_the_experiment_says_of_a_group_goes_for_each_option(two_sets):
     two_sets.write("conf/experiment/e.yaml", TWO_SETS + "model: {defaults: {width: 256}}\nprompts: {trigger_word: x}\n")
     two_sets.write("conf/lora/l.yaml", "loras: []\n")
     experiment = two_sets.load()
-    assert {r.width for c in experiment.combinations for r in c.requests} == {256}
-    assert experiment.combination("m", "l", "p").requests[0].prompt == "x a photo of a person"
+    assert {r.sampling.width for c in experiment.combinations for r in c.requests} == {256}
+    assert experiment.combination(Names("m", "l", "p")).requests[0].text.prompt == "x a photo of a person"
 
 
 def test_groups_that_the_matrix_does_not_list_take_the_choice_of_the_defaults_list(two_sets):
     two_sets.write("conf/experiment/e.yaml", "defaults: [override /model: m]\nmatrix: {prompts: [q]}\n")
     (combination,) = two_sets.load().combinations
-    assert (combination.model, combination.lora, combination.prompts) == ("m", "none", "q")
+    assert combination.names == ("m", "none", "q")
     (combination,) = two_sets.load("lora=l").combinations
-    assert combination.lora == "l"
+    assert combination.names.lora == "l"
 
 
 def test_an_experiment_may_build_on_another_and_name_its_package(two_sets):
@@ -121,7 +122,7 @@ def test_an_experiment_may_build_on_another_and_name_its_package(two_sets):
     )
     two_sets.write("conf/experiment/e.yaml", "# @package _global_\ndefaults: [base]\nmatrix: {prompts: [q]}\n")
     (combination,) = two_sets.load().combinations
-    assert (combination.model, combination.lora, combination.prompts) == ("m", "l", "q")
+    assert combination.names == ("m", "l", "q")
 
 
 def test_the_projects_own_conf_goes_ahead_of_the_built_in(project):

@@ -42,7 +42,7 @@ class Bench:
         }
         request = make(**{"experiment": "bench", "sample_steps": 1, "lora_merge": "merged", **digests, **changes})
         for text in request.texts:
-            path = self.store.embedding(request.embedding_id(text))
+            path = self.store.embedding(request.encoder.embedding_id(text))
             if not path.is_file():
                 generator = torch.Generator().manual_seed(len(text))
                 with atomic(path) as temporary:
@@ -59,7 +59,7 @@ class Bench:
 
     def write(self, *requests: Request, **output: Any) -> Job:
         """A job of these requests, with its files; `output`: conf's output section."""
-        named = [replace(request, image_name=f"{n:03d}_{request.seed}") for n, request in enumerate(requests)]
+        named = [request.changed(image_name=f"{n:03d}_{request.sampling.seed}") for n, request in enumerate(requests)]
         settings = {"format": "png", "quality": 95, "save_latents": False, **output}
         write_json(self.folder / "requests.json", {"output": settings, "requests": [r.to_json() for r in named]})
         write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())

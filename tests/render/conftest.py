@@ -1,8 +1,8 @@
 """A tiny klein in both layouts, requests, adapters, and what this machine's arithmetic can be compared with."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from tests.render.bench import Bench
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request import Asked, BaseModel, Encoder, Request, Sampling, Source, Text, Title
 
 PARITY = DATA / "parity"
 CPU = torch.device("cpu")
@@ -39,49 +39,21 @@ def our_canary(one_thread: None) -> str:
     return canary()
 
 
+REQUEST = Request(
+    title=Title(experiment="test", model="tiny_klein", lora="none", prompts="test", index=0, image_name="0"),
+    base=BaseModel(family="flux2", dtype="float32", guidance="cfg", numerics="exact"),
+    encoder=Encoder(family="flux2", dtype="float32", max_sequence_length=512),
+    sampling=Sampling(width=64, height=64, seed=42, sample_steps=4, guidance_scale=4.0, schedule="aitk"),
+    text=Text(prompt="a cat"),
+    source=Source(checkpoint="tiny_klein", text_encoder="tiny_qwen3"),
+    asked=Asked(prompt_template="a cat", width_requested=64, height_requested=64),
+)
+
+
 @pytest.fixture
 def make_request() -> Callable[..., Request]:
     """A request of the tiny klein, 64x64, 4 steps, float32, with changes."""
-
-    def make(**changes: Any) -> Request:
-        return Request(**{**_REQUEST, **changes})
-
-    return make
-
-
-_REQUEST: dict[str, Any] = {
-    "experiment": "test",
-    "model": "tiny_klein",
-    "lora": "none",
-    "prompts": "test",
-    "index": 0,
-    "image_name": "0",
-    "axes": (),
-    "prompt_template": "a cat",
-    "prompt": "a cat",
-    "neg": "",
-    "trigger_word": None,
-    "width_requested": 64,
-    "height_requested": 64,
-    "width": 64,
-    "height": 64,
-    "seed": 42,
-    "sample_steps": 4,
-    "guidance_scale": 4.0,
-    "family": "flux2",
-    "checkpoint": "tiny_klein",
-    "text_encoder": "tiny_qwen3",
-    "dtype": "float32",
-    "quantize_transformer": None,
-    "quantize_text_encoder": None,
-    "text_encoder_cast": False,
-    "guidance": "cfg",
-    "schedule": "aitk",
-    "numerics": "exact",
-    "max_sequence_length": 512,
-    "attn_masking": False,
-    "lora_merge": None,
-}
+    return REQUEST.changed
 
 
 @pytest.fixture(scope="session")
@@ -142,9 +114,9 @@ def klein_folder(klein: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def base(klein: Checkpoint, make_request: Callable[..., Request]) -> Base:
+def base(klein: Checkpoint) -> Base:
     """The tiny klein in bfloat16, loaded for this test alone."""
-    return flux2.load(klein, make_request(dtype="bfloat16"), CPU)
+    return flux2.load(klein, replace(REQUEST.base, dtype="bfloat16"), CPU)
 
 
 @pytest.fixture

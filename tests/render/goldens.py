@@ -19,7 +19,7 @@ from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.family import Family
 from darkroom.render.weights.base import Base, TextEncoder
-from darkroom.request import Request
+from darkroom.request import Encoder, Request
 
 DTYPES = ("float32", "bfloat16")
 # On another kind of processor: mean |difference| / mean |golden| of latents, mean |difference| of a pixel (0 to 255).
@@ -68,31 +68,31 @@ class Warm:
     checkpoint: Checkpoint
     base: Base
     stack: AdapterStack
-    encoders: dict[tuple[bool, bool, str | None], TextEncoder] = field(default_factory=dict)
+    encoders: dict[Encoder, TextEncoder] = field(default_factory=dict)
 
-    def encode(self, request: Request, text: str) -> dict[str, torch.Tensor]:
-        key = (request.text_encoder_cast, request.attn_masking, request.quantize_text_encoder)
-        if key not in self.encoders:
-            self.encoders[key] = self.kind.load_text_encoder(self.checkpoint, request, CPU)
-        return self.kind.encode(self.encoders[key], text)
+    def encode(self, encoder: Encoder, text: str) -> dict[str, torch.Tensor]:
+        if encoder not in self.encoders:
+            self.encoders[encoder] = self.kind.load_text_encoder(self.checkpoint, encoder, CPU)
+        return self.kind.encode(self.encoders[encoder], text)
 
     def adapt(self, path: Path | None, multiplier: float, regime: str) -> None:
         layers, naming = self.base.adapter_shapes(), NAMINGS[self.family]
         self.stack.apply([(read_adapter(path, layers, naming), multiplier)] if path else [], regime)
 
     def render(self, request: Request) -> tuple[torch.Tensor, np.ndarray[Any, Any]]:
-        embeds = load_file(request.prompt_embeds) if request.prompt_embeds else self.encode(request, request.prompt)
-        neg = self.encode(request, request.neg) if request.uses_neg else None
-        images = [read_reference(image.path) for image in request.ctrl_images]
-        seen = [self.kind.encode_reference(self.base, request, image) for image in images]
-        latents, sigmas = self.kind.denoise(self.base, request, embeds, neg, seen, lambda step: None)
-        assert len(sigmas) == request.sample_steps + 1
+        text, own = request.text, request.text.prompt_embeds
+        embeds = load_file(own) if own else self.encode(request.encoder, text.prompt)
+        neg = self.encode(request.encoder, text.neg) if request.uses_neg else None
+        images = [read_reference(image.path) for image in request.sampling.ctrl_images]
+        seen = [self.kind.encode_reference(self.base, request.sampling, image) for image in images]
+        latents, sigmas = self.kind.denoise(self.base, request.sampling, embeds, neg, seen, lambda step: None)
+        assert len(sigmas) == request.sampling.sample_steps + 1
         return latents, self.kind.decode(self.base, latents)
 
 
 def warm(kind: Family, checkpoint: Checkpoint, request: Request) -> Warm:
     base = kind.load(checkpoint, request, CPU)
-    return Warm(request.family, kind, checkpoint, base, AdapterStack(base))
+    return Warm(request.base.family, kind, checkpoint, base, AdapterStack(base))
 
 
 def relative(ours: torch.Tensor, golden: torch.Tensor) -> float:

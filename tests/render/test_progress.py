@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from darkroom.files.atomic import write_json
+from darkroom.names import Names
 from darkroom.render.progress import Progress, ProgressLine, images_elsewhere
 from darkroom.store import ExperimentFolder
 
@@ -46,12 +47,12 @@ def test_elsewhere_lines_are_few_and_the_last_state_is_said_once() -> None:
 
 def test_other_combinations_count_if_they_were_done_before_or_have_records_by_now(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "demo")
-    stale, finished = folder.records("m", "b", "p"), folder.records("m", "c", "p")
+    stale, finished = folder.records(Names("m", "b", "p")), folder.records(Names("m", "c", "p"))
     for path in (stale, finished):
         path.parent.mkdir(parents=True)
         path.touch()
     os.utime(stale, (1, 1))
     write_json(folder.contents, {"combinations": [["m", "a", "p", 2, 2], ["m", "b", "p", 3, 0], ["m", "c", "p", 4, 0]]})
     os.utime(folder.contents, (1000, 1000))
-    assert images_elsewhere(folder, ("m", "a", "p")) == (4, 9)
-    assert images_elsewhere(folder, ("m", "c", "p")) == (2, 9)
+    assert images_elsewhere(folder, Names("m", "a", "p")) == (4, 9)
+    assert images_elsewhere(folder, Names("m", "c", "p")) == (2, 9)

@@ -19,6 +19,7 @@ from darkroom.errors import ImageError, StoreError, value_of
 from darkroom.files.atomic import write_json
 from darkroom.files.image_file import read_record, write_image
 from darkroom.files.weight_file import sha256_of
+from darkroom.names import Names
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
@@ -87,7 +88,7 @@ class Desk:
             "output": {"format": "png", "quality": 95},
             "requests": [{"request_id": self.request.request_id, **self.request.to_json()}],
         }
-        write_json(self.folder.requests("tiny_klein", "anna", "test"), content)
+        write_json(self.folder.requests(Names("tiny_klein", "anna", "test")), content)
         return self.render(self.request)
 
     def preview(self, request: Request, ending: str = "png", **changes: Any) -> None:
@@ -97,7 +98,8 @@ class Desk:
         with Image.open(self.render(request)) as image:
             image.convert("RGB").save(path)
             width, height = image.size
-        then = {name: getattr(self.request, name) for name in THEN} | {"loras": [asdict(self.request.loras[0])]}
+        known = self.request.row()
+        then = {name: known[name] for name in THEN} | {"loras": [asdict(self.request.adapters.loras[0])]}
         row = Preview(
             model="tiny_klein",
             lora="anna",
@@ -125,11 +127,11 @@ def lora(path: str, strength: float = 1.0) -> Lora:
 
 @pytest.fixture(scope="module")
 def desk(klein: Checkpoint, adapters: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    from tests.render.conftest import _REQUEST
+    from tests.render.conftest import REQUEST
 
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("desk"))
-    yield Desk(klein, lambda **changes: Request(**{**_REQUEST, **changes}), adapters / "lora_fp32.safetensors")
+    yield Desk(klein, REQUEST.changed, adapters / "lora_fp32.safetensors")
     os.chdir(before)
 
 
@@ -159,7 +161,7 @@ def test_a_planted_factor_that_no_record_shows_is_named(desk: Desk, planted: dic
         changes = {"loras": (lora("anna_000000500.safetensors", changes["strength"]),)}
     elif "step" in changes:
         changes = {"loras": (lora(changes["step"]),)}
-    desk.preview(replace(desk.request, **changes), ending)
+    desk.preview(desk.request.changed(**changes), ending)
     first, *rest = explained(image)
     assert first.startswith(named)
     assert first.endswith(" to identical.")
@@ -174,7 +176,7 @@ def rest_psnr(lines: list[str], factor: str = "as it is") -> str:
 
 def test_what_is_recorded_otherwise_is_set_back_first(desk: Desk) -> None:
     image = desk.plan()
-    desk.preview(replace(desk.request, seed=77, sample_steps=6), seed=77, sample_steps=6)
+    desk.preview(desk.request.changed(seed=77, sample_steps=6), seed=77, sample_steps=6)
     text = explain(image, render_trials(write_trials(image, RESULTS), RESULTS), RESULTS)
     assert "    seed:                   77 → 42\n" in text
     assert "    sample_steps:           6 → 4\n" in text
@@ -187,7 +189,7 @@ def test_of_factors_that_make_the_same_picture_all_are_named(desk: Desk) -> None
     """In float32 on the CPU a LoRA at half its strength is the checkpoint whose weights are half as large."""
     image = desk.plan()
     write_step(Path("anna_000000500.safetensors"), Path("anna_000000499.safetensors"), 0.5)
-    desk.preview(replace(desk.request, loras=(lora("anna_000000500.safetensors", 0.5),)))
+    desk.preview(desk.request.changed(loras=(lora("anna_000000500.safetensors", 0.5),)))
     lines = explained(image)
     Path("anna_000000499.safetensors").unlink()
     assert lines[0].startswith("Closest: LoRA anna_000000499.safetensors, from ")
@@ -199,7 +201,7 @@ def test_of_factors_that_make_the_same_picture_all_are_named(desk: Desk) -> None
 
 def test_a_picture_that_none_explains(desk: Desk) -> None:
     image = desk.plan()
-    desk.preview(replace(desk.request, seed=4711, prompt="a house"))
+    desk.preview(desk.request.changed(seed=4711, prompt="a house"))
     first, second, *_ = explained(image)
     assert first.startswith("None of the ")
     assert second == "What was not recorded remains: versions, the GPU and its kernels, other weights."
@@ -215,10 +217,10 @@ def test_a_picture_that_needs_no_explanation(desk: Desk) -> None:
 
 def test_another_size_is_tried_first_and_all_others_at_it(desk: Desk) -> None:
     image = desk.plan()
-    desk.preview(replace(desk.request, width=96, height=32, schedule="diffusers"))
+    desk.preview(desk.request.changed(width=96, height=32, schedule="diffusers"))
     path = write_trials(image, RESULTS)
     sheet = TrialSheet.read(path)
-    assert {(trial.request.width, trial.request.height) for trial in sheet.trials[1:]} == {(96, 32)}
+    assert {(trial.request.sampling.width, trial.request.sampling.height) for trial in sheet.trials[1:]} == {(96, 32)}
     replace(sheet, trials=sheet.trials[:3]).write(path)
     lines = explain(image, render_trials(path, RESULTS), RESULTS).split("\n\n", 2)[2].splitlines()
     there = rest_psnr(lines, "as it is, at the preview's size")
@@ -232,7 +234,7 @@ def test_another_size_is_tried_first_and_all_others_at_it(desk: Desk) -> None:
 
 def test_at_another_size_a_factor_has_to_gain_too(desk: Desk) -> None:
     image = desk.plan()
-    desk.preview(replace(desk.request, width=96, height=32, seed=4711, prompt="a house"))
+    desk.preview(desk.request.changed(width=96, height=32, seed=4711, prompt="a house"))
     path = write_trials(image, RESULTS)
     sheet = TrialSheet.read(path)
     replace(sheet, trials=sheet.trials[:3]).write(path)
@@ -247,13 +249,13 @@ def test_what_a_library_refuses_is_said_and_the_others_are_rendered(
     real = getattr(trials, stage)
 
     def refusing(*arguments: Any) -> Any:
-        request = next(each for each in arguments if isinstance(each, Request))
-        if request.attn_masking:
+        encoders = (each.encoder if isinstance(each, Request) else each for each in arguments)
+        if any(encoder == refused.encoder for encoder in encoders):
             raise NotImplementedError("no kernel for this\nand a trace of C++")
         return real(*arguments)
 
     desk.plan()
-    first, refused, last = desk.request, replace(desk.request, attn_masking=True), replace(desk.request, seed=5)
+    first, refused, last = desk.request, desk.request.changed(attn_masking=True), desk.request.changed(seed=5)
     sheet = TrialSheet(
         name="test",
         checkpoint=str(desk.folder.checkpoint("tiny_klein")),
@@ -279,13 +281,13 @@ def test_an_interrupt_ends_the_trials(desk: Desk, monkeypatch: pytest.MonkeyPatc
     desk.plan()
     monkeypatch.setattr(trials, "make_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        desk.render(replace(desk.request, seed=6))
+        desk.render(desk.request.changed(seed=6))
 
 
 def test_what_cannot_be_tried_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     image = desk.plan()
-    desk.preview(replace(desk.request, seed=43), quantize_transformer="float8")
+    desk.preview(desk.request.changed(seed=43), quantize_transformer="float8")
     lines = explained(image)
     assert "  quantize_transformer: float8, as recorded: not built" in lines
     assert any(line.startswith("  noise_device: cuda: there is no GPU here") for line in lines)
@@ -293,7 +295,7 @@ def test_what_cannot_be_tried_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 def test_a_second_time_nothing_is_rendered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     image = desk.plan()
-    desk.preview(replace(desk.request, schedule="diffusers"))
+    desk.preview(desk.request.changed(schedule="diffusers"))
     first = explained(image)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("darkroom.render.trials.make_picture", None)
@@ -355,9 +357,9 @@ def test_a_strangers_picture_leads_nowhere_else(desk: Desk) -> None:
 def test_a_picture_that_is_no_longer_asked_for(desk: Desk) -> None:
     image = desk.plan()
     desk.preview(desk.request)
-    desk.request = replace(desk.request, seed=99)
+    desk.request = desk.request.changed(seed=99)
     desk.plan()
-    desk.request = replace(desk.request, seed=42)
+    desk.request = desk.request.changed(seed=42)
     with pytest.raises(StoreError, match=r"experiment job does not ask for this picture any more; run Snakemake again"):
         write_trials(image, RESULTS)
 
@@ -381,17 +383,17 @@ class TestFloor:
     def rendered(self, desk: Desk) -> list[Path]:
         """Two repeats, one of them in a process of its own."""
         record = record_of(desk.plan(), desk.request)
-        write_records(desk.folder.records("tiny_klein", "anna", "test"), [record], {})
+        write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         first, second = write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
         return [render_afresh(first, RESULTS), render_trials(second, RESULTS, second.parent / "store")]
 
     def test_nothing_is_learned_from_fast_pictures(self, desk: Desk) -> None:
         record = record_of(desk.plan(), desk.request)
-        write_records(desk.folder.records("tiny_klein", "anna", "test"), [record], {})
+        write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
-        fast = {"request_id": "…", **replace(desk.request, numerics="fast").to_json()}
-        write_json(desk.folder.requests("tiny_klein", "anna", "test"), {"requests": [fast]})
+        fast = {"request_id": "…", **desk.request.changed(numerics="fast").to_json()}
+        write_json(desk.folder.requests(Names("tiny_klein", "anna", "test")), {"requests": [fast]})
         kept = desk.folder.root / "floor/tiny_klein/1/kept"
         kept.mkdir(parents=True)
         said = r"numerics fast is never a baseline; render with numerics exact: 000_42"

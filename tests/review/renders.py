@@ -16,9 +16,9 @@ from darkroom.previews import TRAINER, Preview
 from darkroom.record import Record, write_records
 from darkroom.thresholds import ModelThresholds
 
-REQUEST = replace(example_record.REQUEST, axes=())
+REQUEST = example_record.REQUEST.changed(axes=())
 THEN = {  # what an import knows
-    **{"prompt": REQUEST.prompt, "seed": 7, "width": 64, "height": 48, "schedule": "aitk", "numerics": "exact"},
+    **{"prompt": REQUEST.text.prompt, "seed": 7, "width": 64, "height": 48, "schedule": "aitk", "numerics": "exact"},
     "loras": [{"path": "elsewhere/anna.safetensors", "sha256": "5555555555aaaaaa", "network_multiplier": 0.5}],
 }
 THRESHOLDS = ModelThresholds(source="conf/compare/default.yaml", psnr=38.0, ssim=0.98, flip=0.05)
@@ -36,8 +36,8 @@ def picture(shift: int = 0) -> Pixels:
 
 def render(folder: Path, pixels: Pixels, index: int = 0, image_format: str = "png", **changes: Any) -> Record:
     """A row of the manifest and the picture that it lists; `changes` to the request."""
-    request = replace(REQUEST, index=index, image_name=f"{index:04}_7", **changes)
-    path = folder / "results" / f"{request.image_name}.{'jpg' if image_format == 'jpeg' else image_format}"
+    request = REQUEST.changed(index=index, image_name=f"{index:04}_7", **changes)
+    path = folder / "results" / f"{request.title.image_name}.{'jpg' if image_format == 'jpeg' else image_format}"
     made = record(request, image_path=str(path), image_format=image_format)
     return replace(made, image_sha256=write_image(path, pixels, made.to_json(), image_format, 90))
 
@@ -51,7 +51,7 @@ def preview(folder: Path, render: Record, pixels: Pixels | None, ending: str = "
     """A trainer's picture of the same key, saved as the trainer does, or the lack of one."""
     values: dict[str, Any] = vars(render.key) | {"path": None, "then": THEN, "origin": TRAINER, "step": 500}
     if pixels is not None:
-        path = folder / "samples" / f"1700000000000__000000500_{render.request.index}.{ending}"
+        path = folder / "samples" / f"1700000000000__000000500_{render.request.title.index}.{ending}"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(path)
         values |= {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -32,7 +32,7 @@ def regress(rows):
 
 
 def name(row):
-    return f"{row.request.image_name}.{row.image_sha256[:12]}.{row.image_path.rpartition('.')[2]}"
+    return f"{row.request.title.image_name}.{row.image_sha256[:12]}.{row.image_path.rpartition('.')[2]}"
 
 
 def plan(rows, compare_file="compare.parquet", **choice):
@@ -90,7 +90,7 @@ def test_a_second_time_changes_nothing(rows):
 
 def test_by_verdict_and_by_id(rows):
     def names(**choice):
-        return [change.render.request.image_name for change in plan(rows, **choice).changes]
+        return [change.render.request.title.image_name for change in plan(rows, **choice).changes]
 
     assert names(verdicts=["drifted"]) == ["0001_7"]
     assert names(verdicts=["identical before encoding"]) == ["0000_7"]

@@ -1,7 +1,5 @@
 """Files of records joined into the manifest."""
 
-from dataclasses import replace
-
 import pytest
 from tests.example_record import REQUEST, record
 
@@ -11,7 +9,7 @@ from darkroom.review.manifest import write_manifest
 
 
 def records(path, lora, indices, experiment="strength"):
-    requests = [replace(REQUEST, lora=lora, index=i, experiment=experiment) for i in indices]
+    requests = [REQUEST.changed(lora=lora, index=i, experiment=experiment) for i in indices]
     write_records(path, [record(request) for request in requests], {})
     return path
 
@@ -20,7 +18,7 @@ def test_rows_are_sorted_whatever_the_order_of_the_files(tmp_path):
     files = [records(tmp_path / "b.parquet", "none", [1, 0]), records(tmp_path / "a.parquet", "anna", [10, 9])]
     assert write_manifest(files, tmp_path / "manifest.parquet") == 4
     found, metadata = read_records(tmp_path / "manifest.parquet")
-    assert [(each.request.lora, each.request.index) for each in found] == [
+    assert [(each.request.title.lora, each.request.title.index) for each in found] == [
         ("anna", 9),
         ("anna", 10),
         ("none", 0),

@@ -1,7 +1,5 @@
 """What `darkroom show` prints, and the prompts file of --as-conf."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import yaml
@@ -16,7 +14,7 @@ from darkroom.review.show import GROUPS, as_conf, show
 
 
 def picture(folder, **changes):
-    record = embedded(replace(REQUEST, **changes))
+    record = embedded(REQUEST.changed(**changes))
     write_image(folder / "a.png", np.zeros((48, 64, 3), np.uint8), record.to_json(), "png", 100)
     return folder / "a.png"
 

@@ -1,6 +1,6 @@
 """Renders prompts with Darkroom's own FLUX.2 code, exact numerics, bfloat16. Judges nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux2 import flux2
-from darkroom.request import Request
+from darkroom.request import BaseModel, Encoder, Sampling
 from demo_training.drawing import picture
 from demo_training.scenes import SIDE, Scene
 from demo_training.text import MAX_TOKENS
@@ -39,9 +39,10 @@ class Studio:
         parts = {name: Component(str(folder / name), DIFFUSERS, "") for name in ("transformer", "vae", "text_encoder")}
         parts["tokenizer"] = Component(str(folder / "tokenizer"), TOKENIZER, "")
         checkpoint = Checkpoint("demo", None, parts)
-        self._request = _request()
-        self._base = flux2.load(checkpoint, self._request, _CPU)
-        self._text = flux2.load_text_encoder(checkpoint, self._request, _CPU)
+        model = BaseModel(family="flux2", dtype="bfloat16", guidance="cfg", numerics="exact")
+        encoder = Encoder(family="flux2", dtype="bfloat16", max_sequence_length=MAX_TOKENS)
+        self._base = flux2.load(checkpoint, model, _CPU)
+        self._text = flux2.load_text_encoder(checkpoint, encoder, _CPU)
         self._stack = AdapterStack(self._base)
         self._embeds: dict[str, dict[str, torch.Tensor]] = {}
 
@@ -53,19 +54,19 @@ class Studio:
 
     def render(self, shot: Shot) -> NDArray[np.uint8]:
         """(SIDE, SIDE, 3) levels."""
-        request = replace(
-            self._request,
-            prompt=shot.prompt,
-            neg=shot.neg,
+        sampling = Sampling(
+            width=SIDE,
+            height=SIDE,
             seed=shot.seed,
-            guidance_scale=shot.guidance_scale,
             sample_steps=shot.steps,
+            guidance_scale=shot.guidance_scale,
+            schedule="aitk",
         )
-        seen = [flux2.encode_reference(self._base, request, picture(shot.reference))] if shot.reference else []
-        neg = self._embed(shot.neg) if request.uses_neg else None
+        seen = [flux2.encode_reference(self._base, sampling, picture(shot.reference))] if shot.reference else []
+        neg = self._embed(shot.neg) if shot.guidance_scale > 1 else None
         latents, _ = flux2.denoise(
             self._base,
-            request,
+            sampling,
             self._embed(shot.prompt),
             neg,
             seen,
@@ -77,38 +78,3 @@ class Studio:
         if text not in self._embeds:
             self._embeds[text] = flux2.encode(self._text, text)
         return self._embeds[text]
-
-
-def _request() -> Request:
-    names = dict.fromkeys(
-        ("experiment", "model", "lora", "prompts", "image_name", "prompt_template"),
-        "demo",
-    )
-    return Request(
-        **names,
-        index=0,
-        axes=(),
-        prompt="",
-        neg="",
-        trigger_word=None,
-        width_requested=SIDE,
-        height_requested=SIDE,
-        width=SIDE,
-        height=SIDE,
-        seed=0,
-        sample_steps=25,
-        guidance_scale=4.0,
-        family="flux2",
-        checkpoint="demo",
-        text_encoder="demo",
-        dtype="bfloat16",
-        quantize_transformer=None,
-        quantize_text_encoder=None,
-        text_encoder_cast=False,
-        guidance="cfg",
-        schedule="aitk",
-        numerics="exact",
-        max_sequence_length=MAX_TOKENS,
-        attn_masking=False,
-        lora_merge=None,
-    )

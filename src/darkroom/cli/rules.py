@@ -5,12 +5,13 @@ from pathlib import Path
 
 from darkroom.cli import Commands, add_offload
 from darkroom.errors import StoreError
+from darkroom.names import Names
 from darkroom.store import RESULTS, STORE
 
 
 def add_to(commands: Commands) -> None:
     checkpoint = commands.add_for_rule("checkpoint", _checkpoint, "Find a model's files and take their digests.")
-    checkpoint.add_argument("choice", type=Path)
+    checkpoint.add_argument("model", type=Path)
     checkpoint.add_argument("output", type=Path)
 
     plan = commands.add_for_rule("plan", _plan, "Complete one combination's requests with the digests of its files.")
@@ -19,7 +20,7 @@ def add_to(commands: Commands) -> None:
     plan.add_argument("output", type=Path)
 
     encode = commands.add_for_rule("encode", _encode, "Encode one model's texts into the store.")
-    encode.add_argument("choice", type=Path)
+    encode.add_argument("model", type=Path)
     encode.add_argument("checkpoint", type=Path)
     encode.add_argument("output", type=Path)
 
@@ -52,15 +53,15 @@ def add_to(commands: Commands) -> None:
 
 
 def _checkpoint(options: argparse.Namespace) -> None:
-    from darkroom.files.atomic import read_json, write_json
+    from darkroom.files.atomic import write_json
     from darkroom.plan.conf.schema import CheckpointSource
     from darkroom.plan.weights.checkpoint_files import find_checkpoint
+    from darkroom.planned_model import PlannedModel
     from darkroom.store import Store
 
-    choice = read_json(options.choice)
-    where = f"conf/model/{choice['request']['model']}.yaml"
-    source, family = CheckpointSource(**choice["checkpoint"]), choice["request"]["family"]
-    checkpoint = find_checkpoint(source, family, where, Store(RESULTS / STORE), bool(choice["texts"]))
+    model = PlannedModel.read(options.model)
+    where, source = f"conf/model/{model.name}.yaml", CheckpointSource(**model.checkpoint)
+    checkpoint = find_checkpoint(source, model.base.family, where, Store(RESULTS / STORE), bool(model.texts))
     write_json(options.output, checkpoint.to_json())
 
 
@@ -74,7 +75,7 @@ def _plan(options: argparse.Namespace) -> None:
 def _encode(options: argparse.Namespace) -> None:
     from darkroom.render.worker.encode import encode_texts
 
-    encode_texts(options.choice, options.checkpoint, options.output, RESULTS, options.worker_log, options.offload)
+    encode_texts(options.model, options.checkpoint, options.output, RESULTS, options.worker_log, options.offload)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -104,8 +105,8 @@ def _manifest(options: argparse.Namespace) -> None:
     from darkroom.store import ExperimentFolder
 
     folder = ExperimentFolder(options.experiment)
-    combinations = [entry[:3] for entry in read_json(folder.contents)["combinations"]]
-    write_manifest([folder.records(*names) for names in combinations], options.output)
+    combinations = [Names(*entry[:3]) for entry in read_json(folder.contents)["combinations"]]
+    write_manifest([folder.records(names) for names in combinations], options.output)
 
 
 def _report(options: argparse.Namespace) -> None:

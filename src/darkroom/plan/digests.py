@@ -1,8 +1,9 @@
 """Turns a draft (conf/ resolved, files unread) into requests with digests. Knows nothing of conf/, Hydra or torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ImageError, raise_together
@@ -10,22 +11,27 @@ from darkroom.files.atomic import read_json, write_json
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
 from darkroom.plan.resolve import AUTO
-from darkroom.request import Request
+from darkroom.request import Lora, ReferenceImage, Request
 from darkroom.store import Store
+
+_File = TypeVar("_File", Lora, ReferenceImage)
 
 
 def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
     """The request with the digests of every file that its pixels depend on."""
-    embeds = request.prompt_embeds
-    return replace(
-        _on_quantized_files(request, checkpoint),
+    embeds = request.text.prompt_embeds
+    return _on_quantized_files(request, checkpoint).changed(
         checkpoint_revision=checkpoint.revision,
         checkpoint_digest=checkpoint.digest,
         text_encoder_digest=checkpoint.text_encoder_digest,
         prompt_embeds_sha256=store.sha256(Path(embeds)) if embeds else None,
-        ctrl_images=tuple(replace(image, sha256=store.sha256(Path(image.path))) for image in request.ctrl_images),
-        loras=tuple(replace(lora, sha256=store.sha256(Path(lora.path))) for lora in request.loras),
+        ctrl_images=_with_digests(request.sampling.ctrl_images, store),
+        loras=_with_digests(request.adapters.loras, store),
     )
+
+
+def _with_digests(files: Iterable[_File], store: Store) -> tuple[_File, ...]:
+    return tuple(replace(file, sha256=store.sha256(Path(file.path))) for file in files)
 
 
 def _on_quantized_files(request: Request, checkpoint: Checkpoint) -> Request:
@@ -35,10 +41,11 @@ def _on_quantized_files(request: Request, checkpoint: Checkpoint) -> Request:
         for part, component in sorted(checkpoint.components.items())
         if component.quantized
     }
-    request = replace(request, not_comparable=(*request.not_comparable, *reasons.values()))
-    if "transformer" not in reasons or not (request.lora_merge_reason or "").startswith(AUTO):
+    remarks = request.remarks
+    request = request.changed(not_comparable=(*remarks.not_comparable, *reasons.values()))
+    if "transformer" not in reasons or not (remarks.lora_merge_reason or "").startswith(AUTO):
         return request
-    return replace(request, lora_merge="live", lora_merge_reason=f"{AUTO} {reasons['transformer']}")
+    return request.changed(lora_merge="live", lora_merge_reason=f"{AUTO} {reasons['transformer']}")
 
 
 def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:
@@ -46,7 +53,8 @@ def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Stor
     combination = read_json(draft)
     checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
     asked = [Request.from_json(values) for values in combination["requests"]]
-    raise_together(_image_faults({(image.path, r.family, r.ctrl_idx) for r in asked for image in r.ctrl_images}))
+    shown_images = {(image.path, r.base.family, r.sampling.ctrl_idx) for r in asked for image in r.sampling.ctrl_images}
+    raise_together(_image_faults(shown_images))
     requests = [complete(request, checkpoint, store) for request in asked]
     ids = [request.request_id for request in requests]
     shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
+from darkroom.names import Names
 from darkroom.plan.conf.schema import Output
 from darkroom.plan.experiment import Combination
 from darkroom.request import digest_of
@@ -25,7 +26,7 @@ class Finished:
         self._folder = folder
         endings = [ENDINGS[output.format], *(["safetensors"] if output.save_latents else [])]
         self._endings = tuple(endings)
-        self._states: dict[tuple[str, str, str], _State] = {}
+        self._states: dict[Names, _State] = {}
 
     def lost(self, combination: Combination) -> str:
         """A token that changes once when pictures of a finished combination are gone, and is kept until the next loss.
@@ -40,22 +41,20 @@ class Finished:
         return state.is_complete and state.asked == asked
 
     def _state(self, combination: Combination) -> _State:
-        names = (combination.model, combination.lora, combination.prompts)
-        if names not in self._states:
-            self._states[names] = self._look(combination)
-        return self._states[names]
+        if combination.names not in self._states:
+            self._states[combination.names] = self._look(combination)
+        return self._states[combination.names]
 
     def _look(self, combination: Combination) -> _State:
-        names = (combination.model, combination.lora, combination.prompts)
         try:
-            planned = read_json(self._folder.requests(*names))
+            planned = read_json(self._folder.requests(combination.names))
             asked, lost = str(planned["asked"]), str(planned["lost"])
         except (StoreError, KeyError, TypeError):  # none yet, or of no use: it is planned anew
             return _State("", "", False)
-        if not self._folder.records(*names).is_file():
+        if not self._folder.records(combination.names).is_file():
             return _State(asked, lost, False)
-        expected = {f"{r.image_name}.{ending}" for r in combination.requests for ending in self._endings}
-        gone = expected - _names_in(self._folder.images(*names))
+        expected = {f"{r.title.image_name}.{ending}" for r in combination.requests for ending in self._endings}
+        gone = expected - _names_in(self._folder.images(combination.names))
         return _State(asked, digest_of([lost, sorted(gone)])[:8] if gone else lost, not gone)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from darkroom.checkpoint import RENDERING
 from darkroom.errors import ConfigError, Reading, value_of
+from darkroom.names import Names
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.contradictions import contradictions
 from darkroom.plan.conf.options import Options, mentions_trigger_word
@@ -20,23 +21,21 @@ from darkroom.plan.conf.prompt_set import Sheet
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
 from darkroom.plan.matrix import Matrix, Point, read_matrix
+from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.plan.weights.missing_files import missing_weights
+from darkroom.planned_model import PlannedModel
 from darkroom.request import NUMERICS_REVISION, Request
 from darkroom.thresholds import ModelThresholds, Thresholds
-
-Names = tuple[str, str, str]  # model, lora, prompts
 
 
 @dataclass(frozen=True)
 class Combination:
     """One choice of model, LoRA and prompt set: one render job."""
 
-    model: str
-    lora: str
-    prompts: str
+    names: Names
     requests: tuple[Request, ...]
 
 
@@ -54,31 +53,42 @@ class Experiment:
     def images(self) -> int:
         return sum(len(combination.requests) for combination in self.combinations)
 
-    def combination(self, model: str, lora: str, prompts: str) -> Combination:
+    def combination(self, names: Names) -> Combination:
         """KeyError if the experiment has no such combination."""
-        return self._by_names[model, lora, prompts]
+        return self._by_names[names]
 
-    def digest(self, model: str, lora: str, prompts: str) -> str:
+    def digest(self, names: Names) -> str:
         """Over a combination's requests, where its base model comes from, and how images are written."""
-        return self._digests[model, lora, prompts]
+        return self._digests[names]
 
     def texts(self, model: str) -> tuple[str, ...]:
         """The distinct texts that a model's text encoder has to encode, sorted."""
-        requests = (request for c in self.combinations if c.model == model for request in c.requests)
+        requests = (request for c in self.combinations if c.names.model == model for request in c.requests)
         return tuple(sorted({text for request in requests for text in request.texts}))
+
+    def planned_model(self, name: str) -> PlannedModel:
+        """A model with what all its pictures show."""
+        requests = (request for c in self.combinations if c.names.model == name for request in c.requests)
+        embeds = {request.text.prompt_embeds for request in requests if request.text.prompt_embeds}
+        model = self.models[name]
+        return PlannedModel(
+            name=name,
+            checkpoint=asdict(model.checkpoint),
+            base=base_of(model),
+            encoder=encoder_of(model),
+            texts=self.texts(name),
+            prompt_embeds=tuple(sorted(embeds)),
+        )
 
     def text_digest(self, model: str) -> str:
         """Over `texts` and everything in conf/ that can change their embeddings."""
-        choice = self.models[model]
-        source = asdict(choice.checkpoint)
-        encoder = {key: value for key, value in source.items() if key not in RENDERING}
-        computing = [choice.family, choice.dtype, choice.text_encoder_cast, choice.max_sequence_length]
-        computing += [choice.attn_masking, choice.quantize.text_encoder]
-        return _digest([NUMERICS_REVISION, encoder, computing, self.texts(model)])
+        source = asdict(self.models[model].checkpoint)
+        files = {key: value for key, value in source.items() if key not in RENDERING}
+        return _digest([NUMERICS_REVISION, files, encoder_of(self.models[model]), self.texts(model)])
 
-    def files(self, model: str, lora: str, prompts: str) -> tuple[str, ...]:
+    def files(self, names: Names) -> tuple[str, ...]:
         """The files, besides the base model's, that a combination's pixels depend on: adapters, images, embeddings."""
-        return self._files[model, lora, prompts]
+        return self._files[names]
 
     @cached_property
     def _files(self) -> dict[Names, tuple[str, ...]]:
@@ -86,14 +96,14 @@ class Experiment:
 
     @cached_property
     def _by_names(self) -> dict[Names, Combination]:
-        return {(c.model, c.lora, c.prompts): c for c in self.combinations}
+        return {combination.names: combination for combination in self.combinations}
 
     @cached_property
     def _digests(self) -> dict[Names, str]:
         sources = {name: asdict(model.checkpoint) for name, model in self.models.items()}
         output = asdict(self.output)
         return {
-            names: _digest([NUMERICS_REVISION, output, sources[names[0]], combination.requests])
+            names: _digest([NUMERICS_REVISION, output, sources[names.model], combination.requests])
             for names, combination in self._by_names.items()
         }
 
@@ -156,20 +166,20 @@ class _Plan:
         """Those without an error; each error once."""
         made = []
         for names, points in self._matrix.combinations():
-            model = yield from self._model(names[0])
-            stack = yield from self._options.lora(names[0], names[1])
+            model = yield from self._model(names.model)
+            stack = yield from self._options.lora(names.model, names.lora)
             sheet = yield from self._options.prompts(*names)
             if stack is not None:
-                self._loras.read(stack, self._options.option("lora", names[1]).origin)
+                self._loras.read(stack, self._options.option("lora", names.lora).origin)
             if model is None or sheet is None:
                 continue
             shown = yield from self._shown(names, model, sheet, points)
             if stack is None:
                 continue
             if any(picture.strength != 0 for picture in shown):
-                self._loras.judge(stack, self._options.option("lora", names[1]).origin, names[0], model)
+                self._loras.judge(stack, self._options.option("lora", names.lora).origin, names.model, model)
             requests = resolve(self._experiment, names, model, stack, shown, self._warnings(names, stack))
-            made.append(Combination(*names, requests))
+            made.append(Combination(names, requests))
         return tuple(made)
 
     def lora_faults(self) -> Iterator[ConfigError]:
@@ -179,7 +189,7 @@ class _Plan:
     def missing_weights(self, made: Sequence[Combination]) -> Iterator[ConfigError]:
         """Of each base model the files that are not there; a text encoder is needed where there are texts."""
         for name, model in self.models.items():
-            requests = [request for c in made if c.model == name for request in c.requests]
+            requests = [request for c in made if c.names.model == name for request in c.requests]
             needs_text = not requests or any(request.texts for request in requests)
             origin = self._options.option("model", name).origin
             yield from missing_weights(model.checkpoint, model.family, origin, needs_text)
@@ -200,22 +210,22 @@ class _Plan:
         return [picture for picture in shown if id(picture.point) in kept]
 
     def _set_pictures(self, names: Names, model: Model, sheet: Sheet) -> Reading[list[Picture]]:
-        key = (names[0], *self._options.key("prompts", names))
+        key = (names.model, *self._options.key("prompts", names))
         if key not in self._pictures:
-            lot = (self._experiment, names[2])
+            lot = (self._experiment, names.prompts)
             self._pictures[key] = yield from pictures(sheet, model, self._matrix.points, lot)
         return self._pictures[key]
 
     def _warnings(self, names: Names, stack: LoraStack) -> tuple[str, ...]:
-        if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names[2])):
+        if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names.prompts)):
             return ()
-        return (f"${{lora.trigger_word}} is empty: LoRA {names[1]} has no trigger_word",)
+        return (f"${{lora.trigger_word}} is empty: LoRA {names.lora} has no trigger_word",)
 
 
 def _files(requests: Sequence[Request]) -> tuple[str, ...]:
-    paths = {lora.path for request in requests for lora in request.loras}
-    paths |= {image.path for request in requests for image in request.ctrl_images}
-    paths |= {request.prompt_embeds for request in requests if request.prompt_embeds}
+    paths = {lora.path for request in requests for lora in request.adapters.loras}
+    paths |= {image.path for request in requests for image in request.sampling.ctrl_images}
+    paths |= {request.text.prompt_embeds for request in requests if request.text.prompt_embeds}
     return tuple(sorted(paths))
 
 

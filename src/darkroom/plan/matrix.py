@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from darkroom.errors import ConfigError, Reading, if_sound
-from darkroom.names import name_fault
+from darkroom.names import Names, name_fault
 from darkroom.plan.conf.origin import Origin, suggestion
 from darkroom.plan.conf.reader import read_setting
 from darkroom.plan.conf.schema import AXIS_GROUPS, Settings
@@ -34,12 +34,12 @@ class Matrix:
     points: tuple[Point, ...]
     exclude: tuple[Mapping[str, Any], ...]
 
-    def combinations(self) -> Iterator[tuple[tuple[str, str, str], tuple[Point, ...]]]:
-        """(model, lora, prompts) and its points; combinations without a point are left out."""
+    def combinations(self) -> Iterator[tuple[Names, tuple[Point, ...]]]:
+        """Their names and points; combinations without a point are left out."""
         for names in itertools.product(*(self.options[group] for group in AXIS_GROUPS)):
             points = self._points(dict(zip(AXIS_GROUPS, names, strict=True)))
             if points:
-                yield (names[0], names[1], names[2]), points
+                yield Names(*names), points
 
     def _points(self, names: Mapping[str, str]) -> tuple[Point, ...]:
         rules = [

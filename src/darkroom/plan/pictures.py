@@ -13,32 +13,30 @@ from darkroom.plan.conf import sizes
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.prompt_set import Entry, Sheet
 from darkroom.plan.conf.schema import Model, PromptSet, Settings
-from darkroom.plan.control_inputs import Conditions
+from darkroom.plan.control_inputs import Conditions, Shown
 from darkroom.plan.matrix import Point
+from darkroom.plan.model_values import guidance_of
+from darkroom.request import Asked, ReferenceImage, Remarks, Sampling, Text
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image of a set, whatever the LoRA. `strength` multiplies the strength of each file of the LoRA's stack."""
+    """One image of a set, whatever the LoRA: its request as far as model and prompt decide it."""
 
     index: int
     point: Point
     image_name: str
-    template: str  # "" where the prompt comes encoded
-    prompt_embeds: str | None
-    ctrl_images: tuple[str, ...]
-    ctrl_idx: int | None
+    sampling: Sampling
+    text: Text  # with [trigger] as it was written
     own_trigger_word: str | None  # comes before the LoRA's
     set_trigger_word: str | None  # comes after the LoRA's
-    neg: str
-    size_requested: tuple[int, int]
-    size: tuple[int, int]
-    seed: int
-    sample_steps: int
-    guidance_scale: float
-    strength: float
-    warnings: tuple[str, ...]
-    not_comparable: tuple[str, ...]
+    asked: Asked
+    remarks: Remarks
+
+    @property
+    def strength(self) -> float:
+        """Multiplies the strength of each file of the LoRA's stack."""
+        return self.asked.network_multiplier
 
 
 def pictures(sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str]) -> Reading[list[Picture]]:
@@ -62,36 +60,56 @@ def _picture(
     lot: Sequence[str],
     conditions: Conditions,
 ) -> Reading[Picture]:
-    defaults = model.defaults
     levels = (point.settings, entry.prompt, common.defaults)
-    size_requested, size = _size(levels, model, entry.where)
-    seed = _seed(_first("seed", levels), defaults.seed, index, point.seed_position, lot)
-    neg = _first("neg", levels, defaults.neg)
-    guidance_scale = _first("guidance_scale", levels, defaults.guidance_scale)
-    named = _references(levels)
-    shown = yield from conditions.references(named, _first("ctrl_idx", levels), lambda key: _where(key, point, entry))
-    if entry.prompt.prompt_embeds:
-        yield from conditions.embeds(entry.prompt.prompt_embeds, f"{entry.where}.prompt_embeds")
+    requested, size = _size(levels, model, entry.where)
+    seed = _seed(_first("seed", levels), model.defaults.seed, index, point.seed_position, lot)
+    shown = yield from _shown(levels, point, entry, conditions)
+    sampling = _sampling(levels, model, size, seed, shown)
+    template = entry.prompt.prompt or ""
+    neg = _first("neg", levels, model.defaults.neg)
     return Picture(
         index=index,
         point=point,
         image_name=f"{index:03d}_{seed}{point.label}",
-        template=entry.prompt.prompt or "",
-        prompt_embeds=entry.prompt.prompt_embeds,
-        ctrl_images=shown.images,
-        ctrl_idx=shown.ctrl_idx,
+        sampling=sampling,
+        text=Text(prompt=template, neg=neg, prompt_embeds=entry.prompt.prompt_embeds),
         own_trigger_word=_first("trigger_word", levels[:2]),
         set_trigger_word=_first("trigger_word", (common.defaults, common)),
-        neg=neg,
-        size_requested=size_requested,
-        size=size,
-        seed=seed,
-        sample_steps=_first("sample_steps", levels, defaults.sample_steps),
-        guidance_scale=guidance_scale,
-        strength=_first("network_multiplier", levels, 1.0),
-        warnings=(*_warnings(model, size_requested, size, neg, guidance_scale), *shown.warnings),
-        not_comparable=shown.not_comparable,
+        asked=Asked(
+            prompt_template=template,
+            width_requested=requested[0],
+            height_requested=requested[1],
+            network_multiplier=_first("network_multiplier", levels, 1.0),
+        ),
+        remarks=Remarks(
+            not_comparable=shown.not_comparable,
+            warnings=(*_warnings(model, requested, sampling, neg), *shown.warnings),
+        ),
     )
+
+
+def _sampling(levels: Sequence[Settings], model: Model, size: tuple[int, int], seed: int, shown: Shown) -> Sampling:
+    return Sampling(
+        width=size[0],
+        height=size[1],
+        seed=seed,
+        sample_steps=_first("sample_steps", levels, model.defaults.sample_steps),
+        guidance_scale=_first("guidance_scale", levels, model.defaults.guidance_scale),
+        schedule=model.schedule,
+        timestep_rounding=model.timestep_rounding,
+        noise_device=model.noise_device,
+        ctrl_images=tuple(map(ReferenceImage, shown.images)),
+        ctrl_idx=shown.ctrl_idx,
+    )
+
+
+def _shown(levels: Sequence[Settings], point: Point, entry: Entry, conditions: Conditions) -> Reading[Shown]:
+    """The reference images in effect."""
+    named = _references(levels)
+    shown = yield from conditions.references(named, _first("ctrl_idx", levels), lambda key: _where(key, point, entry))
+    if entry.prompt.prompt_embeds:
+        yield from conditions.embeds(entry.prompt.prompt_embeds, f"{entry.where}.prompt_embeds")
+    return shown
 
 
 def _references(levels: Sequence[Settings]) -> dict[str, str | None]:
@@ -137,15 +155,13 @@ def _seed(chosen: int | None, base: int, index: int, position: int | None, lot: 
     return seed if chosen is not None else base + index
 
 
-def _warnings(
-    model: Model, requested: tuple[int, int], size: tuple[int, int], neg: str, guidance_scale: float
-) -> Iterator[str]:
-    if requested != size:
+def _warnings(model: Model, requested: tuple[int, int], sampling: Sampling, neg: str) -> Iterator[str]:
+    if requested != (sampling.width, sampling.height):
         yield (
-            f"size {requested[0]}x{requested[1]} rendered as {size[0]}x{size[1]}: "
+            f"size {requested[0]}x{requested[1]} rendered as {sampling.width}x{sampling.height}: "
             f"sides are floored to a multiple of {model.resolution_divisor}"
         )
-    guidance = guidance_in_effect(model)
+    guidance, guidance_scale = guidance_of(model), sampling.guidance_scale
     if neg and guidance == "embedded":
         yield "neg is not used: this model has its guidance embedded, and no negative side"
     elif neg and (guidance_scale <= 1 or guidance == "none"):
@@ -159,9 +175,3 @@ def _warnings(
             f"guidance_scale {guidance_scale} on a distilled model, which is made for 1.0: classifier-free guidance "
             "runs, as in the trainer"
         )
-
-
-def guidance_in_effect(model: Model) -> str:
-    """cfg | embedded | none: diffusers runs no classifier-free guidance on a distilled model, the trainer does."""
-    is_ignored = model.guidance == "cfg" and model.distilled and model.schedule == "diffusers"
-    return "none" if is_ignored else model.guidance

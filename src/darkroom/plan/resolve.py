@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from darkroom.plan.conf.families import FAMILIES
+from darkroom.names import Names
 from darkroom.plan.conf.schema import LoraStack, Model
-from darkroom.plan.pictures import Picture, guidance_in_effect
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.plan.model_values import base_of, encoder_of, numerics_of, source_of
+from darkroom.plan.pictures import Picture
+from darkroom.request import Adapters, Lora, Remarks, Request, Title
 
 _TRIGGER = "[trigger]"
 _TRAINERS_LENGTH = 512  # tokens, of every family
@@ -17,81 +19,47 @@ _Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
 def resolve(
     experiment: str,
-    names: tuple[str, str, str],
+    names: Names,
     model: Model,
     stack: LoraStack,
     pictures: Sequence[Picture],
     warnings: tuple[str, ...] = (),
 ) -> tuple[Request, ...]:
-    """The requests of one combination. `names`: of model, LoRA and prompt set; `warnings` go into each request."""
+    """The requests of one combination. `warnings` go into each."""
+    base, encoder, source = base_of(model), encoder_of(model), source_of(model)
     stacks = {strength: _loras(stack, strength) for strength in {picture.strength for picture in pictures}}
     regimes = _regimes(model, pictures)
     requests = []
     for picture in pictures:
         prompt, trigger_word, unreplaced = _prompt(picture, stack)
-        loras = stacks[picture.strength]
-        adapters = sum(lora.network_multiplier != 0 for lora in loras)
         trainers, why = regimes[picture.point.values]
-        regime, reason = _in_effect(model, trainers, why) if adapters else (None, None)
+        adapters = Adapters(loras=stacks[picture.strength], allow_foreign_lora=stack.allow_foreign_lora)
+        regime, reason = _in_effect(model, trainers, why) if adapters.active else (None, None)
+        reasons = _not_comparable(model, len(adapters.active), regime, trainers)
         requests.append(
             Request(
-                experiment=experiment,
-                model=names[0],
-                lora=names[1],
-                prompts=names[2],
-                index=picture.index,
-                image_name=picture.image_name,
-                axes=picture.point.values,
-                prompt_template=picture.template,
-                prompt=prompt,
-                neg=picture.neg,
-                trigger_word=trigger_word,
-                width_requested=picture.size_requested[0],
-                height_requested=picture.size_requested[1],
-                width=picture.size[0],
-                height=picture.size[1],
-                seed=picture.seed,
-                sample_steps=picture.sample_steps,
-                guidance_scale=picture.guidance_scale,
-                family=model.family,
-                checkpoint=model.checkpoint.repo,
-                text_encoder=_text_encoder(model),
-                dtype=model.dtype,
-                quantize_transformer=model.quantize.transformer,
-                quantize_text_encoder=model.quantize.text_encoder,
-                text_encoder_cast=model.text_encoder_cast and FAMILIES[model.family].takes_cast,
-                guidance=guidance_in_effect(model),
-                schedule=model.schedule,
-                timestep_rounding=model.timestep_rounding,
-                noise_device=model.noise_device,
-                numerics=_numerics(model),
-                max_sequence_length=model.max_sequence_length,
-                attn_masking=model.attn_masking,
-                lora_merge=regime,
-                lora_merge_reason=reason,
-                network_multiplier=picture.strength,
-                loras=loras,
-                allow_foreign_lora=stack.allow_foreign_lora,
-                ctrl_images=tuple(map(ReferenceImage, picture.ctrl_images)),
-                ctrl_idx=picture.ctrl_idx,
-                prompt_embeds=picture.prompt_embeds,
-                not_comparable=(*_not_comparable(model, adapters, regime, trainers), *picture.not_comparable),
-                warnings=(*picture.warnings, *warnings, *unreplaced),
+                title=Title(
+                    experiment=experiment,
+                    **names._asdict(),
+                    index=picture.index,
+                    image_name=picture.image_name,
+                    axes=picture.point.values,
+                ),
+                base=base,
+                encoder=encoder,
+                sampling=picture.sampling,
+                text=replace(picture.text, prompt=prompt),
+                adapters=replace(adapters, lora_merge=regime),
+                source=source,
+                asked=replace(picture.asked, trigger_word=trigger_word),
+                remarks=Remarks(
+                    lora_merge_reason=reason,
+                    not_comparable=(*reasons, *picture.remarks.not_comparable),
+                    warnings=(*picture.remarks.warnings, *warnings, *unreplaced),
+                ),
             )
         )
     return tuple(requests)
-
-
-def _numerics(model: Model) -> str:
-    """Where a family computes alike either way, there is one picture and not two."""
-    return model.numerics if FAMILIES[model.family].has_fast else "exact"
-
-
-def _text_encoder(model: Model) -> str:
-    """As configured; both, where a family has two that come from different places."""
-    source = model.checkpoint
-    parts = FAMILIES[model.family].text_encoders
-    return " + ".join(dict.fromkeys(getattr(source, part) or source.repo for part in parts))
 
 
 def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[str, str]]:
@@ -125,7 +93,7 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
         yield f"timestep_rounding: {model.timestep_rounding}"
     if model.noise_device != "cpu":
         yield f"noise_device: {model.noise_device}, where the trainer draws on the cpu"
-    if _numerics(model) != "exact":
+    if numerics_of(model) != "exact":
         yield f"numerics: {model.numerics}"
     for part, qtype in vars(model.quantize).items():
         if qtype == "qint4":
@@ -143,11 +111,12 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
 def _prompt(picture: Picture, stack: LoraStack) -> tuple[str, str | None, tuple[str, ...]]:
     """Prompt and trigger word in effect, as ai-toolkit-inference has them: [trigger] is replaced, nothing else."""
     trigger_word = picture.own_trigger_word or stack.trigger_word or picture.set_trigger_word or None
-    if _TRIGGER not in picture.template:
-        return picture.template, trigger_word, ()
+    template = picture.asked.prompt_template
+    if _TRIGGER not in template:
+        return template, trigger_word, ()
     if trigger_word is None:
-        return picture.template, None, ("[trigger] stays as it is: neither prompt, LoRA nor set has a trigger_word",)
-    return picture.template.replace(_TRIGGER, trigger_word), trigger_word, ()
+        return template, None, ("[trigger] stays as it is: neither prompt, LoRA nor set has a trigger_word",)
+    return template.replace(_TRIGGER, trigger_word), trigger_word, ()
 
 
 def _loras(stack: LoraStack, strength: float) -> tuple[Lora, ...]:

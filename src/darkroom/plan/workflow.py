@@ -16,9 +16,10 @@ from snakemake.io import ancient
 from darkroom.errors import ConfigError, DarkroomError, Reading, StoreError, value_of
 from darkroom.files.atomic import locked, sweep, write_json
 from darkroom.files.weight_file import identity
+from darkroom.names import Names
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import Finished
-from darkroom.plan.experiment import Combination, Experiment, Names, load_experiment
+from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
@@ -35,7 +36,7 @@ class Workflow:
         self.experiment = experiment
         self.folder = ExperimentFolder(RESULTS / experiment.name)
         last_first = enumerate(reversed(experiment.combinations), 1)
-        self._priorities = {_names(combination): priority for priority, combination in last_first}
+        self._priorities = {combination.names: priority for priority, combination in last_first}
         self._finished = Finished(self.folder, experiment.output)
         self._lock: TextIO | None = None
 
@@ -49,12 +50,12 @@ class Workflow:
         return re.escape(self.name)
 
     def records(self) -> list[str]:
-        return [str(self.folder.records(*_names(c))) for c in self.experiment.combinations]
+        return [str(self.folder.records(c.names)) for c in self.experiment.combinations]
 
     def files(self, model: str, lora: str, prompts: str) -> list[str]:
         """The adapters, reference images and encoded prompts of a combination."""
         combination = self._combination(model, lora, prompts)
-        return _watchable(self.experiment.files(*_names(combination)))
+        return _watchable(self.experiment.files(combination.names))
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
@@ -63,7 +64,7 @@ class Workflow:
 
     def priority(self, model: str, lora: str, prompts: str) -> int:
         """Higher for what comes earlier in the matrix, so that a worker sees each base model and each LoRA once."""
-        return self._priorities[_names(self._combination(model, lora, prompts))]
+        return self._priorities[self._combination(model, lora, prompts).names]
 
     def embeddings(self, model: str, lora: str, prompts: str) -> Any:
         """The list of embeddings that a render job needs; its time counts only for a combination that is not finished.
@@ -125,34 +126,29 @@ class Workflow:
     def _write_drafts(self) -> None:
         output = asdict(self.experiment.output)
         for model in self.experiment.models:
-            write_json(self.folder.choice(model), self._choice(model))
+            self.experiment.planned_model(model).write(self.folder.model(model))
         contents = []
         for combination in self.experiment.combinations:
             asked, lost = self._asked(combination), self._finished.lost(combination)
             requests = [request.to_json() for request in combination.requests]
             draft = {"asked": asked, "lost": lost, "output": output, "requests": requests}
-            write_json(self.folder.draft(*_names(combination)), draft)
+            write_json(self.folder.draft(combination.names), draft)
             done = len(requests) if self._finished.is_complete(combination, asked) else 0
-            contents.append([*_names(combination), len(requests), done])
+            contents.append([*combination.names, len(requests), done])
         write_json(self.folder.contents, {"experiment": self.name, "combinations": contents})
         write_thresholds(self.folder.thresholds, self.experiment.thresholds)
 
-    def _choice(self, model: str) -> dict[str, Any]:
-        first = next(c.requests[0] for c in self.experiment.combinations if c.model == model)
-        source = self.experiment.models[model].checkpoint
-        return {"checkpoint": asdict(source), "request": first.to_json(), "texts": self.experiment.texts(model)}
-
     def _asked(self, combination: Combination) -> str:
         """Over what conf/ asks of a combination and the files that it names as they are now."""
-        names = _names(combination)
-        return digest_of([self.experiment.digest(*names), [identity(path) for path in self.experiment.files(*names)]])[
-            :16
-        ]
+        names = combination.names
+        files = [identity(path) for path in self.experiment.files(names)]
+        return digest_of([self.experiment.digest(names), files])[:16]
 
     def _combination(self, model: str, lora: str, prompts: str) -> Combination:
-        if (model, lora, prompts) not in self._priorities:
-            stop(ConfigError(f"experiment {self.name} has no combination {model} / {lora} / {prompts}"))
-        return self.experiment.combination(model, lora, prompts)
+        names = Names(model, lora, prompts)
+        if names not in self._priorities:
+            stop(ConfigError(f"experiment {self.name} has no combination {' / '.join(names)}"))
+        return self.experiment.combination(names)
 
 
 def open_workflow(config: Mapping[str, Any], conf_dirs: Sequence[Path]) -> Workflow:
@@ -205,7 +201,3 @@ def _watchable(paths: Iterable[str]) -> list[str]:
     `trigger` and `source` see changes of all.
     """
     return [os.path.normpath(path) for path in paths if "{" not in path and "}" not in path]
-
-
-def _names(combination: Combination) -> Names:
-    return combination.model, combination.lora, combination.prompts

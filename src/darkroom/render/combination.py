@@ -97,7 +97,7 @@ def _render_one(
 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:
-    wanted = {text: request.embedding_id(text) for request in requests for text in request.texts}
+    wanted = {text: request.encoder.embedding_id(text) for request in requests for text in request.texts}
     gone = [text for text, name in wanted.items() if not is_whole(combination.store.embedding(name))]
     if gone:
         raise StoreError(
@@ -107,7 +107,8 @@ def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> 
 
 
 def _order(request: Request) -> tuple[Any, ...]:
-    return ([(lora.sha256, lora.network_multiplier) for lora in request.active_loras], request.width, request.height)
+    loras = [(lora.sha256, lora.network_multiplier) for lora in request.adapters.active]
+    return (loras, request.sampling.width, request.sampling.height)
 
 
 def _record(
@@ -136,7 +137,7 @@ def _record(
 def _own_record(request: Request, stored: EmbeddedRecord) -> EmbeddedRecord:
     """This request's record for a picture that was rendered for another one with the same id."""
     uses = {use.sha256: use for use in stored.loras}
-    found = [(lora, uses.get(lora.sha256, LoraUse.of_none(lora))) for lora in request.loras]
+    found = [(lora, uses.get(lora.sha256, LoraUse.of_none(lora))) for lora in request.adapters.loras]
     loras = [replace(use, path=lora.path, network_multiplier=lora.network_multiplier) for lora, use in found]
     return EmbeddedRecord.of(request, stored.environment, loras, stored.sigmas)
 
@@ -147,7 +148,7 @@ def _remove_stale(combination: Combination) -> None:
     for request in combination.requests:
         to = combination.destination(request)
         wanted |= {to.shown, to.shown_latents}
-    images = combination.folder.images(*combination.names)
+    images = combination.folder.images(combination.names)
     for file in images.iterdir() if images.is_dir() else ():
         if _OURS.fullmatch(file.name) and file not in wanted:
             file.unlink()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
-from darkroom.request import Request
+from darkroom.request import BaseModel, Encoder, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 class Family(Protocol):
     """What a family's module holds: tensors in, tensors out, nothing about jobs, stores or image files."""
 
-    def check(self, checkpoint: Checkpoint, request: Request) -> None:
-        """Every problem that headers and configs show, before anything is loaded: Problems or a single error."""
+    def check(self, checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str]) -> None:
+        """Every problem that headers and configs show, before anything is loaded: Problems or a single error.
+
+        `prompt_embeds`: files that take the place of a prompt.
+        """
 
     def footprints(
-        self, checkpoint: Checkpoint, request: Request, pictures: "Collection[Picture]"
+        self, checkpoint: Checkpoint, model: BaseModel, pictures: "Collection[Picture]"
     ) -> "Mapping[str | None, Footprint]":
-        """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
+        """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
 
     def text_footprints(self, text_encoder: "TextEncoder") -> "Mapping[str | None, Footprint]":
         """What a loaded text encoder takes in memory, by quantisation."""
 
-    def load(self, checkpoint: Checkpoint, request: Request, device: "torch.device") -> "Base":
-        """Transformer and VAE, in the request's dtype, quantisation and numerics."""
+    def load(self, checkpoint: Checkpoint, model: BaseModel, device: "torch.device") -> "Base":
+        """Transformer and VAE, in this dtype, quantisation and numerics."""
 
-    def load_text_encoder(self, checkpoint: Checkpoint, request: Request, device: "torch.device") -> "TextEncoder":
+    def load_text_encoder(self, checkpoint: Checkpoint, encoder: Encoder, device: "torch.device") -> "TextEncoder":
         """All that encodes a text."""
 
     def encode(self, text_encoder: "TextEncoder", text: str) -> "dict[str, torch.Tensor]":
@@ -42,13 +45,13 @@ class Family(Protocol):
     def tokens_cut(self, text_encoder: "TextEncoder", text: str) -> int:
         """How many tokens of a prompt are beyond the longest that is encoded."""
 
-    def encode_reference(self, base: "Base", request: Request, image: "Image.Image") -> "dict[str, torch.Tensor]":
+    def encode_reference(self, base: "Base", sampling: Sampling, image: "Image.Image") -> "dict[str, torch.Tensor]":
         """What the model sees of one reference image, by tensor name: as much as does not depend on the seed."""
 
     def denoise(
         self,
         base: "Base",
-        request: Request,
+        sampling: Sampling,
         prompt: "Mapping[str, torch.Tensor]",
         neg: "Mapping[str, torch.Tensor] | None",
         references: "Sequence[Mapping[str, torch.Tensor]]",
@@ -56,8 +59,8 @@ class Family(Protocol):
     ) -> "tuple[torch.Tensor, list[float]]":
         """Final latents (1, C, h, w) and the sigmas used; on_step(0), (1), … after each step.
 
-        `prompt` and `neg` as `encode` makes them, `neg` exactly when `request.uses_neg`; `references` as
-        `encode_reference` makes them, in order.
+        `prompt` and `neg` as `encode` makes them, `neg` where classifier-free guidance runs;
+        `references` as `encode_reference` makes them, in order.
         """
 
     def decode(self, base: "Base", latents: "torch.Tensor") -> "np.ndarray[Any, np.dtype[np.uint8]]":

@@ -1,7 +1,7 @@
 """One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ImageError, StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import is_whole, read_header
+from darkroom.names import Names
 from darkroom.record import EmbeddedRecord, read_embedded_record
 from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
@@ -59,7 +60,7 @@ class Destination:
 class Combination:
     """A render job, read."""
 
-    names: tuple[str, str, str]  # model, lora, prompts
+    names: Names
     requests: tuple[Request, ...]
     checkpoint: Checkpoint
     output: dict[str, Any]  # conf's output section: format, quality, save_latents
@@ -68,16 +69,16 @@ class Combination:
     offload: str  # Job.offload
 
     def destination(self, request: Request) -> Destination:
-        request_id, images = request.request_id, self.folder.images(*self.names)
+        request_id, images = request.request_id, self.folder.images(self.names)
         image_format, quality, latents = (self.output[key] for key in ("format", "quality", "save_latents"))
         return Destination(
             request_id=request_id,
             stored=self.store.image(request_id, image_format, quality),
-            shown=images / f"{request.image_name}.{ENDINGS[image_format]}",
+            shown=images / f"{request.title.image_name}.{ENDINGS[image_format]}",
             image_format=image_format,
             quality=quality,
             stored_latents=self.store.latents(request_id) if latents else None,
-            shown_latents=images / f"{request.image_name}.safetensors" if latents else None,
+            shown_latents=images / f"{request.title.image_name}.safetensors" if latents else None,
         )
 
 
@@ -87,11 +88,11 @@ def read_combination(job: Job) -> Combination:
     requests = tuple(Request.from_json(values) for values in plan["requests"])
     first, store = requests[0], Store(job.results / STORE)
     combination = Combination(
-        names=(first.model, first.lora, first.prompts),
+        names=first.title.names,
         requests=tuple(_noting_cuts(request, store) for request in requests),
         checkpoint=Checkpoint.from_json(read_json(job.checkpoint)),
         output=plan["output"],
-        folder=ExperimentFolder(job.results / first.experiment),
+        folder=ExperimentFolder(job.results / first.title.experiment),
         store=store,
         offload=job.offload,
     )
@@ -101,22 +102,23 @@ def read_combination(job: Job) -> Combination:
 
 def _noting_cuts(request: Request, store: Store) -> Request:
     """The request with a warning for each text of which the text encoder saw the beginning only."""
-    paths = {text: store.embedding(request.embedding_id(text)) for text in request.texts}
+    paths = {text: store.embedding(request.encoder.embedding_id(text)) for text in request.texts}
     cuts = {
         text: int(read_header(path).metadata.get(TOKENS_CUT, "0")) for text, path in paths.items() if is_whole(path)
     }
+    longest = request.encoder.max_sequence_length
     notes = [
-        f"the last {cut} tokens have no effect, max_sequence_length is {request.max_sequence_length}: …{text[-40:]!r}"
+        f"the last {cut} tokens have no effect, max_sequence_length is {longest}: …{text[-40:]!r}"
         for text, cut in cuts.items()
         if cut
     ]
-    return replace(request, warnings=(*request.warnings, *notes))
+    return request.changed(warnings=(*request.remarks.warnings, *notes))
 
 
 def _check_unchanged(combination: Combination) -> None:
     """Ids were made from digests: a picture of other weights must not be stored under them."""
     checkpoint, sha256 = combination.checkpoint, combination.store.sha256
-    if combination.requests[0].checkpoint_digest != checkpoint.digest:
+    if combination.requests[0].base.checkpoint_digest != checkpoint.digest:
         raise CheckpointError(f"{checkpoint.name}: planned with other files than the checkpoint's; run Snakemake again")
     for component in checkpoint.rendering:
         component.check_unchanged(sha256)
@@ -132,7 +134,7 @@ def check_named_files(requests: Iterable[Request], sha256: Callable[[Path], str]
 
 def _named_files(request: Request) -> Iterator[tuple[str, str | None]]:
     """Path and planned digest of each file that conf/ names for a request."""
-    yield from ((lora.path, lora.sha256) for lora in request.loras)
-    yield from ((image.path, image.sha256) for image in request.ctrl_images)
-    if request.prompt_embeds:
-        yield request.prompt_embeds, request.prompt_embeds_sha256
+    yield from ((lora.path, lora.sha256) for lora in request.adapters.loras)
+    yield from ((image.path, image.sha256) for image in request.sampling.ctrl_images)
+    if request.text.prompt_embeds:
+        yield request.text.prompt_embeds, request.text.prompt_embeds_sha256

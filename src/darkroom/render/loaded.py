@@ -54,14 +54,14 @@ class Loaded:
 
     def adapters(self, request: Request) -> dict[str, Adapter]:
         """The files that a request applies, by digest, read now or before; AdapterError if a key cannot be applied."""
-        found = {lora.sha256: self._adapter(lora, request) for lora in request.active_loras}
+        found = {lora.sha256: self._adapter(lora, request) for lora in request.adapters.active}
         while len(self._adapters) > max(_ADAPTERS_KEPT, len(found)):
             self._adapters.popitem(last=False)
         return found
 
     def _adapter(self, lora: Lora, request: Request) -> Adapter:
         """One of a kindred base may be applied as far as it fits, if that is allowed: its `warning` is recorded."""
-        naming, allow_foreign = NAMINGS[request.family], request.allow_foreign_lora
+        naming, allow_foreign = NAMINGS[request.base.family], request.adapters.allow_foreign_lora
         key = (lora.sha256, allow_foreign)
         if key not in self._adapters:
             self._adapters[key] = read_adapter(lora.path, self._layers, naming, allow_foreign=allow_foreign)
@@ -70,11 +70,12 @@ class Loaded:
 
     def reference(self, image: ReferenceImage, request: Request) -> dict[str, torch.Tensor]:
         """What the model sees of a reference image, encoded now or before; ImageError if it cannot be used."""
-        key = (image.sha256, request.width, request.height, request.ctrl_idx)
+        sampling = request.sampling
+        key = (image.sha256, sampling.width, sampling.height, sampling.ctrl_idx)
         if key not in self._references:
             with self.use("vae"):
                 picture = read_reference(image.path)
-                self._references[key] = family(request.family).encode_reference(self.base, request, picture)
+                self._references[key] = family(request.base.family).encode_reference(self.base, sampling, picture)
             while len(self._references) > _REFERENCES_KEPT:
                 self._references.popitem(last=False)
         self._references.move_to_end(key)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,17 +36,17 @@ class Made:
 def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable[[], None]) -> Made:
     """Render one request on a loaded base; `check` is called after each denoising step and may raise to abandon it."""
     started_at, device = datetime.now(UTC).isoformat(timespec="milliseconds"), loaded.base.device
-    kind = family(request.family)
+    kind = family(request.base.family)
     reset_peak_memory(device)
     started = time.monotonic()
     # 1. Weights, while they rest
     loras = _merge(loaded, request)
     switched = time.monotonic()
     # 2. Latents
-    prompt, neg = _embeds(store, request, device)
-    seen = [loaded.reference(image, request) for image in request.ctrl_images]
+    prompt, neg = _embeds(store, request, loaded)
+    seen = [loaded.reference(image, request) for image in request.sampling.ctrl_images]
     with loaded.use("transformer"):
-        latents, sigmas = kind.denoise(loaded.base, request, prompt, neg, seen, on_step=lambda step: check())
+        latents, sigmas = kind.denoise(loaded.base, request.sampling, prompt, neg, seen, on_step=lambda step: check())
     latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right
     _check_finite(request, latents_on_cpu)
     denoised = time.monotonic()
@@ -73,19 +74,19 @@ def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable
 def _check_finite(request: Request, latents: torch.Tensor) -> None:
     """A black picture is no picture: NaN comes from an adapter's or an embedding's values, not from the prompt."""
     if not bool(torch.isfinite(latents).all()):
-        adapters = ", ".join(f"{lora.path} at {lora.network_multiplier}" for lora in request.active_loras)
-        suspects = [name for name in (request.prompt_embeds, adapters) if name] or ["the base model"]
+        adapters = ", ".join(f"{lora.path} at {lora.network_multiplier}" for lora in request.adapters.active)
+        suspects = [name for name in (request.text.prompt_embeds, adapters) if name] or ["the base model"]
         raise PictureError(
-            f"{request.image_name}: denoising ended in NaN or infinity, so there is no picture: look at the values of "
-            f"{' and of '.join(suspects)}"
+            f"{request.title.image_name}: denoising ended in NaN or infinity, so there is no picture: look at the "
+            f"values of {' and of '.join(suspects)}"
         )
 
 
 def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
     adapters = loaded.adapters(request)
-    stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.active_loras]
-    loaded.stack.apply(stack, request.lora_merge or "merged")
-    return [_use(lora, adapters.get(lora.sha256)) for lora in request.loras]
+    stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.adapters.active]
+    loaded.stack.apply(stack, request.adapters.lora_merge or "merged")
+    return [_use(lora, adapters.get(lora.sha256)) for lora in request.adapters.loras]
 
 
 def _use(lora: Lora, adapter: Adapter | None) -> LoraUse:
@@ -102,12 +103,20 @@ def _use(lora: Lora, adapter: Adapter | None) -> LoraUse:
     )
 
 
-def _embeds(store: Store, request: Request, device: torch.device) -> tuple[_Embeds, _Embeds | None]:
-    """Of the prompt, from its own file or the store, and of the negative prompt if it is used."""
+def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _Embeds | None]:
+    """Of the prompt, from its own file or the store, and of the negative prompt if it is used.
 
-    def read(text: str) -> _Embeds:
-        return load_file(store.embedding(request.embedding_id(text)), device=str(device))
+    CheckpointError where conf/ names another model's file, or another model's text encoder.
+    """
 
-    own = request.prompt_embeds
-    prompt = load_file(own, device=str(device)) if own else read(request.prompt)
-    return prompt, read(request.neg) if request.uses_neg else None
+    def read(path: str | Path, source: str) -> _Embeds:
+        embeds = load_file(path, device=str(loaded.base.device))
+        loaded.base.check_features(embeds, source)
+        return embeds
+
+    def stored(text: str) -> _Embeds:
+        return read(store.embedding(request.encoder.embedding_id(text)), request.source.text_encoder)
+
+    own = request.text.prompt_embeds
+    prompt = read(own, own) if own else stored(request.text.prompt)
+    return prompt, stored(request.text.neg) if request.uses_neg else None

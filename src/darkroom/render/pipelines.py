@@ -21,11 +21,10 @@ from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mo
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.progress import Pace
-from darkroom.request import Request
+from darkroom.request import BaseModel, Request
 
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
-_Key = tuple[str | None, ...]
 _Result = TypeVar("_Result")
 
 
@@ -47,7 +46,7 @@ class Pipelines:
         self._budget = budget
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pace = Pace()
-        self._models: OrderedDict[_Key, _Model] = OrderedDict()  # from the one used longest ago
+        self._models: OrderedDict[BaseModel, _Model] = OrderedDict()  # from the one used longest ago
         fix_arithmetic(self.device)
 
     def with_base(
@@ -63,7 +62,7 @@ class Pipelines:
         `pictures`: all that will be rendered from it in this job: the largest decides the mode. `offload`: see
         mode.WISHES. DeviceMemoryError when nothing fits, and when memory runs out again.
         """
-        model, said = self._model(checkpoint, request), []
+        model, said = self._model(request), []
         for _ in range(2):
             try:
                 return work(self.base(checkpoint, request, pictures, offload))
@@ -86,9 +85,9 @@ class Pipelines:
     ) -> Loaded:
         """The base model that `request` names, loaded now or before, in a mode in which `pictures` fit."""
         # 1. What is needed of it
-        model = self._model(checkpoint, request)
+        model = self._model(request)
         footprints = self._footprints(model, checkpoint, request, pictures | {Picture.of(request)})
-        need = Need(footprints, request.quantize_transformer, offload)
+        need = Need(footprints, request.base.quantize_transformer, offload)
         # 2. As it is loaded, if its mode will do
         if model.loaded and not covers(model.loaded.memory, need):
             plan = self._plan_in_place(model.loaded, need, model.ran_out)
@@ -102,11 +101,10 @@ class Pipelines:
             model.loaded = self._load(checkpoint, request, _take(model, request, self._plan(request, need, model)))
         return model.loaded
 
-    def _model(self, checkpoint: Checkpoint, request: Request) -> _Model:
+    def _model(self, request: Request) -> _Model:
         """What is known of the model that `request` names, as the one used last."""
-        key = _key(checkpoint, request)
-        model = self._models.setdefault(key, _Model())
-        self._models.move_to_end(key)
+        model = self._models.setdefault(request.base, _Model())
+        self._models.move_to_end(request.base)
         return model
 
     def _footprints(
@@ -114,7 +112,7 @@ class Pipelines:
     ) -> Mapping[str | None, Footprint]:
         """By quantisation, for the largest of `pictures`."""
         if model.footprints is None or model.pictures != pictures:
-            model.footprints = family(request.family).footprints(checkpoint, request, pictures)
+            model.footprints = family(request.base.family).footprints(checkpoint, request.base, pictures)
             model.pictures = pictures
         return model.footprints
 
@@ -132,12 +130,12 @@ class Pipelines:
         try:
             return choose(need, self._budget(self.device), model.ran_out)
         except DeviceMemoryError as error:
-            raise DeviceMemoryError(f"{request.model}: {error}") from error
+            raise DeviceMemoryError(f"{request.title.model}: {error}") from error
 
     def _load(self, checkpoint: Checkpoint, request: Request, memory: MemoryPlan) -> Loaded:
         started = time.monotonic()
         rest = self.device if memory.mode == RESIDENT else torch.device("cpu")
-        base = replace(family(request.family).load(checkpoint, request, rest), device=self.device)
+        base = replace(family(request.base.family).load(checkpoint, request.base, rest), device=self.device)
         return Loaded(base, time.monotonic() - started, memory)
 
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:
@@ -164,8 +162,9 @@ class Pipelines:
 
     def _twice(self, checkpoint: Checkpoint, request: Request, model: _Model, said: Sequence[str]) -> str:
         budget, reason = self._budget(self.device), model.plan.reason if model.plan else ""
+        size = f"{request.sampling.width}x{request.sampling.height}"
         return (
-            f"{checkpoint.name}, {request.width}x{request.height}: out of memory twice: {'; then '.join(said)}. "
+            f"{checkpoint.name}, {size}: out of memory twice: {'; then '.join(said)}. "
             f"The last plan was {reason}. Free now: {budget.free / 1e9:.1f} of {budget.total / 1e9:.1f} GB. "
             "Free memory on the device, quantise (model.quantize.transformer: qfloat8 changes the picture), or use a "
             "smaller picture"
@@ -175,7 +174,7 @@ class Pipelines:
 def _take(model: _Model, request: Request, plan: MemoryPlan) -> MemoryPlan:
     """Follow this plan from now on, and say so in the worker's log."""
     model.plan = plan
-    print(f"{request.model}: {plan.reason}", file=sys.stderr, flush=True)
+    print(f"{request.title.model}: {plan.reason}", file=sys.stderr, flush=True)
     return plan
 
 
@@ -184,11 +183,6 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
     )
-
-
-def _key(checkpoint: Checkpoint, request: Request) -> _Key:
-    settings = (request.dtype, request.numerics, request.quantize_transformer, request.guidance)
-    return (request.family, checkpoint.digest, *settings)
 
 
 def _first_line(error: BaseException) -> str:

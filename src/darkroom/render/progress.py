@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from darkroom.files.atomic import read_json
+from darkroom.names import Names
 from darkroom.store import ExperimentFolder
 
 _BAR = 24  # characters
@@ -59,7 +60,7 @@ class Pace:
         return (time.monotonic() - self._started) / self._rendered
 
 
-def images_elsewhere(folder: ExperimentFolder, names: tuple[str, str, str]) -> tuple[int, int]:
+def images_elsewhere(folder: ExperimentFolder, names: Names) -> tuple[int, int]:
     """(images done in all other combinations, images of the whole experiment).
 
     The table of contents, written when the run began, says how many were done then; a combination whose records are
@@ -69,8 +70,8 @@ def images_elsewhere(folder: ExperimentFolder, names: tuple[str, str, str]) -> t
     began = folder.contents.stat().st_mtime_ns
     done = 0
     for *combination, images, done_before in contents:
-        if tuple(combination) != names:
-            done += images if _is_younger(folder.records(*combination), began) else done_before
+        if Names(*combination) != names:
+            done += images if _is_younger(folder.records(Names(*combination)), began) else done_before
     return done, sum(images for *_, images, _done in contents)
 
 

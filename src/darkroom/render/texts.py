@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.files.atomic import atomic
 from darkroom.render.job import TOKENS_CUT
-from darkroom.request import Request
+from darkroom.request import BaseModel, Encoder
 from darkroom.store import Store
 
 if TYPE_CHECKING:
@@ -26,32 +26,38 @@ def check_encoders(checkpoint: Checkpoint, store: Store) -> None:
         component.check_unchanged(store.sha256)
 
 
-def encode(request: Request, checkpoint: Checkpoint, texts: Mapping[Path, str], offload: str) -> None:
-    """Encode texts into these files, by the text encoder and settings that the request names."""
+def check_model(checkpoint: Checkpoint, base: BaseModel, prompt_embeds: Collection[str]) -> None:
+    """Every problem that headers and configs show of the model's files, and of embeddings that are given for it."""
+    from darkroom.render.family import family
+
+    family(base.family).check(checkpoint, base, prompt_embeds)
+
+
+def encode(encoder: Encoder, checkpoint: Checkpoint, texts: Mapping[Path, str], offload: str) -> None:
+    """Encode texts into these files."""
     import torch
     from safetensors.torch import save
 
     from darkroom.render.device.environment import fix_arithmetic, fixed_attention
     from darkroom.render.family import family
 
-    kind = family(request.family)
-    kind.check(checkpoint, request)
+    kind = family(encoder.family)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     fix_arithmetic(device)
     started = time.monotonic()
-    text_encoder = _load(request, checkpoint, device, offload)
-    _say(f"{request.model}: {checkpoint['text_encoder'].path} loaded in {time.monotonic() - started:.1f} s")
+    text_encoder = _load(encoder, checkpoint, device, offload)
+    _say(f"{checkpoint.name}: {checkpoint['text_encoder'].path} loaded in {time.monotonic() - started:.1f} s")
     for path, text in texts.items():
         with fixed_attention(device, text_encoder.dtype, "text_encoder"):
             made = kind.encode(text_encoder, text)
         embeds = {name: tensor.cpu().contiguous() for name, tensor in made.items()}
         cut = kind.tokens_cut(text_encoder, text)
         with atomic(path) as temporary:
-            temporary.write_bytes(save(embeds, _metadata(request, checkpoint, text, cut)))
-    _say(f"{request.model}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
+            temporary.write_bytes(save(embeds, _metadata(encoder, checkpoint, text, cut)))
+    _say(f"{checkpoint.name}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
 
 
-def _load(request: Request, checkpoint: Checkpoint, device: torch.device, offload: str) -> TextEncoder:
+def _load(encoder: Encoder, checkpoint: Checkpoint, device: torch.device, offload: str) -> TextEncoder:
     import torch
 
     from darkroom.render.device.environment import memory_budget
@@ -59,23 +65,23 @@ def _load(request: Request, checkpoint: Checkpoint, device: torch.device, offloa
     from darkroom.render.device.offload import place_text_encoder
     from darkroom.render.family import family
 
-    text_encoder = family(request.family).load_text_encoder(checkpoint, request, torch.device("cpu"))
-    footprints = family(request.family).text_footprints(text_encoder)
-    quantization = request.quantize_text_encoder
+    text_encoder = family(encoder.family).load_text_encoder(checkpoint, encoder, torch.device("cpu"))
+    footprints = family(encoder.family).text_footprints(text_encoder)
+    quantization = encoder.quantize_text_encoder
     budget = memory_budget(device).without(0, footprints[quantization].weights)  # they are in it by now
     memory = plan(footprints, quantization, budget, offload, TEXT_LADDER)
-    _say(f"{request.model}: {memory.reason}")
+    _say(f"{checkpoint.name}: {memory.reason}")
     return place_text_encoder(text_encoder, memory.mode, device)
 
 
-def _metadata(request: Request, checkpoint: Checkpoint, text: str, cut: int) -> dict[str, str]:
+def _metadata(encoder: Encoder, checkpoint: Checkpoint, text: str, cut: int) -> dict[str, str]:
     return {
         "text": text,
-        "family": request.family,
+        "family": encoder.family,
         "text_encoder": checkpoint["text_encoder"].path,
         "text_encoder_digest": checkpoint.text_encoder_digest,
-        "dtype": request.dtype,
-        "max_sequence_length": str(request.max_sequence_length),
+        "dtype": encoder.dtype,
+        "max_sequence_length": str(encoder.max_sequence_length),
         TOKENS_CUT: str(cut),
     }
 

@@ -4,14 +4,13 @@ One that fails is reported with its reason, and the others are rendered. What th
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,15 +24,13 @@ from darkroom.render.job import Destination, check_named_files
 from darkroom.render.picture import make_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, ProgressLine
-from darkroom.render.texts import check_encoders, encode
+from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.render.writer import Saved, Writer
-from darkroom.request import Request
+from darkroom.request import Encoder, Request
 from darkroom.store import ENDINGS, STORE, Store
 from darkroom.trials import Outcome, Outcomes, Trial, TrialSheet
 
 _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
-_ENCODING = ("dtype", "quantize_text_encoder", "text_encoder_cast", "max_sequence_length", "attn_masking")
-_LOADING = ("dtype", "numerics", "quantize_transformer", "guidance")  # what makes another base model in memory
 
 # How torch, diffusers, transformers and quanto refuse what nobody asked of this model before: shapes, dtypes and
 # kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library that is not there.
@@ -105,7 +102,7 @@ def render_afresh(sheet_file: Path, results: Path, offload: str = AUTO) -> Path:
 def _check(request: Request, files: Store) -> None:
     """Before a base model is loaded for it: its files, and a GPU if its noise comes from one."""
     check_named_files([request], files.sha256)
-    generator(request.seed, request.noise_device)
+    generator(request.sampling.seed, request.sampling.noise_device)
 
 
 def _note(run: _Run, requests: Iterable[Request], errors: Iterable[DarkroomError]) -> None:
@@ -127,29 +124,31 @@ def _first_line(error: Exception) -> str:
 
 def _encode(run: _Run, requests: Iterable[Request]) -> None:
     """One text encoder after the other: those with the same settings at once."""
-    groups: dict[tuple[Any, ...], list[Request]] = {}
+    groups: dict[Encoder, list[Request]] = {}
     for request in requests:
-        groups.setdefault(tuple(getattr(request, name) for name in _ENCODING), []).append(request)
-    for group in groups.values():
-        paths = {run.store.embedding(r.embedding_id(text)): text for r in group for text in r.texts}
+        groups.setdefault(request.encoder, []).append(request)
+    for encoder, group in groups.items():
+        paths = {run.store.embedding(r.encoder.embedding_id(text)): text for r in group for text in r.texts}
         missing = {path: text for path, text in paths.items() if not is_whole(path)}
         if missing:
-            _note(run, group, _caught(partial(_encode_group, run, group[0], missing)))
+            _note(run, group, _caught(partial(_encode_group, run, encoder, group, missing)))
 
 
-def _encode_group(run: _Run, request: Request, texts: Mapping[Path, str]) -> None:
+def _encode_group(run: _Run, encoder: Encoder, group: Sequence[Request], texts: Mapping[Path, str]) -> None:
     check_encoders(run.checkpoint, run.files)
-    encode(request, run.checkpoint, texts, run.offload)
+    embeds = {request.text.prompt_embeds for request in group if request.text.prompt_embeds}
+    check_model(run.checkpoint, group[0].base, embeds)
+    encode(encoder, run.checkpoint, texts, run.offload)
 
 
 def _render(run: _Run, trials: list[Trial]) -> None:
     """Those on the base model that the first one needs before all others, in the sheet's order otherwise."""
     if not trials:
         return
-    first, pipelines, line = _loading(run.sheet.trials[0].request), Pipelines(), ProgressLine()
+    first, pipelines, line = run.sheet.trials[0].request.base, Pipelines(), ProgressLine()
     pace = pipelines.pace
     pictures = frozenset(Picture.of(trial.request) for trial in trials)
-    ordered = sorted(trials, key=lambda t: (_loading(t.request) != first, str(_loading(t.request))))
+    ordered = sorted(trials, key=lambda t: (t.request.base != first, str(t.request.base)))
     saved: list[tuple[Trial, Future[Saved]]] = []
     try:
         with Writer() as writer:
@@ -183,10 +182,6 @@ def _render_one(
         offload=run.offload,
     )
     return writer.save(run.destination(trial), made.pixels, made.latents, made.record)
-
-
-def _loading(request: Request) -> tuple[Any, ...]:
-    return tuple(getattr(request, name) for name in _LOADING)
 
 
 def _write(run: _Run) -> Path:

@@ -51,7 +51,7 @@ def plan_acceptance(
     chosen = _named(renders, compared, verdicts, ids) if verdicts or ids else _not_equal(renders, compared, old)
     folder = PreviewsFolder(previews_file.parent)
     new = {key: each for key, each in renders.items() if key in chosen and not _is_preview(each, old[key], folder)}
-    refuse_fast({render.image_path: render.request.numerics for render in new.values()})
+    refuse_fast({render.image_path: render.request.base.numerics for render in new.values()})
     not_rendered = tuple(each for each in previews if each.key not in renders and each.reason is None)
     dropped = not_rendered if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
     kept = tuple(each for each in previews if each.key not in new and each not in dropped)
@@ -169,8 +169,8 @@ def _accepted(change: Change, folder: PreviewsFolder, who: str, when: str) -> Pr
         **vars(render.key),
         path=destination,
         sha256=render.image_sha256,
-        width=render.request.width,
-        height=render.request.height,
+        width=render.request.sampling.width,
+        height=render.request.sampling.height,
         origin=DARKROOM,
         step=next((preview.step for preview in change.old if preview.step is not None), None),
         made_at=render.cost.started_at if render.cost else None,

@@ -40,11 +40,11 @@ def explain(
     previews, or none that is `preview`.
     """
     record = read_render(image)
-    experiment = record.request.experiment
+    experiment = record.request.title.experiment
     previews = previews_of(record, preview)
     if not previews:
         raise StoreError(
-            f"{previews_file(experiment)}: has no preview of {record.request.image_name} ({record.key}); "
+            f"{previews_file(experiment)}: has no preview of {record.request.title.image_name} ({record.key}); "
             f"`darkroom accept {experiment}` takes the render for one"
         )
     render = Record(
@@ -55,7 +55,7 @@ def explain(
         reused=True,
         cost=None,
     )
-    thresholds = _thresholds(ExperimentFolder(results / experiment).thresholds, record.request.model)
+    thresholds = _thresholds(ExperimentFolder(results / experiment).thresholds, record.request.title.model)
     lines = [str(image), f"  {record.key}"]
     for each in previews:
         lines += ["", *_against(each, render, thresholds)]

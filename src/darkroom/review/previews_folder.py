@@ -26,8 +26,8 @@ class PreviewsFolder:
     def destination(self, render: Record) -> Path:
         """Where a render lies once it is accepted."""
         request = render.request
-        name = f"{request.image_name}.{render.image_sha256[:12]}{Path(render.image_path).suffix}"
-        return from_here(self.root / "images" / request.model / request.lora / request.prompts / name)
+        name = f"{request.title.image_name}.{render.image_sha256[:12]}{Path(render.image_path).suffix}"
+        return from_here(self.root.joinpath("images", *request.title.names, name))
 
     def holds(self, render: Record, preview: Preview) -> bool:
         """True when the preview is this render, and its file is still what was accepted."""

@@ -98,10 +98,10 @@ def check_against_requests(job: ImportedJob, conf: tuple[Path, ...] = (Path("con
     rows: dict[object, Preview] = {row.key: row for row in job.previews}
     for combination in experiment.combinations:
         for request in combination.requests:
-            values = request.to_json()
-            row = rows[PictureKey.of(replace(request, axes=()))]
+            values = request.row()
+            row = rows[PictureKey.of(request.changed(axes=()))]
             if row.reason is None:
-                assert request.not_comparable == ()
+                assert request.remarks.not_comparable == ()
                 assert facts(row.then) == facts({key: values[key] for key in row.then})
     return experiment.images
 
@@ -704,7 +704,7 @@ class TestPlaces:
         assert "sample.samples[0].prompt: ${PRICE} is not expanded" in job.notes
         job.write(Writing())
         (combination,) = load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
-        assert combination.requests[0].prompt == "costs ${PRICE}"
+        assert combination.requests[0].text.prompt == "costs ${PRICE}"
 
     def test_a_name_that_no_option_can_have(self) -> None:
         write_job(Path("output/x"), job_config(name="my job: é"), pictures(0))
@@ -929,7 +929,7 @@ class TestBadInput:
         job = imported(a_job(steps=(0,), sample={"samples": [{"prompt": text}]}))
         job.write(Writing())
         (combination,) = load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
-        assert combination.requests[0].prompt == text.strip()
+        assert combination.requests[0].text.prompt == text.strip()
 
 
 def test_ten_times_the_samples_take_ten_times_as_long() -> None:

@@ -12,6 +12,7 @@ from tests.plan.weights.model_files import find, put, refusal
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER
 from darkroom.errors import ImageError
+from darkroom.names import Names
 from darkroom.plan.conf.families import FAMILIES, check_image
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.checkpoint_files import local_files
@@ -41,7 +42,7 @@ def write_prompt(project, settings):
 
 def planned(project):
     """The request for the first prompt."""
-    return project.load().combination("m", "l", "p").requests[0]
+    return project.load().combination(Names("m", "l", "p")).requests[0]
 
 
 def write_image(name, mode="RGB", size=(64, 64)):
@@ -178,30 +179,32 @@ class TestKeys:
         plain, digest = planned(project), project.load().text_digest("m")
         write_model(project, "flux", "attn_masking: true")
         masked = planned(project)
-        assert (plain.attn_masking, masked.attn_masking) == (False, True)
-        assert plain.embedding_id("a") != masked.embedding_id("a")
+        assert (plain.encoder.attn_masking, masked.encoder.attn_masking) == (False, True)
+        assert plain.encoder.embedding_id("a") != masked.encoder.embedding_id("a")
         assert project.load().text_digest("m") != digest
 
     def test_allow_foreign_lora_is_the_stacks(self, project):
-        assert planned(project).allow_foreign_lora is False
+        assert planned(project).adapters.allow_foreign_lora is False
         project.write("conf/lora/l.yaml", "allow_foreign_lora: true\nloras: [sks.safetensors]\n")
-        assert planned(project).allow_foreign_lora is True
+        assert planned(project).adapters.allow_foreign_lora is True
 
     def test_both_text_encoders_are_named_where_they_differ(self, project):
         write_model(project, "flux")
-        assert planned(project).text_encoder == "someone/model"
+        assert planned(project).source.text_encoder == "someone/model"
         project.write(
             "conf/model/m.yaml",
             "family: flux\nguidance: embedded\ncheckpoint: {repo: someone/model, text_encoder_2: someone/t5}\n",
         )
-        assert planned(project).text_encoder == "someone/model + someone/t5"
+        assert planned(project).source.text_encoder == "someone/model + someone/t5"
 
     def test_a_negative_prompt_is_not_used(self, project):
         write_model(project, "flux")
         write_prompt(project, "neg: blurry")
         request = planned(project)
         assert (request.uses_neg, request.texts) == (False, ("a",))
-        assert request.warnings == ("neg is not used: this model has its guidance embedded, and no negative side",)
+        assert request.remarks.warnings == (
+            "neg is not used: this model has its guidance embedded, and no negative side",
+        )
 
     def test_an_encoded_prompt_is_what_both_encoders_make(self, project):
         write_model(project, "flux")
@@ -215,7 +218,7 @@ class TestKeys:
         save_file({"prompt_embeds": tokens, "pooled_prompt_embeds": pooled[0]}, "e.safetensors")
         assert project.error() == f"{place}: pooled_prompt_embeds: expected shape [1, features], got [24]"
         save_file({"prompt_embeds": tokens, "pooled_prompt_embeds": pooled}, "e.safetensors")
-        assert planned(project).prompt_embeds == "e.safetensors"
+        assert planned(project).text.prompt_embeds == "e.safetensors"
 
 
 class TestReferenceImages:
@@ -223,8 +226,8 @@ class TestReferenceImages:
         write_model(project, "flux")
         write_prompt(project, "ctrl_img: gone.png, ctrl_idx: 1")
         request = planned(project)
-        assert (request.ctrl_images, request.ctrl_idx) == ((), None)
-        assert request.warnings == (
+        assert (request.sampling.ctrl_images, request.sampling.ctrl_idx) == ((), None)
+        assert request.remarks.warnings == (
             "ctrl_img gone.png is not used: flux sees no reference image",
             "ctrl_idx 1 is not used: flux has no such slots",
         )
@@ -234,25 +237,27 @@ class TestReferenceImages:
         write_image("a.inpaint.png", "RGBA")
         write_prompt(project, "ctrl_img: a.inpaint.png, ctrl_img_1: a.inpaint.png, ctrl_img_2: c.png")
         request = planned(project)
-        assert [image.path for image in request.ctrl_images] == ["a.inpaint.png"]
-        assert request.ctrl_idx == 0
-        assert request.warnings == ("ctrl_img_2 c.png is not used: flex2 sees ctrl_img only, as in the trainer",)
-        assert request.not_comparable == ()
+        assert [image.path for image in request.sampling.ctrl_images] == ["a.inpaint.png"]
+        assert request.sampling.ctrl_idx == 0
+        assert request.remarks.warnings == (
+            "ctrl_img_2 c.png is not used: flex2 sees ctrl_img only, as in the trainer",
+        )
+        assert request.remarks.not_comparable == ()
         write_prompt(project, "ctrl_img_1: c.png")
-        assert (planned(project).ctrl_images, planned(project).ctrl_idx) == ((), None)
+        assert (planned(project).sampling.ctrl_images, planned(project).sampling.ctrl_idx) == ((), None)
 
     def test_flux2_has_no_slots(self, project):
         write_image("a.png")
         write_prompt(project, "ctrl_img: a.png, ctrl_idx: 0")
         request = planned(project)
-        assert (len(request.ctrl_images), request.ctrl_idx) == (1, None)
-        assert request.warnings == ("ctrl_idx 0 is not used: flux2 has no such slots",)
+        assert (len(request.sampling.ctrl_images), request.sampling.ctrl_idx) == (1, None)
+        assert request.remarks.warnings == ("ctrl_idx 0 is not used: flux2 has no such slots",)
 
     def test_a_slot_without_an_image_is_warned_of(self, project):
         write_model(project, "flex2")
         write_prompt(project, "ctrl_idx: 1")
-        assert planned(project).ctrl_idx is None
-        assert planned(project).warnings == ("ctrl_idx 1 is not used: there is no ctrl_img",)
+        assert planned(project).sampling.ctrl_idx is None
+        assert planned(project).remarks.warnings == ("ctrl_idx 1 is not used: there is no ctrl_img",)
 
     def test_inpainting_needs_an_alpha_channel(self, project):
         write_model(project, "flex2")
@@ -264,14 +269,14 @@ class TestReferenceImages:
         )
         write_prompt(project, "ctrl_img: a.png, ctrl_idx: 1")
         request = planned(project)
-        assert (request.ctrl_idx, request.warnings, request.not_comparable) == (1, (), ())
+        assert (request.sampling.ctrl_idx, request.remarks.warnings, request.remarks.not_comparable) == (1, (), ())
 
     def test_the_slot_can_be_an_axis(self, project):
         write_model(project, "flex2")
         write_image("a.png", "RGBA")
         write_prompt(project, "ctrl_img: a.png")
-        requests = project.load("+matrix.ctrl_idx=[0, 1]").combination("m", "l", "p").requests
-        assert [(r.image_name, r.ctrl_idx) for r in requests] == [("000_42_0", 0), ("000_42_1", 1)]
+        requests = project.load("+matrix.ctrl_idx=[0, 1]").combination(Names("m", "l", "p")).requests
+        assert [(r.title.image_name, r.sampling.ctrl_idx) for r in requests] == [("000_42_0", 0), ("000_42_1", 1)]
         assert requests[0].request_id != requests[1].request_id
 
     @pytest.mark.parametrize(
@@ -286,18 +291,18 @@ class TestReferenceImages:
             f"{name}: the trainer inpaints only with RGBA files that have .inpaint. in their name, and would have "
             f"failed on {found}"
         )
-        assert (planned(project).warnings, planned(project).not_comparable) == ((reason,), (reason,))
+        assert (planned(project).remarks.warnings, planned(project).remarks.not_comparable) == ((reason,), (reason,))
 
     def test_a_control_image_loses_its_transparency(self, project):
         write_model(project, "flex2")
         write_image("a.inpaint.png", "RGBA")
         write_prompt(project, "ctrl_img: a.inpaint.png, ctrl_idx: 1")
         reason = "a.inpaint.png: the trainer would have failed: .inpaint. in a name goes with ctrl_idx 0"
-        assert planned(project).warnings == (
+        assert planned(project).remarks.warnings == (
             "a.inpaint.png: its transparency is dropped: with ctrl_idx 1 it is a control image",
             reason,
         )
-        assert planned(project).not_comparable == (reason,)
+        assert planned(project).remarks.not_comparable == (reason,)
 
     @pytest.mark.parametrize(
         ("family", "size", "message"),
@@ -321,5 +326,5 @@ class TestReferenceImages:
 def test_sizes_are_floored_to_the_documented_divisor(project, model, size):
     write_prompt(project, "width: 1008, height: 850")
     experiment = project.load(f"matrix.model=[{model}]", "matrix.lora=[none]")
-    (request,) = experiment.combination(model, "none", "p").requests
-    assert (request.width, request.height) == size
+    (request,) = experiment.combination(Names(model, "none", "p")).requests
+    assert (request.sampling.width, request.sampling.height) == size

@@ -2,11 +2,12 @@
 
 from tests.places import REPOSITORY
 
+from darkroom.names import Names
 from darkroom.plan.experiment import load_experiment
 
 
 def prompts_of(experiment, lora="l"):
-    return [request.prompt for request in experiment.combination("m", lora, "p").requests]
+    return [request.text.prompt for request in experiment.combination(Names("m", lora, "p")).requests]
 
 
 def test_inside_a_set(project):
@@ -18,7 +19,7 @@ def test_inside_a_set(project):
     )
     experiment = project.load()
     assert prompts_of(experiment) == ["a fox at 256", "the same: a fox"]
-    assert {r.height for r in experiment.combination("m", "l", "p").requests} == {256}
+    assert {r.sampling.height for r in experiment.combination(Names("m", "l", "p")).requests} == {256}
 
 
 def test_across_groups_it_depends_on_the_combination(project):
@@ -33,7 +34,7 @@ def test_across_groups_it_depends_on_the_combination(project):
 def test_a_lora_may_refer_to_the_model(project):
     project.write_weights("flux2/sks.safetensors")
     project.write("conf/lora/l.yaml", "loras: ['${model.family}/sks.safetensors']\n")
-    assert project.load().files("m", "l", "p") == ("flux2/sks.safetensors",)
+    assert project.load().files(Names("m", "l", "p")) == ("flux2/sks.safetensors",)
 
 
 def test_a_lora_without_a_trigger_word_gives_an_empty_one_and_a_warning(project):
@@ -41,7 +42,7 @@ def test_a_lora_without_a_trigger_word_gives_an_empty_one_and_a_warning(project)
     project.write("conf/lora/l.yaml", "loras: []\n")
     experiment = project.load()
     assert prompts_of(experiment) == [" a cat"]
-    assert experiment.combination("m", "l", "p").requests[0].warnings == (
+    assert experiment.combination(Names("m", "l", "p")).requests[0].remarks.warnings == (
         "${lora.trigger_word} is empty: LoRA l has no trigger_word",
     )
 
@@ -75,7 +76,8 @@ def test_darkrooms_own_folder_for_the_files_that_come_with_it(project):
     experiment = project.load("model=demo", "lora=demo_lora")
     demo = REPOSITORY / "demo"
     assert experiment.models["demo"].checkpoint.repo == f"{demo}/klein"
-    assert experiment.files("demo", "demo_lora", "p") == (f"{demo}/demo_lora.safetensors", f"{demo}/reference.png")
+    files = experiment.files(Names("demo", "demo_lora", "p"))
+    assert files == (f"{demo}/demo_lora.safetensors", f"{demo}/reference.png")
 
 
 def test_a_copy_of_a_built_in_file_means_the_same_files(project):

@@ -12,7 +12,7 @@ from darkroom.plan.trials.recorded import Recorded
 from darkroom.request import Lora, Request
 
 REQUEST_FILE = DATA / "record/request.json"
-REQUEST = replace(Request.from_json(json.loads(REQUEST_FILE.read_text())), axes=(), image_name="0000_7")
+REQUEST = Request.from_json(json.loads(REQUEST_FILE.read_text())).changed(axes=(), image_name="0000_7")
 
 
 def tried(request, *recorded, steps=None):
@@ -70,16 +70,16 @@ class TestFactors:
 
     def test_the_trigger_word_is_written_put_away_or_put_in_front(self):
         named = tried(REQUEST)
-        assert named["[trigger] left in the prompt"].request.prompt == "[trigger] a photo of a person"
-        assert named["no trigger word"].request.prompt == "a photo of a person"
-        plain = replace(REQUEST, prompt="a dog", prompt_template="a dog")
-        assert tried(plain)["trigger word before the prompt"].request.prompt == "sks a dog"
-        imported = replace(REQUEST, prompt_template=REQUEST.prompt)
-        assert tried(imported)["[trigger] left in the prompt"].request.prompt == "[trigger] a photo of a person"
+        assert named["[trigger] left in the prompt"].request.text.prompt == "[trigger] a photo of a person"
+        assert named["no trigger word"].request.text.prompt == "a photo of a person"
+        plain = REQUEST.changed(prompt="a dog", prompt_template="a dog")
+        assert tried(plain)["trigger word before the prompt"].request.text.prompt == "sks a dog"
+        imported = REQUEST.changed(prompt_template=REQUEST.text.prompt)
+        assert tried(imported)["[trigger] left in the prompt"].request.text.prompt == "[trigger] a photo of a person"
 
     def test_strengths_are_those_in_effect_and_full_strength_is_among_them(self):
         strengths = {
-            trial.request.loras[0].network_multiplier
+            trial.request.adapters.loras[0].network_multiplier
             for name, trial in tried(REQUEST).items()
             if name.startswith("network_multiplier")
         }
@@ -87,10 +87,10 @@ class TestFactors:
 
     def test_strengths_are_said_where_they_stand(self):
         """0.72 is in effect: 0.9 in conf/lora, times the prompt's 0.8."""
-        lora = replace(REQUEST.loras[0], network_multiplier=0.72)
-        named = tried(replace(REQUEST, loras=(lora,), network_multiplier=0.8))
+        lora = replace(REQUEST.adapters.loras[0], network_multiplier=0.72)
+        named = tried(REQUEST.changed(loras=(lora,), network_multiplier=0.8))
         strengths = {
-            name: (trial.request.loras[0].network_multiplier, trial.change)
+            name: (trial.request.adapters.loras[0].network_multiplier, trial.change)
             for name, trial in named.items()
             if name in ("network_multiplier: 0.4", "network_multiplier: 1", "network_multiplier: 1 of the LoRA's file")
         }
@@ -102,9 +102,9 @@ class TestFactors:
         }
 
     def test_without_one_of_the_prompt_the_strength_is_the_file_s(self):
-        named = tried(replace(REQUEST, network_multiplier=1.0))
+        named = tried(REQUEST.changed(network_multiplier=1.0))
         assert named["network_multiplier: 0.45"].change == "network_multiplier: 0.45 in conf/lora/anna.yaml"
-        axis = tried(replace(REQUEST, network_multiplier=1.0, axes=(("network_multiplier", 1.0),)))
+        axis = tried(REQUEST.changed(network_multiplier=1.0, axes=(("network_multiplier", 1.0),)))
         assert axis["network_multiplier: 0.9"].change == (
             "network_multiplier: 0.9 in matrix.network_multiplier in conf/experiment/strength.yaml"
         )
@@ -113,9 +113,11 @@ class TestFactors:
         both = "quantize: {transformer: qfloat8, text_encoder: qfloat8}"
         live = " (so the LoRA is live)"
         named = {name: trial for name, trial in tried(REQUEST).items() if name.startswith("quantize")}
-        assert {
-            name: (t.request.quantize_transformer, t.request.quantize_text_encoder) for name, t in named.items()
-        } == {
+        quantised = {
+            name: (trial.request.base.quantize_transformer, trial.request.encoder.quantize_text_encoder)
+            for name, trial in named.items()
+        }
+        assert quantised == {
             f"{both}, both, as the trainer's interface has it{live}": ("qfloat8", "qfloat8"),
             f"quantize.transformer: qfloat8{live}": ("qfloat8", None),
             "quantize.text_encoder: qfloat8": (None, "qfloat8"),
@@ -128,7 +130,7 @@ class TestFactors:
 
     def test_a_quantised_base_has_its_adapters_live(self):
         quantised = tried(REQUEST)["quantize.transformer: qfloat8 (so the LoRA is live)"].request
-        assert quantised.lora_merge == "live"
+        assert quantised.adapters.lora_merge == "live"
         back = tried(quantised)["quantize.transformer: null (so the LoRA is merged)"].request
         assert back.request_id == REQUEST.request_id, "and an unquantised one merged"
         assert "LoRA merged" not in tried(quantised)
@@ -138,15 +140,15 @@ class TestFactors:
         ]
 
     def test_without_an_adapter_nothing_is_said_of_adapters(self):
-        base = consistent(replace(REQUEST, loras=(), trigger_word=None, prompt="a", prompt_template="a"))
-        assert base.lora_merge is None
+        base = consistent(REQUEST.changed(loras=(), trigger_word=None, prompt="a", prompt_template="a"))
+        assert base.adapters.lora_merge is None
         assert [name for name in tried(base) if "LoRA" in name or "multiplier" in name or "trigger" in name] == []
 
     def test_other_steps_of_the_same_run(self):
-        path = REQUEST.loras[0].path
+        path = REQUEST.adapters.loras[0].path
         other = Lora("jobs/anna/anna_000000250.safetensors", 0.5, "c" * 64)
         trial = tried(REQUEST, steps={path: [other]})["LoRA anna_000000250.safetensors"]
-        assert trial.request.loras == (other,)
+        assert trial.request.adapters.loras == (other,)
         assert trial.change == "path: jobs/anna/anna_000000250.safetensors in conf/lora/anna.yaml"
 
     def test_what_is_recorded_comes_first_and_at_once(self):
@@ -160,15 +162,15 @@ class TestFactors:
             "neg: '' (as recorded)",
             "all that is recorded otherwise, at once",
         ]
-        assert (trials[2].request.seed, trials[2].request.neg) == (8, "")
+        assert (trials[2].request.sampling.seed, trials[2].request.text.neg) == (8, "")
         assert "seed: 8" not in [trial.factor for trial in trials], "not twice"
 
     def test_an_axis_of_the_matrix_is_changed_there(self):
-        request = replace(REQUEST, axes=(("seed", 7),))
+        request = REQUEST.changed(axes=(("seed", 7),))
         assert tried(request)["seed: 8"].change == "seed: 8 in matrix.seed in conf/experiment/strength.yaml"
 
     def test_flux1_has_one_schedule_and_one_rounding(self):
-        flux = replace(REQUEST, family="flux", guidance="embedded")
+        flux = REQUEST.changed(family="flux", guidance="embedded")
         named = tried(flux)
         assert "attn_masking: true" in named
         assert not [n for n in named if n.startswith(("schedule", "timestep", "numerics", "text_encoder_cast", "neg"))]
@@ -237,7 +239,7 @@ class TestRecorded:
     def test_a_recorded_strength_is_said_where_it_stands(self, tmp_path, then, strength, change):
         path = tmp_path / "anna.safetensors"
         path.write_text("d" * 64)
-        request = replace(REQUEST, loras=(Lora(str(path), 0.5, "d" * 64),))
+        request = REQUEST.changed(loras=(Lora(str(path), 0.5, "d" * 64),))
         loras = [{"path": str(path), "sha256": "d" * 64, "network_multiplier": strength}]
         (factor,) = self.recorded(request, loras=loras, network_multiplier=then).factors
         assert factor.change == change.format(prompt="conf/prompts/portraits.yaml, prompt 0", path=path)
@@ -250,7 +252,7 @@ class TestRecorded:
         assert trial.change == "quantize.transformer: qfloat8 in conf/model/demo.yaml (so the LoRA is live)"
 
     def test_without_the_quantisation_the_lora_is_merged_again(self):
-        now = replace(REQUEST, quantize_transformer="qfloat8", lora_merge="live")
+        now = REQUEST.changed(quantize_transformer="qfloat8", lora_merge="live")
         found = self.recorded(now, quantize_transformer=None, lora_merge="merged").factors
         assert dict(found[0].changes) == {"quantize_transformer": None, "lora_merge": "merged"}
         assert found[0].change == "quantize.transformer: null in conf/model/demo.yaml"
@@ -265,7 +267,7 @@ class TestRecorded:
     def test_the_base_model_of_a_step_0_preview(self):
         (factor,) = self.recorded(loras=[], lora_merge=None).factors
         assert factor.name == "LoRA none"
-        assert consistent(replace(REQUEST, **factor.changes)).lora_merge is None
+        assert consistent(REQUEST.changed(**factor.changes)).adapters.lora_merge is None
 
     @pytest.mark.parametrize(
         ("then", "said"),

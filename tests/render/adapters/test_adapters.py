@@ -200,7 +200,7 @@ def test_a_layer_left_torn_by_an_error_is_written_again(
     copy = shutil.copy(klein["transformer"].path, tmp_path / "klein.safetensors")
     moved = replace(klein["transformer"], path=str(copy))
     checkpoint = replace(klein, components={**klein.components, "transformer": moved})
-    base = flux2.load(checkpoint, make_request(dtype="bfloat16"), CPU)
+    base = flux2.load(checkpoint, make_request(dtype="bfloat16").base, CPU)
     stack = MergedStack(base)
     lora = _read(base, save(_lora(QKV, 288, 96)))
     stack.apply([(lora, 1.0)], "merged")

@@ -51,7 +51,7 @@ def model(request: pytest.FixtureRequest) -> str:
 def base(model: str, make_request: Callable[..., Request]) -> Base:
     """Two double and two single blocks, hidden size 96, bfloat16."""
     request = make_request(family=model, guidance="embedded", dtype="bfloat16")
-    return {"flux": flux, "flex2": flex2}[model].load(_checkpoint(model), request, CPU)
+    return {"flux": flux, "flex2": flex2}[model].load(_checkpoint(model), request.base, CPU)
 
 
 def _read(base: Base, path: Path, *, allow_foreign: bool = False) -> Adapter:
@@ -358,7 +358,7 @@ def test_a_kindred_adapter_is_applied_as_far_as_it_fits_and_says_so(
     make_request: Callable[..., Request], tmp_path: Path
 ) -> None:
     """A third double block, which the tiny base lacks, in the old format."""
-    base = flux.load(_checkpoint("flux"), make_request(family="flux", guidance="embedded"), CPU)
+    base = flux.load(_checkpoint("flux"), make_request(family="flux", guidance="embedded").base, CPU)
     tensors = load_file(FILES / "adapters" / "flux_lokr_old_bf16.safetensors")
     third = {key.replace("blocks_1_", "blocks_2_"): tensor.clone() for key, tensor in tensors.items() if "s_1_" in key}
     more = {key: tensor for key, tensor in third.items() if key.startswith("lycoris_transformer_")}
@@ -381,7 +381,7 @@ def test_a_kindred_adapter_is_applied_as_far_as_it_fits_and_says_so(
 
 
 def test_an_adapter_of_flex2_on_flux_is_foreign_by_its_header(make_request: Callable[..., Request]) -> None:
-    base = flux.load(_checkpoint("flux"), make_request(family="flux", guidance="embedded"), CPU)
+    base = flux.load(_checkpoint("flux"), make_request(family="flux", guidance="embedded").base, CPU)
     path = FILES / "adapters" / "flex2_lora_bf16.safetensors"
     with pytest.raises(AdapterError, match=r"for Flex.2, the base is Flex.1 or FLUX.1 \(its header says flex2\)"):
         _read(base, path)

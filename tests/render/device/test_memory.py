@@ -133,7 +133,7 @@ def test_denoising_on_a_cpu_is_within_the_estimate(base: Base, make_request: Cal
     prompt = {"prompt_embeds": torch.randn(1, 512, base.transformer.config.joint_attention_dim).bfloat16()}
     given = [*base.transformer.parameters(), *base.transformer.buffers(), *prompt.values()]
     with Meter(given) as meter:
-        flux2.denoise(base, request, prompt, None, (), on_step=lambda step: None)
+        flux2.denoise(base, request.sampling, prompt, None, (), on_step=lambda step: None)
     drawn = 256 * 128 * 2  # kept during the loop; at a real hidden size a thousandth of the estimate, and within it
     assert meter.peak <= denoising_bytes(base.transformer, torch.bfloat16, Picture.of(request)) + drawn
 

@@ -74,7 +74,7 @@ def test_merging_is_within_the_estimate(
     # As small a part of the largest layer, which has 576 rows here, as 1024 rows are of FLUX.1's 18432.
     monkeypatch.setattr(merged_adapters, "_ROWS", 32)
     request = make_request(family=model, dtype="bfloat16", guidance="embedded")
-    base = family(model).load(flux1_checkpoint(model), request, torch.device("cpu"))
+    base = family(model).load(flux1_checkpoint(model), request.base, torch.device("cpu"))
     file = FLUX1 / "adapters" / f"{model}_{adapter}.safetensors"
     deltas = read_adapter(file, base.adapter_shapes(), NAMINGS[model])
     given = [*base.transformer.parameters(), *(t for delta in deltas.deltas.values() for t in delta.tensors.values())]
@@ -95,8 +95,8 @@ def test_flux1_dev_in_full_and_flex2() -> None:
 
 def test_footprints_of_a_checkpoint(make_request: Any) -> None:
     request = make_request(family="flex2", dtype="bfloat16", guidance="embedded")
-    found = flex2.footprints(flux1_checkpoint("flex2"), request, [SMALL, MEGAPIXEL])
-    assert found == flex2.footprints(flux1_checkpoint("flex2"), request, [MEGAPIXEL])
+    found = flex2.footprints(flux1_checkpoint("flex2"), request.base, [SMALL, MEGAPIXEL])
+    assert found == flex2.footprints(flux1_checkpoint("flex2"), request.base, [MEGAPIXEL])
     assert set(found) == {None, "qfloat8", "qint8", "qint4"}
 
 

@@ -46,7 +46,7 @@ def test_every_mode_gives_the_same_picture_with_and_without_an_adapter(
     klein: Checkpoint, make_request: Callable[..., Request], adapters: Path, mode: str
 ) -> None:
     request = make_request(dtype="bfloat16", sample_steps=2, guidance_scale=1.0)
-    resident, other = (flux2.load(klein, request, CPU) for _ in range(2))
+    resident, other = (flux2.load(klein, request.base, CPU) for _ in range(2))
     resident_home, other_home = Residence(resident, RESIDENT), Residence(other, mode)
     stacks = AdapterStack(resident), AdapterStack(other)
     adapter = read_adapter(str(adapters / "lora_bf16_alpha.safetensors"), resident.adapter_shapes(), FLUX2_NAMING)
@@ -66,7 +66,7 @@ def test_a_quantised_base_gives_the_same_picture_by_blocks(
     klein: Checkpoint, make_request: Callable[..., Request], qtype: str
 ) -> None:
     request = make_request(dtype="bfloat16", sample_steps=1, guidance_scale=1.0)
-    base = flux2.load(klein, request, CPU)
+    base = flux2.load(klein, request.base, CPU)
     quantize(base.transformer, weights=QTYPES[qtype])
     freeze(base.transformer)
     expected = _render(base, Residence(base, RESIDENT), request)
@@ -281,6 +281,6 @@ def _render(base: Base, home: Residence, request: Request) -> torch.Tensor:
     features = base.transformer.config.joint_attention_dim
     text = torch.randn(1, 16, features, generator=torch.Generator().manual_seed(0)).to(base.dtype)
     with home.use("transformer"):
-        latents, _ = flux2.denoise(base, request, {"prompt_embeds": text}, None, (), on_step=lambda step: None)
+        latents, _ = flux2.denoise(base, request.sampling, {"prompt_embeds": text}, None, (), on_step=lambda step: None)
     with home.use("vae"):
         return torch.from_numpy(flux2.decode(base, latents))

@@ -72,7 +72,7 @@ def test_golden(
 
     latents, pixels = pipeline.render(request)
 
-    assert pixels.shape == (request.height, request.width, 3)
+    assert pixels.shape == (request.sampling.height, request.sampling.width, 3)
     theirs = GOLDENS.theirs(dtype)
     assert relative(latents, theirs[f"{case['id']}.latents"]) <= TOLERANCE[dtype]
     if f"{case['id']}.pixels" in theirs:
@@ -112,7 +112,7 @@ def test_without_guidance_the_negative_prompt_is_not_asked_for(pipeline: Warm, m
 
 
 def test_a_prompt_is_padded_to_the_sequence_length(klein: Checkpoint, make_request: MakeRequest) -> None:
-    encoder = flux2.load_text_encoder(klein, make_request(max_sequence_length=128), CPU)
+    encoder = flux2.load_text_encoder(klein, make_request(max_sequence_length=128).encoder, CPU)
     assert flux2.encode(encoder, "a cat")["prompt_embeds"].shape == (1, 128, 3 * 32)
 
 
@@ -141,9 +141,9 @@ def test_swish_rounds_twice() -> None:
 
 def test_guidance_has_to_be_the_models_own(klein: Checkpoint, dev: Checkpoint, make_request: MakeRequest) -> None:
     with pytest.raises(CheckpointError, match=r"has no guidance embedder.* guidance: cfg"):
-        flux2.check(klein, make_request(guidance="embedded"))
+        flux2.check(klein, make_request(guidance="embedded").base, ())
     with pytest.raises(CheckpointError, match=r"has a guidance embedder.* guidance: embedded"):
-        flux2.check(dev, make_request(guidance="cfg"))
+        flux2.check(dev, make_request(guidance="cfg").base, ())
 
 
 def test_encoded_prompts_have_to_fit_the_transformer(
@@ -152,7 +152,7 @@ def test_encoded_prompts_have_to_fit_the_transformer(
     path = tmp_path / "wide.safetensors"
     save_file({"prompt_embeds": torch.zeros(1, 512, 7680)}, path)
     with pytest.raises(ConfigError, match=r"wide.safetensors: .* 96 features a token, got 7680"):
-        flux2.check(klein, make_request(prompt_embeds=str(path), prompt=""))
+        flux2.check(klein, make_request().base, [str(path)])
 
 
 def test_an_unknown_family_names_the_known_ones() -> None:

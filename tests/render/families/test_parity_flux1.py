@@ -88,7 +88,7 @@ def test_golden(
 
     latents, pixels = pipeline.render(request)
 
-    assert pixels.shape == (request.height, request.width, 3)
+    assert pixels.shape == (request.sampling.height, request.sampling.width, 3)
     theirs = GOLDENS.theirs(dtype)
     assert relative(latents, theirs[f"{case['id']}.latents"]) <= TOLERANCE[dtype]
     if f"{case['id']}.pixels" in theirs:
@@ -111,7 +111,7 @@ def pipeline(make: MakeRequest) -> Warm:
 def test_the_sigmas_are_those_of_the_scheduler(pipeline: Warm, make: MakeRequest) -> None:
     request = make(width=1024, height=1024)
     pipeline.base.transformer.forward = lambda hidden_states, **_: (hidden_states[..., :64],)  # instead of 4096 tokens
-    _, sigmas = flex2.denoise(pipeline.base, request, _embeds(), None, [], lambda step: None)
+    _, sigmas = flex2.denoise(pipeline.base, request.sampling, _embeds(), None, [], lambda step: None)
     assert sigmas == pytest.approx([1, 0.904531, 0.759511, 0.512844, 0], abs=1e-6)
 
 
@@ -126,7 +126,7 @@ def test_what_the_transformer_sees(pipeline: Warm, make: MakeRequest) -> None:
     pipeline.base.transformer.forward = forward
     steps: list[int] = []
     request = make(sample_steps=1, width=64, height=32, guidance_scale=3.5)
-    latents, _ = flex2.denoise(pipeline.base, request, _embeds(), None, [], steps.append)
+    latents, _ = flex2.denoise(pipeline.base, request.sampling, _embeds(), None, [], steps.append)
     states = seen["hidden_states"]
     noise = torch.randn(1, 16, 4, 8, generator=torch.Generator().manual_seed(42))
     assert states.shape == (1, 8, 196)
@@ -142,11 +142,11 @@ def test_what_the_transformer_sees(pipeline: Warm, make: MakeRequest) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_control_image_is_drawn_before_the_noise(dtype: str, make: MakeRequest) -> None:
     request = make(dtype=dtype, ctrl_idx=1, ctrl_images=(_image("c_64x64.png"),), sample_steps=1)
-    base = flex2.load(CHECKPOINTS["flex2"], request, CPU)
+    base = flex2.load(CHECKPOINTS["flex2"], request.base, CPU)
     seen: list[torch.Tensor] = []
     base.transformer.forward = lambda hidden_states, **_: (seen.append(hidden_states), hidden_states[..., :64])[1:]
-    image = flex2.encode_reference(base, request, Image.new("RGB", (80, 70), (200, 30, 90)))
-    flex2.denoise(base, request, _embeds(), None, [image], lambda step: None)
+    image = flex2.encode_reference(base, request.sampling, Image.new("RGB", (80, 70), (200, 30, 90)))
+    flex2.denoise(base, request.sampling, _embeds(), None, [image], lambda step: None)
     posterior = DiagonalGaussianDistribution(torch.cat([image["mean"], 2 * image["std"].log()], 1))
     posterior.std = image["std"]  # a logarithm of it would round once more
     generator = torch.Generator().manual_seed(42)
@@ -165,8 +165,8 @@ def test_transparent_is_painted_and_opaque_is_kept(pipeline: Warm, make: MakeReq
         seen.append(hidden_states),
         hidden_states[..., :64],
     )[1:]
-    encoded = flex2.encode_reference(pipeline.base, request, image)
-    flex2.denoise(pipeline.base, request, _embeds(), None, [encoded], lambda step: None)
+    encoded = flex2.encode_reference(pipeline.base, request.sampling, image)
+    flex2.denoise(pipeline.base, request.sampling, _embeds(), None, [encoded], lambda step: None)
     assert encoded["keep"][0, 0, 0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     rows = seen[0].reshape(4, 4, 196)
     assert rows[0, :, 128].tolist() == [1, 1, 0, 0]  # the mask
@@ -176,12 +176,12 @@ def test_transparent_is_painted_and_opaque_is_kept(pipeline: Warm, make: MakeReq
 def test_inpainting_needs_an_alpha_channel(pipeline: Warm, make: MakeRequest) -> None:
     request = make(ctrl_idx=0, ctrl_images=(_image("c_64x64.png"),))
     with pytest.raises(ImageError, match=r"c_64x64\.png: has no alpha channel, which ctrl_idx: 0 \(inpaint\) needs"):
-        flex2.encode_reference(pipeline.base, request, Image.new("RGB", (64, 64)))
+        flex2.encode_reference(pipeline.base, request.sampling, Image.new("RGB", (64, 64)))
 
 
 def test_flux_takes_no_image(pipeline: Warm, make: MakeRequest) -> None:
     with pytest.raises(ConfigError, match=r"tiny_flex2: FLUX\.1 and Flex\.1 take no reference images"):
-        flux.encode_reference(pipeline.base, make(), Image.new("RGB", (64, 64)))
+        flux.encode_reference(pipeline.base, make().sampling, Image.new("RGB", (64, 64)))
 
 
 def test_fast_numerics_are_the_same(pipeline: Warm, make: MakeRequest) -> None:
@@ -190,10 +190,17 @@ def test_fast_numerics_are_the_same(pipeline: Warm, make: MakeRequest) -> None:
     assert torch.equal(exact, fast)
 
 
-def test_embeddings_of_another_model_are_refused(pipeline: Warm, make: MakeRequest) -> None:
+def test_embeddings_of_another_model_are_refused(pipeline: Warm) -> None:
     other = {"prompt_embeds": torch.zeros(1, 512, 96), "pooled_prompt_embeds": torch.zeros(1, 32)}
-    with pytest.raises(CheckpointError, match=r"another model: the transformer of tiny_flex2 expects .*48.* got .*96"):
-        flex2.denoise(pipeline.base, make(), other, None, [], lambda step: None)
+    said = r"e\.safetensors: is for another model: the transformer of tiny_flex2 reads features .*48.* got .*96"
+    with pytest.raises(CheckpointError, match=said):
+        pipeline.base.check_features(other, "e.safetensors")
+
+
+def test_there_is_no_schedule_but_the_trainers(pipeline: Warm, make: MakeRequest) -> None:
+    sampling = make(schedule="diffusers").sampling
+    with pytest.raises(ConfigError, match="schedule: expected aitk, got diffusers: tiny_flex2's trainer"):
+        flex2.denoise(pipeline.base, sampling, _embeds(), None, [], lambda step: None)
 
 
 def _embeds() -> dict[str, torch.Tensor]:

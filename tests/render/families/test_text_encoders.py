@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from darkroom.render.families.flux2.text import (
     tokens_cut,
 )
 from darkroom.render.weights.base import TextEncoder
-from darkroom.request import Request
+from darkroom.request import Encoder
 
 QWEN3_FOLDER = DATA / "parity" / "klein" / "qwen3"
 CPU = torch.device("cpu")
@@ -54,7 +54,6 @@ MISTRAL_TEMPLATE = """{%- set default = 'Today is ' + strftime_now('%Y-%m-%d') %
     {%- endfor %}
     {{- '[/INST]' }}
 {%- endfor %}"""
-MakeRequest = Callable[..., Request]
 
 
 def _checkpoint(folder: Path, text_encoder: Path, tokenizer: Path, features: int = 96) -> Checkpoint:
@@ -158,8 +157,8 @@ def qwen3_embeds() -> dict[str, torch.Tensor]:
     return _by_klein_pipeline(Qwen3ForCausalLM.from_pretrained(QWEN3_FOLDER, dtype=torch.bfloat16))
 
 
-def _faults(checkpoint: Checkpoint, request: Request) -> list[str]:
-    return [str(error) for error in check_text_encoder(checkpoint, request)]
+def _faults(checkpoint: Checkpoint) -> list[str]:
+    return [str(error) for error in check_text_encoder(checkpoint)]
 
 
 def _assert_equal(encoder: TextEncoder, expected: dict[str, torch.Tensor]) -> None:
@@ -170,45 +169,34 @@ def _assert_equal(encoder: TextEncoder, expected: dict[str, torch.Tensor]) -> No
         assert torch.equal(ours, embeds), f"differs for {prompt[:20]!r}"
 
 
-@pytest.fixture
-def small(make_request: MakeRequest) -> MakeRequest:
-    """A request in bfloat16 of LENGTH tokens, with changes."""
-
-    def make(**changes: Any) -> Request:
-        return make_request(**{"dtype": "bfloat16", "max_sequence_length": LENGTH, **changes})
-
-    return make
+SMALL = Encoder(family="flux2", dtype="bfloat16", max_sequence_length=LENGTH)
 
 
-def test_qwen3_as_in_diffusers(tmp_path: Path, small: MakeRequest, qwen3_embeds: dict[str, torch.Tensor]) -> None:
+def test_qwen3_as_in_diffusers(tmp_path: Path, qwen3_embeds: dict[str, torch.Tensor]) -> None:
     checkpoint = _checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER)
-    assert _faults(checkpoint, small()) == []
-    encoder = load_text_encoder(checkpoint, small(), CPU)
+    assert _faults(checkpoint) == []
+    encoder = load_text_encoder(checkpoint, SMALL, CPU)
     _assert_equal(encoder, qwen3_embeds)
     assert len(encoder.model.layers) == 27  # of 28: nothing depends on the last one
     assert encoder.model.rotary_emb.inv_freq.dtype == torch.float32
 
 
-def test_the_trainers_cast_rounds_the_rotary_frequencies(
-    tmp_path: Path, small: MakeRequest, qwen3_embeds: dict[str, torch.Tensor]
-) -> None:
+def test_the_trainers_cast_rounds_the_rotary_frequencies(tmp_path: Path, qwen3_embeds: dict[str, torch.Tensor]) -> None:
     whole = Qwen3ForCausalLM.from_pretrained(QWEN3_FOLDER, dtype=torch.bfloat16).to(torch.bfloat16)
     cast = _by_klein_pipeline(whole)
     assert not torch.equal(cast["a cat"], qwen3_embeds["a cat"])
     checkpoint = _checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER)
-    _assert_equal(load_text_encoder(checkpoint, small(text_encoder_cast=True), CPU), cast)
+    _assert_equal(load_text_encoder(checkpoint, replace(SMALL, text_encoder_cast=True), CPU), cast)
 
 
-def test_a_single_file_of_qwen3(tmp_path: Path, small: MakeRequest, qwen3_embeds: dict[str, torch.Tensor]) -> None:
+def test_a_single_file_of_qwen3(tmp_path: Path, qwen3_embeds: dict[str, torch.Tensor]) -> None:
     shutil.copy(QWEN3_FOLDER / "model.safetensors", tmp_path / "qwen_3_4b.safetensors")
     checkpoint = _checkpoint(tmp_path, tmp_path / "qwen_3_4b.safetensors", QWEN3_FOLDER)
-    assert _faults(checkpoint, small()) == []
-    _assert_equal(load_text_encoder(checkpoint, small(), CPU), qwen3_embeds)
+    assert _faults(checkpoint) == []
+    _assert_equal(load_text_encoder(checkpoint, SMALL, CPU), qwen3_embeds)
 
 
-def test_the_config_of_the_hubs_repositories(
-    tmp_path: Path, small: MakeRequest, qwen3_embeds: dict[str, torch.Tensor]
-) -> None:
+def test_the_config_of_the_hubs_repositories(tmp_path: Path, qwen3_embeds: dict[str, torch.Tensor]) -> None:
     """They were written by transformers 4: rope_theta at the top, no layer types."""
     config = json.loads((QWEN3_FOLDER / "config.json").read_text())
     config |= {"rope_theta": config.pop("rope_parameters")["rope_theta"], "rope_scaling": None}
@@ -216,24 +204,24 @@ def test_the_config_of_the_hubs_repositories(
     (tmp_path / "config.json").write_text(json.dumps({**config, "transformers_version": "4.51.0"}))
     shutil.copy(QWEN3_FOLDER / "model.safetensors", tmp_path)
     checkpoint = _checkpoint(tmp_path, tmp_path, QWEN3_FOLDER)
-    _assert_equal(load_text_encoder(checkpoint, small(), CPU), qwen3_embeds)
+    _assert_equal(load_text_encoder(checkpoint, SMALL, CPU), qwen3_embeds)
 
 
 def test_mistral3_as_in_diffusers(
-    tmp_path: Path, small: MakeRequest, mistral_folder: Path, mistral_embeds: dict[str, torch.Tensor]
+    tmp_path: Path, mistral_folder: Path, mistral_embeds: dict[str, torch.Tensor]
 ) -> None:
     checkpoint = _checkpoint(tmp_path, mistral_folder, mistral_folder)
-    assert _faults(checkpoint, small()) == []
-    encoder = load_text_encoder(checkpoint, small(), CPU)
+    assert _faults(checkpoint) == []
+    encoder = load_text_encoder(checkpoint, SMALL, CPU)
     _assert_equal(encoder, mistral_embeds)
     assert len(encoder.model.layers) == 30
     assert "language_model.model.layers.30.mlp.up_proj.weight" in load_file(mistral_folder / "model.safetensors")
 
 
-def test_mistral3_with_the_trainers_cast(tmp_path: Path, small: MakeRequest, mistral_folder: Path) -> None:
+def test_mistral3_with_the_trainers_cast(tmp_path: Path, mistral_folder: Path) -> None:
     model = Mistral3ForConditionalGeneration.from_pretrained(mistral_folder, dtype=torch.bfloat16).to(torch.bfloat16)
     checkpoint = _checkpoint(tmp_path, mistral_folder, mistral_folder)
-    encoder = load_text_encoder(checkpoint, small(text_encoder_cast=True), CPU)
+    encoder = load_text_encoder(checkpoint, replace(SMALL, text_encoder_cast=True), CPU)
     _assert_equal(encoder, _by_flux2_pipeline(mistral_folder, model))
 
 
@@ -248,7 +236,7 @@ def _renamed(mistral_folder: Path, target: Path, names: dict[str, str]) -> None:
 
 
 def test_mistral3_in_the_naming_of_transformers_5_in_parts(
-    tmp_path: Path, small: MakeRequest, mistral_folder: Path, mistral_embeds: dict[str, torch.Tensor]
+    tmp_path: Path, mistral_folder: Path, mistral_embeds: dict[str, torch.Tensor]
 ) -> None:
     names = {"language_model.model.": "model.language_model.", "vision_tower.": "model.vision_tower."}
     _renamed(mistral_folder, tmp_path / "all.safetensors", names)
@@ -261,11 +249,11 @@ def test_mistral3_in_the_naming_of_transformers_5_in_parts(
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": of_key}))
     shutil.copy(mistral_folder / "config.json", tmp_path)
     checkpoint = _checkpoint(tmp_path, tmp_path, mistral_folder)
-    _assert_equal(load_text_encoder(checkpoint, small(), CPU), mistral_embeds)
+    _assert_equal(load_text_encoder(checkpoint, SMALL, CPU), mistral_embeds)
 
 
 def test_comfyuis_single_file_of_mistral3(
-    tmp_path: Path, small: MakeRequest, mistral_folder: Path, mistral_embeds: dict[str, torch.Tensor]
+    tmp_path: Path, mistral_folder: Path, mistral_embeds: dict[str, torch.Tensor]
 ) -> None:
     """30 layers, no final norm, the tokenizer's file among the tensors."""
     path = tmp_path / "mistral_3_small_flux2_bf16.safetensors"
@@ -274,11 +262,11 @@ def test_comfyuis_single_file_of_mistral3(
     del pruned["model.norm.weight"]
     save_file({**pruned, "tekken_model": torch.zeros(7, dtype=torch.uint8)}, path)
     checkpoint = _checkpoint(tmp_path, path, mistral_folder)
-    assert _faults(checkpoint, small()) == []
-    _assert_equal(load_text_encoder(checkpoint, small(), CPU), mistral_embeds)
+    assert _faults(checkpoint) == []
+    _assert_equal(load_text_encoder(checkpoint, SMALL, CPU), mistral_embeds)
 
 
-def test_comfyuis_scaled_fp8(tmp_path: Path, small: MakeRequest) -> None:
+def test_comfyuis_scaled_fp8(tmp_path: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(QWEN3_FOLDER, dtype=torch.bfloat16)
     stored = load_file(QWEN3_FOLDER / "model.safetensors")
     for name in [name for name in stored if name.endswith("_proj.weight")]:
@@ -289,33 +277,33 @@ def test_comfyuis_scaled_fp8(tmp_path: Path, small: MakeRequest) -> None:
         model.get_parameter(name).data.copy_(meant)
     save_file(stored, tmp_path / "qwen_3_8b_fp8mixed.safetensors")
     checkpoint = _checkpoint(tmp_path, tmp_path / "qwen_3_8b_fp8mixed.safetensors", QWEN3_FOLDER)
-    assert _faults(checkpoint, small()) == []
-    _assert_equal(load_text_encoder(checkpoint, small(), CPU), _by_klein_pipeline(model))
+    assert _faults(checkpoint) == []
+    _assert_equal(load_text_encoder(checkpoint, SMALL, CPU), _by_klein_pipeline(model))
 
 
 @pytest.mark.parametrize(("name", "qtype"), [("qfloat8", qfloat8), ("qint8", qint8)])
-def test_quantised_while_loading_as_afterwards(tmp_path: Path, small: MakeRequest, name: str, qtype: Any) -> None:
+def test_quantised_while_loading_as_afterwards(tmp_path: Path, name: str, qtype: Any) -> None:
     model = Qwen3ForCausalLM.from_pretrained(QWEN3_FOLDER, dtype=torch.bfloat16)
     quantize(model, weights=qtype)
     freeze(model)
     checkpoint = _checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER)
-    encoder = load_text_encoder(checkpoint, small(quantize_text_encoder=name), CPU)
+    encoder = load_text_encoder(checkpoint, replace(SMALL, quantize_text_encoder=name), CPU)
     _assert_equal(encoder, _by_klein_pipeline(model))
     assert type(encoder.model.layers[0].mlp.up_proj.weight).__name__ == "WeightQBytesTensor"
 
 
-def test_quantised_mistral3_with_the_trainers_cast(tmp_path: Path, small: MakeRequest, mistral_folder: Path) -> None:
+def test_quantised_mistral3_with_the_trainers_cast(tmp_path: Path, mistral_folder: Path) -> None:
     model = Mistral3ForConditionalGeneration.from_pretrained(mistral_folder, dtype=torch.bfloat16).to(torch.bfloat16)
     quantize(model, weights=qfloat8)
     freeze(model)
     checkpoint = _checkpoint(tmp_path, mistral_folder, mistral_folder)
-    request = small(quantize_text_encoder="qfloat8", text_encoder_cast=True)
+    request = replace(SMALL, quantize_text_encoder="qfloat8", text_encoder_cast=True)
     _assert_equal(load_text_encoder(checkpoint, request, CPU), _by_flux2_pipeline(mistral_folder, model))
 
 
-def test_tokens_beyond_the_longest_are_counted(tmp_path: Path, small: MakeRequest, mistral_folder: Path) -> None:
-    qwen3 = load_text_encoder(_checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER), small(), CPU)
-    mistral3 = load_text_encoder(_checkpoint(tmp_path, mistral_folder, mistral_folder), small(), CPU)
+def test_tokens_beyond_the_longest_are_counted(tmp_path: Path, mistral_folder: Path) -> None:
+    qwen3 = load_text_encoder(_checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER), SMALL, CPU)
+    mistral3 = load_text_encoder(_checkpoint(tmp_path, mistral_folder, mistral_folder), SMALL, CPU)
     for encoder in (qwen3, mistral3):
         assert tokens_cut(encoder, "a cat") == 0
         whole = len(encoder.tokenizer(PROMPTS[2].replace("[IMG]", ""))["input_ids"])
@@ -365,12 +353,10 @@ def test_the_sizes_of_the_real_ones(features: int) -> None:
         ({"weight": (1,)}, "a file that begins with weight"),
     ],
 )
-def test_other_text_encoders_are_refused(
-    tmp_path: Path, small: MakeRequest, stored: dict[str, tuple[int, ...]], what: str
-) -> None:
+def test_other_text_encoders_are_refused(tmp_path: Path, stored: dict[str, tuple[int, ...]], what: str) -> None:
     save_file({key: torch.zeros(shape) for key, shape in stored.items()}, tmp_path / "other.safetensors")
     checkpoint = _checkpoint(tmp_path, tmp_path / "other.safetensors", QWEN3_FOLDER, features=7680)
-    assert _faults(checkpoint, small()) == [
+    assert _faults(checkpoint) == [
         f"{tmp_path / 'other.safetensors'}: expected a Qwen3 or Mistral 3 text encoder, got {what}; "
         "tiny reads 7680 text features a token, those of Qwen/Qwen3-4B: name that as checkpoint.text_encoder"
     ]
@@ -380,16 +366,14 @@ def test_other_text_encoders_are_refused(
     ("features", "right"),
     [(12288, "Qwen/Qwen3-8B"), (15360, "mistralai/Mistral-Small-3.1-24B-Instruct-2503"), (48, "hidden size 16")],
 )
-def test_the_right_one_for_another_model_is_named(
-    tmp_path: Path, small: MakeRequest, features: int, right: str
-) -> None:
+def test_the_right_one_for_another_model_is_named(tmp_path: Path, features: int, right: str) -> None:
     checkpoint = _checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER, features)
-    (fault,) = _faults(checkpoint, small())
+    (fault,) = _faults(checkpoint)
     assert "another model: Qwen3 of hidden size 32, feed-forward size 64" in fault
     assert right in fault
 
 
-def test_one_that_differs_in_nothing_but_its_feed_forward_size_is_refused(tmp_path: Path, small: MakeRequest) -> None:
+def test_one_that_differs_in_nothing_but_its_feed_forward_size_is_refused(tmp_path: Path) -> None:
     """Mistral-Nemo has the hidden size of Mistral-Small."""
     shapes = {
         "model.embed_tokens.weight": (2, 5120),
@@ -401,7 +385,7 @@ def test_one_that_differs_in_nothing_but_its_feed_forward_size_is_refused(tmp_pa
     }
     nemo = tmp_path / "nemo.safetensors"
     save_file({key: torch.zeros(shape, dtype=torch.bfloat16) for key, shape in shapes.items()}, nemo)
-    (fault,) = _faults(_checkpoint(tmp_path, nemo, QWEN3_FOLDER, features=15360), small())
+    (fault,) = _faults(_checkpoint(tmp_path, nemo, QWEN3_FOLDER, features=15360))
     assert "Mistral 3 of hidden size 5120, feed-forward size 14336" in fault
     assert "mistralai/Mistral-Small-3.1-24B-Instruct-2503" in fault
 
@@ -422,30 +406,30 @@ def _qwen3_copy(folder: Path, **config: Any) -> Path:
         ({"hidden_size": "wide"}, "config.json: cannot be read as the config of qwen3"),
     ],
 )
-def test_configs_are_refused(tmp_path: Path, small: MakeRequest, change: dict[str, Any], message: str) -> None:
+def test_configs_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     checkpoint = _checkpoint(tmp_path, _qwen3_copy(tmp_path, **change), QWEN3_FOLDER)
-    (fault,) = _faults(checkpoint, small())
+    (fault,) = _faults(checkpoint)
     assert message in fault
 
 
-def test_a_shallow_one_is_refused(tmp_path: Path, small: MakeRequest) -> None:
+def test_a_shallow_one_is_refused(tmp_path: Path) -> None:
     folder = _qwen3_copy(tmp_path)
     stored = load_file(folder / "model.safetensors")
     save_file(
         {key: stored[key] for key in stored if ".26." not in key and ".27." not in key}, folder / "model.safetensors"
     )
-    (fault,) = _faults(_checkpoint(tmp_path, folder, QWEN3_FOLDER), small())
+    (fault,) = _faults(_checkpoint(tmp_path, folder, QWEN3_FOLDER))
     assert "expected at least 27 layers of Qwen3, got 26: FLUX.2 reads its hidden states 9, 18, 27" in fault
 
 
-def test_gguf_is_refused(tmp_path: Path, small: MakeRequest) -> None:
+def test_gguf_is_refused(tmp_path: Path) -> None:
     components = dict(_checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER).components)
     components["text_encoder"] = Component(str(tmp_path / "qwen.gguf"), GGUF, digest="")
-    (fault,) = _faults(Checkpoint("tiny", None, components), small())
+    (fault,) = _faults(Checkpoint("tiny", None, components))
     assert fault == f"{tmp_path / 'qwen.gguf'}: expected a folder or a .safetensors file as text encoder, got GGUF"
 
 
-def test_all_problems_are_told_together(tmp_path: Path, small: MakeRequest) -> None:
+def test_all_problems_are_told_together(tmp_path: Path) -> None:
     folder = _qwen3_copy(tmp_path)
     stored = load_file(folder / "model.safetensors")
     stored["model.layers.3.mlp.extra.weight"] = stored.pop("model.layers.5.mlp.up_proj.weight")
@@ -453,37 +437,33 @@ def test_all_problems_are_told_together(tmp_path: Path, small: MakeRequest) -> N
     save_file(stored, folder / "model.safetensors")
     (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text()[:1000])
     checkpoint = _checkpoint(tmp_path, folder, folder)
-    weights, tokenizer = _faults(checkpoint, small())
+    weights, tokenizer = _faults(checkpoint)
     for named in ("layers.5.mlp.up_proj", "layers.3.mlp.extra", "layers.4.mlp.up_proj"):
         assert named in weights
     assert "tokenizer.json: cannot be read as part of a tokenizer" in tokenizer
 
 
-def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path: Path, small: MakeRequest) -> None:
+def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(QWEN3_FOLDER / name, tmp_path)
-    (fault,) = _faults(_checkpoint(tmp_path, QWEN3_FOLDER, tmp_path), small())
+    (fault,) = _faults(_checkpoint(tmp_path, QWEN3_FOLDER, tmp_path))
     assert fault.startswith(f"{tmp_path}: the tokenizer has no chat template")
 
 
-def test_what_is_above_may_be_anything(
-    tmp_path: Path, small: MakeRequest, qwen3_embeds: dict[str, torch.Tensor]
-) -> None:
+def test_what_is_above_may_be_anything(tmp_path: Path, qwen3_embeds: dict[str, torch.Tensor]) -> None:
     folder = _qwen3_copy(tmp_path)
     stored = load_file(folder / "model.safetensors")
     stored["model.layers.27.mlp.up_proj.weight"] = torch.full((1, 1), torch.nan)
     stored["lm_head.weight"] = torch.zeros(1)
     save_file(stored, folder / "model.safetensors")
-    _assert_equal(load_text_encoder(_checkpoint(tmp_path, folder, folder), small(), CPU), qwen3_embeds)
+    _assert_equal(load_text_encoder(_checkpoint(tmp_path, folder, folder), SMALL, CPU), qwen3_embeds)
 
 
-def test_the_tokenizer_of_another_text_encoder_is_refused(
-    tmp_path: Path, small: MakeRequest, mistral_folder: Path
-) -> None:
+def test_the_tokenizer_of_another_text_encoder_is_refused(tmp_path: Path, mistral_folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"does not know \[INST\].*Mistral 3"):
-        load_text_encoder(_checkpoint(tmp_path, mistral_folder, QWEN3_FOLDER), small(), CPU)
+        load_text_encoder(_checkpoint(tmp_path, mistral_folder, QWEN3_FOLDER), SMALL, CPU)
     with pytest.raises(CheckpointError, match="has more tokens than the text encoder's 425"):
-        load_text_encoder(_checkpoint(tmp_path, QWEN3_FOLDER, mistral_folder), small(), CPU)
+        load_text_encoder(_checkpoint(tmp_path, QWEN3_FOLDER, mistral_folder), SMALL, CPU)
 
 
 def test_nothing_is_in_memory_before_it_is_filled(tmp_path: Path, mistral_folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +43,17 @@ from darkroom.render.families.flux1.text import (
 )
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.quantization import QTYPES
-from darkroom.request import Request
+from darkroom.request import Encoder
 
 FLUX = DATA / "parity" / "flux1" / "flux"
 CPU, META = torch.device("cpu"), torch.device("meta")
 LENGTH = 96  # tokens of T5, more than CLIP's 77
 PROMPTS = ("", "a cat", "a red fox in the Snow, 東京, " * 20)
 PARTS = ("transformer", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
-MakeRequest = Callable[..., Request]
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
-@pytest.fixture
-def small(make_request: MakeRequest) -> MakeRequest:
-    """A request in bfloat16 of LENGTH tokens, with changes."""
-
-    def make(**changes: Any) -> Request:
-        return make_request(**{"dtype": "bfloat16", "max_sequence_length": LENGTH, "family": "flux", **changes})
-
-    return make
+SMALL = Encoder(family="flux", dtype="bfloat16", max_sequence_length=LENGTH)
 
 
 def _checkpoint(**parts: Path) -> Checkpoint:
@@ -74,8 +66,8 @@ def _component(part: str, path: Path) -> Component:
     return Component(str(path), TOKENIZER if part.startswith("tokenizer") else layout, digest="")
 
 
-def _faults(checkpoint: Checkpoint, request: Request) -> list[str]:
-    return [str(error) for error in check_text_encoder(checkpoint, request)]
+def _faults(checkpoint: Checkpoint) -> list[str]:
+    return [str(error) for error in check_text_encoder(checkpoint)]
 
 
 def _copy(folder: Path, part: str) -> Path:
@@ -124,9 +116,9 @@ def _assert_equal(encoder: TextEncoder, expected: dict[str, Pair]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_as_in_diffusers(small: MakeRequest, dtype: str) -> None:
-    request = small(dtype=dtype)
-    assert _faults(_checkpoint(), request) == []
+def test_as_in_diffusers(dtype: str) -> None:
+    request = replace(SMALL, dtype=dtype)
+    assert _faults(_checkpoint()) == []
     encoder = load_text_encoder(_checkpoint(), request, CPU)
     made = encode(encoder, "a cat")
     assert made["prompt_embeds"].shape == (1, LENGTH, 48)
@@ -135,8 +127,8 @@ def test_as_in_diffusers(small: MakeRequest, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_weights_and_buffers_are_those_of_from_pretrained(small: MakeRequest, dtype: str) -> None:
-    encoder = load_text_encoder(_checkpoint(), small(dtype=dtype), CPU)
+def test_weights_and_buffers_are_those_of_from_pretrained(dtype: str) -> None:
+    encoder = load_text_encoder(_checkpoint(), replace(SMALL, dtype=dtype), CPU)
     clip, t5 = _models(dtype=dtype)
     for ours, theirs in ((encoder.model.clip, clip), (encoder.model.t5, t5.encoder)):
         assert ours.config._attn_implementation == theirs.config._attn_implementation == "sdpa"
@@ -147,9 +139,9 @@ def test_weights_and_buffers_are_those_of_from_pretrained(small: MakeRequest, dt
             assert torch.equal(tensors[0][name], tensor)
 
 
-def test_attn_masking_zeroes_the_rows_of_padding(small: MakeRequest) -> None:
-    plain = encode(load_text_encoder(_checkpoint(), small(), CPU), "a cat")
-    masked = encode(load_text_encoder(_checkpoint(), small(attn_masking=True), CPU), "a cat")
+def test_attn_masking_zeroes_the_rows_of_padding() -> None:
+    plain = encode(load_text_encoder(_checkpoint(), SMALL, CPU), "a cat")
+    masked = encode(load_text_encoder(_checkpoint(), replace(SMALL, attn_masking=True), CPU), "a cat")
     tokens = len(T5TokenizerFast.from_pretrained(FLUX / "tokenizer_2")("a cat")["input_ids"])
     assert torch.equal(masked["prompt_embeds"][:, :tokens], plain["prompt_embeds"][:, :tokens])
     assert plain["prompt_embeds"][:, tokens:].any()
@@ -158,26 +150,28 @@ def test_attn_masking_zeroes_the_rows_of_padding(small: MakeRequest) -> None:
 
 
 @pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
-def test_quantisation_is_of_t5_alone(small: MakeRequest, qtype: str) -> None:
+def test_quantisation_is_of_t5_alone(qtype: str) -> None:
     clip, t5 = _models()
     quantize(t5, weights=QTYPES[qtype])
     freeze(t5)
-    encoder = load_text_encoder(_checkpoint(), small(quantize_text_encoder=qtype), CPU)
+    encoder = load_text_encoder(_checkpoint(), replace(SMALL, quantize_text_encoder=qtype), CPU)
     _assert_equal(encoder, _by_pipeline(clip, t5))
     assert sum(isinstance(layer, QModuleMixin) for layer in encoder.model.t5.modules()) == 2 * 7
     assert not any(isinstance(layer, QModuleMixin) for layer in encoder.model.clip.modules())
 
 
-def test_the_trainers_cast_changes_nothing(small: MakeRequest) -> None:
-    encoder = load_text_encoder(_checkpoint(), small(text_encoder_cast=True), CPU)
+def test_the_trainers_cast_changes_nothing() -> None:
+    encoder = load_text_encoder(_checkpoint(), replace(SMALL, text_encoder_cast=True), CPU)
     _assert_equal(encoder, _by_pipeline(*(model.to(torch.bfloat16) for model in _models())))
 
 
-def test_tokens_cut_counts_those_of_t5(small: MakeRequest) -> None:
-    encoder = load_text_encoder(_checkpoint(), small(), CPU)
+def test_tokens_cut_counts_those_of_t5() -> None:
+    encoder = load_text_encoder(_checkpoint(), SMALL, CPU)
     words = len(encoder.tokenizer.t5("a cat")["input_ids"])
     assert tokens_cut(encoder, "a cat") == 0
-    assert tokens_cut(load_text_encoder(_checkpoint(), small(max_sequence_length=words - 1), CPU), "a cat") == 1
+    assert (
+        tokens_cut(load_text_encoder(_checkpoint(), replace(SMALL, max_sequence_length=words - 1), CPU), "a cat") == 1
+    )
     long = "a cat " * 40
     assert len(encoder.tokenizer.clip(long)["input_ids"]) > 77
     assert tokens_cut(encoder, long) == len(encoder.tokenizer.t5(long)["input_ids"]) - LENGTH
@@ -186,7 +180,7 @@ def test_tokens_cut_counts_those_of_t5(small: MakeRequest) -> None:
 # ---- layouts ----
 
 
-def test_the_layout_of_flux1_devs_repository(tmp_path: Path, small: MakeRequest) -> None:
+def test_the_layout_of_flux1_devs_repository(tmp_path: Path) -> None:
     """Prefixed keys, T5 in shards with an index, CLIP's tokenizer as vocab.json and merges.txt."""
     prefixed = _copy(tmp_path, "text_encoder")
     weights = {f"text_model.{key}": tensor for key, tensor in load_file(prefixed / "model.safetensors").items()}
@@ -205,19 +199,19 @@ def test_the_layout_of_flux1_devs_repository(tmp_path: Path, small: MakeRequest)
     pieces = _copy(tmp_path, "tokenizer_2")
     (pieces / "spiece.model").write_bytes(b"the same once more, for another library")
     found = _checkpoint(**{part: tmp_path / part for part in PARTS if part != "transformer"})
-    assert _faults(found, small()) == []
+    assert _faults(found) == []
     models = _models(prefixed, tmp_path / "text_encoder_2")
-    _assert_equal(load_text_encoder(found, small(), CPU), _by_pipeline(*models))
+    _assert_equal(load_text_encoder(found, SMALL, CPU), _by_pipeline(*models))
 
 
-def test_the_text_half_of_a_whole_clip(tmp_path: Path, small: MakeRequest) -> None:
+def test_the_text_half_of_a_whole_clip(tmp_path: Path) -> None:
     torch.manual_seed(0)
     text = json.loads((FLUX / "text_encoder" / "config.json").read_text())
     vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     CLIPModel(CLIPConfig(text_config=text, vision_config=vision)).save_pretrained(tmp_path)
     found = _checkpoint(text_encoder=tmp_path)
-    assert _faults(found, small()) == []
-    _assert_equal(load_text_encoder(found, small(), CPU), _by_pipeline(*_models(clip=tmp_path)))
+    assert _faults(found) == []
+    _assert_equal(load_text_encoder(found, SMALL, CPU), _by_pipeline(*_models(clip=tmp_path)))
 
 
 def _single_clip(folder: Path) -> tuple[Path, Path]:
@@ -260,13 +254,13 @@ def _t5_file(folder: Path, kind: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("kind", ["fp16", "fp8", "fp8_scaled"])
-def test_single_files(tmp_path: Path, small: MakeRequest, kind: str) -> None:
+def test_single_files(tmp_path: Path, kind: str) -> None:
     clip_folder, clip_file = _single_clip(tmp_path)
     t5_folder, t5_file = _t5_file(tmp_path, kind)
     transformer = _change_config(_copy(tmp_path, "transformer"), pooled_projection_dim=128)
     found = _checkpoint(transformer=transformer, text_encoder=clip_file, text_encoder_2=t5_file)
-    assert _faults(found, small()) == []
-    _assert_equal(load_text_encoder(found, small(), CPU), _by_pipeline(*_models(clip_folder, t5_folder)))
+    assert _faults(found) == []
+    _assert_equal(load_text_encoder(found, SMALL, CPU), _by_pipeline(*_models(clip_folder, t5_folder)))
 
 
 # ---- on a device ----
@@ -285,17 +279,17 @@ class _Masks(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_clip_takes_flash_attention_as_torch_would_by_itself(small: MakeRequest) -> None:
+def test_clip_takes_flash_attention_as_torch_would_by_itself() -> None:
     with _Masks() as masks:
-        encode(load_text_encoder(_checkpoint(), small(), CPU), "a cat")
+        encode(load_text_encoder(_checkpoint(), SMALL, CPU), "a cat")
     assert masks.added == [False, False, True, True]  # the layers of CLIP, then those of T5 with their positions
     assert attention_kernels("clip", torch.bfloat16, (9, 0)) == [SDPBackend.FLASH_ATTENTION]
     assert attention_kernels("text_encoder", torch.bfloat16, (9, 0))[0] is SDPBackend.EFFICIENT_ATTENTION
 
 
 @torch.no_grad()
-def test_by_blocks_both_encode_the_same(small: MakeRequest) -> None:
-    encoder = load_text_encoder(_checkpoint(), small(), CPU)
+def test_by_blocks_both_encode_the_same() -> None:
+    encoder = load_text_encoder(_checkpoint(), SMALL, CPU)
     expected = _by_pipeline(*_models())
     _assert_equal(place_text_encoder(encoder, BLOCK, CPU), expected)
     elsewhere = place_text_encoder(encoder, BLOCK, META)
@@ -340,8 +334,8 @@ def test_the_footprints_of_clip_l_and_t5_xxl() -> None:
     assert peaks == pytest.approx([9.94, 1.25, 5.56, 1.12], abs=0.01)
 
 
-def test_the_footprint_of_a_loaded_one_has_its_real_size(small: MakeRequest) -> None:
-    encoder = load_text_encoder(_checkpoint(), small(), CPU)
+def test_the_footprint_of_a_loaded_one_has_its_real_size() -> None:
+    encoder = load_text_encoder(_checkpoint(), SMALL, CPU)
     found = text_footprints(encoder)[None]
     stored = sum(weight.numel() * 2 for weight in encoder.model.parameters())
     assert found.weights == stored + 2 * 77  # positions
@@ -353,25 +347,25 @@ def test_the_footprint_of_a_loaded_one_has_its_real_size(small: MakeRequest) -> 
 # ---- refused ----
 
 
-def test_swapped_encoders_are_told_apart(small: MakeRequest) -> None:
+def test_swapped_encoders_are_told_apart() -> None:
     swapped = _checkpoint(text_encoder=FLUX / "text_encoder_2", text_encoder_2=FLUX / "text_encoder")
-    clip, t5 = _faults(swapped, small())
+    clip, t5 = _faults(swapped)
     where = "; checkpoint.text_encoder is the CLIP, checkpoint.text_encoder_2 the T5; tiny reads"
     assert f"text_encoder_2/config.json: model_type: expected clip_text_model or clip, got t5{where} 32" in clip
     assert f"text_encoder/config.json: model_type: expected t5, got clip_text_model{where} 48 features of T5" in t5
 
 
-def test_swapped_single_files_are_told_apart(tmp_path: Path, small: MakeRequest) -> None:
+def test_swapped_single_files_are_told_apart(tmp_path: Path) -> None:
     _, clip_file = _single_clip(tmp_path)
     _, t5_file = _t5_file(tmp_path, "fp16")
-    clip, t5 = _faults(_checkpoint(text_encoder=t5_file, text_encoder_2=clip_file), small())
+    clip, t5 = _faults(_checkpoint(text_encoder=t5_file, text_encoder_2=clip_file))
     assert f"{t5_file}: expected a CLIP text encoder, got T5, a text encoder of FLUX.1; checkpoint.text_enc" in clip
     assert f"{clip_file}: expected a T5 text encoder, got CLIP, a text encoder of FLUX.1; checkpoint.text_enc" in t5
 
 
-def test_swapped_tokenizers_are_told_apart(small: MakeRequest) -> None:
+def test_swapped_tokenizers_are_told_apart() -> None:
     swapped = _checkpoint(tokenizer=FLUX / "tokenizer_2", tokenizer_2=FLUX / "tokenizer")
-    clip, t5 = _faults(swapped, small())
+    clip, t5 = _faults(swapped)
     assert clip.endswith(
         "tokenizer_2/tokenizer.json: model.type: expected BPE, got Unigram: not a tokenizer of CLIP; "
         "checkpoint.tokenizer is CLIP's, checkpoint.tokenizer_2 T5's"
@@ -396,11 +390,9 @@ def test_swapped_tokenizers_are_told_apart(small: MakeRequest) -> None:
         ),
     ],
 )
-def test_other_sizes_are_refused(
-    tmp_path: Path, small: MakeRequest, part: str, sizes: dict[str, int], message: str
-) -> None:
+def test_other_sizes_are_refused(tmp_path: Path, part: str, sizes: dict[str, int], message: str) -> None:
     transformer = _change_config(_copy(tmp_path, "transformer"), **sizes)
-    (fault,) = _faults(_checkpoint(transformer=transformer), small())
+    (fault,) = _faults(_checkpoint(transformer=transformer))
     assert message in fault
 
 
@@ -414,30 +406,28 @@ def test_other_sizes_are_refused(
         ("text_encoder", {"hidden_size": "wide"}, "config.json: cannot be read as the config of clip_text_model"),
     ],
 )
-def test_configs_are_refused(
-    tmp_path: Path, small: MakeRequest, part: str, change: dict[str, Any], message: str
-) -> None:
+def test_configs_are_refused(tmp_path: Path, part: str, change: dict[str, Any], message: str) -> None:
     folder = _change_config(_copy(tmp_path, part), **change)
-    (fault,) = _faults(_checkpoint(**{part: folder}), small())
+    (fault,) = _faults(_checkpoint(**{part: folder}))
     assert message in fault
 
 
-def test_a_umt5_file_is_refused(tmp_path: Path, small: MakeRequest) -> None:
+def test_a_umt5_file_is_refused(tmp_path: Path) -> None:
     weights = load_file(FLUX / "text_encoder_2" / "model.safetensors")
     bias = "layer.0.SelfAttention.relative_attention_bias.weight"
     weights[f"encoder.block.1.{bias}"] = weights[f"encoder.block.0.{bias}"].clone()
     save_file(weights, tmp_path / "umt5.safetensors")
-    (fault,) = _faults(_checkpoint(text_encoder_2=tmp_path / "umt5.safetensors"), small())
+    (fault,) = _faults(_checkpoint(text_encoder_2=tmp_path / "umt5.safetensors"))
     assert "umt5.safetensors: expected a T5 text encoder, got a UMT5" in fault
 
 
 @pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2"])
-def test_gguf_is_refused(tmp_path: Path, small: MakeRequest, part: str) -> None:
-    (fault,) = _faults(_checkpoint(**{part: tmp_path / "encoder.gguf"}), small())
+def test_gguf_is_refused(tmp_path: Path, part: str) -> None:
+    (fault,) = _faults(_checkpoint(**{part: tmp_path / "encoder.gguf"}))
     assert fault == f"{tmp_path}/encoder.gguf: expected a folder or a .safetensors file as text encoder, got GGUF"
 
 
-def test_tensors_of_both_are_accounted_for_together(tmp_path: Path, small: MakeRequest) -> None:
+def test_tensors_of_both_are_accounted_for_together(tmp_path: Path) -> None:
     clip, t5 = _copy(tmp_path, "text_encoder"), _copy(tmp_path, "text_encoder_2")
     weights = load_file(clip / "model.safetensors")
     weights["encoder.layers.1.mlp.fc3.weight"] = weights.pop("encoder.layers.1.mlp.fc1.weight")
@@ -445,16 +435,16 @@ def test_tensors_of_both_are_accounted_for_together(tmp_path: Path, small: MakeR
     weights = load_file(t5 / "model.safetensors")
     weights["encoder.block.0.layer.1.DenseReluDense.wo.weight"] = torch.zeros(3, 3)
     save_file(weights, t5 / "model.safetensors")
-    of_clip, of_t5 = _faults(_checkpoint(text_encoder=clip, text_encoder_2=t5), small())
+    of_clip, of_t5 = _faults(_checkpoint(text_encoder=clip, text_encoder_2=t5))
     assert "lacks: encoder.layers.1.mlp.fc1.weight" in of_clip
     assert "without a place: encoder.layers.1.mlp.fc3.weight" in of_clip
     assert "of another shape: encoder.block.0.layer.1.DenseReluDense.wo.weight (expected [48, 96]" in of_t5
 
 
-def test_a_part_of_a_file_is_no_encoder(tmp_path: Path, small: MakeRequest) -> None:
+def test_a_part_of_a_file_is_no_encoder(tmp_path: Path) -> None:
     weights = load_file(FLUX / "text_encoder_2" / "model.safetensors")
     save_file({"shared.weight": weights["shared.weight"]}, tmp_path / "t5.safetensors")
-    (fault,) = _faults(_checkpoint(text_encoder_2=tmp_path / "t5.safetensors"), small())
+    (fault,) = _faults(_checkpoint(text_encoder_2=tmp_path / "t5.safetensors"))
     assert "lacks block.0.layer.0.SelfAttention.relative_attention_bias.weight: expected a whole T5" in fault
 
 
@@ -466,23 +456,21 @@ def test_a_part_of_a_file_is_no_encoder(tmp_path: Path, small: MakeRequest) -> N
         ("tokenizer", "tokenizer_config.json", "tokenizer_config.json: cannot be read as part of a tokenizer"),
     ],
 )
-def test_a_tokenizer_without_its_files_is_refused(
-    tmp_path: Path, small: MakeRequest, part: str, removed: str, message: str
-) -> None:
+def test_a_tokenizer_without_its_files_is_refused(tmp_path: Path, part: str, removed: str, message: str) -> None:
     folder = _copy(tmp_path, part)
     (folder / removed).unlink()
-    (fault,) = _faults(_checkpoint(**{part: folder}), small())
+    (fault,) = _faults(_checkpoint(**{part: folder}))
     assert message in fault
 
 
-def test_the_tokenizer_of_another_encoder_is_refused(tmp_path: Path, small: MakeRequest) -> None:
+def test_the_tokenizer_of_another_encoder_is_refused(tmp_path: Path) -> None:
     few = _change_config(_copy(tmp_path, "text_encoder_2"), vocab_size=200)
     weights = load_file(few / "model.safetensors")
     save_file({**weights, "shared.weight": weights["shared.weight"][:200].clone()}, few / "model.safetensors")
     with pytest.raises(CheckpointError, match="has more tokens than the text encoder's 200; expected the one of the"):
-        load_text_encoder(_checkpoint(text_encoder_2=few), small(), CPU)
+        load_text_encoder(_checkpoint(text_encoder_2=few), SMALL, CPU)
     words = _copy(tmp_path, "tokenizer")
     config = json.loads((words / "tokenizer_config.json").read_text())
     (words / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": 512}))
     with pytest.raises(CheckpointError, match="cuts at 512 tokens, not at the text encoder's 77"):
-        load_text_encoder(_checkpoint(tokenizer=words), small(), CPU)
+        load_text_encoder(_checkpoint(tokenizer=words), SMALL, CPU)

@@ -36,7 +36,9 @@ def _equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
 def test_both_layouts_give_the_same_weights(
     klein: Checkpoint, klein_folder: Checkpoint, make_request: MakeRequest, dtype: str
 ) -> None:
-    single, folder = (flux2.load(checkpoint, make_request(dtype=dtype), CPU) for checkpoint in (klein, klein_folder))
+    single, folder = (
+        flux2.load(checkpoint, make_request(dtype=dtype).base, CPU) for checkpoint in (klein, klein_folder)
+    )
     assert _equal(single.transformer, folder.transformer)
     assert _equal(single.vae, folder.vae)
     assert single.adapter_shapes() == folder.adapter_shapes()
@@ -47,11 +49,11 @@ def test_sharded_folder(klein_folder: Checkpoint, make_request: MakeRequest, tmp
     transformer.save_pretrained(tmp_path, max_shard_size="500KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
     sharded = _with(klein_folder, Component(str(tmp_path), DIFFUSERS, ""))
-    loaded = flux2.load(sharded, make_request(dtype="bfloat16", numerics="fast"), CPU)
+    loaded = flux2.load(sharded, make_request(dtype="bfloat16", numerics="fast").base, CPU)
     assert _equal(loaded.transformer, transformer)
     next(tmp_path.glob("*-00002-of-*.safetensors")).unlink()
     with pytest.raises(WeightFileError, match=r"00002-of-\d+\.safetensors: no such file"):
-        flux2.load(sharded, make_request(), CPU)
+        flux2.load(sharded, make_request().base, CPU)
 
 
 def test_sizes_of_single_files_are_read_from_their_tensors(klein: Checkpoint) -> None:
@@ -132,11 +134,11 @@ def test_a_truncated_file(klein: Checkpoint, make_request: MakeRequest, tmp_path
     path = Path(checkpoint["transformer"].path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightFileError, match=r"changed.safetensors: truncated: expected"):
-        flux2.load(checkpoint, make_request(), CPU)
+        flux2.load(checkpoint, make_request().base, CPU)
 
 
 def test_a_file_replaced_while_in_use(klein: Checkpoint, make_request: MakeRequest, tmp_path: Path) -> None:
-    base = flux2.load(_changed(klein, tmp_path, lambda tensors: None), make_request(), CPU)
+    base = flux2.load(_changed(klein, tmp_path, lambda tensors: None), make_request().base, CPU)
     _changed(klein, tmp_path, lambda tensors: tensors.update({"img_in.weight": torch.ones(96, 128)}))
     with pytest.raises(CheckpointError, match="changed since the base model was loaded"):
         base.weights.read(QKV, torch.float32, CPU)

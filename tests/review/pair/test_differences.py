@@ -1,7 +1,5 @@
 """Which recorded facts of a preview and a render are said to differ."""
 
-from dataclasses import replace
-
 from tests.example_record import REQUEST, embedded
 
 from darkroom.review.pair.differences import Difference, differences
@@ -10,16 +8,16 @@ THEN = {"seed": 7, "checkpoint": "results/store/demo/klein", "checkpoint_digest"
 
 
 def test_weights_of_one_digest_are_the_same_wherever_they_lie():
-    elsewhere = replace(REQUEST, checkpoint="/opt/klein", checkpoint_digest="aa")
+    elsewhere = REQUEST.changed(checkpoint="/opt/klein", checkpoint_digest="aa")
     assert differences(THEN, embedded(elsewhere)) == ()
-    assert differences(THEN, embedded(replace(elsewhere, checkpoint_digest="bb"))) == (
+    assert differences(THEN, embedded(elsewhere.changed(checkpoint_digest="bb"))) == (
         Difference("checkpoint", "results/store/demo/klein", "/opt/klein"),
         Difference("checkpoint_digest", "aa", "bb"),
     )
 
 
 def test_where_no_digest_is_known_the_place_is_a_fact():
-    render = embedded(replace(REQUEST, checkpoint="/opt/klein", checkpoint_digest="aa"))
+    render = embedded(REQUEST.changed(checkpoint="/opt/klein", checkpoint_digest="aa"))
     assert differences({"checkpoint": "someone/klein"}, render) == (
         Difference("checkpoint", "someone/klein", "/opt/klein"),
     )

@@ -166,7 +166,7 @@ def test_a_lossy_preview_has_thresholds_of_its_own(tmp_path):
 
 def test_the_table(tmp_path):
     rows = [render(tmp_path, picture(), index) for index in (0, 1, 2)]
-    otherwise = replace(rows[1].request, schedule="diffusers", not_comparable=("schedule: diffusers",))
+    otherwise = rows[1].request.changed(schedule="diffusers", not_comparable=("schedule: diffusers",))
     rows[1] = replace(rows[1], request=otherwise)
     gone = preview(tmp_path, rows[2], picture(), lora="anna_000000250", step=250)
     changed = preview(tmp_path, rows[1], picture(), then={**THEN, "seed": 8}, note="two sets of step 500")

@@ -70,7 +70,7 @@ def experiment(tmp_path, monkeypatch):
     """results/nightly with one picture of each verdict; returns its folder."""
     monkeypatch.chdir(tmp_path)
     Path("output/my job/samples").mkdir(parents=True)
-    record = embedded(replace(REQUEST, width=64, height=48)).to_json()
+    record = embedded(REQUEST.changed(width=64, height=48)).to_json()
     write_image(Path("results/nightly/images/render.png"), RENDER, record, "png", 100)
     Image.fromarray(RENDER).save("output/my job/samples/1__000000500_0.jpg")
     Image.fromarray(RENDER).save("output/my job/samples/equal.png")

@@ -1,7 +1,5 @@
 """Rows to axes, and columns to codes."""
 
-from dataclasses import replace
-
 from tests.example_record import REQUEST
 
 from darkroom.request import Lora, ReferenceImage
@@ -12,7 +10,7 @@ def request(lora="none", prompts="p", index=0, model="demo", axes=(), **changes)
     names = {"model": model, "lora": lora, "prompts": prompts, "index": index, "axes": tuple(dict(axes).items())}
     loras = () if lora == "none" else (Lora("x", 1.0),)
     plain = {"prompt_template": f"{prompts} {index}", "neg": "", "sample_steps": 25, "height": 64}
-    return replace(REQUEST, loras=loras, **names, **{**plain, **changes})
+    return REQUEST.changed(loras=loras, **names, **{**plain, **changes})
 
 
 def layout(requests):

@@ -31,12 +31,12 @@ def experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     requests = [
         REQUEST,
-        replace(REQUEST, index=1, image_name="0001 #7%", prompt=HOSTILE, prompt_template=HOSTILE, warnings=(HOSTILE,)),
-        replace(REQUEST, lora="none", loras=(), image_name="0000_7", warnings=()),
+        REQUEST.changed(index=1, image_name="0001 #7%", prompt=HOSTILE, prompt_template=HOSTILE, warnings=(HOSTILE,)),
+        REQUEST.changed(lora="none", loras=(), image_name="0000_7", warnings=()),
     ]
     records = []
     for number, request in enumerate(requests):
-        path = Path(f"results/strength/images/{request.lora}/{request.image_name}.png")
+        path = Path(f"results/strength/images/{request.title.lora}/{request.title.image_name}.png")
         cost = None if number == 2 else replace(COST, seconds_load=3.0, seconds_decode=0.5)
         made = record(request, (), image_path=str(path), reused=cost is None, cost=cost)
         sha256 = write_image(path, np.full((48, 64, 3), number, np.uint8), made.to_json(), "png", 100)

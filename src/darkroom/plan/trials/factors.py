@@ -37,7 +37,7 @@ def trials_of(request: Request, recorded: Sequence[Factor], steps: Mapping[str, 
     factors = [*recorded, *_all_recorded(recorded), *_guesses(request, steps)]
     made: dict[str, Trial] = {}
     for factor in factors:
-        changed = consistent(replace(request, **factor.changes))
+        changed = consistent(request.changed(**factor.changes))
         if changed.request_id != request.request_id:
             name, regime = (
                 f"{factor.name} (as recorded)" if factor.then else factor.name,
@@ -49,28 +49,28 @@ def trials_of(request: Request, recorded: Sequence[Factor], steps: Mapping[str, 
 
 def _regime(factor: Factor, request: Request, changed: Request) -> str:
     """What quantising, or not, brings with it for a LoRA; nothing where the way of merging is as it was."""
-    before, after = request.lora_merge, changed.lora_merge
+    before, after = request.adapters.lora_merge, changed.adapters.lora_merge
     altered = "quantize_transformer" in factor.changes and None not in (before, after) and before != after
     return f" (so the LoRA is {after})" if altered else ""
 
 
 def consistent(request: Request) -> Request:
     """The way of merging as the trainer's rule has it, where what was changed excludes the one that there was."""
-    regime: str | None = request.lora_merge or "merged"
-    if not request.active_loras:
+    regime: str | None = request.adapters.lora_merge or "merged"
+    if not request.adapters.active:
         regime = None
-    elif request.quantize_transformer is not None:
+    elif request.base.quantize_transformer is not None:
         regime = "live"
-    return replace(request, lora_merge=regime)
+    return request.changed(lora_merge=regime)
 
 
 def place(name: str, request: Request) -> str:
     """Which file of conf/ says a field: `conf/prompts/p.yaml, prompt 3`."""
-    if name in dict(request.axes):
-        return f"matrix.{name} in conf/experiment/{request.experiment}.yaml"
+    if name in dict(request.title.axes):
+        return f"matrix.{name} in conf/experiment/{request.title.experiment}.yaml"
     if name in _OF_PROMPT:
-        return f"conf/prompts/{request.prompts}.yaml, prompt {request.index}"
-    group, option = ("lora", request.lora) if name == "loras" else ("model", request.model)
+        return f"conf/prompts/{request.title.prompts}.yaml, prompt {request.title.index}"
+    group, option = ("lora", request.title.lora) if name == "loras" else ("model", request.title.model)
     return f"conf/{group}/{option}.yaml"
 
 
@@ -100,25 +100,25 @@ def _set(request: Request, **changes: Any) -> Factor:
 
 
 def _numerics(request: Request) -> Iterator[Factor]:
-    family = FAMILIES[request.family]
+    family = FAMILIES[request.base.family]
     for name in ("schedule", "timestep_rounding"):
         yield from (_set(request, **{name: value}) for value in family.schedules)
-    if request.quantize_transformer is None:
+    if request.base.quantize_transformer is None:
         for regime in _REGIMES:
             yield Factor(f"LoRA {regime}", {"lora_merge": regime}, f"lora_merge: {regime} in {_model(request)}")
     yield from _quantised(request)
     if family.takes_cast:
-        yield _set(request, text_encoder_cast=not request.text_encoder_cast)
+        yield _set(request, text_encoder_cast=not request.encoder.text_encoder_cast)
     if family.takes_attn_masking:
-        yield _set(request, attn_masking=not request.attn_masking)
-    yield _set(request, noise_device="cpu" if request.noise_device == "cuda" else "cuda")
+        yield _set(request, attn_masking=not request.encoder.attn_masking)
+    yield _set(request, noise_device="cpu" if request.sampling.noise_device == "cuda" else "cuda")
     if family.has_fast:
-        yield _set(request, numerics="fast" if request.numerics == "exact" else "exact")
+        yield _set(request, numerics="fast" if request.base.numerics == "exact" else "exact")
 
 
 def _quantised(request: Request) -> Iterator[Factor]:
     """Each part alone; and both where both change, as the trainer's interface has it by default."""
-    now = {part: getattr(request, f"quantize_{part}") for part in ("transformer", "text_encoder")}
+    now = {"transformer": request.base.quantize_transformer, "text_encoder": request.encoder.quantize_text_encoder}
     if _QUANTISED not in now.values():
         said = f"quantize: {{transformer: {_QUANTISED}, text_encoder: {_QUANTISED}}}"
         changes = {f"quantize_{part}": _QUANTISED for part in now}
@@ -136,55 +136,54 @@ def _quantised_part(request: Request, part: str, value: str | None) -> Factor:
 
 
 def _sampling(request: Request) -> Iterator[Factor]:
-    for steps in (request.sample_steps - 1, request.sample_steps + 1):
+    now, index = request.sampling, request.title.index
+    for steps in (now.sample_steps - 1, now.sample_steps + 1):
         if steps > 0:
             yield _set(request, sample_steps=steps)
-    for change in (1, -1, request.index, -request.index):  # the last two: with walk_seed in place of without
-        if request.seed + change >= 0:
-            yield _set(request, seed=request.seed + change)
-    for scale in (1.0, request.guidance_scale - _GUIDANCE_STEP, request.guidance_scale + _GUIDANCE_STEP):
+    for change in (1, -1, index, -index):  # the last two: with walk_seed in place of without
+        if now.seed + change >= 0:
+            yield _set(request, seed=now.seed + change)
+    for scale in (1.0, now.guidance_scale - _GUIDANCE_STEP, now.guidance_scale + _GUIDANCE_STEP):
         if scale >= 0:
             yield _set(request, guidance_scale=scale)
 
 
 def _adapters(request: Request, steps: Mapping[str, Sequence[Lora]]) -> Iterator[Factor]:
-    for number, lora in enumerate(request.loras):
+    loras, active, of_prompt = request.adapters.loras, request.adapters.active, request.asked.network_multiplier
+    for number, lora in enumerate(loras):
         for other in steps.get(lora.path, ()):
-            changed = (*request.loras[:number], other, *request.loras[number + 1 :])
+            changed = (*loras[:number], other, *loras[number + 1 :])
             yield Factor(
                 f"LoRA {other.path.rpartition('/')[2]}",
                 {"loras": changed},
                 f"path: {other.path} in {place('loras', request)}",
             )
-    if not request.active_loras:
+    if not active:
         return
-    of_prompt = request.network_multiplier != 1 or "network_multiplier" in dict(request.axes)
+    is_prompts = of_prompt != 1 or "network_multiplier" in dict(request.title.axes)
     for strength in _STRENGTHS:
-        yield _prompt_times(request, strength) if of_prompt else _files_times(request, strength)
-    if request.network_multiplier != 1:
-        yield _prompt_times(request, 1 / request.network_multiplier)
-    if (
-        len(request.active_loras) == 1
-        and (own := own_strength(request.active_loras[0], request.network_multiplier)) != 1
-    ):
+        yield _prompt_times(request, strength) if is_prompts else _files_times(request, strength)
+    if of_prompt != 1:
+        yield _prompt_times(request, 1 / of_prompt)
+    if len(active) == 1 and (own := own_strength(active[0], of_prompt)) != 1:
         yield _files_times(request, 1 / own)
     yield Factor("no LoRA", {"loras": ()}, "lora: none in the experiment's matrix")
 
 
 def _prompt_times(request: Request, factor: float) -> Factor:
     """The strength that the prompt gives to the whole stack."""
-    strength = _rounded(request.network_multiplier * factor)
+    strength = _rounded(request.asked.network_multiplier * factor)
     said = f"network_multiplier: {shown(strength)}"
-    changes = {"loras": _times(request.loras, factor), "network_multiplier": strength}
+    changes = {"loras": _times(request.adapters.loras, factor), "network_multiplier": strength}
     return Factor(said, changes, f"{said} in {place('network_multiplier', request)}")
 
 
 def _files_times(request: Request, factor: float) -> Factor:
     """Each file's own strength, as conf/lora has it: the one in effect without the prompt's."""
-    loras = _times(request.loras, factor)
-    own = ", ".join(shown(own_strength(lora, request.network_multiplier)) for lora in loras)
+    loras = _times(request.adapters.loras, factor)
+    own = ", ".join(shown(own_strength(lora, request.asked.network_multiplier)) for lora in loras)
     said = f"network_multiplier: {own}"
-    name = said if request.network_multiplier == 1 else f"{said} of the LoRA's file"
+    name = said if request.asked.network_multiplier == 1 else f"{said} of the LoRA's file"
     return Factor(name, {"loras": loras}, f"{said} in {place('loras', request)}")
 
 
@@ -197,23 +196,23 @@ def _rounded(strength: float) -> float:
 
 
 def _text(request: Request) -> Iterator[Factor]:
-    if request.prompt_embeds is None:
+    if request.text.prompt_embeds is None:
         for said, prompt in _with_other_trigger(request):
             yield Factor(said, {"prompt": prompt}, f"prompt: {prompt!r} in {place('prompt', request)}")
-    if request.neg and request.uses_neg:
+    if request.text.neg and request.uses_neg:
         yield _set(request, neg="")
 
 
 def _with_other_trigger(request: Request) -> Iterator[tuple[str, str]]:
     """The prompt with [trigger] as it was written, without the word, and with it in front where it has none."""
-    word = request.trigger_word or ""
-    if _TRIGGER in request.prompt_template or (word and word in request.prompt):
-        written = request.prompt_template if _TRIGGER in request.prompt_template else request.prompt
+    word, template, prompt = request.asked.trigger_word or "", request.asked.prompt_template, request.text.prompt
+    if _TRIGGER in template or (word and word in prompt):
+        written = template if _TRIGGER in template else prompt
         marked = written if _TRIGGER in written else written.replace(word, _TRIGGER)
         yield "[trigger] left in the prompt", marked
         yield "no trigger word", " ".join(marked.replace(_TRIGGER, " ").split())
     elif word:
-        yield "trigger word before the prompt", f"{word} {request.prompt}"
+        yield "trigger word before the prompt", f"{word} {prompt}"
 
 
 def _model(request: Request) -> str:

@@ -32,61 +32,62 @@ class Recorded:
         self._request, self._then, self._sha256 = request, then, sha256
         self.factors: tuple[Factor, ...] = ()
         self.not_tried: tuple[str, ...] = ()
-        if then.get("family", request.family) != request.family:
-            self.not_tried = (f"family: {then['family']} then, {request.family} now: another kind of model",)
+        if then.get("family", request.base.family) != request.base.family:
+            self.not_tried = (f"family: {then['family']} then, {request.base.family} now: another kind of model",)
             return
         found = [*self._values(), *self._regime(), *self._loras(), *self._images(), *self._weights()]
         self.factors = tuple(each for each in found if isinstance(each, Factor))
         self.not_tried = tuple(each for each in found if isinstance(each, str))
 
     def _values(self) -> Iterator[Factor | str]:
+        now = self._request.row()
         for name in (*_PLAIN, *_OF_MODEL):
-            if name not in self._then or self._then[name] == getattr(self._request, name):
+            if name not in self._then or self._then[name] == now[name]:
                 continue
             value = self._then[name]
             if name in _CHOICES and value not in _CHOICES[name]:
                 yield f"{name}: {value}, as recorded: not built"
-            elif name != "prompt" or self._request.prompt_embeds is None:
+            elif name != "prompt" or self._request.text.prompt_embeds is None:
                 yield self._set_back(name, value)
 
     def _regime(self) -> Iterator[Factor]:
         regime = self._then.get("lora_merge")
-        if regime in _CHOICES["lora_merge"] and self._request.lora_merge not in (None, regime):
+        if regime in _CHOICES["lora_merge"] and self._request.adapters.lora_merge not in (None, regime):
             yield self._set_back("lora_merge", regime)
 
     def _loras(self) -> Iterator[Factor | str]:
         """A step or a strength of another kind; with the regime of then, which a base without LoRA does not have."""
         if "loras" not in self._then:
             return
-        now = [(lora.sha256, lora.network_multiplier) for lora in self._request.active_loras]
+        now = [(lora.sha256, lora.network_multiplier) for lora in self._request.adapters.active]
         then = [lora for lora in self._then["loras"] if lora["network_multiplier"] != 0]
         if [(lora["sha256"], lora["network_multiplier"]) for lora in then] == now:
             return
-        found = self._files(then, [Path(lora.path) for lora in self._request.loras], same_run)
+        found = self._files(then, [Path(lora.path) for lora in self._request.adapters.loras], same_run)
         if isinstance(found, str):
             yield f"LoRA: {found}"
             return
         loras = tuple(
             Lora(path, lora["network_multiplier"], digest) for lora, (path, digest) in zip(then, found, strict=True)
         )
-        changes = {"loras": loras, "lora_merge": self._request.lora_merge or self._then.get("lora_merge")}
+        changes = {"loras": loras, "lora_merge": self._request.adapters.lora_merge or self._then.get("lora_merge")}
         yield Factor(f"LoRA {_at(loras, 1)}", changes, self._stack_in_conf(loras), then=True)
 
     def _stack_in_conf(self, loras: Sequence[Lora]) -> str:
         """Where conf/ has what makes the stack of then: the prompt's strength, each file and its own."""
         request = self._request
-        now = request.network_multiplier
+        now = request.asked.network_multiplier
         then = self._then.get("network_multiplier", now or 1.0)
         said = [] if then == now else [f"network_multiplier: {shown(then)} in {place('network_multiplier', request)}"]
-        if then and not (now and _at(loras, then) == _at(request.loras, now)):
+        if then and not (now and _at(loras, then) == _at(request.adapters.loras, now)):
             said.append(f"loras: {_at(loras, then)} in {place('loras', request)}")
         return "; ".join(said)
 
     def _images(self) -> Iterator[Factor | str]:
-        then = self._then.get("ctrl_images")
-        if then is None or [image["sha256"] for image in then] == [i.sha256 for i in self._request.ctrl_images]:
+        then, now = self._then.get("ctrl_images"), self._request.sampling.ctrl_images
+        if then is None or [image["sha256"] for image in then] == [image.sha256 for image in now]:
             return
-        found = self._files(then, [Path(image.path) for image in self._request.ctrl_images], _beside)
+        found = self._files(then, [Path(image.path) for image in now], _beside)
         if isinstance(found, str):
             yield f"control image: {found}"
             return
@@ -96,15 +97,16 @@ class Recorded:
         yield Factor(f"control images: {said}", {"ctrl_images": images}, f"{said} in {where}", then=True)
 
     def _weights(self) -> Iterator[str]:
+        now = self._request.row()
         for name, what in _WEIGHTS.items():
-            if self._then.get(name, getattr(self._request, name)) != getattr(self._request, name):
+            if self._then.get(name, now[name]) != now[name]:
                 yield f"{what}: other files then ({self._then[name][:16]}…) than now: a request names no second one"
 
     def _set_back(self, name: str, value: Any) -> Factor:
         text = repr(value) if isinstance(value, str) and name in ("prompt", "neg") else shown(value)
         key = name.replace("quantize_", "quantize.")
         changes = {name: value}
-        if name == "quantize_transformer" and value is None and self._request.lora_merge == "live":
+        if name == "quantize_transformer" and value is None and self._request.adapters.lora_merge == "live":
             changes["lora_merge"] = self._then.get("lora_merge") or "merged"  # what follows from it, in conf/ too
         return Factor(f"{key}: {text}", changes, f"{key}: {text} in {place(name, self._request)}", then=True)
 

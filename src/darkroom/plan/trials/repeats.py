@@ -8,6 +8,7 @@ from pathlib import Path
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.yaml_text import yaml_text
+from darkroom.names import Names
 from darkroom.plan.conf.owned_files import CONF, ConfFile, Writing, conf_file, write_conf_files
 from darkroom.previews import refuse_fast
 from darkroom.record import read_records
@@ -24,9 +25,9 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     rendered before counts. StoreError where the experiment was not rendered yet, or fast.
     """
     folder = ExperimentFolder(results / experiment)
-    combinations = [tuple(entry[:3]) for entry in read_json(folder.contents)["combinations"]]
-    models = dict.fromkeys(names[0] for names in combinations)
-    planned = {m: _sheet(folder, [names for names in combinations if names[0] == m], pictures) for m in models}
+    combinations = [Names(*entry[:3]) for entry in read_json(folder.contents)["combinations"]]
+    models = dict.fromkeys(names.model for names in combinations)
+    planned = {m: _sheet(folder, [names for names in combinations if names.model == m], pictures) for m in models}
     sheets = {}
     for model, sheet in planned.items():
         root = folder.root / "floor" / model
@@ -74,21 +75,22 @@ def _empty(folder: Path) -> None:
         raise StoreError(f"{folder}: cannot be emptied: {error.strerror or error}") from error
 
 
-def _sheet(folder: ExperimentFolder, combinations: Sequence[tuple[str, ...]], pictures: int) -> TrialSheet:
+def _sheet(folder: ExperimentFolder, combinations: Sequence[Names], pictures: int) -> TrialSheet:
     distinct: dict[str, tuple[str, Request]] = {}
     threads = 1
-    for model, lora, prompts in combinations:
-        records, _ = read_records(folder.records(model, lora, prompts))
+    for names in combinations:
+        records, _ = read_records(folder.records(names))
         threads = records[0].environment.threads
-        for values in read_json(folder.requests(model, lora, prompts))["requests"]:
+        for values in read_json(folder.requests(names))["requests"]:
             request = Request.from_json(values)
-            distinct.setdefault(request.request_id, (f"{lora} {prompts} {request.image_name}", request))
-    refuse_fast({request.image_name: request.numerics for _, request in distinct.values()})
+            label = f"{names.lora} {names.prompts} {request.title.image_name}"
+            distinct.setdefault(request.request_id, (label, request))
+    refuse_fast({request.title.image_name: request.base.numerics for _, request in distinct.values()})
     found = list(distinct.values())
     chosen = [found[position] for position in spread(len(found), pictures)]
     return TrialSheet(
-        name=f"floor {combinations[0][0]}",
-        checkpoint=str(folder.checkpoint(combinations[0][0])),
+        name=f"floor {combinations[0].model}",
+        checkpoint=str(folder.checkpoint(combinations[0].model)),
         image_format="png",
         quality=100,
         threads=threads,

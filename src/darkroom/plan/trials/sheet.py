@@ -8,7 +8,7 @@ from typing import Any
 from darkroom.embedded_record import listed, previews_of, read_render
 from darkroom.errors import ConfigError, StoreError
 from darkroom.files.atomic import read_json
-from darkroom.plan.trials.factors import trials_of
+from darkroom.plan.trials.factors import place, trials_of
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.previews import DARKROOM, Preview, previews_file
@@ -38,14 +38,14 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     preview of it.
     """
     record = read_render(image)
-    asked = record.request
+    asked = record.request.title
     folder = ExperimentFolder(results / asked.experiment)
     planned = _planned(record, folder, image)
     stored = _preview(record, preview)
     store = Store(results / STORE)
     start, size_said = _at_size_of(planned.request, stored)
     recorded = Recorded(start, stored.then, store.sha256)
-    steps = {lora.path: _other_steps(lora, store) for lora in start.loras}
+    steps = {lora.path: _other_steps(lora, store) for lora in start.adapters.loras}
     sheet = TrialSheet(
         name=f"explain {asked.image_name}",
         checkpoint=str(folder.checkpoint(asked.model)),
@@ -56,18 +56,18 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
         image=str(image),
         preview=stored.path,
     )
-    names = (asked.model, asked.lora, asked.prompts, asked.image_name)
-    path = folder.root.joinpath("explain", *names, "trials.json")
+    path = folder.root.joinpath("explain", *asked.names, asked.image_name, "trials.json")
     sheet.write(path)
     return path
 
 
 def _planned(record: EmbeddedRecord, folder: ExperimentFolder, image: Path) -> _Planned:
-    asked = record.request
-    content = read_json(folder.requests(asked.model, asked.lora, asked.prompts))
+    asked = record.request.title
+    content = read_json(folder.requests(asked.names))
     for values in content["requests"]:
-        if values["request_id"] == record.request_id and values["image_name"] == asked.image_name:
-            return _Planned(Request.from_json(values), content["output"])
+        request = Request.from_json(values)
+        if request.request_id == record.request_id and request.title.image_name == asked.image_name:
+            return _Planned(request, content["output"])
     raise StoreError(
         f"{image}: experiment {asked.experiment} does not ask for this picture any more; run Snakemake again, and "
         "explain the picture that it puts there"
@@ -79,24 +79,25 @@ def _preview(record: EmbeddedRecord, wanted: Path | None) -> Preview:
     of_picture = previews_of(record, wanted)
     found = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
     if not found:
-        file = previews_file(record.request.experiment)
+        file = previews_file(record.request.title.experiment)
         raise StoreError(
-            f"{file}: expected a stored picture for {record.request.image_name}, got: {listed(of_picture)}"
+            f"{file}: expected a stored picture for {record.request.title.image_name}, got: {listed(of_picture)}"
         )
     return max(found, key=lambda preview: (preview.reason is None, preview.made_at or ""))
 
 
 def _at_size_of(request: Request, preview: Preview) -> tuple[Request, str]:
     """The request at the preview's size, where that can be rendered, and how conf/ would say it."""
-    size = (preview.width or request.width, preview.height or request.height)
-    if size == (request.width, request.height) or any(side % _PIXELS_PER_TOKEN for side in size):
+    now = (request.sampling.width, request.sampling.height)
+    size = (preview.width or now[0], preview.height or now[1])
+    if size == now or any(side % _PIXELS_PER_TOKEN for side in size):
         return request, ""
-    asked = (request.width_requested, request.height_requested)
+    asked = (request.asked.width_requested, request.asked.height_requested)
     divisors = [d for d in _DIVISORS if tuple(side - side % d for side in asked) == size]
-    said = f"width: {size[0]}, height: {size[1]} in conf/prompts/{request.prompts}.yaml, prompt {request.index}"
+    said = f"width: {size[0]}, height: {size[1]} in {place('width', request)}"
     if divisors:
         said += f" (asked for is {asked[0]}x{asked[1]}, of which resolution_divisor: {divisors[0]} makes this)"
-    return replace(request, width=size[0], height=size[1]), said
+    return request.changed(width=size[0], height=size[1]), said
 
 
 def _baseline(request: Request, start: Request, size_said: str) -> tuple[Trial, ...]:
@@ -107,8 +108,8 @@ def _baseline(request: Request, start: Request, size_said: str) -> tuple[Trial, 
 
 
 def _untried_size(request: Request, start: Request, preview: Preview) -> list[str]:
-    size = (preview.width or request.width, preview.height or request.height)
-    if size == (start.width, start.height):
+    size = (preview.width or request.sampling.width, preview.height or request.sampling.height)
+    if size == (start.sampling.width, start.sampling.height):
         return []
     return [
         f"size {size[0]}x{size[1]}, the preview's: sides are multiples of {_PIXELS_PER_TOKEN}, so nothing that is "

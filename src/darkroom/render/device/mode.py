@@ -64,9 +64,10 @@ class Picture:
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        live = request.active_loras if request.lora_merge == "live" else ()
-        paths = tuple(lora.path for lora in live)
-        return cls(request.width, request.height, len(request.ctrl_images), request.max_sequence_length, paths)
+        sampling, adapters = request.sampling, request.adapters
+        paths = tuple(lora.path for lora in adapters.active) if adapters.lora_merge == "live" else ()
+        tokens = request.encoder.max_sequence_length
+        return cls(sampling.width, sampling.height, len(sampling.ctrl_images), tokens, paths)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from darkroom.errors import CheckpointError
 from darkroom.render.weights.reading import BaseWeights, Part
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -22,9 +23,19 @@ class Base:
     transformer: Any
     vae: Any
     weights: BaseWeights  # of the transformer, as its files have them
+    text_features: Mapping[str, int]  # that it reads of each tensor of an embedding, by name
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
     dtype: torch.dtype
     device: torch.device  # where it computes; between uses, its weights may rest elsewhere
+
+    def check_features(self, embeds: Mapping[str, torch.Tensor], source: str) -> None:
+        """CheckpointError for an embedding of another model's. `source`: the file or text encoder that it is from."""
+        found = {name: tensor.shape[-1] for name, tensor in embeds.items()}
+        if found != self.text_features:
+            raise CheckpointError(
+                f"{source}: is for another model: the transformer of {self.name} reads features {self.text_features}, "
+                f"got {found}"
+            )
 
     def adapter_shapes(self) -> dict[str, tuple[int, int]]:
         """(rows out, columns in) of each layer that an adapter can name."""

@@ -12,25 +12,24 @@ from pathlib import Path
 from darkroom.checkpoint import Checkpoint
 from darkroom.files.atomic import read_json, write_json
 from darkroom.files.weight_file import is_whole
-from darkroom.render.texts import check_encoders, encode
+from darkroom.planned_model import PlannedModel
+from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.render.worker import client, slot
 from darkroom.render.worker.owner import owner
-from darkroom.request import Request
 from darkroom.store import STORE, Store
 
 
 def encode_texts(
-    choice_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path, offload: str
+    model_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path, offload: str
 ) -> None:
     """Encode what the store lacks, then write `output`: the embedding id of each text of the model.
 
     `offload`: where the text encoder rests (mode.WISHES); changes no embedding.
     """
-    choice = read_json(choice_file)
-    checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
-    request = replace(Request.from_json(choice["request"]), text_encoder_digest=checkpoint.text_encoder_digest)
+    model, checkpoint = PlannedModel.read(model_file), Checkpoint.from_json(read_json(checkpoint_file))
+    encoder = replace(model.encoder, text_encoder_digest=checkpoint.text_encoder_digest)
     store = Store(results / STORE)
-    ids = {text: request.embedding_id(text) for text in choice["texts"]}
+    ids = {text: encoder.embedding_id(text) for text in model.texts}
     missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}
     if missing:
         check_encoders(checkpoint, store)
@@ -39,6 +38,7 @@ def encode_texts(
             if run is not None:
                 device = held.enter_context(slot.hold(run))
                 device.use()
-                client.prewarm(device, request.family, worker_log)
-            encode(request, checkpoint, {store.embedding(name): text for text, name in missing.items()}, offload)
-    write_json(output, {"model": request.model, "encoded_now": len(missing), "embeddings": ids})
+                client.prewarm(device, encoder.family, worker_log)
+            check_model(checkpoint, model.base, model.prompt_embeds)
+            encode(encoder, checkpoint, {store.embedding(name): text for text, name in missing.items()}, offload)
+    write_json(output, {"model": model.name, "encoded_now": len(missing), "embeddings": ids})

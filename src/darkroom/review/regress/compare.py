@@ -33,7 +33,7 @@ def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> N
     """
     records, metadata = read_records(manifest)
     by_model = read_thresholds(thresholds)
-    if unknown := {record.request.model for record in records} - by_model.keys():
+    if unknown := {record.request.title.model for record in records} - by_model.keys():
         raise StoreError(f"{thresholds}: no thresholds for {', '.join(sorted(unknown))}; run Snakemake again")
     found = compare_all(metadata["experiment"], records, read_previews(previews), by_model)
     renders = {"experiment": metadata["experiment"], "renders": renders_digest(records)}
@@ -65,7 +65,7 @@ def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds) -> Comp
     return Comparison(
         experiment=experiment,
         **vars(key),
-        image_name=record.request.image_name if record else None,
+        image_name=record.request.title.image_name if record else None,
         request_id=record.request_id if record else None,
         image_path=record.image_path if record else None,
         preview_path=preview.path if preview else None,
@@ -89,7 +89,7 @@ def _notes(record: Record, preview: Preview, thresholds: ModelThresholds) -> lis
     """What is known before any pixel is read."""
     notes = [preview.note] if preview.note else []
     if preview.origin == TRAINER:
-        notes += [f"no trainer previews so: {reason}" for reason in record.request.not_comparable]
+        notes += [f"no trainer previews so: {reason}" for reason in record.request.remarks.not_comparable]
     here = asdict(record.environment)
     learned = thresholds.environment.known if thresholds.environment else {}
     if elsewhere := [f"{name} {value}" for name, value in learned.items() if value != here[name]]:

@@ -44,7 +44,7 @@ def judge(render: Record | None, preview: Preview | None, thresholds: ModelThres
         return JudgedPair(MISSING, "no stored picture; if the render is right: darkroom accept")
     if render is None:
         return JudgedPair(NOT_REPRODUCIBLE if preview.reason else NOT_RENDERED, preview.reason)
-    numerics = render.request.numerics
+    numerics = render.request.base.numerics
     if (then := preview.then.get("numerics", numerics)) != numerics:
         return JudgedPair(NOT_REPRODUCIBLE, f"numerics: {then} then, {numerics} now; the two are never compared")
     return _judge_files(render, preview, thresholds)

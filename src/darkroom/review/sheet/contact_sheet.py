@@ -10,10 +10,10 @@ from darkroom.request import Request
 
 _NAMES = ("model", "lora", "prompts")
 _SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people read them
-    "neg": lambda request: request.neg,
-    "guidance_scale": lambda request: f"{request.guidance_scale:g}",
-    "sample_steps": lambda request: str(request.sample_steps),
-    "size": lambda request: f"{request.width}×{request.height}",
+    "neg": lambda request: request.text.neg,
+    "guidance_scale": lambda request: f"{request.sampling.guidance_scale:g}",
+    "sample_steps": lambda request: str(request.sampling.sample_steps),
+    "size": lambda request: f"{request.sampling.width}×{request.sampling.height}",
 }
 
 
@@ -32,15 +32,23 @@ class Axis:
 
 def axes_of(requests: Sequence[Request]) -> tuple[Axis, ...]:
     """The axes with more than one value: model, lora, prompts, index, then the further ones in the matrix's order."""
-    further = list(dict.fromkeys(name for request in requests for name, _ in request.axes))
+    further = list(dict.fromkeys(name for request in requests for name, _ in request.title.axes))
     axes = [
-        _axis("model", requests, lambda request: request.model),
-        _axis("lora", requests, lambda request: request.lora, lambda request: (bool(request.loras), request.lora)),
-        _axis("prompts", requests, lambda request: request.prompts),
-        _axis("index", requests, _prompt_label(requests, further), lambda request: (request.prompts, request.index)),
+        _axis("model", requests, lambda request: request.title.model),
+        _axis("lora", requests, lambda request: request.title.lora, _none_first),
+        _axis("prompts", requests, lambda request: request.title.prompts),
+        _axis("index", requests, _prompt_label(requests, further), _prompt_of),
         *(_further_axis(name, requests) for name in further),
     ]
     return _placed([axis for axis in axes if len(axis.values) > 1])
+
+
+def _none_first(request: Request) -> tuple[bool, str]:
+    return bool(request.adapters.loras), request.title.lora
+
+
+def _prompt_of(request: Request) -> tuple[str, int]:
+    return request.title.prompts, request.title.index
 
 
 def _prompt_label(requests: Sequence[Request], axes: Sequence[str]) -> Callable[[Request], str]:
@@ -53,8 +61,8 @@ def _prompt_label(requests: Sequence[Request], axes: Sequence[str]) -> Callable[
     usual = {name: Counter(map(value, requests)).most_common(1)[0][0] for name, value in read.items()}
 
     def label(request: Request) -> str:
-        text = request.prompt_template or (request.prompt_embeds or "").rpartition("/")[2]
-        images = [image.path.rpartition("/")[2] for image in request.ctrl_images]
+        text = request.asked.prompt_template or (request.text.prompt_embeds or "").rpartition("/")[2]
+        images = [image.path.rpartition("/")[2] for image in request.sampling.ctrl_images]
         shown = [f"{text} [{', '.join(images)}]" if images else text]
         own = [(name, value(request)) for name, value in read.items() if value(request) != usual[name]]
         return " · ".join([*shown, *(f"{name}: {said or 'none'}" for name, said in own)])
@@ -64,7 +72,7 @@ def _prompt_label(requests: Sequence[Request], axes: Sequence[str]) -> Callable[
 
 def _is_of_prompts(value: Callable[[Request], str], requests: Sequence[Request]) -> bool:
     """True for a setting that each prompt has one value of."""
-    found = {(request.prompts, request.index, value(request)) for request in requests}
+    found = {(*_prompt_of(request), value(request)) for request in requests}
     return len(found) == len({(prompts, index) for prompts, index, _ in found})
 
 
@@ -85,7 +93,7 @@ def _further_axis(name: str, requests: Sequence[Request]) -> Axis:
     """An axis of the matrix: numbers by size before texts; an image without it comes first, unnamed."""
 
     def value(request: Request) -> Any:
-        return dict(request.axes).get(name)
+        return dict(request.title.axes).get(name)
 
     def key(request: Request) -> tuple[int, float, str]:
         found = value(request)

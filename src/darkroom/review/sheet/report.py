@@ -37,10 +37,10 @@ def write_report(manifest: Path, output: Path) -> None:
     records, _ = read_records(manifest)
     thumbnails = make_thumbnails(records)
     values = {
-        "experiment": records[0].request.experiment,
+        "experiment": records[0].request.title.experiment,
         "facts": facts(records),
-        "labels": Counter(reason for each in records for reason in each.request.not_comparable).most_common(),
-        "warnings": Counter(warning for each in records for warning in each.request.warnings).most_common(),
+        "labels": Counter(reason for each in records for reason in each.request.remarks.not_comparable).most_common(),
+        "warnings": Counter(warning for each in records for warning in each.request.remarks.warnings).most_common(),
         "problems": thumbnails.problems,
         "side": thumbnails.side,
         "data": script_json(page_data(records, thumbnails, output.parent)),

@@ -27,54 +27,54 @@ from darkroom.render.families.flux1.text import text_footprints as text_footprin
 from darkroom.render.families.flux1.text import tokens_cut as tokens_cut
 from darkroom.render.families.sampling import generator
 from darkroom.render.weights.base import Base
-from darkroom.request import CONTROL, INPAINT, Request
+from darkroom.request import CONTROL, INPAINT, BaseModel, Sampling
 
 
-def check(checkpoint: Checkpoint, request: Request) -> None:
+def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str]) -> None:
     """Every problem that headers and configs show, before anything is loaded."""
-    check_base(checkpoint, request, FLEX2_CHANNELS)
+    check_base(checkpoint, model, prompt_embeds, FLEX2_CHANNELS)
 
 
-def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
-    """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
-    return base_footprints(checkpoint, request, pictures, FLEX2_CHANNELS)
+def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+    """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
+    return base_footprints(checkpoint, model, pictures, FLEX2_CHANNELS)
 
 
-def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
+def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base:
     """Transformer and VAE; CheckpointError for files that are not a whole Flex.2."""
-    return load_base(checkpoint, request, device, FLEX2_CHANNELS)
+    return load_base(checkpoint, model, device, FLEX2_CHANNELS)
 
 
 @torch.no_grad()
-def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
+def encode_reference(base: Base, sampling: Sampling, image: Image.Image) -> dict[str, torch.Tensor]:
     """`mean` and `std` (1, 16, height/8, width/8) of the image at the picture's size, as the VAE sees it.
 
     For inpainting also `keep` (1, 1, height/8, width/8), its alpha channel: 1 where the image is kept, 0 where it is
     painted. ImageError for an image without one.
     """
-    size = {"height": request.height, "width": request.width}
+    size = {"height": sampling.height, "width": sampling.width}
     pixels = VaeImageProcessor(vae_scale_factor=16).preprocess(image.convert("RGB"), **size)
     # Contiguous: other strides, other rounding.
     seen = base.vae.encode(pixels.contiguous().to(base.device, base.dtype)).latent_dist
     encoded = {"mean": seen.mean, "std": seen.std}
-    return encoded | {"keep": _keep(base, request, image)} if request.ctrl_idx == INPAINT else encoded
+    return encoded | {"keep": _keep(base, sampling, image)} if sampling.ctrl_idx == INPAINT else encoded
 
 
-def _keep(base: Base, request: Request, image: Image.Image) -> torch.Tensor:
+def _keep(base: Base, sampling: Sampling, image: Image.Image) -> torch.Tensor:
     """Alpha at the latents' size: rounded to the model's dtype first, then resized without antialiasing."""
     if image.mode != "RGBA":
         raise ImageError(
-            f"{request.ctrl_images[0].path}: has no alpha channel, which ctrl_idx: {INPAINT} (inpaint) needs: opaque "
+            f"{sampling.ctrl_images[0].path}: has no alpha channel, which ctrl_idx: {INPAINT} (inpaint) needs: opaque "
             f"is kept, transparent is painted; save it with one, or use ctrl_idx: {CONTROL} (control)"
         )
     alpha = torch.from_numpy(np.array(image.getchannel("A")) / 255.0)[None, None].to(base.device, base.dtype)
-    size = (request.height // loop.PIXELS_PER_LATENT, request.width // loop.PIXELS_PER_LATENT)
+    size = (sampling.height // loop.PIXELS_PER_LATENT, sampling.width // loop.PIXELS_PER_LATENT)
     return interpolate(alpha, size=size, mode="bilinear", align_corners=False)
 
 
 def denoise(
     base: Base,
-    request: Request,
+    sampling: Sampling,
     prompt: Mapping[str, torch.Tensor],
     neg: Mapping[str, torch.Tensor] | None,
     references: Sequence[Mapping[str, torch.Tensor]],
@@ -86,29 +86,29 @@ def denoise(
     """
     if neg is not None or len(references) > 1:
         raise ValueError("neg, references: expected no neg and at most one image: guidance is embedded")
-    drawn_from = generator(request.seed, request.noise_device)
-    inpaint, control = _blank(base, request)
+    drawn_from = generator(sampling.seed, sampling.noise_device)
+    inpaint, control = _blank(base, sampling)
     for image in references:  # before the noise is drawn: the image takes the generator's first numbers
-        if request.ctrl_idx == INPAINT:
-            inpaint = _inpaint(base, _sample(base, request, image, drawn_from), image["keep"])
+        if sampling.ctrl_idx == INPAINT:
+            inpaint = _inpaint(base, _sample(base, sampling, image, drawn_from), image["keep"])
         else:
-            control = _sample(base, request, image, drawn_from)
-    noise = loop.draw(request, drawn_from, base)
-    return loop.denoise(base, request, prompt, noise, on_step, loop.pack(torch.cat([inpaint, control], 1)))
+            control = _sample(base, sampling, image, drawn_from)
+    noise = loop.draw(sampling, drawn_from, base)
+    return loop.denoise(base, sampling, prompt, noise, on_step, loop.pack(torch.cat([inpaint, control], 1)))
 
 
-def _blank(base: Base, request: Request) -> tuple[torch.Tensor, torch.Tensor]:
+def _blank(base: Base, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
     """Nothing to keep, all to be painted; no control."""
-    rows, columns = request.height // loop.PIXELS_PER_LATENT, request.width // loop.PIXELS_PER_LATENT
+    rows, columns = sampling.height // loop.PIXELS_PER_LATENT, sampling.width // loop.PIXELS_PER_LATENT
     nothing = torch.zeros(1, loop.LATENT_CHANNELS, rows, columns, dtype=base.dtype, device=base.device)
     return torch.cat([nothing, torch.ones_like(nothing[:, :1])], 1), nothing
 
 
 def _sample(
-    base: Base, request: Request, image: Mapping[str, torch.Tensor], drawn_from: torch.Generator
+    base: Base, sampling: Sampling, image: Mapping[str, torch.Tensor], drawn_from: torch.Generator
 ) -> torch.Tensor:
     """Latents of the image, drawn from what the VAE sees in it, as the transformer takes them."""
-    drawn = image["mean"] + image["std"] * loop.draw(request, drawn_from, base)
+    drawn = image["mean"] + image["std"] * loop.draw(sampling, drawn_from, base)
     scaled: torch.Tensor = (drawn - base.vae.config.shift_factor) * base.vae.config.scaling_factor
     return scaled
 

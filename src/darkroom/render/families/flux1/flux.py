@@ -22,32 +22,32 @@ from darkroom.render.families.flux1.text import text_footprints as text_footprin
 from darkroom.render.families.flux1.text import tokens_cut as tokens_cut
 from darkroom.render.families.sampling import generator
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request import BaseModel, Sampling
 
 
-def check(checkpoint: Checkpoint, request: Request) -> None:
+def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str]) -> None:
     """Every problem that headers and configs show, before anything is loaded."""
-    check_base(checkpoint, request, FLUX1_CHANNELS)
+    check_base(checkpoint, model, prompt_embeds, FLUX1_CHANNELS)
 
 
-def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
-    """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
-    return base_footprints(checkpoint, request, pictures, FLUX1_CHANNELS)
+def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+    """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
+    return base_footprints(checkpoint, model, pictures, FLUX1_CHANNELS)
 
 
-def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
+def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base:
     """Transformer and VAE; CheckpointError for files that are not a whole FLUX.1-dev or Flex.1."""
-    return load_base(checkpoint, request, device, FLUX1_CHANNELS)
+    return load_base(checkpoint, model, device, FLUX1_CHANNELS)
 
 
-def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
+def encode_reference(base: Base, sampling: Sampling, image: Image.Image) -> dict[str, torch.Tensor]:
     """ConfigError: there is nothing in these models that an image could condition."""
     raise ConfigError(f"{base.name}: FLUX.1 and Flex.1 take no reference images; Flex.2 and FLUX.2 do")
 
 
 def denoise(
     base: Base,
-    request: Request,
+    sampling: Sampling,
     prompt: Mapping[str, torch.Tensor],
     neg: Mapping[str, torch.Tensor] | None,
     references: Sequence[Mapping[str, torch.Tensor]],
@@ -59,5 +59,5 @@ def denoise(
     """
     if neg is not None or references:
         raise ValueError("neg, references: expected none: guidance is embedded, and text alone conditions")
-    noise = loop.draw(request, generator(request.seed, request.noise_device), base)
-    return loop.denoise(base, request, prompt, noise, on_step)
+    noise = loop.draw(sampling, generator(sampling.seed, sampling.noise_device), base)
+    return loop.denoise(base, sampling, prompt, noise, on_step)

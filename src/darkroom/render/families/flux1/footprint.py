@@ -15,7 +15,7 @@ from darkroom.render.device.footprint import base_footprints_of
 from darkroom.render.device.mode import Footprint, Picture
 from darkroom.render.families.flux1.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES
-from darkroom.request import Request
+from darkroom.request import BaseModel
 
 # Measured, with fused attention: 17.2 and 24.6 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.
@@ -27,12 +27,12 @@ _PIXELS_PER_TOKEN = 16 * 16
 
 
 def base_footprints(
-    checkpoint: Checkpoint, request: Request, pictures: Collection[Picture], channels: int
+    checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture], channels: int
 ) -> dict[str | None, Footprint]:
     """By quantisation, of a model whose transformer takes `channels` a token, for the largest of `pictures`."""
     transformer, _ = build_transformer(checkpoint["transformer"], channels)
     vae, _ = build_vae(checkpoint["vae"])
-    return model_footprints(transformer, vae, DTYPES[request.dtype], pictures)
+    return model_footprints(transformer, vae, DTYPES[model.dtype], pictures)
 
 
 def model_footprints(

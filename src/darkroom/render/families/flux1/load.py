@@ -3,7 +3,8 @@
 Knows no loop and no conditioning: those are flux.py's and flex2.py's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -15,31 +16,39 @@ from darkroom.render.families.flux1.text import check_text_encoder
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base
 from darkroom.render.weights.reading import Part, read_config
-from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Request
+from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, BaseModel
 
 
-def check_base(checkpoint: Checkpoint, request: Request, channels: int) -> None:
+def check_base(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str], channels: int) -> None:
     """Every problem that headers and configs show: is each component right, and do they belong together?"""
     raise_together(check_files(checkpoint["transformer"], checkpoint["vae"], channels))
-    of_text = check_text_encoder(checkpoint, request) if "text_encoder" in checkpoint.components else ()
-    raise_together([*_settings_faults(request), *_embeds_faults(checkpoint, request), *of_text])
+    of_text = check_text_encoder(checkpoint) if "text_encoder" in checkpoint.components else ()
+    raise_together([*_guidance_faults(checkpoint, model), *_embeds_faults(checkpoint, prompt_embeds), *of_text])
 
 
-def load_base(checkpoint: Checkpoint, request: Request, device: torch.device, channels: int) -> Base:
-    """Transformer and VAE in the request's dtype and quantisation, every weight accounted for.
+def load_base(checkpoint: Checkpoint, model: BaseModel, device: torch.device, channels: int) -> Base:
+    """Transformer and VAE in this dtype and quantisation, every weight accounted for.
 
     `numerics` makes no difference: diffusers' modules are what the trainer runs, so that exact and fast are the same.
     """
-    dtype = DTYPES[request.dtype]
+    dtype = DTYPES[model.dtype]
     transformer, transformer_weights = build_transformer(checkpoint["transformer"], channels)
     vae, vae_weights = build_vae(checkpoint["vae"])
-    raise_together(_settings_faults(request))
-    if request.quantize_transformer:
-        quantization.prepare(transformer, request.quantize_transformer)
+    raise_together(_guidance_faults(checkpoint, model))
+    if model.quantize_transformer:
+        quantization.prepare(transformer, model.quantize_transformer)
     transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
     vae_weights.fill(vae, dtype, device)
-    modules = adapter_modules(transformer)
-    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, dtype, device)
+    return Base(
+        name=checkpoint.name,
+        transformer=transformer,
+        vae=vae,
+        weights=transformer_weights,
+        text_features=_text_features(transformer.config),
+        adapter_modules=adapter_modules(transformer),
+        dtype=dtype,
+        device=device,
+    )
 
 
 def adapter_modules(transformer: torch.nn.Module) -> dict[str, tuple[Part, ...]]:
@@ -48,29 +57,27 @@ def adapter_modules(transformer: torch.nn.Module) -> dict[str, tuple[Part, ...]]
     return {name: (Part(f"{name}.weight"),) for name in layers}
 
 
-def _settings_faults(request: Request) -> Iterator[DarkroomError]:
-    if request.guidance != "embedded":
+def _guidance_faults(checkpoint: Checkpoint, model: BaseModel) -> Iterator[DarkroomError]:
+    if model.guidance != "embedded":
         yield CheckpointError(
-            f"{request.checkpoint}: has a guidance embedder: expected guidance: embedded, got {request.guidance}"
-        )
-    if request.schedule != "aitk":
-        yield ConfigError(
-            f"schedule: expected aitk, got {request.schedule}: the trainer's schedule for {request.family} is "
-            "diffusers' own, so there is no other"
+            f"{checkpoint.name}: has a guidance embedder: expected guidance: embedded, got {model.guidance}"
         )
 
 
-def _embeds_faults(checkpoint: Checkpoint, request: Request) -> Iterator[DarkroomError]:
-    if request.prompt_embeds is None:
-        return
-    config = read_config(checkpoint["transformer"], "FluxTransformer2DModel")
-    expected = {
+def _embeds_faults(checkpoint: Checkpoint, prompt_embeds: Collection[str]) -> Iterator[DarkroomError]:
+    expected = _text_features(read_config(checkpoint["transformer"], "FluxTransformer2DModel"))
+    for path in prompt_embeds:
+        found = {name: shape[-1] for name, shape in read_header(path).shapes.items()}
+        if found != expected:
+            yield ConfigError(
+                f"{path}: the transformer of {checkpoint.name} expects features {expected}, got {found}: these "
+                "embeddings are another model's"
+            )
+
+
+def _text_features(config: Mapping[str, Any]) -> dict[str, Any]:
+    """By tensor of an embedding."""
+    return {
         PROMPT_EMBEDS: config.get("joint_attention_dim"),
         POOLED_PROMPT_EMBEDS: config.get("pooled_projection_dim"),
     }
-    found = {name: shape[-1] for name, shape in read_header(request.prompt_embeds).shapes.items()}
-    if found != expected:
-        yield ConfigError(
-            f"{request.prompt_embeds}: the transformer of {checkpoint.name} expects features {expected}, got {found}: "
-            "these embeddings are another model's"
-        )

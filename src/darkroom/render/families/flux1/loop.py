@@ -14,10 +14,11 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.image_processor import VaeImageProcessor
 from numpy.typing import NDArray
 
-from darkroom.errors import CheckpointError
-from darkroom.render.families import sampling
+from darkroom.errors import ConfigError
+from darkroom.render.families.sampling import linear_mu
+from darkroom.render.families.sampling import noise as gaussian
 from darkroom.render.weights.base import Base
-from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Request
+from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Sampling
 
 LATENT_CHANNELS = 16
 PIXELS_PER_LATENT = 8  # per side
@@ -25,16 +26,16 @@ _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in packing
 _TRAINING_STEPS = 1000
 
 
-def draw(request: Request, drawn_from: torch.Generator, base: Base) -> torch.Tensor:
+def draw(sampling: Sampling, drawn_from: torch.Generator, base: Base) -> torch.Tensor:
     """Gaussian noise in the shape of the picture's latents (1, 16, height/8, width/8): the generator's next numbers."""
-    shape = (1, LATENT_CHANNELS, request.height // PIXELS_PER_LATENT, request.width // PIXELS_PER_LATENT)
-    return sampling.noise(shape, drawn_from, base.dtype).to(base.device)
+    shape = (1, LATENT_CHANNELS, sampling.height // PIXELS_PER_LATENT, sampling.width // PIXELS_PER_LATENT)
+    return gaussian(shape, drawn_from, base.dtype).to(base.device)
 
 
 @torch.no_grad()
 def denoise(
     base: Base,
-    request: Request,
+    sampling: Sampling,
     prompt: Mapping[str, torch.Tensor],
     noise: torch.Tensor,
     on_step: Callable[[int], None],
@@ -44,10 +45,11 @@ def denoise(
 
     `noise` by `draw`; `beside` (1, tokens, channels) is what the transformer sees with the latents in each step.
     """
-    _check_features(base, request, prompt)
+    if sampling.schedule != "aitk":
+        raise ConfigError(f"schedule: expected aitk, got {sampling.schedule}: {base.name}'s trainer has diffusers' own")
     tokens = pack(noise)
-    scheduler = _scheduler(request.sample_steps, tokens.shape[1], base.device)
-    fixed = _fixed_inputs(base, request, prompt)
+    scheduler = _scheduler(sampling.sample_steps, tokens.shape[1], base.device)
+    fixed = _fixed_inputs(base, sampling, prompt)
     for step, time in enumerate(scheduler.timesteps):
         velocity = base.transformer(
             hidden_states=tokens if beside is None else torch.cat([tokens, beside], 2),
@@ -95,32 +97,20 @@ def _scheduler(steps: int, tokens: int, device: torch.device) -> Any:
         base_image_seq_len=256,
         max_image_seq_len=4096,
     )
-    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=sampling.linear_mu(tokens), device=device)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=linear_mu(tokens), device=device)
     scheduler.set_begin_index(0)
     return scheduler
 
 
-def _fixed_inputs(base: Base, request: Request, prompt: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _fixed_inputs(base: Base, sampling: Sampling, prompt: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What is the same in every step. Positions are in the model's dtype, and in bfloat16 not exact beyond 256."""
-    rows, columns = request.height // _PIXELS_PER_TOKEN, request.width // _PIXELS_PER_TOKEN
+    rows, columns = sampling.height // _PIXELS_PER_TOKEN, sampling.width // _PIXELS_PER_TOKEN
     text = prompt[PROMPT_EMBEDS].to(base.device, base.dtype)
     positions = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
     return {
-        "guidance": torch.full([1], request.guidance_scale, dtype=torch.float32, device=base.device),
+        "guidance": torch.full([1], sampling.guidance_scale, dtype=torch.float32, device=base.device),
         "pooled_projections": prompt[POOLED_PROMPT_EMBEDS].to(base.device, base.dtype),
         "encoder_hidden_states": text,
         "txt_ids": torch.zeros(text.shape[1], 3, dtype=base.dtype, device=base.device),
         "img_ids": positions.to(base.device, base.dtype),
     }
-
-
-def _check_features(base: Base, request: Request, prompt: Mapping[str, torch.Tensor]) -> None:
-    """Embeddings in the store may be those of another model's text encoders, which conf/ names by mistake."""
-    config = base.transformer.config
-    expected = {PROMPT_EMBEDS: config.joint_attention_dim, POOLED_PROMPT_EMBEDS: config.pooled_projection_dim}
-    found = {name: tensor.shape[-1] for name, tensor in prompt.items()}
-    if found != expected:
-        raise CheckpointError(
-            f"{request.prompt_embeds or request.text_encoder}: these text encoders are for another model: the "
-            f"transformer of {base.name} expects features {expected}, got {found}"
-        )

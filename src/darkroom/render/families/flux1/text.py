@@ -23,7 +23,7 @@ from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import Stored, stored_tensors
-from darkroom.request import POOLED_PROMPT_EMBEDS, Request
+from darkroom.request import POOLED_PROMPT_EMBEDS, Encoder
 
 _PLACES = "checkpoint.text_encoder is the CLIP, checkpoint.text_encoder_2 the T5"
 
@@ -37,7 +37,7 @@ class ClipAndT5(nn.Module):
         self.attn_masking = attn_masking  # zeroes the rows of padding that come out of T5
 
 
-def check_text_encoder(checkpoint: Checkpoint, request: Request) -> Iterator[DarkroomError]:
+def check_text_encoder(checkpoint: Checkpoint) -> Iterator[DarkroomError]:
     """Every problem that headers and configs show: not the transformer's encoders, not whole, no tokenizers."""
     for kind in KINDS:
         try:
@@ -51,25 +51,25 @@ def check_text_encoder(checkpoint: Checkpoint, request: Request) -> Iterator[Dar
             yield error
 
 
-def load_text_encoder(checkpoint: Checkpoint, request: Request, device: torch.device) -> TextEncoder:
-    """Both encoders with their tokenizers, in the request's dtype; CheckpointError if one is not whole.
+def load_text_encoder(checkpoint: Checkpoint, encoder: Encoder, device: torch.device) -> TextEncoder:
+    """Both encoders with their tokenizers, in this dtype; CheckpointError if one is not whole.
 
-    The request's quantisation is T5's alone, as the trainer's.
+    Quantisation is T5's alone, as the trainer's.
     """
-    dtype = DTYPES[request.dtype]
+    dtype = DTYPES[encoder.dtype]
     (clip, clip_weights), (t5, t5_weights) = (build_text_encoder(checkpoint, kind) for kind in KINDS)
     tokenizers = Tokenizers(
         load_tokenizer(checkpoint[part_of(CLIP)], CLIP, clip.config),
         load_tokenizer(checkpoint[part_of(T5)], T5, t5.config),
     )
-    if request.quantize_text_encoder:
-        quantization.prepare(t5, request.quantize_text_encoder)
+    if encoder.quantize_text_encoder:
+        quantization.prepare(t5, encoder.quantize_text_encoder)
     # Of both encoders' buffers the only one, and not stored.
     clip.embeddings.position_ids = torch.arange(clip.config.max_position_embeddings, device=device)[None]
     clip_weights.fill(clip, dtype, device)
     t5_weights.fill(t5, dtype, device, finish=quantization.finish)
-    model = ClipAndT5(clip, t5, request.attn_masking)
-    return TextEncoder(model, tokenizers, request.max_sequence_length, dtype, device)
+    model = ClipAndT5(clip, t5, encoder.attn_masking)
+    return TextEncoder(model, tokenizers, encoder.max_sequence_length, dtype, device)
 
 
 def build_text_encoder(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, BaseWeights]:

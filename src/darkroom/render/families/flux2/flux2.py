@@ -5,7 +5,7 @@ in the model's dtype, schedule of ai-toolkit. `numerics: exact` also rounds like
 klein has two passes and a difference for guidance, dev one pass with the guidance_scale embedded.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +28,7 @@ from darkroom.render.families.flux2.text import tokens_cut as tokens_cut
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base
-from darkroom.request import PROMPT_EMBEDS, Request
+from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,54 +38,61 @@ _SCHEDULES = {"aitk": aitk_sigmas, "diffusers": diffusers_sigmas}
 _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in the pixel shuffle after it
 
 
-def check(checkpoint: Checkpoint, request: Request) -> None:
+def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str]) -> None:
     """Every problem that headers and configs show: is each component FLUX.2's, and do they belong together?"""
     raise_together([*check_transformer(checkpoint["transformer"]), *check_vae(checkpoint["vae"])])
-    of_text = check_text_encoder(checkpoint, request) if "text_encoder" in checkpoint.components else ()
-    raise_together([*_guidance_faults(checkpoint, request), *_embeds_faults(checkpoint, request), *of_text])
+    of_text = check_text_encoder(checkpoint) if "text_encoder" in checkpoint.components else ()
+    raise_together([*_guidance_faults(checkpoint, model), *_embeds_faults(checkpoint, prompt_embeds), *of_text])
 
 
-def _guidance_faults(checkpoint: Checkpoint, request: Request) -> Iterator[DarkroomError]:
+def _guidance_faults(checkpoint: Checkpoint, model: BaseModel) -> Iterator[DarkroomError]:
     is_embedded = layout.has_guidance_embedder(checkpoint["transformer"])
-    if is_embedded is not (request.guidance == "embedded"):
+    if is_embedded is not (model.guidance == "embedded"):
         has, needs = ("a", "embedded") if is_embedded else ("no", "cfg")
-        asked = f"expected guidance: {needs}, got {request.guidance}"
+        asked = f"expected guidance: {needs}, got {model.guidance}"
         yield CheckpointError(f"{checkpoint['transformer'].path}: has {has} guidance embedder: {asked}")
 
 
-def _embeds_faults(checkpoint: Checkpoint, request: Request) -> Iterator[DarkroomError]:
-    if request.prompt_embeds is None:
-        return
+def _embeds_faults(checkpoint: Checkpoint, prompt_embeds: Collection[str]) -> Iterator[DarkroomError]:
     expected = layout.text_features(checkpoint["transformer"])
-    features = read_header(request.prompt_embeds).shapes[PROMPT_EMBEDS][-1]
-    if features != expected:
-        yield ConfigError(
-            f"{request.prompt_embeds}: the transformer of {checkpoint.name} expects {expected} features a token, "
-            f"got {features}: these embeddings are another model's"
-        )
+    for path in prompt_embeds:
+        features = read_header(path).shapes[PROMPT_EMBEDS][-1]
+        if features != expected:
+            yield ConfigError(
+                f"{path}: the transformer of {checkpoint.name} expects {expected} features a token, got {features}: "
+                "these embeddings are another model's"
+            )
 
 
-def load(checkpoint: Checkpoint, request: Request, device: torch.device) -> Base:
-    """Transformer and VAE in the request's dtype, quantisation and numerics, every weight accounted for.
+def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base:
+    """Transformer and VAE in this dtype, quantisation and numerics, every weight accounted for.
 
     CheckpointError for files that are not a whole FLUX.2 model, or not one with this guidance.
     """
-    dtype = DTYPES[request.dtype]
+    dtype = DTYPES[model.dtype]
     transformer, transformer_weights = build_transformer(checkpoint["transformer"])
     vae, vae_weights = build_vae(checkpoint["vae"])
-    raise_together(_guidance_faults(checkpoint, request))
-    if request.numerics == "exact":
+    raise_together(_guidance_faults(checkpoint, model))
+    if model.numerics == "exact":
         make_transformer_exact(transformer)
         make_vae_exact(vae)
-    if request.quantize_transformer:
-        quantization.prepare(transformer, request.quantize_transformer)
+    if model.quantize_transformer:
+        quantization.prepare(transformer, model.quantize_transformer)
     transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
     vae_weights.fill(vae, dtype, device)
-    modules = layout.adapter_modules(transformer.config)
-    return Base(checkpoint.name, transformer, vae, transformer_weights, modules, dtype, device)
+    return Base(
+        name=checkpoint.name,
+        transformer=transformer,
+        vae=vae,
+        weights=transformer_weights,
+        text_features={PROMPT_EMBEDS: transformer.config.joint_attention_dim},
+        adapter_modules=layout.adapter_modules(transformer.config),
+        dtype=dtype,
+        device=device,
+    )
 
 
-def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[str, torch.Tensor]:
+def encode_reference(base: Base, sampling: Sampling, image: Image.Image) -> dict[str, torch.Tensor]:
     """What the model sees of one image: `latents` (1, 128, h, w) of a megapixel at most, whatever the size rendered."""
     with torch.no_grad():
         return {"latents": reference_images.encode(base.vae, image.convert("RGB"), base.device, base.dtype)}
@@ -94,7 +101,7 @@ def encode_reference(base: Base, request: Request, image: Image.Image) -> dict[s
 @torch.no_grad()
 def denoise(
     base: Base,
-    request: Request,
+    sampling: Sampling,
     prompt: Embeds,
     neg: Embeds | None,
     references: Sequence[Mapping[str, torch.Tensor]],
@@ -104,43 +111,32 @@ def denoise(
 
     `prompt` and `neg`: prompt_embeds (1, L, D); `references`: images by `encode_reference`, in order.
     """
-    rows, columns = request.height // _PIXELS_PER_TOKEN, request.width // _PIXELS_PER_TOKEN
+    rows, columns = sampling.height // _PIXELS_PER_TOKEN, sampling.width // _PIXELS_PER_TOKEN
     channels = base.transformer.config.in_channels
-    _check_features(base, request, prompt[PROMPT_EMBEDS].shape[-1])
-    sigmas = _SCHEDULES[request.schedule](request.sample_steps, rows * columns)
-    drawn_from = generator(request.seed, request.noise_device)
+    sigmas = _SCHEDULES[sampling.schedule](sampling.sample_steps, rows * columns)
+    drawn_from = generator(sampling.seed, sampling.noise_device)
     latents = noise((1, channels, rows, columns), drawn_from, base.dtype).to(base.device)
-    velocity = _velocity(base, request, _ids(rows, columns, base.device), [image["latents"] for image in references])
-    predict = _guided(velocity, request, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
+    seen = [image["latents"] for image in references]
+    velocity = _velocity(base, sampling, _ids(rows, columns, base.device), seen)
+    predict = _guided(velocity, sampling.guidance_scale, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
     tokens = euler(latents.flatten(2).transpose(1, 2).contiguous(), sigmas, predict, on_step)
     return tokens.transpose(1, 2).reshape(1, channels, rows, columns), sigmas
 
 
-def _check_features(base: Base, request: Request, found: int) -> None:
-    """Embeddings in the store may be those of another model's text encoder, which conf/ names by mistake."""
-    expected = base.transformer.config.joint_attention_dim
-    if found != expected:
-        what = "these embeddings are" if request.prompt_embeds else "this text encoder is"
-        raise CheckpointError(
-            f"{request.prompt_embeds or request.text_encoder}: {what} for another model: the transformer of "
-            f"{base.name} expects {expected} features a token (3 hidden sizes of its own encoder), got {found}"
-        )
-
-
 def _velocity(
-    base: Base, request: Request, image_ids: torch.Tensor, seen: Sequence[torch.Tensor]
+    base: Base, sampling: Sampling, image_ids: torch.Tensor, seen: Sequence[torch.Tensor]
 ) -> Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]:
     """(image tokens, sigma, text) → velocity of the image tokens; reference tokens come after them."""
     beside = reference_images.tokens_and_positions(seen) if seen else None
     positions = torch.cat([image_ids, beside[1]]) if beside else image_ids
-    embedded = torch.full((1,), request.guidance_scale, dtype=torch.float32, device=base.device)
+    embedded = torch.full((1,), sampling.guidance_scale, dtype=torch.float32, device=base.device)
 
     def velocity(tokens: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
         whole = torch.cat([tokens, beside[0]], 1).to(base.dtype) if beside else tokens
         prediction: torch.Tensor = base.transformer(
             hidden_states=whole,
-            timestep=timestep(sigma, request.timestep_rounding, base.dtype, base.device),
-            guidance=embedded if request.guidance == "embedded" else None,
+            timestep=timestep(sigma, sampling.timestep_rounding, base.dtype, base.device),
+            guidance=embedded if base.transformer.config.guidance_embeds else None,
             encoder_hidden_states=text.to(base.device, base.dtype),
             img_ids=positions,
             txt_ids=_text_ids(text.shape[1], base.device),
@@ -153,20 +149,18 @@ def _velocity(
 
 def _guided(
     velocity: Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor],
-    request: Request,
+    guidance_scale: float,
     prompt: torch.Tensor,
     neg: torch.Tensor | None,
 ) -> Callable[[torch.Tensor, float], torch.Tensor]:
-    """(tokens, sigma) → velocity, with classifier-free guidance if the request uses its negative prompt."""
-    if request.uses_neg is (neg is None):
-        raise ValueError(f"neg: expected {'a tensor' if request.uses_neg else 'None'} by the request")
+    """(tokens, sigma) → velocity, with classifier-free guidance where there is a negative prompt."""
 
     def predict(tokens: torch.Tensor, sigma: float) -> torch.Tensor:
         conditional = velocity(tokens, sigma, prompt)
         if neg is None:
             return conditional
         unconditional = velocity(tokens, sigma, neg)
-        return unconditional + request.guidance_scale * (conditional - unconditional)
+        return unconditional + guidance_scale * (conditional - unconditional)
 
     return predict
 

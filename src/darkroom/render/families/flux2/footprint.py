@@ -15,7 +15,7 @@ from darkroom.render.device.footprint import READING_BYTES, base_footprints_of, 
 from darkroom.render.device.mode import Footprint, Picture
 from darkroom.render.families.flux2.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES, TextEncoder
-from darkroom.request import Request
+from darkroom.request import BaseModel
 
 # Measured, with fused attention: 22.4 and 47.5 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.
@@ -27,10 +27,10 @@ _REFERENCE_PIXELS = 1024**2  # at most, each; pixels
 _PIXELS_PER_TOKEN = 16 * 16
 
 
-def footprints(checkpoint: Checkpoint, request: Request, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
-    """What the model that `request` names takes in memory, by quantisation, for the largest of `pictures`."""
+def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+    """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
     transformer, vae = build_transformer(checkpoint["transformer"])[0], build_vae(checkpoint["vae"])[0]
-    return model_footprints(transformer, vae, DTYPES[request.dtype], pictures)
+    return model_footprints(transformer, vae, DTYPES[model.dtype], pictures)
 
 
 def model_footprints(

@@ -21,7 +21,7 @@ from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import stored_tensors
-from darkroom.request import Request
+from darkroom.request import Encoder
 
 _CHATS: dict[str, tuple[Kind, str, dict[str, Any]]] = {  # model type → kind, a token of its chats, their options
     "qwen3": (QWEN3, "<|im_start|>", {"add_generation_prompt": True, "enable_thinking": False}),
@@ -30,7 +30,7 @@ _CHATS: dict[str, tuple[Kind, str, dict[str, Any]]] = {  # model type → kind, 
 _PROCESSOR_TEMPLATE = "chat_template.json"  # of repositories whose processor reads pictures too
 
 
-def check_text_encoder(checkpoint: Checkpoint, request: Request) -> Iterator[DarkroomError]:
+def check_text_encoder(checkpoint: Checkpoint) -> Iterator[DarkroomError]:
     """Every problem that headers and configs show: not the transformer's encoder, not whole, no tokenizer."""
     try:
         model, weights = build_text_encoder(checkpoint)
@@ -43,17 +43,17 @@ def check_text_encoder(checkpoint: Checkpoint, request: Request) -> Iterator[Dar
         yield error
 
 
-def load_text_encoder(checkpoint: Checkpoint, request: Request, device: torch.device) -> TextEncoder:
-    """The text encoder with its tokenizer, in the request's dtype and quantisation; CheckpointError if not whole."""
-    dtype = DTYPES[request.dtype]
+def load_text_encoder(checkpoint: Checkpoint, encoder: Encoder, device: torch.device) -> TextEncoder:
+    """The text encoder with its tokenizer, in this dtype and quantisation; CheckpointError if not whole."""
+    dtype = DTYPES[encoder.dtype]
     model, weights = build_text_encoder(checkpoint)
     tokenizer = _load_tokenizer(checkpoint["tokenizer"], model)
-    if request.quantize_text_encoder:
-        quantization.prepare(model, request.quantize_text_encoder)
+    if encoder.quantize_text_encoder:
+        quantization.prepare(model, encoder.quantize_text_encoder)
     # The trainer's .to(dtype) rounds the rotary frequencies too, which from_pretrained keeps in float32.
-    model.rotary_emb.to(device=device, dtype=dtype if request.text_encoder_cast else torch.float32)
+    model.rotary_emb.to(device=device, dtype=dtype if encoder.text_encoder_cast else torch.float32)
     weights.fill(model, dtype, device, finish=quantization.finish)
-    return TextEncoder(model, tokenizer, request.max_sequence_length, dtype, device)
+    return TextEncoder(model, tokenizer, encoder.max_sequence_length, dtype, device)
 
 
 def build_text_encoder(checkpoint: Checkpoint) -> tuple[Any, BaseWeights]:
