@@ -1,61 +1,58 @@
-"""Which combinations are finished, and which of those lost a picture, by results/. Knows nothing of Snakemake."""
+"""What results/ has of an experiment: which combinations are finished as conf/ asks now, and which lost a picture."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
+from darkroom.files.weight_file import identity
 from darkroom.names import Names
-from darkroom.plan.conf.schema import Output
-from darkroom.plan.experiment import Combination
+from darkroom.plan.experiment import Combination, Experiment
 from darkroom.request import digest_of
 from darkroom.store import ENDINGS, ExperimentFolder
 
 
 @dataclass(frozen=True)
-class _State:
-    asked: str  # what the combination was planned for; "" if it was not
-    lost: str
-    is_complete: bool
+class State:
+    """How far one combination has come."""
+
+    asked: str  # a digest: what conf/ asks of it, and the files that it names as they are now
+    lost: str  # a token: another one when pictures of the finished combination are gone, the same until the next loss
+    is_complete: bool  # the pictures in results/ are those that are asked for now
 
 
-class Finished:
+class DoneSoFar:
     """What an experiment has done so far. Looked at once for each combination, so that rules and drafts agree."""
 
-    def __init__(self, folder: ExperimentFolder, output: Output) -> None:
-        self._folder = folder
-        endings = [ENDINGS[output.format], *(["safetensors"] if output.save_latents else [])]
-        self._endings = tuple(endings)
-        self._states: dict[Names, _State] = {}
+    def __init__(self, experiment: Experiment, folder: ExperimentFolder) -> None:
+        self._experiment, self._folder = experiment, folder
+        output = experiment.output
+        self._endings = (ENDINGS[output.format], *(["safetensors"] if output.save_latents else []))
+        self._known: dict[Names, State] = {}
 
-    def lost(self, combination: Combination) -> str:
-        """A token that changes once when pictures of a finished combination are gone, and is kept until the next loss.
+    def of(self, combination: Combination) -> State:
+        if combination.names not in self._known:
+            self._known[combination.names] = self._look(combination)
+        return self._known[combination.names]
 
-        It travels through the draft into the requests file, so that a repaired combination is at rest.
-        """
-        return self._state(combination).lost
-
-    def is_complete(self, combination: Combination, asked: str) -> bool:
-        """True when the pictures in place are those that are asked for now."""
-        state = self._state(combination)
-        return state.is_complete and state.asked == asked
-
-    def _state(self, combination: Combination) -> _State:
-        if combination.names not in self._states:
-            self._states[combination.names] = self._look(combination)
-        return self._states[combination.names]
-
-    def _look(self, combination: Combination) -> _State:
+    def _look(self, combination: Combination) -> State:
+        asked = self._asked(combination)
         try:
             planned = read_json(self._folder.requests(combination.names))
-            asked, lost = str(planned["asked"]), str(planned["lost"])
+            planned_for, lost = str(planned["asked"]), str(planned["lost"])
         except (StoreError, KeyError, TypeError):  # none yet, or of no use: it is planned anew
-            return _State("", "", False)
+            return State(asked, "", False)
         if not self._folder.records(combination.names).is_file():
-            return _State(asked, lost, False)
+            return State(asked, lost, False)
         expected = {f"{r.title.image_name}.{ending}" for r in combination.requests for ending in self._endings}
         gone = expected - _names_in(self._folder.images(combination.names))
-        return _State(asked, digest_of([lost, sorted(gone)])[:8] if gone else lost, not gone)
+        # The plan job copies the token from the draft into the requests file: one loss is planned once.
+        return State(asked, digest_of([lost, sorted(gone)])[:8] if gone else lost, not gone and planned_for == asked)
+
+    def _asked(self, combination: Combination) -> str:
+        names = combination.names
+        files = [identity(path) for path in self._experiment.files(names)]
+        return digest_of([self._experiment.digest(names), files])[:16]
 
 
 def _names_in(folder: Path) -> set[str]:

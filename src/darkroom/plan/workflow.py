@@ -1,6 +1,6 @@
-"""The experiment as Snakemake's rules see it: names, digests that trigger reruns, drafts. Composes and renders nothing.
+"""The experiment as Snakemake's rules see it: their input files, the digests that make them run again, priorities.
 
-Knows --config and results/; must stay quick to import, since Snakemake parses the Snakefile on every call.
+Must stay quick to import, since Snakemake parses the Snakefile on every call.
 """
 
 import os
@@ -14,30 +14,30 @@ from typing import Any, NoReturn, TextIO
 from snakemake.io import ancient
 
 from darkroom.errors import ConfigError, DarkroomError, Reading, StoreError, value_of
-from darkroom.files.atomic import locked, sweep, write_json
+from darkroom.files.atomic import locked, sweep
 from darkroom.files.weight_file import identity
 from darkroom.names import Names
 from darkroom.plan.conf.schema import Model
-from darkroom.plan.done_so_far import Finished
+from darkroom.plan.done_so_far import DoneSoFar
+from darkroom.plan.drafts import write_drafts
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder
-from darkroom.thresholds import write_thresholds
 
 _KEYS = ("experiment", "set")
 
 
 class Workflow:
-    """One experiment: what each rule looks up, and the drafts that it starts from."""
+    """One experiment: what each rule looks up."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.folder = ExperimentFolder(RESULTS / experiment.name)
         last_first = enumerate(reversed(experiment.combinations), 1)
         self._priorities = {combination.names: priority for priority, combination in last_first}
-        self._finished = Finished(self.folder, experiment.output)
+        self._done = DoneSoFar(experiment, self.folder)
         self._lock: TextIO | None = None
 
     @property
@@ -59,8 +59,8 @@ class Workflow:
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
-        combination = self._combination(model, lora, prompts)
-        return f"{self._asked(combination)} {self._finished.lost(combination)}".strip()
+        state = self._done.of(self._combination(model, lora, prompts))
+        return f"{state.asked} {state.lost}".strip()
 
     def priority(self, model: str, lora: str, prompts: str) -> int:
         """Higher for what comes earlier in the matrix, so that a worker sees each base model and each LoRA once."""
@@ -69,11 +69,11 @@ class Workflow:
     def embeddings(self, model: str, lora: str, prompts: str) -> Any:
         """The list of embeddings that a render job needs; its time counts only for a combination that is not finished.
 
-        Snakemake looks no further than an ancient input that exists: what is unfinished must not hide behind it.
+        Snakemake does not ask whether an ancient input that exists is up to date; what is unfinished needs it to.
         """
-        combination = self._combination(model, lora, prompts)
+        state = self._done.of(self._combination(model, lora, prompts))
         path = str(self.folder.embeddings(model))
-        return ancient(path) if self._finished.is_complete(combination, self._asked(combination)) else path
+        return ancient(path) if state.is_complete else path
 
     @property
     def first_priority(self) -> int:
@@ -84,8 +84,7 @@ class Workflow:
         """Changes when conf/ says that a model comes from elsewhere, or its files are others now."""
         choice, needs_text = self._model(model), bool(self.experiment.texts(model))
         files = local_files(choice.checkpoint, choice.family, needs_text)
-        found = [identity(path) for path in files]
-        return digest_of([asdict(choice.checkpoint), choice.family, needs_text, found])[:16]
+        return digest_of([asdict(choice.checkpoint), choice.family, needs_text, list(map(identity, files))])[:16]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The local files whose change makes a model another one; none for a repository of the hub."""
@@ -105,44 +104,23 @@ class Workflow:
             paths = {preview.path for preview in read_previews(previews_file(self.name)) if preview.path}
         except StoreError as error:
             stop(error)
-        found = [[path, _identity_if_there(path)] for path in sorted(paths)]
+        files = [[path, _identity_if_there(path)] for path in sorted(paths)]
         thresholds = {model: each.to_json() for model, each in self.experiment.thresholds.items()}
-        return digest_of([found, thresholds])[:16]
-
-    def _model(self, model: str) -> Model:
-        if model not in self.experiment.models:
-            stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
-        return self.experiment.models[model]
+        return digest_of([files, thresholds])[:16]
 
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
         try:
             self._lock = locked(self.folder.lock)
             sweep(RESULTS)
-            self._write_drafts()
+            write_drafts(self.experiment, self._done, self.folder)
         except DarkroomError as error:
             stop(error)
 
-    def _write_drafts(self) -> None:
-        output = asdict(self.experiment.output)
-        for model in self.experiment.models:
-            self.experiment.planned_model(model).write(self.folder.model(model))
-        contents = []
-        for combination in self.experiment.combinations:
-            asked, lost = self._asked(combination), self._finished.lost(combination)
-            requests = [request.to_json() for request in combination.requests]
-            draft = {"asked": asked, "lost": lost, "output": output, "requests": requests}
-            write_json(self.folder.draft(combination.names), draft)
-            done = len(requests) if self._finished.is_complete(combination, asked) else 0
-            contents.append([*combination.names, len(requests), done])
-        write_json(self.folder.contents, {"experiment": self.name, "combinations": contents})
-        write_thresholds(self.folder.thresholds, self.experiment.thresholds)
-
-    def _asked(self, combination: Combination) -> str:
-        """Over what conf/ asks of a combination and the files that it names as they are now."""
-        names = combination.names
-        files = [identity(path) for path in self.experiment.files(names)]
-        return digest_of([self.experiment.digest(names), files])[:16]
+    def _model(self, model: str) -> Model:
+        if model not in self.experiment.models:
+            stop(ConfigError(f"experiment {self.name} has no model {model}, so nothing can be made for it"))
+        return self.experiment.models[model]
 
     def _combination(self, model: str, lora: str, prompts: str) -> Combination:
         names = Names(model, lora, prompts)

@@ -1,0 +1,34 @@
+"""Writes what conf/ asks for into results/<experiment>/ as a run begins: the files that its jobs start from."""
+
+from dataclasses import asdict
+
+from darkroom.files.atomic import write_json
+from darkroom.plan.done_so_far import DoneSoFar
+from darkroom.plan.experiment import Combination, Experiment
+from darkroom.store import ExperimentFolder
+from darkroom.thresholds import write_thresholds
+
+
+def write_drafts(experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:
+    """Models, a draft for each combination, the table of contents, thresholds."""
+    for model in experiment.models:
+        experiment.planned_model(model).write(folder.model(model))
+    for combination in experiment.combinations:
+        _write_draft(combination, experiment, done, folder)
+    contents = [
+        [*c.names, len(c.requests), len(c.requests) if done.of(c).is_complete else 0] for c in experiment.combinations
+    ]
+    write_json(folder.contents, {"experiment": experiment.name, "combinations": contents})
+    write_thresholds(folder.thresholds, experiment.thresholds)
+
+
+def _write_draft(combination: Combination, experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:
+    """A combination as conf/ gives it, its files unread: the plan job completes its requests with their digests."""
+    state = done.of(combination)
+    content = {
+        "asked": state.asked,
+        "lost": state.lost,
+        "output": asdict(experiment.output),
+        "requests": [request.to_json() for request in combination.requests],
+    }
+    write_json(folder.draft(combination.names), content)
