@@ -1,4 +1,4 @@
-"""Every path under results/, atomic writes, and "have we got it?". Does not know what is in the files.
+"""Where files lie below results/: in the store by content id, shared by all, and in each experiment's folder.
 
 results/store/images/ab/<request_id>.png        pictures, latents and embeddings by content id:
 results/store/embeddings/ab/<id>.safetensors    what is there is never computed again
@@ -28,13 +28,13 @@ class Store:
     def image(self, request_id: str, image_format: str, quality: int) -> Path:
         """Where a picture lies; quality counts for lossy formats only, since PNG bytes do not depend on it."""
         suffix = "" if image_format == "png" else f".q{quality}"
-        return self._place("images", f"{request_id}{suffix}.{ENDINGS[image_format]}")
+        return self._path("images", f"{request_id}{suffix}.{ENDINGS[image_format]}")
 
     def latents(self, request_id: str) -> Path:
-        return self._place("images", f"{request_id}.safetensors")
+        return self._path("images", f"{request_id}.safetensors")
 
     def embedding(self, embedding_id: str) -> Path:
-        return self._place("embeddings", f"{embedding_id}.safetensors")
+        return self._path("embeddings", f"{embedding_id}.safetensors")
 
     def sha256(self, path: Path) -> str:
         """SHA-256 of a weight file, read once for each (path, size, modification time)."""
@@ -46,8 +46,8 @@ class Store:
         write_json(note, {"file": seen, "sha256": sha256})
         return sha256
 
-    def _place(self, kind: str, name: str) -> Path:
-        return self.root / kind / name[:2] / name
+    def _path(self, folder: str, name: str) -> Path:
+        return self.root / folder / name[:2] / name
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,9 @@ def _unlike_the_trainer(header: ImageHeader, slot: int | None) -> str | None:
     """Why the trainer would have failed on this image in this slot."""
     is_named = _OF_INPAINTING in header.path
     if slot == INPAINT and not (is_named and header.mode == "RGBA"):
-        found = header.mode if is_named else "another name"
+        got = header.mode if is_named else "another name"
         wanted = "inpaints only with RGBA files that have .inpaint. in their name"
-        return f"{header.path}: the trainer {wanted}, and would have failed on {found}"
+        return f"{header.path}: the trainer {wanted}, and would have failed on {got}"
     if slot == CONTROL and is_named:
         return f"{header.path}: the trainer would have failed: .inpaint. in a name goes with ctrl_idx 0"
     return None

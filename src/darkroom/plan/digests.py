@@ -1,4 +1,4 @@
-"""Turns a draft (conf/ resolved, files unread) into requests with digests. Knows nothing of conf/, Hydra or torch."""
+"""Completes the requests of a draft (conf/ resolved, files unread) with the digests of their files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One experiment, composed, checked and resolved: what the Snakefile asks. Knows not how images are made.
+"""One experiment, composed, checked and resolved: what the Snakefile asks.
 
 Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
 """
@@ -212,8 +212,8 @@ class _Plan:
     def _set_pictures(self, names: Names, model: Model, sheet: Sheet) -> Reading[list[Picture]]:
         key = (names.model, *self._options.key("prompts", names))
         if key not in self._pictures:
-            lot = (self._experiment, names.prompts)
-            self._pictures[key] = yield from pictures(sheet, model, self._matrix.points, lot)
+            drawn_for = (self._experiment, names.prompts)
+            self._pictures[key] = yield from pictures(sheet, model, self._matrix.points, drawn_for)
         return self._pictures[key]
 
     def _warnings(self, names: Names, stack: LoraStack) -> tuple[str, ...]:

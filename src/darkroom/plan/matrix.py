@@ -1,4 +1,4 @@
-"""The experiment's matrix: which options and which further axes, less what is excluded. Knows not what options hold."""
+"""The experiment's matrix: which options and which further axes, less what is excluded."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""A prompt set on one model: what each picture asks for before a LoRA is known. Knows not of LoRAs, Hydra or YAML.
+"""A prompt set on one model: what each picture asks for before a LoRA is known.
 
 Of several levels the first that sets a value counts: axis of the matrix, prompt, defaults of the set, model.defaults.
 """
@@ -39,13 +39,13 @@ class Picture:
         return self.asked.network_multiplier
 
 
-def pictures(sheet: Sheet, model: Model, points: Sequence[Point], lot: Sequence[str]) -> Reading[list[Picture]]:
-    """Every prompt at every point, prompt by prompt. `lot`: what a draw of seeds belongs to, experiment and set."""
+def pictures(sheet: Sheet, model: Model, points: Sequence[Point], drawn_for: Sequence[str]) -> Reading[list[Picture]]:
+    """Every prompt at every point, prompt by prompt. `drawn_for`: experiment and set, on which a seed of -1 depends."""
     made, conditions = [], Conditions(model.family)
     for index, entry in enumerate(sheet.entries):
         for point in points:
             try:
-                made.append((yield from _picture(index, entry, sheet.common, model, point, lot, conditions)))
+                made.append((yield from _picture(index, entry, sheet.common, model, point, drawn_for, conditions)))
             except ConfigError as error:
                 yield error
     return made
@@ -57,12 +57,12 @@ def _picture(
     common: PromptSet,
     model: Model,
     point: Point,
-    lot: Sequence[str],
+    drawn_for: Sequence[str],
     conditions: Conditions,
 ) -> Reading[Picture]:
     levels = (point.settings, entry.prompt, common.defaults)
     requested, size = _size(levels, model, entry.where)
-    seed = _seed(_first("seed", levels), model.defaults.seed, index, point.seed_position, lot)
+    seed = _seed(_first("seed", levels), model.defaults.seed, index, point.seed_position, drawn_for)
     shown = yield from _shown(levels, point, entry, conditions)
     sampling = _sampling(levels, model, size, seed, shown)
     template = entry.prompt.prompt or ""
@@ -146,11 +146,11 @@ def _size(levels: Sequence[Settings], model: Model, where: str) -> tuple[tuple[i
     return size, size
 
 
-def _seed(chosen: int | None, base: int, index: int, position: int | None, lot: Sequence[str]) -> int:
+def _seed(chosen: int | None, base: int, index: int, position: int | None, drawn_for: Sequence[str]) -> int:
     """The seed chosen, else base + index; for -1 31 bits that depend on nothing but names and positions."""
     seed = chosen if chosen is not None else base
     if seed == -1:
-        ticket = "\n".join([*lot, str(index), "-" if position is None else str(position)])
+        ticket = "\n".join([*drawn_for, str(index), "-" if position is None else str(position)])
         return int.from_bytes(hashlib.sha256(ticket.encode()).digest()[:4], "big") >> 1
     return seed if chosen is not None else base + index
 

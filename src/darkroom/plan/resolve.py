@@ -1,4 +1,4 @@
-"""Config → Requests: one for each image, with everything in effect but the digests. Knows not of files or Hydra."""
+"""The requests of one combination: a request for each picture, with everything in effect but the digests of files."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[
     strengths: dict[_Axes, set[float]] = defaultdict(set)
     for picture in pictures:
         strengths[picture.point.values].add(picture.strength)
-    return {point: _trainers_regime(model, found) for point, found in strengths.items()}
+    return {point: _trainers_regime(model, at_point) for point, at_point in strengths.items()}
 
 
 def _in_effect(model: Model, trainers: str, why: str) -> tuple[str, str]:

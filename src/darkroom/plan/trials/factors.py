@@ -64,7 +64,7 @@ def consistent(request: Request) -> Request:
     return request.changed(lora_merge=regime)
 
 
-def place(name: str, request: Request) -> str:
+def where(name: str, request: Request) -> str:
     """Which file of conf/ says a field: `conf/prompts/p.yaml, prompt 3`."""
     if name in dict(request.title.axes):
         return f"matrix.{name} in conf/experiment/{request.title.experiment}.yaml"
@@ -95,8 +95,8 @@ def _guesses(request: Request, steps: Mapping[str, Sequence[Lora]]) -> Iterator[
 
 def _set(request: Request, **changes: Any) -> Factor:
     """A factor whose fields are keys of conf/ too."""
-    said = ", ".join(f"{name}: {shown(value)}" for name, value in changes.items())
-    return Factor(said, changes, f"{said} in {place(next(iter(changes)), request)}")
+    setting = ", ".join(f"{name}: {shown(value)}" for name, value in changes.items())
+    return Factor(setting, changes, f"{setting} in {where(next(iter(changes)), request)}")
 
 
 def _numerics(request: Request) -> Iterator[Factor]:
@@ -120,9 +120,9 @@ def _quantised(request: Request) -> Iterator[Factor]:
     """Each part alone; and both where both change, as the trainer's interface has it by default."""
     now = {"transformer": request.base.quantize_transformer, "text_encoder": request.encoder.quantize_text_encoder}
     if _QUANTISED not in now.values():
-        said = f"quantize: {{transformer: {_QUANTISED}, text_encoder: {_QUANTISED}}}"
+        setting = f"quantize: {{transformer: {_QUANTISED}, text_encoder: {_QUANTISED}}}"
         changes = {f"quantize_{part}": _QUANTISED for part in now}
-        yield Factor(f"{said}, both, as the trainer's interface has it", changes, f"{said} in {_model(request)}")
+        yield Factor(f"{setting}, both, as the trainer's interface has it", changes, f"{setting} in {_model(request)}")
     for part in now:
         yield from (_quantised_part(request, part, value) for value in (_QUANTISED, None) if value != now[part])
 
@@ -131,8 +131,8 @@ def _quantised_part(request: Request, part: str, value: str | None) -> Factor:
     changes = {f"quantize_{part}": value}
     if part == "transformer" and value is None:
         changes["lora_merge"] = "merged"
-    said = f"quantize.{part}: {shown(value)}"
-    return Factor(said, changes, f"{said} in {_model(request)}")
+    setting = f"quantize.{part}: {shown(value)}"
+    return Factor(setting, changes, f"{setting} in {_model(request)}")
 
 
 def _sampling(request: Request) -> Iterator[Factor]:
@@ -156,7 +156,7 @@ def _adapters(request: Request, steps: Mapping[str, Sequence[Lora]]) -> Iterator
             yield Factor(
                 f"LoRA {other.path.rpartition('/')[2]}",
                 {"loras": changed},
-                f"path: {other.path} in {place('loras', request)}",
+                f"path: {other.path} in {where('loras', request)}",
             )
     if not active:
         return
@@ -173,18 +173,18 @@ def _adapters(request: Request, steps: Mapping[str, Sequence[Lora]]) -> Iterator
 def _prompt_times(request: Request, factor: float) -> Factor:
     """The strength that the prompt gives to the whole stack."""
     strength = _rounded(request.asked.network_multiplier * factor)
-    said = f"network_multiplier: {shown(strength)}"
+    setting = f"network_multiplier: {shown(strength)}"
     changes = {"loras": _times(request.adapters.loras, factor), "network_multiplier": strength}
-    return Factor(said, changes, f"{said} in {place('network_multiplier', request)}")
+    return Factor(setting, changes, f"{setting} in {where('network_multiplier', request)}")
 
 
 def _files_times(request: Request, factor: float) -> Factor:
     """Each file's own strength, as conf/lora has it: the one in effect without the prompt's."""
     loras = _times(request.adapters.loras, factor)
     own = ", ".join(shown(own_strength(lora, request.asked.network_multiplier)) for lora in loras)
-    said = f"network_multiplier: {own}"
-    name = said if request.asked.network_multiplier == 1 else f"{said} of the LoRA's file"
-    return Factor(name, {"loras": loras}, f"{said} in {place('loras', request)}")
+    setting = f"network_multiplier: {own}"
+    name = setting if request.asked.network_multiplier == 1 else f"{setting} of the LoRA's file"
+    return Factor(name, {"loras": loras}, f"{setting} in {where('loras', request)}")
 
 
 def _times(loras: Sequence[Lora], factor: float) -> tuple[Lora, ...]:
@@ -197,8 +197,8 @@ def _rounded(strength: float) -> float:
 
 def _text(request: Request) -> Iterator[Factor]:
     if request.text.prompt_embeds is None:
-        for said, prompt in _with_other_trigger(request):
-            yield Factor(said, {"prompt": prompt}, f"prompt: {prompt!r} in {place('prompt', request)}")
+        for name, prompt in _with_other_trigger(request):
+            yield Factor(name, {"prompt": prompt}, f"prompt: {prompt!r} in {where('prompt', request)}")
     if request.text.neg and request.uses_neg:
         yield _set(request, neg="")
 
@@ -216,7 +216,7 @@ def _with_other_trigger(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _model(request: Request) -> str:
-    return place("dtype", request)
+    return where("dtype", request)
 
 
 def shown(value: Any) -> str:

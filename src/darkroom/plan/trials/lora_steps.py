@@ -34,5 +34,5 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
 
 def _run_and_step(name: str) -> tuple[str, float]:
     """The run's name and the step, infinite for the last file; no name for a file that is no LoRA."""
-    found = read_name(name)
-    return (found.run, math.inf if found.step is None else found.step) if found else ("", math.inf)
+    trained = read_name(name)
+    return (trained.run, math.inf if trained.step is None else trained.step) if trained else ("", math.inf)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.plan.conf.schema import Model, Quantize
-from darkroom.plan.trials.factors import Factor, own_strength, place, shown
+from darkroom.plan.trials.factors import Factor, own_strength, shown, where
 from darkroom.plan.trials.lora_steps import same_run
 from darkroom.request import Lora, ReferenceImage, Request
 
@@ -35,9 +35,9 @@ class Recorded:
         if then.get("family", request.base.family) != request.base.family:
             self.not_tried = (f"family: {then['family']} then, {request.base.family} now: another kind of model",)
             return
-        found = [*self._values(), *self._regime(), *self._loras(), *self._images(), *self._weights()]
-        self.factors = tuple(each for each in found if isinstance(each, Factor))
-        self.not_tried = tuple(each for each in found if isinstance(each, str))
+        told = [*self._values(), *self._regime(), *self._loras(), *self._images(), *self._weights()]
+        self.factors = tuple(each for each in told if isinstance(each, Factor))
+        self.not_tried = tuple(each for each in told if isinstance(each, str))
 
     def _values(self) -> Iterator[Factor | str]:
         now = self._request.row()
@@ -63,12 +63,12 @@ class Recorded:
         then = [lora for lora in self._then["loras"] if lora["network_multiplier"] != 0]
         if [(lora["sha256"], lora["network_multiplier"]) for lora in then] == now:
             return
-        found = self._files(then, [Path(lora.path) for lora in self._request.adapters.loras], same_run)
-        if isinstance(found, str):
-            yield f"LoRA: {found}"
+        files = self._files(then, [Path(lora.path) for lora in self._request.adapters.loras], same_run)
+        if isinstance(files, str):
+            yield f"LoRA: {files}"
             return
         loras = tuple(
-            Lora(path, lora["network_multiplier"], digest) for lora, (path, digest) in zip(then, found, strict=True)
+            Lora(path, lora["network_multiplier"], digest) for lora, (path, digest) in zip(then, files, strict=True)
         )
         changes = {"loras": loras, "lora_merge": self._request.adapters.lora_merge or self._then.get("lora_merge")}
         yield Factor(f"LoRA {_at(loras, 1)}", changes, self._stack_in_conf(loras), then=True)
@@ -78,23 +78,25 @@ class Recorded:
         request = self._request
         now = request.asked.network_multiplier
         then = self._then.get("network_multiplier", now or 1.0)
-        said = [] if then == now else [f"network_multiplier: {shown(then)} in {place('network_multiplier', request)}"]
+        changes = (
+            [] if then == now else [f"network_multiplier: {shown(then)} in {where('network_multiplier', request)}"]
+        )
         if then and not (now and _at(loras, then) == _at(request.adapters.loras, now)):
-            said.append(f"loras: {_at(loras, then)} in {place('loras', request)}")
-        return "; ".join(said)
+            changes.append(f"loras: {_at(loras, then)} in {where('loras', request)}")
+        return "; ".join(changes)
 
     def _images(self) -> Iterator[Factor | str]:
         then, now = self._then.get("ctrl_images"), self._request.sampling.ctrl_images
         if then is None or [image["sha256"] for image in then] == [image.sha256 for image in now]:
             return
-        found = self._files(then, [Path(image.path) for image in now], _beside)
-        if isinstance(found, str):
-            yield f"control image: {found}"
+        files = self._files(then, [Path(image.path) for image in now], _beside)
+        if isinstance(files, str):
+            yield f"control image: {files}"
             return
-        images = tuple(ReferenceImage(path, digest) for path, digest in found)
-        said = ", ".join(image.path for image in images) or "none"
-        where = place("ctrl_images", self._request)
-        yield Factor(f"control images: {said}", {"ctrl_images": images}, f"{said} in {where}", then=True)
+        images = tuple(ReferenceImage(path, digest) for path, digest in files)
+        paths = ", ".join(image.path for image in images) or "none"
+        change = f"{paths} in {where('ctrl_images', self._request)}"
+        yield Factor(f"control images: {paths}", {"ctrl_images": images}, change, then=True)
 
     def _weights(self) -> Iterator[str]:
         now = self._request.row()
@@ -108,7 +110,7 @@ class Recorded:
         changes = {name: value}
         if name == "quantize_transformer" and value is None and self._request.adapters.lora_merge == "live":
             changes["lora_merge"] = self._then.get("lora_merge") or "merged"  # what follows from it, in conf/ too
-        return Factor(f"{key}: {text}", changes, f"{key}: {text} in {place(name, self._request)}", then=True)
+        return Factor(f"{key}: {text}", changes, f"{key}: {text} in {where(name, self._request)}", then=True)
 
     def _files(
         self, then: Sequence[Mapping[str, Any]], now: Iterable[Path], beside: Callable[[Path], list[Path]]
@@ -117,7 +119,7 @@ class Recorded:
 
         `beside`: which others may be it. Each is read whole, so that a folder of LoRAs must not be among them.
         """
-        found = []
+        files = []
         for file in then:
             digest, own = file.get("sha256") or "", Path(file["path"])
             candidates = [path for path in dict.fromkeys([own, *now, *beside(own)]) if path.is_file()]
@@ -125,8 +127,8 @@ class Recorded:
             if match is None:
                 what = "another one now" if own.is_file() else "not there any more"
                 return f"{own}, as recorded, is {what} (sha256 {digest[:16]}…)"
-            found.append((str(match), digest or self._sha256(match)))
-        return found
+            files.append((str(match), digest or self._sha256(match)))
+        return files
 
 
 def _at(loras: Sequence[Lora], of_prompt: float) -> str:

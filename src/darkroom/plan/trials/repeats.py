@@ -86,8 +86,8 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[Names], pictures: in
             label = f"{names.lora} {names.prompts} {request.title.image_name}"
             distinct.setdefault(request.request_id, (label, request))
     refuse_fast({request.title.image_name: request.base.numerics for _, request in distinct.values()})
-    found = list(distinct.values())
-    chosen = [found[position] for position in spread(len(found), pictures)]
+    listed = list(distinct.values())
+    chosen = [listed[position] for position in spread(len(listed), pictures)]
     return TrialSheet(
         name=f"floor {combinations[0].model}",
         checkpoint=str(folder.checkpoint(combinations[0].model)),

@@ -8,7 +8,7 @@ from typing import Any
 from darkroom.embedded_record import listed, previews_of, read_render
 from darkroom.errors import ConfigError, StoreError
 from darkroom.files.atomic import read_json
-from darkroom.plan.trials.factors import place, trials_of
+from darkroom.plan.trials.factors import trials_of, where
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.previews import DARKROOM, Preview, previews_file
@@ -43,7 +43,7 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     planned = _planned(record, folder, image)
     stored = _preview(record, preview)
     store = Store(results / STORE)
-    start, size_said = _at_size_of(planned.request, stored)
+    start, size_in_conf = _at_size_of(planned.request, stored)
     recorded = Recorded(start, stored.then, store.sha256)
     steps = {lora.path: _other_steps(lora, store) for lora in start.adapters.loras}
     sheet = TrialSheet(
@@ -51,7 +51,7 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
         checkpoint=str(folder.checkpoint(asked.model)),
         threads=record.environment.threads,
         **_format(stored, planned.output),
-        trials=(*_baseline(planned.request, start, size_said), *trials_of(start, recorded.factors, steps)),
+        trials=(*_baseline(planned.request, start, size_in_conf), *trials_of(start, recorded.factors, steps)),
         not_tried=(*recorded.not_tried, *_untried_size(planned.request, start, stored)),
         image=str(image),
         preview=stored.path,
@@ -77,13 +77,13 @@ def _planned(record: EmbeddedRecord, folder: ExperimentFolder, image: Path) -> _
 def _preview(record: EmbeddedRecord, wanted: Path | None) -> Preview:
     """Of several previews of one picture, as after a resumed training, the latest that can be reproduced."""
     of_picture = previews_of(record, wanted)
-    found = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
-    if not found:
+    stored = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
+    if not stored:
         file = previews_file(record.request.title.experiment)
         raise StoreError(
             f"{file}: expected a stored picture for {record.request.title.image_name}, got: {listed(of_picture)}"
         )
-    return max(found, key=lambda preview: (preview.reason is None, preview.made_at or ""))
+    return max(stored, key=lambda preview: (preview.reason is None, preview.made_at or ""))
 
 
 def _at_size_of(request: Request, preview: Preview) -> tuple[Request, str]:
@@ -94,17 +94,17 @@ def _at_size_of(request: Request, preview: Preview) -> tuple[Request, str]:
         return request, ""
     asked = (request.asked.width_requested, request.asked.height_requested)
     divisors = [d for d in _DIVISORS if tuple(side - side % d for side in asked) == size]
-    said = f"width: {size[0]}, height: {size[1]} in {place('width', request)}"
+    in_conf = f"width: {size[0]}, height: {size[1]} in {where('width', request)}"
     if divisors:
-        said += f" (asked for is {asked[0]}x{asked[1]}, of which resolution_divisor: {divisors[0]} makes this)"
-    return request.changed(width=size[0], height=size[1]), said
+        in_conf += f" (asked for is {asked[0]}x{asked[1]}, of which resolution_divisor: {divisors[0]} makes this)"
+    return request.changed(width=size[0], height=size[1]), in_conf
 
 
-def _baseline(request: Request, start: Request, size_said: str) -> tuple[Trial, ...]:
+def _baseline(request: Request, start: Request, size_in_conf: str) -> tuple[Trial, ...]:
     """The picture as it is; and at the preview's size, which all trials then have, where that is another."""
     if start == request:
         return (Trial("as it is", request, is_baseline=True),)
-    return Trial("as it is", request), Trial("as it is, at the preview's size", start, size_said, is_baseline=True)
+    return Trial("as it is", request), Trial("as it is, at the preview's size", start, size_in_conf, is_baseline=True)
 
 
 def _untried_size(request: Request, start: Request, preview: Preview) -> list[str]:

@@ -64,15 +64,15 @@ def find_checkpoint(source: CheckpointSource, family: str, where: str, store: St
 
 def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list[Path]:
     """The files here that the model is read from, in a stable order; none of what lies on the hub."""
-    found: list[Path] = []
+    files: list[Path] = []
     for part in components(family, needs_text):
         try:
             place = place_of(source, part)
         except CheckpointError:  # told by missing_files.py, before anything asks for files
             continue
         if isinstance(place, Here):
-            found += files_read(place.path, _layout(place.path, part))
-    return [file for file in dict.fromkeys(found) if file.is_file()]
+            files += files_read(place.path, _layout(place.path, part))
+    return [file for file in dict.fromkeys(files) if file.is_file()]
 
 
 class _Search:
@@ -86,9 +86,9 @@ class _Search:
             yield self._error(key, fault)
         places = yield from self._places(components(family, needs_text))
         snapshots = yield from self._snapshots(places)
-        found = yield from self._components(places, snapshots, store)
+        components_found = yield from self._components(places, snapshots, store)
         repo = snapshots.get((self._source.repo, self._source.revision))
-        return Checkpoint(self._source.repo, repo.name if repo else None, found)
+        return Checkpoint(self._source.repo, repo.name if repo else None, components_found)
 
     def _places(self, parts: tuple[str, ...]) -> _Reading[dict[str, Place]]:
         places = {}

@@ -22,8 +22,8 @@ def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
     except (HFValidationError, httpx2.HTTPError, OSError) as error:
-        said = _sentence(repo, revision or "main", download_command(repo, revision, patterns), error)
-        raise CheckpointError(said) from error
+        sentence = _sentence(repo, revision or "main", download_command(repo, revision, patterns), error)
+        raise CheckpointError(sentence) from error
 
 
 def download_command(repo: str, revision: str | None, patterns: Sequence[str]) -> str:

@@ -49,8 +49,8 @@ def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
         yield CheckpointError(f"{path}: no such folder{_tokenizer_advice(part)}")
     elif part in ENCODER_OF:
         if not holds_tokenizer(path):
-            found = f"got {_listing(path)}{_tokenizer_advice(part)}"
-            yield CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, {found}")
+            got = f"got {_listing(path)}{_tokenizer_advice(part)}"
+            yield CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, {got}")
     else:
         yield from _folder_faults(path)
 

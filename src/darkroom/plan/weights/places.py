@@ -178,11 +178,11 @@ def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
     repo = Path(source.repo).expanduser()
     if (repo / name).is_file():
         return Here(repo / name, name)
-    found = _in_comfyui(source.comfyui_models, part, name) if source.comfyui_models else []
-    if len(found) > 1:
-        raise CheckpointError(f"{name}: there are several, name one of them by its path: {', '.join(map(str, found))}")
-    if found:
-        return Here(found[0], name)
+    files = _in_comfyui(source.comfyui_models, part, name) if source.comfyui_models else []
+    if len(files) > 1:
+        raise CheckpointError(f"{name}: there are several, name one of them by its path: {', '.join(map(str, files))}")
+    if files:
+        return Here(files[0], name)
     if not repo.is_dir() and is_hub_id(source.repo):
         return OnHub(source.repo, source.revision, name, f"{source.repo}/{name}")
     comfyui = f", below {' and '.join(_COMFYUI[part])} of {source.comfyui_models}" if source.comfyui_models else ""
@@ -193,24 +193,24 @@ def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
 def _in_comfyui(models: str, part: str, name: str) -> list[Path]:
     """The files of that name, each once: unet and clip are often links to diffusion_models and text_encoders."""
     tail = Path(name).parts
-    found: dict[Path, Path] = {}
+    by_target: dict[Path, Path] = {}
     for folder in _COMFYUI[part]:
         for path in _files_below(Path(models).expanduser() / folder):
             if path.parts[-len(tail) :] == tail:
-                found.setdefault(path.resolve(), path)
-    return sorted(found.values())
+                by_target.setdefault(path.resolve(), path)
+    return sorted(by_target.values())
 
 
 def _files_below(folder: Path) -> tuple[Path, ...]:
     """All files, links followed; a folder that links lead to again is looked into once."""
-    found, seen = [], set()
+    paths, seen = [], set()
     for root, folders, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(root)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        found += [Path(root, file) for file in files]
-    return tuple(found)
+        paths += [Path(root, file) for file in files]
+    return tuple(paths)
 
 
 def _folder(source: CheckpointSource, part: str, written: str) -> Place:
