@@ -13,7 +13,9 @@ from huggingface_hub.utils import filter_repo_objects
 from tests.plan.weights.model_files import SOURCE, find, put, refusal
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, Checkpoint
-from darkroom.plan.conf.schema import CheckpointSource
+from darkroom.plan.conf.schema import CheckpointSource, Model
+from darkroom.plan.model_values import base_of, encoder_of
+from darkroom.planned_model import PlannedModel
 
 COMMIT = "0123456789" * 4
 OTHER_COMMIT = "abcdef0123" * 4
@@ -65,10 +67,12 @@ def test_each_component_from_its_repository_at_its_commit(tmp_path, klein):
 
 
 def test_the_command_runs_offline_from_a_cache_named_by_the_environment(tmp_path, cache, klein):
-    choice = {"checkpoint": vars(klein), "request": {"model": "klein", "family": "flux2"}, "texts": ["a cat"]}
-    (tmp_path / "choice.json").write_text(json.dumps(choice))
+    model = Model(family="flux2", checkpoint=klein)
+    parts = {"base": base_of(model), "encoder": encoder_of(model)}
+    planned = PlannedModel(name="klein", checkpoint=vars(klein), **parts, texts=("a cat",), prompt_embeds=())
+    planned.write(tmp_path / "klein.json")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
-    command = [sys.executable, "-m", "darkroom", "checkpoint", "choice.json", "found.json"]
+    command = [sys.executable, "-m", "darkroom", "checkpoint", "klein.json", "found.json"]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     found = Checkpoint.from_json(json.loads((tmp_path / "found.json").read_text()))
     assert found == find(tmp_path, klein)
