@@ -220,6 +220,16 @@ def test_no_black_picture_is_called_done(bench: Bench, make_request: MakeRequest
     assert bench.store.image(well.request_id, "png", 95).is_file(), "the others of its combination are rendered"
 
 
+def test_a_picture_that_cannot_be_written_ends_the_job_with_its_place(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request)
+    folder = bench.store.image(request.request_id, "png", 95).parent
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=rf"{request.request_id}\.png: cannot be written: File exists"):
+        bench.render(request)
+    assert not (bench.folder / "records.parquet").exists()
+
+
 def test_a_long_stack_is_read_once(bench: Bench, make_request: MakeRequest, adapters: Path, tmp_path: Path) -> None:
     files = []
     for number in range(6):

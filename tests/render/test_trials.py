@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_th
 from darkroom.plan.trials.sheet import write_trials
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
 from darkroom.record import Record, read_embedded_record, write_records
-from darkroom.render import trials
+from darkroom.render import loop, trials
 from darkroom.render.trials import render_afresh, render_trials
 from darkroom.request import Lora, Request
 from darkroom.review.explain import explain
@@ -242,11 +243,11 @@ def test_at_another_size_a_factor_has_to_gain_too(desk: Desk) -> None:
     assert lines[2].startswith("None of the 1 that were tried explains it: the closest, schedule: diffusers, ")
 
 
-@pytest.mark.parametrize("stage", ["encode", "make_picture"])
+@pytest.mark.parametrize(("where", "stage"), [(trials, "encode"), (loop, "make_picture")])
 def test_what_a_library_refuses_is_said_and_the_others_are_rendered(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, stage: str
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, where: ModuleType, stage: str
 ) -> None:
-    real = getattr(trials, stage)
+    real = getattr(where, stage)
 
     def refusing(*arguments: Any) -> Any:
         encoders = (each.encoder if isinstance(each, Request) else each for each in arguments)
@@ -265,7 +266,7 @@ def test_what_a_library_refuses_is_said_and_the_others_are_rendered(
         trials=(Trial("as it is", first), Trial("masked", refused), Trial("seed: 5", last)),
     )
     sheet.write(Path(stage, "trials.json"))
-    monkeypatch.setattr(trials, stage, refusing)
+    monkeypatch.setattr(where, stage, refusing)
     outcomes = Outcomes.read(render_trials(Path(stage, "trials.json"), RESULTS, Path(stage, "store"))).outcomes
     assert [(each.image is not None, each.error) for each in outcomes] == [
         (True, None),
@@ -279,7 +280,7 @@ def test_an_interrupt_ends_the_trials(desk: Desk, monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     desk.plan()
-    monkeypatch.setattr(trials, "make_picture", interrupted)
+    monkeypatch.setattr(loop, "make_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
         desk.render(desk.request.changed(seed=6))
 
@@ -298,7 +299,7 @@ def test_a_second_time_nothing_is_rendered(desk: Desk, monkeypatch: pytest.Monke
     desk.preview(desk.request.changed(schedule="diffusers"))
     first = explained(image)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("darkroom.render.trials.make_picture", None)
+    monkeypatch.setattr("darkroom.render.loop.make_picture", None)
     again = explained(image)
     assert again == first
     pictures = sorted(file.name for file in (RESULTS / "job/explain/tiny_klein/anna/test/000_42").glob("*.png"))

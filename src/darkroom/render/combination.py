@@ -5,32 +5,20 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from darkroom.errors import DarkroomError, PictureError, StoreError, raise_together
+from darkroom.errors import PictureError, StoreError, raise_together
 from darkroom.files.weight_file import is_whole, sha256_of
-from darkroom.record import Cost, EmbeddedRecord, LoraUse, Record, write_records
-from darkroom.render.device.mode import Picture
+from darkroom.record import EmbeddedRecord, LoraUse, Record, write_records
 from darkroom.render.job import Combination, Job, read_combination
-from darkroom.render.picture import make_picture
+from darkroom.render.loop import Loop, Rendered, Task, Unrendered
 from darkroom.render.pipelines import Pipelines
-from darkroom.render.progress import Progress, images_elsewhere
-from darkroom.render.writer import Saved, Writer, show
+from darkroom.render.progress import Pace, Progress, images_elsewhere
+from darkroom.render.writer import show
 from darkroom.request import Request
 
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A picture that was made in this job and is being saved."""
-
-    request: Request
-    record: EmbeddedRecord
-    saved: Future[Saved]
-    cost: Cost  # but for seconds_save
 
 
 def render_combination(
@@ -53,47 +41,28 @@ def render_combination(
     for request in combination.requests:
         if stored := kept.get(request.request_id):
             show(combination.destination(request), stored, _own_record(request, stored))
-    progress = _Counter(combination, len(combination.requests) - len(missing), pipelines, report)
     # 3. The rest, in the order in which weights change least.
-    rendered: dict[str, Rendered] = {}
-    failed: list[DarkroomError] = []
-    pictures = frozenset(map(Picture.of, missing.values()))
-    with Writer() as writer:
-        for request in sorted(missing.values(), key=_order):
-            pipelines.pace.begin()
-            try:
-                rendered[request.request_id] = _render_one(combination, request, pictures, pipelines, writer, check)
-            except PictureError as error:
-                failed.append(error)
-            pipelines.pace.count()
-            progress.count()
-    raise_together(failed)
-    # 4. Records, once every picture is on disk.
+    loop = Loop(
+        pipelines=pipelines,
+        checkpoint=combination.checkpoint,
+        store=combination.store,
+        offload=combination.offload,
+        survived=(PictureError,),
+        check=check,
+    )
+    tasks = [Task(request, combination.destination(request)) for request in sorted(missing.values(), key=_order)]
+    outcomes = loop.render(tasks, _counter(combination, len(tasks), pipelines.pace, report))
+    raise_together(outcome.error for outcome in outcomes if isinstance(outcome, Unrendered))
+    rendered = {each.task.request.request_id: each for each in outcomes if isinstance(each, Rendered)}
+    # 4. The same pictures for requests that are equal to a rendered one; nothing else stays.
+    for request in combination.requests:
+        made = rendered.get(request.request_id)
+        if made and made.task.request is not request:
+            show(combination.destination(request), made.record, _own_record(request, made.record))
     _remove_stale(combination)
+    # 5. Records, once every picture is on disk.
     records = [_record(combination, request, kept, rendered) for request in combination.requests]
     write_records(job.records, records, {"experiment": combination.folder.root.name})
-
-
-def _render_one(
-    combination: Combination,
-    request: Request,
-    pictures: frozenset[Picture],
-    pipelines: Pipelines,
-    writer: Writer,
-    check: Callable[[], None],
-) -> Rendered:
-    """`pictures`: all that the job will render, of which the largest decides where weights rest."""
-    # 1. The picture; once more with less on the device if memory runs out.
-    made = pipelines.with_base(
-        combination.checkpoint,
-        request,
-        lambda loaded: make_picture(combination.store, request, loaded, check),
-        pictures=pictures,
-        offload=combination.offload,
-    )
-    # 2. The file, on the writer's thread
-    saved = writer.save(combination.destination(request), made.pixels, made.latents, made.record)
-    return Rendered(request, made.record, saved, made.cost)
 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:
@@ -115,22 +84,17 @@ def _record(
     combination: Combination, request: Request, kept: dict[str, EmbeddedRecord], rendered: dict[str, Rendered]
 ) -> Record:
     """The record of one request; of several with the same id one was rendered, the others reuse its picture."""
-    to = combination.destination(request)
-    made = rendered.get(request.request_id)
-    saved = made.saved.result() if made else None
-    fresh = made is not None and made.request is request
-    stored = made.record if made else kept[request.request_id]
-    own = _own_record(request, stored)
-    if made and not fresh:
-        show(to, stored, own)
+    to, made = combination.destination(request), rendered.get(request.request_id)
+    fresh = made if made and made.task.request is request else None
+    own = _own_record(request, made.record if made else kept[request.request_id])
     return Record(
         **vars(own),
         image_path=str(to.shown),
-        image_sha256=saved.image_sha256 if saved and fresh else sha256_of(to.shown),
+        image_sha256=fresh.image_sha256 if fresh else sha256_of(to.shown),
         image_format=to.image_format,
         latents_path=str(to.shown_latents) if to.shown_latents else None,
-        reused=not fresh,
-        cost=replace(made.cost, seconds_save=saved.seconds) if made and saved and fresh else None,
+        reused=fresh is None,
+        cost=fresh.cost if fresh else None,
     )
 
 
@@ -154,22 +118,11 @@ def _remove_stale(combination: Combination) -> None:
             file.unlink()
 
 
-class _Counter:
-    """Counts one job's images: `here`, those it need not render, on top of what the other combinations have."""
-
-    def __init__(
-        self, combination: Combination, here: int, pipelines: Pipelines, report: Callable[[Progress], None]
-    ) -> None:
-        elsewhere, self._total = images_elsewhere(combination.folder, combination.names)
-        self._done = elsewhere + here
-        self._experiment, self._combination = combination.folder.root.name, " / ".join(combination.names)
-        self._pipelines, self._report = pipelines, report
-        self._tell()
-
-    def count(self) -> None:
-        self._done += 1
-        self._tell()
-
-    def _tell(self) -> None:
-        pace = self._pipelines.pace.seconds_per_image
-        self._report(Progress(self._experiment, self._combination, self._done, self._total, pace))
+def _counter(
+    combination: Combination, to_render: int, pace: Pace, report: Callable[[Progress], None]
+) -> Callable[[int], None]:
+    """Reports so many of this job's images as rendered, on top of its others and those of the other combinations."""
+    elsewhere, total = images_elsewhere(combination.folder, combination.names)
+    before = elsewhere + len(combination.requests) - to_render
+    experiment, title = combination.folder.root.name, " / ".join(combination.names)
+    return lambda done: report(Progress(experiment, title, before + done, total, pace.seconds_per_image))

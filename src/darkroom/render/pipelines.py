@@ -72,7 +72,7 @@ class Pipelines:
                 said.append(f"{model.plan.mode}: {_first_line(error)}")
                 model.ran_out = RanOut(said[-1], lower(model.plan.mode))
             # Only here: the error's traceback held on to the tensors of the attempt.
-            self._release_all()
+            self.let_go()
             print(f"out of memory ({said[-1]})", file=sys.stderr, flush=True)
         raise DeviceMemoryError(self._twice(checkpoint, request, model, said))
 
@@ -100,6 +100,12 @@ class Pipelines:
             self._make_room(need, model.ran_out)
             model.loaded = self._load(checkpoint, request, _take(model, request, self._plan(request, need, model)))
         return model.loaded
+
+    def let_go(self) -> None:
+        """Unload every model; what is known of their memory stays."""
+        for model in self._models.values():
+            model.loaded = None
+        self._release()
 
     def _model(self, request: Request) -> _Model:
         """What is known of the model that `request` names, as the one used last."""
@@ -148,11 +154,6 @@ class Pipelines:
                 return
             oldest.loaded = None
             self._release()
-
-    def _release_all(self) -> None:
-        for model in self._models.values():
-            model.loaded = None
-        self._release()
 
     def _release(self) -> None:
         """Give back what nothing refers to."""

@@ -5,7 +5,7 @@ One that fails is reported with its reason, and the others are rendered. What th
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,27 +15,26 @@ from pathlib import Path
 import torch
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, PictureError, WorkerError, caught
+from darkroom.errors import DarkroomError, WorkerError
 from darkroom.files.atomic import link, read_json
 from darkroom.files.weight_file import is_whole
-from darkroom.render.device.mode import AUTO, Picture
+from darkroom.render.device.mode import AUTO
 from darkroom.render.families.sampling import generator
 from darkroom.render.job import Destination, check_named_files
-from darkroom.render.picture import make_picture
+from darkroom.render.loop import Loop, Task, Unrendered, as_told
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.texts import check_encoders, check_model, encode
-from darkroom.render.writer import Saved, Writer
 from darkroom.request import Encoder, Request
 from darkroom.store import ENDINGS, STORE, Store
 from darkroom.trials import Outcome, Outcomes, Trial, TrialSheet
 
 _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
 
-# How torch, diffusers, transformers and quanto refuse what nobody asked of this model before: shapes, dtypes and
-# kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library that is not there.
-# Nothing else: an interrupt stops it all, and a KeyError or an AttributeError is our mistake.
-_OF_LIBRARIES = (RuntimeError, ValueError, TypeError, OSError, ImportError)
+# Our own errors, and how torch, diffusers, transformers and quanto refuse what nobody asked of this model before:
+# shapes, dtypes and kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library
+# that is not there. Nothing else: an interrupt stops it all, and a KeyError or an AttributeError is our mistake.
+_SURVIVED = (DarkroomError, RuntimeError, ValueError, TypeError, OSError, ImportError)
 
 
 @dataclass(frozen=True)
@@ -111,15 +110,12 @@ def _note(run: _Run, requests: Iterable[Request], errors: Iterable[DarkroomError
 
 
 def _caught(work: Callable[[], object]) -> list[DarkroomError]:
-    """`caught`, and what a library raises: its kind and the first line of what it says."""
+    """The error that `work` raises, or none: one of ours, or of a library."""
     try:
-        return caught(work)
-    except _OF_LIBRARIES as error:
-        return [PictureError(_first_line(error))]
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        work()
+    except _SURVIVED as error:
+        return [as_told(error)]
+    return []
 
 
 def _encode(run: _Run, requests: Iterable[Request]) -> None:
@@ -146,42 +142,26 @@ def _render(run: _Run, trials: list[Trial]) -> None:
     if not trials:
         return
     first, pipelines, line = run.sheet.trials[0].request.base, Pipelines(), ProgressLine()
-    pace = pipelines.pace
-    pictures = frozenset(Picture.of(trial.request) for trial in trials)
     ordered = sorted(trials, key=lambda t: (t.request.base != first, str(t.request.base)))
-    saved: list[tuple[Trial, Future[Saved]]] = []
+
+    def report(done: int) -> None:
+        what = ordered[done].factor if done < len(ordered) else "done"
+        line.show(Progress(run.sheet.name, what, done, len(ordered), pipelines.pace.seconds_per_image))
+
+    loop = Loop(
+        pipelines=pipelines,
+        checkpoint=run.checkpoint,
+        store=run.store,
+        offload=run.offload,
+        survived=_SURVIVED,
+    )
     try:
-        with Writer() as writer:
-            for done, trial in enumerate(ordered):
-                line.show(Progress(run.sheet.name, trial.factor, done, len(ordered), pace.seconds_per_image))
-                pace.begin()
-                try:
-                    saved.append((trial, _render_one(run, trial, pictures, pipelines, writer)))
-                except DarkroomError as error:
-                    _note(run, [trial.request], [error])
-                except _OF_LIBRARIES as error:
-                    _note(run, [trial.request], [PictureError(_first_line(error))])
-                    pipelines = Pipelines()  # the next trial's base must not be one that was left half changed
-                pace.count()
-        line.show(Progress(run.sheet.name, "done", len(ordered), len(ordered), pace.seconds_per_image))
+        outcomes = loop.render([Task(trial.request, run.destination(trial)) for trial in ordered], report)
     finally:
         line.close()
-    for trial, future in saved:
-        _note(run, [trial.request], _caught(future.result))
-
-
-def _render_one(
-    run: _Run, trial: Trial, pictures: frozenset[Picture], pipelines: Pipelines, writer: Writer
-) -> Future[Saved]:
-    request = trial.request
-    made = pipelines.with_base(
-        run.checkpoint,
-        request,
-        lambda loaded: make_picture(run.store, request, loaded, lambda: None),
-        pictures=pictures,
-        offload=run.offload,
-    )
-    return writer.save(run.destination(trial), made.pixels, made.latents, made.record)
+    for outcome in outcomes:
+        if isinstance(outcome, Unrendered):
+            _note(run, [outcome.task.request], [outcome.error])
 
 
 def _write(run: _Run) -> Path:
