@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 from tests.places import DATA
@@ -48,6 +49,12 @@ class Goldens:
         """Every case in every dtype in which the trainer was run."""
         theirs = self.hashes[self.trainer_canary]
         return [(case, dtype) for dtype in DTYPES for case in self.cases if case["id"] in theirs[dtype]]
+
+    @property
+    def parameters(self) -> list[Any]:
+        """`runs` as a test takes them. float32 goes the way of bfloat16: `make check` leaves it to `make test`."""
+        marks = {"float32": [pytest.mark.slow], "bfloat16": []}
+        return [pytest.param(case, dtype, id=f"{case['id']}-{dtype}", marks=marks[dtype]) for case, dtype in self.runs]
 
     def theirs(self, dtype: str) -> dict[str, torch.Tensor]:
         """The trainer's `<case>.latents` and, for small pictures, `<case>.pixels`."""

@@ -402,6 +402,7 @@ class TestFloor:
             write_sheets("job", RESULTS, pictures=1, repeats=2)
         assert kept.is_dir(), "nothing was emptied"
 
+    @pytest.mark.slow
     def test_another_process_gives_the_same_pixels_on_a_cpu(self, desk: Desk) -> None:
         outcomes = self.rendered(desk)
         learned = learn(outcomes, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))

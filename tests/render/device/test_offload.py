@@ -226,6 +226,7 @@ def test_the_base_is_kept_for_smaller_pictures_and_for_the_same_wish(
     assert pipelines.base(klein, request, offload="block") is not first
 
 
+@pytest.mark.slow
 def test_a_real_failing_allocation_is_recognised() -> None:
     script = (
         "import resource, torch; from darkroom.render.pipelines import ran_out_of_memory\n"

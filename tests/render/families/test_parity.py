@@ -50,9 +50,7 @@ def _request(case: dict[str, Any], dtype: str, make_request: MakeRequest) -> Req
     )
 
 
-@pytest.mark.parametrize(
-    ("case", "dtype"), GOLDENS.runs, ids=lambda value: value if isinstance(value, str) else value["id"]
-)
+@pytest.mark.parametrize(("case", "dtype"), GOLDENS.parameters)
 def test_golden(
     case: dict[str, Any],
     dtype: str,
