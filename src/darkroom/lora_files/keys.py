@@ -92,8 +92,9 @@ def _refuse_unsupported(lora: LoraFile, naming: AdapterNaming) -> None:
     for key, dtype in lora.header.dtypes.items():
         if dtype not in _FLOATS:
             raise AdapterError(f"{lora.path}: {key}: expected float32, float16 or bfloat16, got {dtype}")
+    suspects = [key for key in lora.shapes if key.endswith(tuple(_REFUSED))]
     for ending, what in _REFUSED.items():
-        keys = [key for key in lora.shapes if key.endswith(f".{ending}")]
+        keys = [key for key in suspects if key.endswith(f".{ending}")]
         if keys:
             raise AdapterError(f"{lora.path}: is {what}, which cannot be applied: {named(keys)}")
     convolved = [key for key, shape in lora.shapes.items() if len(shape) > 2]
@@ -132,11 +133,13 @@ def _layer_and_suffix(key: str, naming: AdapterNaming) -> tuple[str, str]:
     """(layer, suffix) of a key; an unknown suffix comes back whole with an empty layer."""
     is_old = key.startswith(naming.old_prefix)
     name = key.removeprefix(naming.old_prefix if is_old else naming.prefix)
-    for suffix in (*_KINDS, ALPHA):
-        if name.endswith(f".{suffix}"):
-            layer = name.removesuffix(f".{suffix}")
-            return naming.dotted(layer) if is_old else layer, suffix
-    return "", name
+    layer, _, suffix = name.rpartition(".")
+    if suffix == "weight":
+        layer, _, stem = layer.rpartition(".")
+        suffix = f"{stem}.weight"
+    if suffix not in _KINDS and suffix != ALPHA:
+        return "", name
+    return naming.dotted(layer) if is_old else layer, suffix
 
 
 def _kind(path: str, layer: str, suffixes: Collection[str]) -> Kind:
