@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import AdapterError, CheckpointError, ConfigError
+from darkroom.errors import AdapterError, CheckpointError, ConfigError, WeightFileError
 from darkroom.files.weight_file import read_header
 from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.lora_files.layers import layers_in
@@ -332,9 +332,9 @@ def test_one_layer_in_both_formats_is_refused(base: Base, save: Save) -> None:
 
 
 def test_missing_and_truncated_files(base: Base, save: Save, tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match=r"gone.safetensors: no such file"):
+    with pytest.raises(WeightFileError, match=r"gone.safetensors: no such file"):
         _read(base, tmp_path / "gone.safetensors")
     path = save(_lora(PROJ, 96, 96))
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(AdapterError, match=r"my_lora.safetensors: truncated: expected"):
+    with pytest.raises(WeightFileError, match=r"my_lora.safetensors: truncated: expected"):
         _read(base, path)

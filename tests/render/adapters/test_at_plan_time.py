@@ -41,7 +41,7 @@ def layers(make_request: Callable[..., Request]) -> Callable[[str], dict[str, tu
             for part, path in zip(("transformer", "vae"), paths, strict=True)
         }
         request = make_request(family=name, guidance="cfg" if base in ("klein", "demo") else "embedded")
-        return family(name).load(Checkpoint(base, None, parts), request, torch.device("cpu")).adapter_shapes()
+        return family(name).load(Checkpoint(base, None, parts), request.base, torch.device("cpu")).adapter_shapes()
 
     return load
 
