@@ -8,7 +8,6 @@ import pytest
 from tests.places import DATA
 
 from darkroom.request import (
-    SINCE_LATER,
     Adapters,
     BaseModel,
     Encoder,
@@ -93,7 +92,7 @@ def another(name: str) -> Any:
 class LaterSampling(Sampling):
     """Sampling with a field more than it has."""
 
-    eta: float = field(default=0.0, metadata=SINCE_LATER)
+    eta: float = field(default=0.0, metadata={"since": 2})
 
 
 def test_a_field_that_came_later_is_in_the_id_where_it_is_not_its_default() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import ImageError
-from darkroom.files.columns import fault, row_of, value_of, version_of
+from darkroom.files.columns import GROUP, fault, row_of, value_of, version_of
 from darkroom.files.table_file import FORMAT, UNVERSIONED, check_version, read_table, read_values, write_values
 from darkroom.request import Lora, Request
 
@@ -109,10 +109,10 @@ class EmbeddedRecord:
     """What a picture carries: nothing that a second run of the same request would change."""
 
     request: Request  # with the warnings, and the reasons for no comparison, that came of rendering it
-    request_id: str  # of the Darkroom that rendered it
+    request_id: str = field(metadata={GROUP: "title"})  # of the Darkroom that rendered it
     environment: Environment
     loras: tuple[LoraUse, ...]  # in place of the request's
-    sigmas: tuple[float, ...]
+    sigmas: tuple[float, ...] = field(metadata={GROUP: "sampling"})
 
     @classmethod
     def of(
@@ -141,17 +141,20 @@ class EmbeddedRecord:
         return {FORMAT: version_of(EmbeddedRecord), **self.embedded_row()}
 
 
+_FILE = {GROUP: "file"}
+
+
 @dataclass(frozen=True)
 class Record(EmbeddedRecord):
     """Request, picture, circumstances and cost of one image; `cost` is None when the image came from the store."""
 
-    image_path: str
-    image_sha256: str
-    image_format: str
-    reused: bool
+    image_path: str = field(metadata=_FILE)
+    image_sha256: str = field(metadata=_FILE)
+    image_format: str = field(metadata=_FILE)
+    reused: bool = field(metadata=_FILE)
     cost: Cost | None
-    latents_path: str | None = None
-    status: str = "done"
+    latents_path: str | None = field(default=None, metadata=_FILE)
+    status: str = field(default="done", metadata=_FILE)
 
     def row(self) -> dict[str, Any]:
         """One row of the manifest: plain values by column."""

@@ -4,8 +4,9 @@ What can change a pixel stands in five values: `base`, `encoder`, `sampling`, `t
 is in the ids by its name, files by digest and texts by their embeddings, so that a new one cannot be forgotten. What
 cannot (names, paths, reasons, what was asked for) stands in the other four: `title`, `source`, `asked`, `remarks`.
 
-A field that is added to one of the five without changing what earlier requests gave takes `metadata=SINCE_LATER`: while
-it has its default, which then has to be what was done before, it is in no id, and every earlier id stays.
+A field that is added later says in which version of the record (`metadata={"since": 2}`), and has a default, which has
+to be what was done before: older records are read with it, and while a field has it, it is in no id, so that every
+earlier id stays.
 """
 
 import hashlib
@@ -24,7 +25,6 @@ POOLED_PROMPT_EMBEDS = "pooled_prompt_embeds"  # beside it, of a family with CLI
 INPAINT, CONTROL = 0, 1  # values of ctrl_idx
 
 # Metadata of a field of the five: how it is in an id, where that is not by its own name.
-SINCE_LATER = {"since_later": True}  # left out while it has its default
 _OTHERWISE = {"id_key": None}  # not as itself: by the id of an embedding, or by the digest of the file that it names
 
 
@@ -267,7 +267,7 @@ def _in_id(part: Any) -> dict[str, Any]:
     return {
         key: value
         for key, (f, value) in values.items()
-        if key is not None and not (f.metadata.get("since_later") and value == f.default)
+        if key is not None and not ("since" in f.metadata and value == f.default)
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from darkroom.errors import StoreError, VersionError
-from darkroom.files.columns import columns_of, row_of, schema_of, value_of, version_of
+from darkroom.files.columns import columns_of, groups_of, row_of, schema_of, value_of, version_of
 from darkroom.files.table_file import read_values, write_values
 
 
@@ -98,6 +98,16 @@ def test_a_row_is_plain_and_becomes_the_value_again():
 def test_a_name_that_is_there_twice_is_one_column_of_the_last_ones_type():
     assert list(columns_of(Loan)) == ["path", "sha256", "room", "shelf"]
     assert [name for name, column in columns_of(Loan).items() if column.nullable] == ["sha256", "room", "shelf"]
+
+
+def test_columns_are_grouped_by_the_field_that_they_are_in_or_as_they_say_themselves():
+    @dataclass(frozen=True)
+    class Hung:
+        place: Place
+        nail: int = field(metadata={"group": "place"})
+        file: File
+
+    assert groups_of(Hung) == {"place": ["room", "shelf", "nail"], "file": ["path", "sha256"]}
 
 
 def test_a_part_that_is_missing_is_null_in_all_its_columns():

@@ -6,9 +6,10 @@
     Mapping[str, Any]               text, as JSON
     another dataclass               its columns, here; `| None`: all of them null
 
-A name that is there twice is one column: it stands where the first of them does, and has the type of the last. A column
-that was added later says in which version of the table (`since`, in its field's metadata), and has a default or may be
-null: that is what it is in older files.
+A name that is there twice is one column: it stands where the first of them does, and has the type of the last. What a
+column is about (`group`) is the name of the field whose dataclass it is in, or what the metadata of its own field say.
+A column that was added later says in which version of the table (`since`, in its field's metadata), and has a default
+or may be null: that is what it is in older files.
 pyarrow is imported by the function that needs it: importing this file is cheap.
 """
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SINCE = "since"  # key of a field's metadata
+SINCE, GROUP = "since", "group"  # keys of a field's metadata
 FIRST = 1  # the version whose columns need not say it; a file that says none is older
 
 
@@ -43,18 +44,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `may_lack`: it has a default, or may be null."""
+    """One column. `group`: what it is about, "" where nobody says it; `may_lack`: it has a default, or may be null."""
 
     name: str
+    group: str
     kind: Kind
     nullable: bool
     may_lack: bool
-    metadata: Mapping[str, Any]
-
-    @property
-    def since(self) -> int:
-        """The first version of the table that has it."""
-        return int(self.metadata.get(SINCE, FIRST))
+    since: int  # the first version of the table that has it
 
 
 @cache
@@ -63,8 +60,17 @@ def columns_of(cls: Any) -> Mapping[str, Column]:
     columns: dict[str, Column] = {}
     for field in _fields(cls):
         for column in columns_of(field.inline).values() if field.inline else [_column(field)]:
-            columns[column.name] = replace(column, nullable=column.nullable or field.optional)
+            group = columns.get(column.name, column).group or (field.name if field.inline else "")
+            columns[column.name] = replace(column, nullable=column.nullable or field.optional, group=group)
     return types.MappingProxyType(columns)
+
+
+def groups_of(cls: Any) -> dict[str, list[str]]:
+    """The names of all columns by what they are about, in order."""
+    groups: dict[str, list[str]] = {}
+    for column in columns_of(cls).values():
+        groups.setdefault(column.group, []).append(column.name)
+    return groups
 
 
 def version_of(cls: Any) -> int:
@@ -139,7 +145,14 @@ def _fields(cls: Any) -> tuple[_Field, ...]:
 
 def _column(field: _Field) -> Column:
     may_lack = field.optional or field.default is not MISSING
-    return Column(field.name, field.kind, field.optional, may_lack, field.metadata)
+    return Column(
+        field.name,
+        group=field.metadata.get(GROUP, ""),
+        kind=field.kind,
+        nullable=field.optional,
+        may_lack=may_lack,
+        since=field.metadata.get(SINCE, FIRST),
+    )
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

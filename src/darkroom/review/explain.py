@@ -10,9 +10,10 @@ from pathlib import Path
 from darkroom.display import printable
 from darkroom.embedded_record import previews_of, read_render
 from darkroom.errors import StoreError
+from darkroom.files.columns import groups_of
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import TRAINER, Preview, previews_file
-from darkroom.record import Record
+from darkroom.record import EmbeddedRecord, Record
 from darkroom.review.pair.differences import differences
 from darkroom.review.regress.judged_pair import judge
 from darkroom.review.trial_results import trial_results
@@ -20,13 +21,8 @@ from darkroom.store import RESULTS, ExperimentFolder
 from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 from darkroom.trials import Outcomes
 
-# What may explain a difference, and is not recorded by everybody.
-_FACTS = (
-    *("checkpoint_digest", "text_encoder_digest", "dtype", "quantize_transformer", "quantize_text_encoder"),
-    *("lora_merge", "schedule", "numerics"),
-    *("device", "gpu_name", "attention_backend", "threads"),
-    *("torch_version", "diffusers_version", "transformers_version"),
-)
+# Groups of what may explain a difference and is not recorded by everybody: weights, and the machine.
+_NOT_BY_EVERYBODY = ("base", "encoder", "adapters", "environment")
 _NAME = 24  # characters of the column of names
 _WIDTH = 110  # characters of a line
 
@@ -86,7 +82,8 @@ def _against(preview: Preview, render: Record, thresholds: ModelThresholds) -> I
     differing = differences(preview.then, render)
     yield f"  {'recorded otherwise:' if differing else 'nothing that is recorded of both differs'}"
     yield from (f"    {each.name + ':':{_NAME}}{each.then} → {each.now}" for each in differing)
-    unknown = [name for name in _FACTS if name not in preview.then]
+    groups = groups_of(EmbeddedRecord)
+    unknown = [name for group in _NOT_BY_EVERYBODY for name in groups[group] if name not in preview.then]
     if unknown:
         who = "the trainer does not record" if preview.origin == TRAINER else "not recorded:"
         yield from _wrapped(f"{who} {', '.join(unknown)}")

@@ -6,75 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
+from darkroom.files.columns import groups_of
 from darkroom.files.yaml_text import yaml_line, yaml_text
-from darkroom.record import read_embedded_record
-
-# Columns of a record under the headings that people look for; the report's dialog uses the same.
-GROUPS = {
-    "text": ["prompt", "neg", "prompt_template", "trigger_word", "prompt_embeds", "prompt_embeds_sha256"],
-    "picture": [
-        "width",
-        "height",
-        "width_requested",
-        "height_requested",
-        "seed",
-        "sample_steps",
-        "guidance_scale",
-        "ctrl_images",
-        "ctrl_idx",
-        "not_comparable",
-    ],
-    "lora": ["lora", "network_multiplier", "loras", "lora_merge", "lora_merge_reason", "allow_foreign_lora"],
-    "model": [
-        "model",
-        "family",
-        "checkpoint",
-        "checkpoint_revision",
-        "checkpoint_digest",
-        "text_encoder",
-        "text_encoder_digest",
-        "dtype",
-        "quantize_transformer",
-        "quantize_text_encoder",
-    ],
-    "numerics": [
-        "numerics",
-        "guidance",
-        "schedule",
-        "timestep_rounding",
-        "sigmas",
-        "noise_device",
-        "max_sequence_length",
-        "text_encoder_cast",
-        "attn_masking",
-    ],
-    "place": ["experiment", "prompts", "index", "axes", "image_name", "request_id"],
-    "environment": [
-        "device",
-        "gpu_name",
-        "attention_backend",
-        "threads",
-        "torch_version",
-        "diffusers_version",
-        "transformers_version",
-        "darkroom_version",
-    ],
-    "file": ["status", "image_path", "image_format", "image_sha256", "latents_path", "reused"],
-    "cost": [
-        "seconds_load",
-        "seconds_switch",
-        "seconds_denoise",
-        "seconds_decode",
-        "seconds_save",
-        "peak_memory_bytes",
-        "memory_mode",
-        "memory_plan",
-        "started_at",
-        "worker_pid",
-        "base_load_id",
-    ],
-    "warnings": ["warnings"],
-}
+from darkroom.record import EmbeddedRecord, read_embedded_record
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (
@@ -90,10 +24,8 @@ def show(path: Path) -> str:
     """The record in a picture, grouped and aligned, one value a line; errors as for `read_embedded_record`."""
     record = read_embedded_record(path).embedded_row()
     lines = [printable(str(path))]
-    for heading, names in GROUPS.items():
-        present = [name for name in names if name in record]
-        if present:
-            lines += ["", f"{heading}:", *(line for name in present for line in _entry(name, record[name]))]
+    for heading, names in groups_of(EmbeddedRecord).items():
+        lines += ["", f"{heading}:", *(line for name in names for line in _entry(name, record[name]))]
     return "\n".join(lines) + "\n"
 
 

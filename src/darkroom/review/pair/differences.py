@@ -4,15 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from darkroom.files.columns import columns_of
 from darkroom.record import EmbeddedRecord
 
-# What names a picture, or says of it what another column says better.
-_NO_FACTS = frozenset(
-    (
-        *("experiment", "model", "lora", "prompts", "index", "image_name", "axes", "request_id"),
-        *("lora_merge_reason", "not_comparable", "warnings"),
-    )
-)
+_NO_FACTS = ("title", "remarks")  # groups: what names a picture, what says of it what another column says better
 # Where weights lie is no fact where their digest is the same.
 _DIGESTS = {"checkpoint": "checkpoint_digest", "text_encoder": "text_encoder_digest"}
 
@@ -29,10 +24,11 @@ class Difference:
 def differences(then: Mapping[str, Any], render: EmbeddedRecord) -> tuple[Difference, ...]:
     """In the order of the record's columns; `then`: the columns that are known of a preview."""
     row = render.embedded_row()
+    facts = (column.name for column in columns_of(EmbeddedRecord).values() if column.group not in _NO_FACTS)
     return tuple(
         Difference(name, _text(then[name]), _text(row[name]))
-        for name in row
-        if name in then and name not in _NO_FACTS and not _same(then[name], row[name])
+        for name in facts
+        if name in then and not _same(then[name], row[name])
         if not ((digest := _DIGESTS.get(name)) and then.get(digest) and then[digest] == row[digest])
     )
 

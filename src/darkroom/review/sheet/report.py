@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ImageError
-from darkroom.files.columns import columns_of
+from darkroom.files.columns import columns_of, groups_of
 from darkroom.record import Record, read_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.sheet.contact_sheet import axes_of, coded
-from darkroom.review.show import GROUPS
 
 _SIDES = ((256, 1_500), (128, 6_000))  # long side of a thumbnail in pixels, for at most so many images
 _PAGE = 60_000_000  # bytes of thumbnails above which smaller ones are made
@@ -54,7 +53,7 @@ def page_data(records: Sequence[Record], thumbnails: Thumbnails, folder: Path) -
     return {
         "count": len(records),
         "columns": {name: coded([row[name] for row in rows]) for name in columns_of(Record)},
-        "groups": GROUPS,
+        "groups": groups_of(Record),
         "axes": [asdict(axis) for axis in axes_of([record.request for record in records])],
         "links": [link_from(folder, record.image_path) for record in records],
         "thumbnails": {"uris": thumbnails.uris, "codes": thumbnails.codes},
