@@ -15,13 +15,14 @@ pyarrow is imported by the function that needs it: importing this file is cheap.
 
 from __future__ import annotations
 
-import json
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from darkroom.files.kinds import FIRST, KINDS, Kind, as_keys, list_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SINCE, GROUP = "since", "group"  # keys of a field's metadata
-FIRST = 1  # the version whose columns need not say it; a file that says none is older
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How the values of one annotation are stored. `version`: of its newest part."""
-
-    arrow: Callable[[], pa.DataType]
-    read: Callable[[Any], Any]
-    write: Callable[[Any], Any]
-    version: int = FIRST
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,8 @@ def schema_of(cls: Any) -> pa.Schema:
     """The columns as Arrow types."""
     import pyarrow as pa
 
-    return pa.schema(_arrow_fields(cls))
+    columns = columns_of(cls).values()
+    return pa.schema([pa.field(column.name, column.kind.arrow(), nullable=column.nullable) for column in columns])
 
 
 def row_of(value: Any, cls: Any = None) -> dict[str, Any]:
@@ -102,9 +93,8 @@ def value_of(cls: type[T], row: Mapping[str, Any]) -> T:
 
     ValueError, with the column's name, for what it must have, and for a value of another type.
     """
-    if not isinstance(row, Mapping):
-        raise ValueError(f"expected keys and values, got {_shown(row)}")
-    return cls(**{field.name: _value(field, row) for field in _fields(typing.cast(Any, cls))})
+    known = as_keys(row)
+    return cls(**{field.name: _value(field, known) for field in _fields(typing.cast(Any, cls))})
 
 
 def fault(cls: Any, found: Collection[str], version: int) -> str | None:
@@ -178,100 +168,14 @@ def _value(field: _Field, row: Mapping[str, Any]) -> Any:
 
 
 def _kind(hint: Any) -> Kind:
-    if hint in _KINDS:
-        return _KINDS[hint]
+    if hint in KINDS:
+        return KINDS[hint]
     if is_dataclass(hint):
         return Kind(partial(_struct, hint), partial(value_of, typing.cast(Any, hint)), row_of, version_of(hint))
-    item = _kind(typing.get_args(hint)[0])
-    return Kind(partial(_list, item), partial(_read_list, item), partial(_write_list, item), item.version)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _arrow(name: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.type_for_alias(name)
-
-
-def _arrow_fields(cls: Any) -> list[pa.Field]:
-    import pyarrow as pa
-
-    return [pa.field(column.name, column.kind.arrow(), nullable=column.nullable) for column in columns_of(cls).values()]
+    return list_of(_kind(typing.get_args(hint)[0]))
 
 
 def _struct(cls: Any) -> pa.DataType:
     import pyarrow as pa
 
-    return pa.struct(_arrow_fields(cls))
-
-
-def _list(item: Kind) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.list_(item.arrow())
-
-
-def _scalar(cls: type[Any], name: str, value: Any) -> Any:
-    if type(value) is cls:
-        return value
-    if cls is float and type(value) is int:
-        return float(value)
-    raise ValueError(f"expected {name}, got {_shown(value)}")
-
-
-def _read_list(item: Kind, values: Any) -> tuple[Any, ...]:
-    if not isinstance(values, list):
-        raise ValueError(f"expected a list, got {_shown(values)}")
-    return tuple(item.read(each) for each in values)
-
-
-def _write_list(item: Kind, values: tuple[Any, ...]) -> list[Any]:
-    return [item.write(each) for each in values]
-
-
-def _read_keys(text: Any) -> Mapping[str, Any]:
-    try:
-        value = json.loads(_scalar(str, "text", text))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"expected JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"expected keys and values, got {_shown(text)}")
-    return value
-
-
-def _write_keys(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A name, and a value of any type as JSON."""
-
-    name: str
-    value: str
-
-
-def _read_pairs(values: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple((pair.name, json.loads(pair.value)) for pair in _read_list(_kind(_Pair), values))
-
-
-def _write_pairs(values: tuple[tuple[str, Any], ...]) -> list[dict[str, str]]:
-    return [{"name": name, "value": json.dumps(value, ensure_ascii=False)} for name, value in values]
-
-
-def _shown(value: Any) -> str:
-    text = "null" if value is None else str(value) if isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-_KINDS = {
-    str: Kind(partial(_arrow, "string"), partial(_scalar, str, "text"), _same),
-    int: Kind(partial(_arrow, "int64"), partial(_scalar, int, "a whole number"), _same),
-    float: Kind(partial(_arrow, "float64"), partial(_scalar, float, "a number"), _same),
-    bool: Kind(partial(_arrow, "bool"), partial(_scalar, bool, "true or false"), _same),
-    Mapping[str, Any]: Kind(partial(_arrow, "string"), _read_keys, _write_keys),
-    tuple[tuple[str, Any], ...]: Kind(lambda: _list(_kind(_Pair)), _read_pairs, _write_pairs),
-}
+    return pa.struct(list(schema_of(cls)))
