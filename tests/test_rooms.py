@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "lora_files": "errors display files",
     "checkpoint": "errors request files",
     "record": "errors request files",
-    "planned_model": "errors request files",
+    "planned": "errors request files",
     "store": "errors names request files",
     "trials": "request files",
     "thresholds": "errors files record",
@@ -35,11 +35,11 @@ MAY_IMPORT = {
     "plan/conf": "errors names display request files checkpoint",
     "plan/weights": "errors display files checkpoint store lora_files plan/conf",
     "plan/trials": (
-        "errors names request files lora_files record store trials thresholds previews embedded_record plan/conf"
+        "errors names request files lora_files record planned store trials thresholds previews embedded_record "
+        "plan/conf"
     ),
     "plan": (
-        "errors names request files checkpoint planned_model store thresholds previews lora_files plan/conf "
-        "plan/weights"
+        "errors names request files checkpoint planned store thresholds previews lora_files plan/conf plan/weights"
     ),
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
@@ -52,10 +52,10 @@ MAY_IMPORT = {
     "render/families/flux1": "errors request files checkpoint render/weights render/device render/families",
     "render/families/flux2": "errors request files lora_files checkpoint render/weights render/device render/families",
     "render": (
-        "errors names request files lora_files checkpoint record store trials render/weights render/device "
+        "errors names request files lora_files checkpoint record planned store trials render/weights render/device "
         "render/adapters render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors files checkpoint planned_model store render",
+    "render/worker": "errors files checkpoint planned store render",
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",
@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "review/sheet": "errors request files record review review/page",
     # the commands
     "cli": (
-        "errors names files planned_model store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
+        "errors names files planned store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
         "render render/device render/worker review review/regress review/sheet"
     ),
     "__main__": "__init__ errors cli",

@@ -7,14 +7,19 @@ from PIL import Image
 from tests.places import DATA
 
 from darkroom.checkpoint import SINGLE_FILE, Checkpoint, Component
-from darkroom.errors import ImageError
+from darkroom.errors import ImageError, StoreError
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.digests import complete, write_requests
+from darkroom.planned import PlannedCombination
 from darkroom.request import ReferenceImage, Request
 from darkroom.store import Store
 
 ASKED = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 REQUEST = ASKED.changed(loras=(), lora_merge="merged", lora_merge_reason="auto: the base is not quantised")
+
+
+def draft(request: Request) -> PlannedCombination:
+    return PlannedCombination(asked="", lost="", output={}, lora_merge="auto", requests=(request,))
 
 
 def checkpoint(quantized: str | None = None) -> Checkpoint:
@@ -25,21 +30,20 @@ def checkpoint(quantized: str | None = None) -> Checkpoint:
 
 
 def test_a_file_of_8_bits_takes_adapters_live_and_is_no_trainers(tmp_path):
-    made = complete(REQUEST, checkpoint("8-bit float"), Store(tmp_path))
+    made = complete(REQUEST, "auto", checkpoint("8-bit float"), Store(tmp_path))
     assert (made.adapters.lora_merge, made.remarks.lora_merge_reason) == (
         "live",
         "auto: the file of the transformer is quantised (8-bit float)",
     )
     assert made.remarks.not_comparable == ("the file of the transformer is quantised (8-bit float)",)
-    asked = REQUEST.changed(lora_merge_reason="asked for")
-    assert complete(asked, checkpoint("8-bit float"), Store(tmp_path)).adapters.lora_merge == "merged"
-    assert complete(REQUEST, checkpoint(), Store(tmp_path)).adapters.lora_merge == "merged"
+    assert complete(REQUEST, "merged", checkpoint("8-bit float"), Store(tmp_path)).adapters.lora_merge == "merged"
+    assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path)).adapters.lora_merge == "merged"
 
 
 def test_files_are_known_by_their_content(tmp_path):
     picture = tmp_path / "a.png"
     Image.new("RGB", (64, 64)).save(picture)
-    made = complete(REQUEST.changed(ctrl_images=(ReferenceImage(str(picture)),)), checkpoint(), Store(tmp_path))
+    made = complete(REQUEST.changed(ctrl_images=(ReferenceImage(str(picture)),)), "auto", checkpoint(), Store(tmp_path))
     assert made.sampling.ctrl_images == (ReferenceImage(str(picture), sha256_of(picture)),)
     assert (made.base.checkpoint_digest, made.encoder.text_encoder_digest) == ("t1+v1", "")
 
@@ -48,7 +52,7 @@ def test_a_damaged_reference_image_stops_the_plan(tmp_path):
     Image.effect_noise((256, 256), 50).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:20_000])
     request = REQUEST.changed(ctrl_images=(ReferenceImage(str(tmp_path / "cut.png")),))
-    (tmp_path / "draft.json").write_text(json.dumps({"requests": [request.to_json()]}))
+    draft(request).write(tmp_path / "draft.json")
     (tmp_path / "checkpoint.json").write_text(json.dumps(checkpoint().to_json()))
     with pytest.raises(ImageError, match=r"cut\.png: cut off: expected .*; render or copy it again"):
         write_requests(tmp_path / "draft.json", tmp_path / "checkpoint.json", tmp_path / "out.json", Store(tmp_path))
@@ -59,7 +63,15 @@ def test_an_image_that_lost_its_alpha_channel_since_conf_was_read_stops_the_plan
     Image.new("RGB", (64, 64)).save(tmp_path / "a.inpaint.png")
     image = ReferenceImage(str(tmp_path / "a.inpaint.png"))
     request = REQUEST.changed(family="flex2", ctrl_images=(image,), ctrl_idx=0)
-    (tmp_path / "draft.json").write_text(json.dumps({"requests": [request.to_json()]}))
+    draft(request).write(tmp_path / "draft.json")
     (tmp_path / "checkpoint.json").write_text(json.dumps(checkpoint().to_json()))
     with pytest.raises(ImageError, match=r"a\.inpaint\.png: has no alpha channel \(it is RGB\), and ctrl_idx 0 is for"):
         write_requests(tmp_path / "draft.json", tmp_path / "checkpoint.json", tmp_path / "out.json", Store(tmp_path))
+
+
+def test_a_draft_of_another_version_says_so(tmp_path):
+    path = tmp_path / "draft.json"
+    path.write_text(json.dumps({"asked": "", "lost": "", "output": {}, "requests": [REQUEST.row()]}))
+    said = r"draft\.json: of another version of Darkroom \(title: expected .*\); run Snakemake again"
+    with pytest.raises(StoreError, match=said):
+        PlannedCombination.read(path)

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.files.atomic import atomic, write_json
 from darkroom.files.weight_file import sha256_of
+from darkroom.planned import PlannedCombination
 from darkroom.record import read_records
 from darkroom.render.combination import render_combination
 from darkroom.render.job import Job
@@ -61,7 +62,8 @@ class Bench:
         """A job of these requests, with its files; `output`: conf's output section."""
         named = [request.changed(image_name=f"{n:03d}_{request.sampling.seed}") for n, request in enumerate(requests)]
         settings = {"format": "png", "quality": 95, "save_latents": False, **output}
-        write_json(self.folder / "requests.json", {"output": settings, "requests": [r.to_json() for r in named]})
+        planned = PlannedCombination(asked="", lost="", output=settings, lora_merge="auto", requests=tuple(named))
+        planned.write(self.folder / "requests.json")
         write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())
         contents = ExperimentFolder(self.folder / "results/bench").contents
         write_json(contents, {"combinations": [["tiny_klein", "none", "test", len(named), 0]]})

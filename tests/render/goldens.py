@@ -98,7 +98,7 @@ class Warm:
 
 
 def warm(kind: Family, checkpoint: Checkpoint, request: Request) -> Warm:
-    base = kind.load(checkpoint, request, CPU)
+    base = kind.load(checkpoint, request.base, CPU)
     return Warm(request.base.family, kind, checkpoint, base, AdapterStack(base))
 
 

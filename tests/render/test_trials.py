@@ -25,6 +25,7 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
 from darkroom.plan.trials.sheet import write_trials
+from darkroom.planned import PlannedCombination
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
 from darkroom.record import Record, read_embedded_record, write_records
 from darkroom.render import loop, trials
@@ -85,11 +86,7 @@ class Desk:
 
     def plan(self, **then: Any) -> Path:
         """Render the picture, and put down what was asked for; `then`: what the preview's record says otherwise."""
-        content = {
-            "output": {"format": "png", "quality": 95},
-            "requests": [{"request_id": self.request.request_id, **self.request.to_json()}],
-        }
-        write_json(self.folder.requests(Names("tiny_klein", "anna", "test")), content)
+        planned(self.request).write(self.folder.requests(Names("tiny_klein", "anna", "test")))
         return self.render(self.request)
 
     def preview(self, request: Request, ending: str = "png", **changes: Any) -> None:
@@ -114,6 +111,11 @@ class Desk:
             then={**then, **changes},
         )
         write_previews(previews_file("job"), "job", [row])
+
+
+def planned(request: Request) -> PlannedCombination:
+    output = {"format": "png", "quality": 95}
+    return PlannedCombination(asked="", lost="", output=output, lora_merge="auto", requests=(request,))
 
 
 def write_step(adapter: Path, path: Path, strength: float) -> None:
@@ -393,8 +395,8 @@ class TestFloor:
         record = record_of(desk.plan(), desk.request)
         write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
-        fast = {"request_id": "…", **desk.request.changed(numerics="fast").to_json()}
-        write_json(desk.folder.requests(Names("tiny_klein", "anna", "test")), {"requests": [fast]})
+        fast = desk.request.changed(numerics="fast")
+        planned(fast).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
         kept = desk.folder.root / "floor/tiny_klein/1/kept"
         kept.mkdir(parents=True)
         said = r"numerics fast is never a baseline; render with numerics exact: 000_42"

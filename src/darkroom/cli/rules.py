@@ -56,7 +56,7 @@ def _checkpoint(options: argparse.Namespace) -> None:
     from darkroom.files.atomic import write_json
     from darkroom.plan.conf.schema import CheckpointSource
     from darkroom.plan.weights.checkpoint_files import find_checkpoint
-    from darkroom.planned_model import PlannedModel
+    from darkroom.planned import PlannedModel
     from darkroom.store import Store
 
     model = PlannedModel.read(options.model)

@@ -7,20 +7,21 @@ from typing import TypeVar
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ImageError, raise_together
-from darkroom.files.atomic import read_json, write_json
+from darkroom.files.atomic import read_json
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
 from darkroom.plan.resolve import AUTO
+from darkroom.planned import PlannedCombination
 from darkroom.request import Lora, ReferenceImage, Request
 from darkroom.store import Store
 
 _File = TypeVar("_File", Lora, ReferenceImage)
 
 
-def complete(request: Request, checkpoint: Checkpoint, store: Store) -> Request:
-    """The request with the digests of every file that its pixels depend on."""
+def complete(request: Request, lora_merge: str, checkpoint: Checkpoint, store: Store) -> Request:
+    """The request with the digests of every file that its pixels depend on. `lora_merge`: conf's key of the model."""
     embeds = request.text.prompt_embeds
-    return _on_quantized_files(request, checkpoint).changed(
+    return _on_quantized_files(request, lora_merge, checkpoint).changed(
         checkpoint_revision=checkpoint.revision,
         checkpoint_digest=checkpoint.digest,
         text_encoder_digest=checkpoint.text_encoder_digest,
@@ -34,31 +35,27 @@ def _with_digests(files: Iterable[_File], store: Store) -> tuple[_File, ...]:
     return tuple(replace(file, sha256=store.sha256(Path(file.path))) for file in files)
 
 
-def _on_quantized_files(request: Request, checkpoint: Checkpoint) -> Request:
+def _on_quantized_files(request: Request, lora_merge: str, checkpoint: Checkpoint) -> Request:
     """As the trainer does on a checkpoint that comes quantised: adapters live; but no trainer previewed this file."""
     reasons = {
         part: f"the file of the {part} is quantised ({component.quantized})"
         for part, component in sorted(checkpoint.components.items())
         if component.quantized
     }
-    remarks = request.remarks
-    request = request.changed(not_comparable=(*remarks.not_comparable, *reasons.values()))
-    if "transformer" not in reasons or not (remarks.lora_merge_reason or "").startswith(AUTO):
+    request = request.changed(not_comparable=(*request.remarks.not_comparable, *reasons.values()))
+    if "transformer" not in reasons or lora_merge != AUTO or request.adapters.lora_merge is None:
         return request
-    return request.changed(lora_merge="live", lora_merge_reason=f"{AUTO} {reasons['transformer']}")
+    return request.changed(lora_merge="live", lora_merge_reason=f"{AUTO}: {reasons['transformer']}")
 
 
 def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:
     """draft + checkpoint → requests, one combination."""
-    combination = read_json(draft)
-    checkpoint = Checkpoint.from_json(read_json(checkpoint_file))
-    asked = [Request.from_json(values) for values in combination["requests"]]
-    shown_images = {(image.path, r.base.family, r.sampling.ctrl_idx) for r in asked for image in r.sampling.ctrl_images}
-    raise_together(_image_faults(shown_images))
-    requests = [complete(request, checkpoint, store) for request in asked]
-    ids = [request.request_id for request in requests]
-    shown = [{"request_id": name, **request.to_json()} for name, request in zip(ids, requests, strict=True)]
-    write_json(output, {**combination, "requests": shown})
+    planned, checkpoint = PlannedCombination.read(draft), Checkpoint.from_json(read_json(checkpoint_file))
+    samplings = {(request.base.family, request.sampling) for request in planned.requests}
+    seen = {(image.path, family, each.ctrl_idx) for family, each in samplings for image in each.ctrl_images}
+    raise_together(_image_faults(seen))
+    requests = tuple(complete(request, planned.lora_merge, checkpoint, store) for request in planned.requests)
+    replace(planned, requests=requests).write(output, with_ids=True)
 
 
 def _image_faults(seen: set[tuple[str, str, int | None]]) -> Iterator[ImageError]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from darkroom.files.atomic import write_json
 from darkroom.plan.done_so_far import DoneSoFar
 from darkroom.plan.experiment import Combination, Experiment
+from darkroom.planned import PlannedCombination
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import write_thresholds
 
@@ -25,10 +26,10 @@ def write_drafts(experiment: Experiment, done: DoneSoFar, folder: ExperimentFold
 def _write_draft(combination: Combination, experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:
     """A combination as conf/ gives it, its files unread: the plan job completes its requests with their digests."""
     state = done.of(combination)
-    content = {
-        "asked": state.asked,
-        "lost": state.lost,
-        "output": asdict(experiment.output),
-        "requests": [request.to_json() for request in combination.requests],
-    }
-    write_json(folder.draft(combination.names), content)
+    PlannedCombination(
+        asked=state.asked,
+        lost=state.lost,
+        output=asdict(experiment.output),
+        lora_merge=experiment.models[combination.names.model].lora_merge,
+        requests=combination.requests,
+    ).write(folder.draft(combination.names))

@@ -26,7 +26,7 @@ from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.plan.weights.missing_files import missing_weights
-from darkroom.planned_model import PlannedModel
+from darkroom.planned import PlannedModel
 from darkroom.request import NUMERICS_REVISION, Request
 from darkroom.thresholds import ModelThresholds, Thresholds
 

@@ -13,7 +13,7 @@ from darkroom.request import Adapters, Lora, Remarks, Request, Title
 
 _TRIGGER = "[trigger]"
 _TRAINERS_LENGTH = 512  # tokens, of every family
-AUTO = "auto:"  # begins the reason for a lora_merge that conf/ leaves to the trainer's rule
+AUTO = "auto"  # the value of lora_merge that leaves it to the trainer's rule
 _Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
 
@@ -71,16 +71,16 @@ def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[
 
 
 def _in_effect(model: Model, trainers: str, why: str) -> tuple[str, str]:
-    return (trainers, why) if model.lora_merge == "auto" else (model.lora_merge, "asked for")
+    return (trainers, why) if model.lora_merge == AUTO else (model.lora_merge, "asked for")
 
 
 def _trainers_regime(model: Model, strengths: set[float]) -> tuple[str, str]:
     """The trainer's rule (ai-toolkit's base_model.py and BaseSDTrainProcess.py), and how it came out."""
     if model.quantize.transformer is not None:
-        return "live", f"{AUTO} the base is quantised ({model.quantize.transformer})"
+        return "live", f"{AUTO}: the base is quantised ({model.quantize.transformer})"
     if len(strengths) > 1:
-        return "live", f"{AUTO} the set has several network_multipliers ({', '.join(map(str, sorted(strengths)))})"
-    return "merged", f"{AUTO} the base is not quantised, and the set has one network_multiplier"
+        return "live", f"{AUTO}: the set has several network_multipliers ({', '.join(map(str, sorted(strengths)))})"
+    return "merged", f"{AUTO}: the base is not quantised, and the set has one network_multiplier"
 
 
 def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from darkroom.errors import CheckpointError, ImageError, StoreError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import is_whole, read_header
 from darkroom.names import Names
+from darkroom.planned import PlannedCombination
 from darkroom.record import EmbeddedRecord, read_embedded_record
 from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
@@ -63,7 +64,7 @@ class Combination:
     names: Names
     requests: tuple[Request, ...]
     checkpoint: Checkpoint
-    output: dict[str, Any]  # conf's output section: format, quality, save_latents
+    output: Mapping[str, Any]  # conf's output section: format, quality, save_latents
     folder: ExperimentFolder
     store: Store
     offload: str  # Job.offload
@@ -84,15 +85,14 @@ class Combination:
 
 def read_combination(job: Job) -> Combination:
     """The job's files, read; CheckpointError or StoreError when files changed since the plan was made."""
-    plan = read_json(job.requests)
-    requests = tuple(Request.from_json(values) for values in plan["requests"])
-    first, store = requests[0], Store(job.results / STORE)
+    planned, store = PlannedCombination.read(job.requests), Store(job.results / STORE)
+    first = planned.requests[0].title
     combination = Combination(
-        names=first.title.names,
-        requests=tuple(_noting_cuts(request, store) for request in requests),
+        names=first.names,
+        requests=tuple(_noting_cuts(request, store) for request in planned.requests),
         checkpoint=Checkpoint.from_json(read_json(job.checkpoint)),
-        output=plan["output"],
-        folder=ExperimentFolder(job.results / first.title.experiment),
+        output=planned.output,
+        folder=ExperimentFolder(job.results / first.experiment),
         store=store,
         offload=job.offload,
     )

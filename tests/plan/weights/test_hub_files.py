@@ -15,7 +15,7 @@ from tests.plan.weights.model_files import SOURCE, find, put, refusal
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, Checkpoint
 from darkroom.plan.conf.schema import CheckpointSource, Model
 from darkroom.plan.model_values import base_of, encoder_of
-from darkroom.planned_model import PlannedModel
+from darkroom.planned import PlannedModel
 
 COMMIT = "0123456789" * 4
 OTHER_COMMIT = "abcdef0123" * 4

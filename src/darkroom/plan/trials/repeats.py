@@ -10,6 +10,7 @@ from darkroom.files.atomic import read_json
 from darkroom.files.yaml_text import yaml_text
 from darkroom.names import Names
 from darkroom.plan.conf.owned_files import CONF, ConfFile, Writing, conf_file, write_conf_files
+from darkroom.planned import PlannedCombination
 from darkroom.previews import refuse_fast
 from darkroom.record import read_records
 from darkroom.request import Request
@@ -81,8 +82,7 @@ def _sheet(folder: ExperimentFolder, combinations: Sequence[Names], pictures: in
     for names in combinations:
         records, _ = read_records(folder.records(names))
         threads = records[0].environment.threads
-        for values in read_json(folder.requests(names))["requests"]:
-            request = Request.from_json(values)
+        for request in PlannedCombination.read(folder.requests(names)).requests:
             label = f"{names.lora} {names.prompts} {request.title.image_name}"
             distinct.setdefault(request.request_id, (label, request))
     refuse_fast({request.title.image_name: request.base.numerics for _, request in distinct.values()})

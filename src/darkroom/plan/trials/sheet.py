@@ -7,10 +7,10 @@ from typing import Any
 
 from darkroom.embedded_record import listed, previews_of, read_render
 from darkroom.errors import ConfigError, StoreError
-from darkroom.files.atomic import read_json
 from darkroom.plan.trials.factors import trials_of, where
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
+from darkroom.planned import PlannedCombination
 from darkroom.previews import DARKROOM, Preview, previews_file
 from darkroom.record import EmbeddedRecord
 from darkroom.request import Lora, Request
@@ -63,11 +63,10 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
 
 def _planned(record: EmbeddedRecord, folder: ExperimentFolder, image: Path) -> _Planned:
     asked = record.request.title
-    content = read_json(folder.requests(asked.names))
-    for values in content["requests"]:
-        request = Request.from_json(values)
+    planned = PlannedCombination.read(folder.requests(asked.names))
+    for request in planned.requests:
         if request.request_id == record.request_id and request.title.image_name == asked.image_name:
-            return _Planned(request, content["output"])
+            return _Planned(request, planned.output)
     raise StoreError(
         f"{image}: experiment {asked.experiment} does not ask for this picture any more; run Snakemake again, and "
         "explain the picture that it puts there"

@@ -12,7 +12,7 @@ from pathlib import Path
 from darkroom.checkpoint import Checkpoint
 from darkroom.files.atomic import read_json, write_json
 from darkroom.files.weight_file import is_whole
-from darkroom.planned_model import PlannedModel
+from darkroom.planned import PlannedModel
 from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.render.worker import client, slot
 from darkroom.render.worker.owner import owner

@@ -1,0 +1,73 @@
+"""What a run writes down before it renders: each model, and each combination, as conf/ asks and then with digests.
+
+results/<experiment>/models/<model>.json                        PlannedModel, before its files are looked for
+results/<experiment>/drafts/<model>/<lora>/<prompts>.json       PlannedCombination, before its files are read
+results/<experiment>/requests/<model>/<lora>/<prompts>.json     the same, with the digests of all files
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from darkroom.errors import StoreError
+from darkroom.files.atomic import read_json, write_json
+from darkroom.request import BaseModel, Encoder, Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedModel:
+    """What conf/ says of a model, and what its pictures show in all."""
+
+    name: str  # in conf/model/
+    checkpoint: Mapping[str, Any]  # conf's section of that name
+    base: BaseModel
+    encoder: Encoder
+    texts: tuple[str, ...]  # the distinct texts to encode, sorted
+    prompt_embeds: tuple[str, ...]  # paths of what comes encoded, sorted
+
+    def write(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """StoreError when it is missing, unreadable, or of another version of Darkroom."""
+        values = read_json(path)
+        try:
+            parts = {"base": BaseModel(**values["base"]), "encoder": Encoder(**values["encoder"])}
+            lists = {name: tuple(values[name]) for name in ("texts", "prompt_embeds")}
+            return cls(**{**values, **parts, **lists})
+        except (KeyError, TypeError) as error:
+            raise _of_another_version(path, error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCombination:
+    """The pictures of one model, LoRA and prompt set."""
+
+    asked: str  # a digest of what conf/ asks, and of the files that it names as they are
+    lost: str  # a token that is another one after pictures were lost
+    output: Mapping[str, Any]  # conf's section of that name: format, quality, save_latents
+    lora_merge: str  # the model's key in conf/: auto leaves each picture's way of merging to the trainer's rule
+    requests: tuple[Request, ...]
+
+    def write(self, path: Path, *, with_ids: bool = False) -> None:
+        """`with_ids`: beside each request its id, for people."""
+        shown = [
+            {**({"request_id": request.request_id} if with_ids else {}), **request.to_json()}
+            for request in self.requests
+        ]
+        write_json(path, {**vars(self), "requests": shown})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """StoreError when it is missing, unreadable, or of another version of Darkroom."""
+        values = read_json(path)
+        try:
+            return cls(**{**values, "requests": tuple(map(Request.from_json, values["requests"]))})
+        except (KeyError, TypeError, ValueError) as error:
+            raise _of_another_version(path, error) from error
+
+
+def _of_another_version(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: of another version of Darkroom ({error}); run Snakemake again")
