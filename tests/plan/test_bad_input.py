@@ -106,8 +106,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ("conf/lora/l.yaml", "trigger_word: sks\n", "conf/lora/l.yaml: loras is missing"),
         (
             "conf/lora/l.yaml",
-            "loras: [{path: sks.safetensors, network_multiplier: 3}]\n",
-            "conf/lora/l.yaml: loras[0].network_multiplier: 3 is out of range: -2 to 2",
+            "loras: [{path: sks.safetensors, network_multiplier: .inf}]\n",
+            "conf/lora/l.yaml: loras[0].network_multiplier: expected a finite number, got inf",
         ),
         (
             "conf/lora/l.yaml",
@@ -226,7 +226,11 @@ def test_a_bad_exclude(project, exclude, message):
         ("model.numerics=exakt", "override model.numerics: 'exakt' is not one of: exact, fast"),
         ("model.numeric=fast", "override model.numeric: unknown key; did you mean 'numerics'?"),
         ("output.quality=0", "override output.quality: 0 is out of range: 1 to 100"),
-        ("output.qualty=1", "conf/experiment/e.yaml: Could not override 'output.qualty'."),
+        ("output.qualty=1", "override output.qualty: unknown key; did you mean 'quality'?"),
+        ("steps=4", "override steps=4: unknown key; here it is matrix.sample_steps=VALUE, or prompts.defaults."),
+        ("+seed=4", "override +seed=4: unknown key; here it is matrix.seed=VALUE, or prompts.defaults.seed=VALUE for"),
+        ("matrix.cfg=[4]", "override matrix.cfg: unknown axis; here it is guidance_scale"),
+        ("prompts.defaults.steps=4", "override prompts.defaults.steps: unknown key; here it is sample_steps"),
         ("model=other", "override model=other: has no effect: conf/experiment/e.yaml lists matrix.model; "),
         ("experiment=f", "override experiment=f: choose the experiment with --config experiment=NAME"),
         ("~lora.trigger_word", "override ~lora.trigger_word: a key cannot be taken away; give it another value"),

@@ -22,7 +22,8 @@ from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.intake.text_file import MEGABYTE, read_text
 from darkroom.plan.conf.families import REFERENCE_KEYS
-from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.owned_files import CONF, conf_file, import_name, write_conf_files
 from darkroom.plan.conf.prompt_set import read_sheet
 from darkroom.plan.conf.reader import with_numbers
@@ -98,7 +99,7 @@ def _from_csv(path: Path, text: str) -> Reading[Entries]:
         raise ConfigError(f"{path}: line {line}: expected a row of keys, such as prompt,neg,seed; got {found}")
     for column in header:
         if column not in _KEYS:
-            yield ConfigError(f"{path}: line {line}: unknown column {column!r}; {suggestion(column, _KEYS)}")
+            yield ConfigError(f"{path}: line {line}: unknown column {column!r}; {answer(column, _KEYS)}")
         elif header.count(column) > 1:
             yield ConfigError(f"{path}: line {line}: column {column!r} is there twice")
     entries = []

@@ -19,7 +19,8 @@ from darkroom.intake.json_file import read_json
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.intake.text_file import MEGABYTE
-from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.owned_files import (
     CONF,
     ConfFile,
@@ -56,7 +57,7 @@ def _as_in_conf(key: str) -> Any:
 class _Lora:
     path: str
     transformer: str | None = field(default=None, metadata={"one_of": ("low", "high")})
-    network_multiplier: float | None = _as_in_conf("network_multiplier")
+    network_multiplier: float | None = field(default=None, metadata={"range": (-2, 2)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,7 @@ class _Import:
         names = [each.name for each in fields(cls)]  # type: ignore[arg-type]
         for key, value in content.items():
             if key not in names:
-                self._note(prefix + key, f"unknown to the service, and ignored; {suggestion(key, names)}")
+                self._note(prefix + key, f"unknown to the service, and ignored; {answer(key, names)}")
             elif key in _WITHOUT_MEANING and value is not None:
                 self._note(prefix + key, f"not taken over: {_WITHOUT_MEANING[key]}")
         return with_numbers(cls, {key: value for key, value in content.items() if key in names})

@@ -15,11 +15,11 @@ from darkroom.checkpoint import RENDERING
 from darkroom.errors import ConfigError, Reading, value_of
 from darkroom.names import Names
 from darkroom.plan.conf.compose import Conf
-from darkroom.plan.conf.contradictions import contradictions
 from darkroom.plan.conf.options import Options, mentions_trigger_word
 from darkroom.plan.conf.prompt_set import Sheet
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
+from darkroom.plan.contradictions import contradictions
 from darkroom.plan.matrix import Matrix, Point, read_matrix
 from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures

@@ -8,7 +8,8 @@ from typing import Any
 
 from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.names import Names, name_fault
-from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.reader import read_setting
 from darkroom.plan.conf.schema import AXIS_GROUPS, Settings
 
@@ -81,8 +82,8 @@ def _axes(content: Mapping[str, Any], origin: Origin) -> Reading[dict[str, tuple
     axes = {}
     for axis, values in content.items():
         if axis not in (*AXIS_GROUPS, *_FURTHER):
-            known = suggestion(str(axis), (*AXIS_GROUPS, *_FURTHER))
-            yield ConfigError(f"{origin.at(f'matrix.{axis}')}: unknown axis; {known}")
+            said = answer(str(axis), (*AXIS_GROUPS, *_FURTHER))
+            yield ConfigError(f"{origin.at(f'matrix.{axis}')}: unknown axis; {said}")
         elif not isinstance(values, list) or not values:
             yield ConfigError(f"{origin.at(f'matrix.{axis}')}: expected a list of values, got {values!r}")
         else:
@@ -120,7 +121,7 @@ def _rules(exclude: Any, axes: Mapping[str, Sequence[Any]], origin: Origin) -> R
         for axis, value in rule.items():
             here = origin.at(f"{key}.{axis}")
             if axis not in axes:
-                yield ConfigError(f"{here}: not an axis of the matrix; {suggestion(str(axis), axes)}")
+                yield ConfigError(f"{here}: not an axis of the matrix; {answer(str(axis), axes)}")
             elif value not in axes[axis]:
                 known = ", ".join(map(str, axes[axis]))
                 yield ConfigError(f"{here}: {value!r} is not on that axis: {known}")

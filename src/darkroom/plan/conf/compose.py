@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from darkroom.display import from_here
 from darkroom.errors import ConfigError, raise_together
+from darkroom.files import unquoted
 from darkroom.names import name_fault
 from darkroom.plan.conf.experiment_files import Written
 from darkroom.plan.conf.folders import OWN_FOLDER, existing_folders
@@ -169,7 +170,10 @@ def _register_schema() -> None:
 
 def _load(file: Path) -> dict[str, Any]:
     with _as_config_errors(file):
-        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(file.read_text(encoding="utf-8"))))
+        text = file.read_text(encoding="utf-8")
+        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
+    for fault in unquoted.anchored(text):
+        raise ConfigError(f"{file}: {fault}")
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: expected keys and values, got a list")
     return {str(key): value for key, value in content.items()}
@@ -216,7 +220,9 @@ def _as_config_errors(file: Path) -> Iterator[None]:
             raise ConfigError(f"{file}: {one_line(error)}") from error
         name = mark.name if Path(mark.name).is_file() else file
         problem = getattr(error, "problem", "not YAML")
-        raise ConfigError(f"{name}: line {mark.line + 1}, column {mark.column + 1}: {problem}") from error
+        cure = unquoted.advice_on(error, Path(name))
+        said = f"{problem}; {cure}" if cure else problem
+        raise ConfigError(f"{name}: line {mark.line + 1}, column {mark.column + 1}: {said}") from error
     except MissingConfigException as error:
         raise ConfigError(f"{file}: there is no conf/{error.missing_cfg_file}.yaml") from error
     except UnicodeDecodeError as error:

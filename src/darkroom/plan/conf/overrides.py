@@ -1,6 +1,7 @@
 """Overrides of the command line, sorted by who applies them. Parsed by Hydra."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,7 +10,10 @@ from hydra.errors import HydraException
 
 from darkroom.errors import ConfigError, raise_together
 from darkroom.names import name_fault
-from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE
+from darkroom.plan.conf.other_tools import answer, our_key
+from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config, Settings
+
+_ROOT = ("hydra", *(each.name for each in fields(Config)))
 
 
 class Overrides:
@@ -58,8 +62,19 @@ class Overrides:
             if override.is_delete():
                 raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
             self._values.append(override)
+        elif key.split(".")[0] not in _ROOT:
+            raise ConfigError(f"override {line}: unknown key; {_answer(key.split('.')[0])}")
         else:
-            self.of_hydra.append(str(line))
+            is_new = "." in key and not (override.is_delete() or override.is_add() or override.is_force_add())
+            self.of_hydra.append(f"++{line}" if is_new else str(line))  # ++: whether or not conf/ has the key
+
+
+def _answer(key: str) -> str:
+    """For a key that the root of conf/ does not have, but prompts may."""
+    settings = [each.name for each in fields(Settings)]
+    if ours := key if key in settings else our_key(key, settings):
+        return f"here it is matrix.{ours}=VALUE, or prompts.defaults.{ours}=VALUE for prompts that name none"
+    return answer(key, _ROOT)
 
 
 def _parsed(line: str) -> Override:

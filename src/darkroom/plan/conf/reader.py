@@ -5,18 +5,32 @@ yielded, so that one run shows all of them.
 """
 
 import contextlib
+import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from darkroom.errors import ConfigError, Reading, if_sound
-from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.errors import ConfigError, Reading, collected, if_sound
+from darkroom.files import unquoted
+from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.other_tools import answer
 
 T = TypeVar("T")
 
+
+class _UnknownKey(ConfigError):
+    """A key that a class does not have. `said`: the same for all keys of this name in a list."""
+
+    def __init__(self, where: str, key: str, said: str) -> None:
+        super().__init__(f"{where}: {said}")
+        self.where, self.key, self.said = where, key, said
+
+
+_KEYS = "keys and values"
 _EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -32,10 +46,12 @@ def read_setting(cls: type[Any], key: str, raw: Any, origin: Origin, path: str) 
 
 
 def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[dict[str, Any]]:
-    if isinstance(content, str) and (bare := getattr(cls, "bare", None)):
+    bare = getattr(cls, "bare", None)
+    if isinstance(content, str) and bare:
         content = {bare: content}
     if not isinstance(content, Mapping):
-        yield ConfigError(f"{origin.at(path)}: expected keys and values, got {content!r}")
+        expected, cure = ("text, or keys and values", f"; {_in_quotes(origin, path)}") if bare else (_KEYS, "")
+        yield ConfigError(f"{origin.at(path)}: expected {expected}, got {content!r}{cure}")
         return {}
     known = _fields(typing.cast(Any, cls))
     values = {}
@@ -44,7 +60,12 @@ def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[
         if key in known:
             values[key] = yield from _value(*known[key], raw, origin, here)
         else:
-            yield ConfigError(f"{origin.at(here)}: unknown key; {suggestion(str(key), known)}")
+            said = answer(str(key), known)
+            # `- close-up: a woman`; `{prompt: a cat, sitting}`
+            if bare and (raw is None or (isinstance(raw, str) and bare not in content)):
+                cure = _in_quotes(origin, path)
+                said = cure if said.startswith("known") else f"{said}; if it is a text, {cure}"
+            yield _UnknownKey(origin.at(here), str(key), f"unknown key; {said}")
     for key, (_, field) in known.items():
         if key not in values and field.default is MISSING:
             yield ConfigError(f"{origin.at(path)}: {key} is missing")
@@ -72,7 +93,8 @@ def _value(hint: Any, field: Field[Any], raw: Any, origin: Origin, path: str) ->
         return (yield from _items(typing.get_args(hint)[0], raw, origin, path))
     raw = field.metadata.get("aliases", {}).get(raw, raw) if isinstance(raw, int) else raw
     if fault := _wrong_type(hint, raw) or _not_allowed(field.metadata, raw):
-        yield ConfigError(f"{origin.at(path)}: {fault}")
+        is_unquoted = hint is str and isinstance(raw, list | Mapping)
+        yield ConfigError(f"{origin.at(path)}: {fault}{f'; {_in_quotes(origin, path)}' if is_unquoted else ''}")
         return None
     return float(raw) if hint is float else raw
 
@@ -81,10 +103,34 @@ def _items(cls: type[Any], raw: Any, origin: Origin, path: str) -> Reading[tuple
     if not isinstance(raw, list):
         yield ConfigError(f"{origin.at(path)}: expected a list, got {raw!r}")
         return ()
+    items, errors = collected(_each(cls, raw, origin, path))
+    yield from _each_key_once(errors)
+    return tuple(items)
+
+
+def _each(cls: type[Any], raw: list[Any], origin: Origin, path: str) -> Reading[list[Any]]:
     items = []
     for number, item in enumerate(raw):
         items.append((yield from read(cls, item, origin, f"{path}[{number}]")))
-    return tuple(items)
+    return items
+
+
+def _each_key_once(errors: Iterable[ConfigError]) -> Iterator[ConfigError]:
+    """The errors of a list; of a key that many of its items should not have the first, and their number."""
+    errors = list(errors)
+    counts = Counter((error.key, error.said) for error in errors if isinstance(error, _UnknownKey))
+    for error in errors:
+        if not isinstance(error, _UnknownKey):
+            yield error
+        elif count := counts.pop((error.key, error.said), 0):
+            more = f" (and in {count - 1} more)" if count > 1 else ""
+            yield ConfigError(f"{error.where}: {error.said}{more}")
+
+
+def _in_quotes(origin: Origin, path: str) -> str:
+    """The advice for a text that YAML took for something else; with its line, if a file says it."""
+    here, there = origin.at(path), f"{origin.file}: {path}"
+    return unquoted.advice_at(origin.file, path) if here == there else unquoted.ADVICE
 
 
 def _wrong_type(expected: type[Any], raw: Any) -> str | None:
@@ -105,6 +151,8 @@ def _not_allowed(allowed: Mapping[str, Any], raw: Any) -> str | None:
         low, high = allowed["range"]
         if not low <= raw <= high:
             return f"{raw!r} is out of range: {low} to {high}"
+    if allowed.get("finite") and not abs(raw) <= sys.float_info.max:  # NaN is not
+        return f"expected a finite number, got {str(raw)[:40]}"
     return None
 
 

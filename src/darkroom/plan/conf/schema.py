@@ -1,7 +1,7 @@
 """The dataclasses that conf/ must satisfy: keys, types, what is allowed, defaults (conf/compare/: thresholds.py).
 
 Names are those of the ai-toolkit-inference request schema. A key's metadata says what is allowed:
-`range` (lowest, highest), `one_of` (values), `aliases` (what YAML makes of an unquoted value).
+`range` (lowest, highest), `finite`, `one_of` (values), `aliases` (what YAML makes of an unquoted value).
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ _SIDE = {"range": (64, 4096)}
 _SEED = {"range": (-1, 2**63 - 1)}
 _STEPS = {"range": (1, 150)}
 _GUIDANCE = {"range": (0, 20)}
-_MULTIPLIER = {"range": (-2, 2)}
+_MULTIPLIER = {"finite": True}  # sliders are made for -9 to 6
 
 
 @dataclass

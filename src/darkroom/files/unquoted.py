@@ -1,0 +1,95 @@
+"""Texts that somebody forgot to put in quotes, as YAML misread them: the advice that a message ends with.
+
+`[trigger] a photo` is a list to YAML, `close-up: a woman` a key and its value, `#1` a comment.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+ADVICE = "put the text in quotes"
+
+_LINE = re.compile(r"(\s*(?:- +)?(?:(?:prompt|neg|trigger_word): +)?)(\S.*)")  # what a text may follow, the text
+_BEGINS = tuple("[]{}*&!%@`|>\"'?,#:=")  # what begins something else than a text
+_HOLDS = re.compile(r":\s| #|\t")  # what ends a text, or makes a key of it
+_MAPPING = re.compile(r"\{\s*['\"]?\w+['\"]?\s*:")  # {prompt: …}: some text inside it is meant
+
+
+def advice(lines: Sequence[str], number: int) -> str | None:
+    """For line `number` (from 1) of a YAML file, if a text can be meant by it: how it is written in quotes.
+
+    >>> advice(["prompts:", "  - [trigger] a photo"], 2)
+    'put the text in quotes: - "[trigger] a photo" (line 2)'
+    """
+    line = lines[number - 1].rstrip() if 0 < number <= len(lines) else ""
+    match = _LINE.fullmatch(line)
+    is_text = match and match[1].strip() and (match[2].startswith(_BEGINS) or _HOLDS.search(match[2]))
+    if match is None or not is_text:
+        return f"{ADVICE} (line {number})" if "[trigger]" in line else None
+    if _MAPPING.match(match[2]):
+        return f"{ADVICE} (line {number})"
+    return f"{ADVICE}: {match[1].strip()} {_quoted(match[2])} (line {number})"
+
+
+def advice_on(error: yaml.YAMLError, file: Path) -> str | None:
+    """For an error of the parser, if the line where it is, or where it began, looks like a text."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    marks = (getattr(error, name, None) for name in ("problem_mark", "context_mark"))
+    found = [said for mark in marks if mark and (said := advice(lines, mark.line + 1))]
+    if not found and "mapping values" in str(getattr(error, "problem", "")):
+        return 'put a text that has ": " in it in quotes'
+    return found[0] if found else None
+
+
+def anchored(text: str) -> Iterator[str]:
+    """`- &sons a shop` is the text `a shop` to YAML, and &sons its name: said where nothing uses that name."""
+    if not re.search(r"[-:,\[{]\s+&\w", text):
+        return
+    events = list(yaml.parse(text, Loader=_LOADER))
+    used = {event.anchor for event in events if isinstance(event, yaml.AliasEvent)}
+    lines = text.splitlines()
+    for event in events:
+        if isinstance(event, yaml.ScalarEvent) and event.anchor and event.anchor not in used:
+            assert event.start_mark  # what is parsed has one
+            number = event.start_mark.line + 1
+            said = advice(lines, number) or f"{ADVICE} (line {number})"
+            yield f"line {number}: &{event.anchor} is no part of a text to YAML; {said}"
+
+
+def advice_at(file: str, key: str) -> str:
+    """The same for what stands at `prompts[1]` or `prompts[1].neg` of a file; without the line where there is none."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=_LOADER)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return ADVICE
+    for step in re.findall(r"[^.\[\]]+", key):
+        node = _inside(node, step)
+    if node is None or node.start_mark is None:
+        return ADVICE
+    number = node.start_mark.line + 1
+    return advice(text.splitlines(), number) or f"{ADVICE} (line {number})"
+
+
+def _inside(node: yaml.Node | None, step: str) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
+        found: yaml.Node = node.value[int(step)]
+        return found
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    return None
+
+
+def _quoted(text: str) -> str:
+    """In double quotes, or single ones if it holds those."""
+    if '"' in text and "'" not in text:
+        return f"'{text}'"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,64 @@
+"""Keys of other tools, wherever they are written: ours is named, or what to do instead."""
+
+import pytest
+
+from darkroom.plan.conf.other_tools import answer
+from darkroom.plan.conf.schema import LoraFile, ModelDefaults, Output, Prompt
+
+PROMPT = tuple(Prompt.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("key", "ours"),
+    [
+        ("negative_prompt", "neg"),
+        ("Negative prompt", "neg"),
+        ("steps", "sample_steps"),
+        ("num_inference_steps", "sample_steps"),
+        ("numInferenceSteps", "sample_steps"),
+        ("cfg", "guidance_scale"),
+        ("CFG scale", "guidance_scale"),
+        ("cfg-scale", "guidance_scale"),
+        ("lora_scale", "network_multiplier"),
+        ("lora_strength", "network_multiplier"),
+        ("strength", "network_multiplier"),
+        ("weight", "network_multiplier"),
+        ("noise_seed", "seed"),
+        ("control_image", "ctrl_img"),
+    ],
+)
+def test_a_prompts_key_by_another_name(key, ours):
+    assert answer(key, PROMPT) == f"here it is {ours}"
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("sampler", "there is no choice of samplers"),
+        ("scheduler", "there is no choice of samplers"),
+        ("batch_size", "several pictures of a prompt are an axis of the matrix"),
+        ("n_iter", "several pictures of a prompt are an axis of the matrix"),
+        ("resolution", "write width and height, or aspect_ratio"),
+        ("denoising_strength", "there is nothing like it"),
+        ("lora", "LoRAs are files of conf/lora/"),
+        ("style", "known: aspect_ratio, "),
+    ],
+)
+def test_a_key_that_we_have_not(key, advice):
+    assert answer(key, PROMPT).startswith(advice)
+
+
+def test_one_word_may_be_two_of_our_keys():
+    assert answer("scale", tuple(LoraFile.__dataclass_fields__)) == "here it is network_multiplier"
+    assert answer("scale", tuple(ModelDefaults.__dataclass_fields__)) == "here it is guidance_scale"
+
+
+def test_a_key_that_cannot_stand_here_is_not_named():
+    assert answer("steps", tuple(Output.__dataclass_fields__)).startswith("known: format")
+
+
+def test_a_key_of_many_prompts_is_said_once(project):
+    project.write("conf/prompts/p.yaml", "prompts:\n" + "".join(f"  - {{prompt: {n}x, steps: 4}}\n" for n in range(9)))
+    assert project.error() == (
+        "conf/prompts/p.yaml: prompts[0].steps: unknown key; here it is sample_steps (and in 8 more)"
+    )
