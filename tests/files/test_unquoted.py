@@ -66,7 +66,7 @@ def test_a_text_of_the_command_line(project):
 
 def test_an_anchor_that_is_used_is_an_anchor(project):
     project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: &cat a cat, seed: 1}\n  - {prompt: *cat, seed: 2}\n")
-    assert [request.prompt for request in project.load().combinations[0].requests] == ["a cat", "a cat"]
+    assert [request.text.prompt for request in project.load().combinations[0].requests] == ["a cat", "a cat"]
 
 
 def test_other_mistakes_are_not_taken_for_texts(project):
