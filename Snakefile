@@ -1,5 +1,6 @@
 # Names the experiment, lists its combinations, includes three rule files.
 #   snakemake --cores 1 --config experiment=NAME 'set=["model.numerics=fast"]'
+import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -11,7 +12,10 @@ from darkroom.plan.workflow import open_workflow
 min_version("9.0")
 
 # A conf/ in the working directory goes ahead of the built-in one.
-DARKROOM = open_workflow(config, [Path("conf"), BUILT_IN])
+# In a job of its own, Snakemake's command line is another one than was typed.
+DARKROOM = open_workflow(
+    config, [Path("conf"), BUILT_IN], sys.argv if workflow.is_main_process else None
+)
 adopt_jobs()
 
 

@@ -13,10 +13,12 @@ from typing import Any, NoReturn, TextIO
 
 from snakemake.io import ancient
 
-from darkroom.errors import ConfigError, DarkroomError, Reading, StoreError, value_of
+from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
 from darkroom.files.atomic import locked, sweep
 from darkroom.files.weight_file import identity
 from darkroom.names import Names
+from darkroom.plan.arguments import read_arguments
+from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import DoneSoFar
 from darkroom.plan.drafts import write_drafts
@@ -24,9 +26,7 @@ from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
-from darkroom.store import RESULTS, STORE, ExperimentFolder
-
-_KEYS = ("experiment", "set")
+from darkroom.store import RESULTS, ExperimentFolder
 
 
 class Workflow:
@@ -129,10 +129,16 @@ class Workflow:
         return self.experiment.combination(names)
 
 
-def open_workflow(config: Mapping[str, Any], conf_dirs: Sequence[Path]) -> Workflow:
-    """Compose and check the experiment that --config names; on any error print it and end Snakemake, status 1."""
+def open_workflow(
+    config: Mapping[str, Any], conf_dirs: Sequence[Path], command_line: Sequence[str] | None = None
+) -> Workflow:
+    """Compose and check the experiment that --config names; on any error print it and end Snakemake, status 1.
+
+    `command_line`: what Snakemake was started with; None in a job of its, which is told less.
+    """
     try:
-        name, overrides = value_of(_arguments(config))
+        folders = existing_folders(conf_dirs)
+        name, overrides = value_of(read_arguments(config, command_line, folders.names("experiment")))
         _check_writable(RESULTS)
         return Workflow(load_experiment(name, [path for path in conf_dirs if path.is_dir()], overrides))
     except DarkroomError as error:
@@ -142,20 +148,6 @@ def open_workflow(config: Mapping[str, Any], conf_dirs: Sequence[Path]) -> Workf
 def stop(error: DarkroomError) -> NoReturn:
     print(f"darkroom: {error}", file=sys.stderr)
     sys.exit(1)
-
-
-def _arguments(config: Mapping[str, Any]) -> Reading[tuple[str, list[str]]]:
-    for key in config:
-        if key not in _KEYS:
-            yield ConfigError(f'--config {key}: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]')
-    overrides = config.get("set", [])
-    overrides = [overrides] if isinstance(overrides, str) else overrides
-    if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
-        yield ConfigError(f'--config set: expected a list of "KEY=VALUE" strings, got {overrides!r}')
-    name = str(config.get("experiment", "demo"))
-    if name == STORE:
-        yield ConfigError(f"--config experiment={name}: results/{name} is the store's; name it otherwise")
-    return name, overrides
 
 
 def _check_writable(folder: Path) -> None:

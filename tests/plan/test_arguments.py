@@ -1,0 +1,68 @@
+"""The name of an experiment is the text that was typed, whatever Snakemake makes of it."""
+
+import pytest
+from snakemake.cli import parse_config
+
+from darkroom.errors import ConfigError, collected
+from darkroom.plan.arguments import read_arguments
+
+NUMBERS = ["2026_02_14", "007", "7", "1.10", "1e5", "1e3", "True", "nan", "inf", "-1", "0x10", "true", "null", "yes"]
+
+
+def read(*words, job=False, known=(), config=None):
+    """What `snakemake --config WORDS` asks for, and what is wrong with it."""
+    config = parse_config(words) if config is None else config
+    command_line = None if job else ["snakemake", "--cores", "1", "--config", *words]
+    return collected(read_arguments(config, command_line, known))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_name_is_the_text_as_typed(name):
+    assert read(f"experiment={name}") == ((name, []), [])
+
+
+@pytest.mark.parametrize("word", ["experiment='007'", "--config=experiment=007", "-Cexperiment=007"])
+def test_however_it_is_typed(word):
+    command_line = ["snakemake", word]
+    assert collected(read_arguments({"experiment": 7}, command_line, ())) == (("007", []), [])
+
+
+def test_the_last_one_counts():
+    assert read("experiment=7", "experiment=007") == (("007", []), [])
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_job_finds_the_experiment_that_the_main_process_found(name):
+    others = {"demo", "20260215", "8", "1.2", "2e5"}
+    assert read(f"experiment={name}", job=True, known={name, *others}) == ((name, []), [])
+
+
+def test_a_job_never_takes_another_experiment():
+    _, errors = read("experiment=7", job=True, known=["007", "7"])
+    assert [str(error) for error in errors] == [
+        "--config experiment: Snakemake reads it as the number 7, and the experiments 007 and 7 read alike: "
+        "write 'experiment=!!str 007' after --config, \"007\" in quotes in a file"
+    ]
+
+
+def test_a_number_of_a_file_is_refused_with_the_quoting_that_works():
+    _, errors = read(config={"experiment": 7}, known=["007"])
+    assert [str(error) for error in errors] == [
+        "--config experiment: Snakemake reads it as the number 7, and how it was typed cannot be seen: "
+        "write 'experiment=!!str 007' after --config, \"007\" in quotes in a file"
+    ]
+    assert read("experiment=!!str 007") == (("007", []), [])
+
+
+def test_what_is_no_name():
+    assert [str(error) for error in read("experiment=")[1]] == ["--config experiment: expected a name, got None"]
+    assert [str(error) for error in read("experiment=[a]")[1]] == ["--config experiment: expected a name, got ['a']"]
+
+
+def test_a_setting_beside_the_experiment():
+    (error,) = read("experiment=x", "steps=4")[1]
+    assert isinstance(error, ConfigError)
+    assert str(error) == (
+        '--config steps: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]; '
+        'steps: set=["matrix.sample_steps=VALUE"]'
+    )
