@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "display": "",
     "request": "names",
     # files, and what lies in results/ and previews/
-    "files": "errors",
+    "filesystem": "errors",
+    "files": "errors filesystem",
     "lora_files": "errors display files",
     "checkpoint": "errors request files",
     "record": "errors request files",
@@ -39,21 +40,22 @@ MAY_IMPORT = {
         "plan/conf"
     ),
     "plan": (
-        "errors names request files checkpoint planned store thresholds previews lora_files plan/conf plan/weights"
+        "errors names request filesystem files checkpoint planned store thresholds previews lora_files plan/conf "
+        "plan/weights"
     ),
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/conf intake",
     # render: how
-    "render/weights": "errors display files checkpoint",
+    "render/weights": "errors display filesystem files checkpoint",
     "render/device": "__init__ errors request record render/weights",
     "render/adapters": "errors files lora_files render/weights",
     "render/families": "errors request checkpoint render/weights render/device",
     "render/families/flux1": "errors request files checkpoint render/weights render/device render/families",
     "render/families/flux2": "errors request files lora_files checkpoint render/weights render/device render/families",
     "render": (
-        "errors names request files lora_files checkpoint record planned store trials render/weights render/device "
-        "render/adapters render/families render/families/flux1 render/families/flux2"
+        "errors names request filesystem files lora_files checkpoint record planned store trials render/weights "
+        "render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
     "render/worker": "errors files checkpoint planned store render",
     # review: what came out
@@ -67,8 +69,8 @@ MAY_IMPORT = {
     "review/sheet": "errors request files record review review/page",
     # the commands
     "cli": (
-        "errors names files planned store previews plan plan/conf plan/trials plan/weights intake intake/aitk "
-        "render render/device render/worker review review/regress review/sheet"
+        "errors names filesystem files planned store previews plan plan/conf plan/trials plan/weights intake "
+        "intake/aitk render render/device render/worker review review/regress review/sheet"
     ),
     "__main__": "__init__ errors cli",
 }

@@ -53,7 +53,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _accept(options: argparse.Namespace) -> int:
-    from darkroom.files.atomic import locked
+    from darkroom.filesystem.lock import locked
     from darkroom.previews import previews_file
     from darkroom.review.accept import apply, plan_acceptance
 

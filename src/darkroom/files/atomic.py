@@ -1,22 +1,18 @@
-"""Files that are written whole or not at all, locked, linked; JSON of ours."""
+"""Files that are written whole or not at all, and linked; JSON of ours."""
 
 import contextlib
-import errno
-import fcntl
 import json
-import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from darkroom.errors import StoreError
+from darkroom.filesystem.refusals import link_or_copy, replace
 
 _TEMPORARY = ".tmp"
 _ABANDONED = 3600.0  # seconds
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)  # another file system, or one without hard links
 
 
 @contextlib.contextmanager
@@ -26,7 +22,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -40,19 +36,6 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # another run is sweeping too
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 path.unlink()
-
-
-def locked(path: Path) -> TextIO:
-    """A file locked for as long as it is open, or its process lives; StoreError while another run has it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StoreError(f"{path.parent}: another Snakemake is at work on this experiment; wait for its end") from error
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return file
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -76,9 +59,4 @@ def link(source: Path, destination: Path) -> None:
     if destination.exists() and destination.samefile(source):
         return
     with atomic(destination) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            shutil.copy2(source, temporary)
+        link_or_copy(source, temporary)

@@ -6,7 +6,7 @@ Format: 8 bytes little-endian header length, a JSON header, then the tensors' by
 import hashlib
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
 @dataclass(frozen=True)
 class Header:
-    """Shapes and dtypes by tensor name, and the free metadata (all strings)."""
+    """Shapes and dtypes by tensor name, and the free metadata (all strings).
+
+    `starts`: where in the file a tensor's bytes begin; they lie there row by row.
+    """
 
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
     metadata: dict[str, str]
+    starts: dict[str, int] = field(default_factory=dict)
 
 
 def read_header(path: str | Path) -> Header:
@@ -50,6 +54,7 @@ def read_header(path: str | Path) -> Header:
             shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
             dtypes={name: str(entry["dtype"]) for name, entry in entries.items()},
             metadata=metadata,
+            starts={name: 8 + length + int(entry["data_offsets"][0]) for name, entry in entries.items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise WeightFileError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
@@ -58,16 +63,6 @@ def read_header(path: str | Path) -> Header:
         state = "truncated" if size < expected else "too long"
         raise WeightFileError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
     return header
-
-
-def gguf_types(path: Path) -> frozenset[str]:
-    """The types of a .gguf file's tensors: "F16", "Q4_K", …; WeightFileError if it is no whole file."""
-    import gguf  # slow to import, and most people have none
-
-    try:
-        return frozenset(tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors)
-    except (ValueError, IndexError, KeyError, OSError, TypeError) as error:
-        raise WeightFileError(f"{path}: not a whole .gguf file ({error}); copy it again") from error
 
 
 def foreign_format(start: bytes) -> str | None:

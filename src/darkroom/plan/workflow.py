@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from snakemake.io import ancient
 
 from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
-from darkroom.files.atomic import locked, sweep
+from darkroom.files.atomic import sweep
 from darkroom.files.weight_file import identity
+from darkroom.filesystem.lock import Lock, locked
 from darkroom.names import Names
 from darkroom.plan.arguments import read_arguments
 from darkroom.plan.conf.folders import existing_folders
@@ -38,7 +39,7 @@ class Workflow:
         last_first = enumerate(reversed(experiment.combinations), 1)
         self._priorities = {combination.names: priority for priority, combination in last_first}
         self._done = DoneSoFar(experiment, self.folder)
-        self._lock: TextIO | None = None
+        self._lock: Lock | None = None
 
     @property
     def name(self) -> str:

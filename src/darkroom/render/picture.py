@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from darkroom.errors import PictureError
 from darkroom.record import Cost, EmbeddedRecord, LoraUse
@@ -17,6 +16,7 @@ from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
+from darkroom.render.weights.tensor_file import read_all
 from darkroom.request import Lora, Request
 from darkroom.store import Store
 
@@ -110,7 +110,7 @@ def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _E
     """
 
     def read(path: str | Path, source: str) -> _Embeds:
-        embeds = load_file(path, device=str(loaded.base.device))
+        embeds = {name: tensor.to(loaded.base.device) for name, tensor in read_all(path).items()}
         loaded.base.check_features(embeds, source)
         return embeds
 

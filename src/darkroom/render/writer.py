@@ -17,10 +17,10 @@ from safetensors.torch import save
 
 from darkroom.files.atomic import atomic, link
 from darkroom.files.image_file import with_record, write_image
+from darkroom.filesystem.refusals import make_read_only
 from darkroom.record import EmbeddedRecord
 from darkroom.render.job import Destination
 
-_READ_ONLY = 0o444  # a link that is edited in place would change the store under its id
 _WAITING = 4  # pictures held in memory at most; a disk slower than the model then slows it down
 
 
@@ -74,8 +74,8 @@ def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor,
     if to.stored_latents:
         with atomic(to.stored_latents) as temporary:
             temporary.write_bytes(save({"latents": latents.contiguous()}))
-        to.stored_latents.chmod(_READ_ONLY)
+        make_read_only(to.stored_latents)
     sha256 = write_image(to.stored, pixels, record.to_json(), to.image_format, to.quality)
-    to.stored.chmod(_READ_ONLY)
+    make_read_only(to.stored)
     show(to, record, record)
     return Saved(sha256, time.monotonic() - started)

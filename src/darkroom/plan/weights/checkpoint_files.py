@@ -20,7 +20,8 @@ from darkroom.checkpoint import (
     weight_files,
 )
 from darkroom.errors import CheckpointError, value_of
-from darkroom.files.weight_file import gguf_types, read_header
+from darkroom.files.gguf_header import read_gguf_header
+from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.hub import download_command, fetch
@@ -162,7 +163,7 @@ def _patterns(place: OnHub, part: str) -> list[str]:
 def _quantized(path: Path, layout: str) -> str | None:
     """Component.quantized, by the dtypes in the headers of its files."""
     if layout == GGUF:
-        return None if gguf_types(path) <= _FULL_GGUF_TYPES else "GGUF"
+        return None if {tensor.kind.name for tensor in read_gguf_header(path).tensors} <= _FULL_GGUF_TYPES else "GGUF"
     if layout == TOKENIZER:
         return None
     files = weight_files(path) if path.is_dir() else [path]

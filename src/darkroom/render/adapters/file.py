@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from darkroom.errors import AdapterError
 from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.judge import judge
 from darkroom.lora_files.keys import ALPHA, Kind
 from darkroom.lora_files.naming import AdapterNaming, LayerShapes
+from darkroom.render.weights.tensor_file import read_all
 
 Tensors = dict[str, torch.Tensor]  # of one layer, by suffix: "lora_A.weight", "lokr_w1", "alpha", …
 
@@ -67,10 +67,9 @@ def read_adapter(
     `allow_foreign`: one that was made for a kindred base is applied as far as it fits, and says so in `warning`.
     """
     applicable = judge(read_lora(path), layers, naming, allow_foreign=allow_foreign)
-    tensors = load_file(path)
+    tensors = read_all(path)
     deltas = {
-        # Clones, no views of a file that may change
-        layer: Delta(delta.kind, {suffix: tensors[key].clone() for suffix, key in delta.keys.items()})
+        layer: Delta(delta.kind, {suffix: tensors[key] for suffix, key in delta.keys.items()})
         for layer, delta in applicable.deltas.items()
     }
     _check_finite(path, deltas)

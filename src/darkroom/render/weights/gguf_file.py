@@ -1,7 +1,4 @@
-"""The tensors of a .gguf file: names, shapes, and reading rows of one, dequantised. Knows no model's names.
-
-Format: github.com/ggml-org/ggml, docs/gguf.md; dimensions are stored innermost first.
-"""
+"""The tensors of a .gguf file: reading rows of one, dequantised. Knows no model's names."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +9,8 @@ import gguf
 import numpy as np
 import torch
 
-from darkroom.errors import CheckpointError
-from darkroom.files.weight_file import foreign_format
-
-_MAGIC = b"GGUF"
+from darkroom.errors import CheckpointError, WeightFileError
+from darkroom.files.gguf_header import GgufHeader, read_gguf_header
 
 
 @dataclass(frozen=True)
@@ -44,10 +39,8 @@ class GgufTensor:
 def gguf_tensors(path: Path) -> dict[str, GgufTensor]:
     """Every tensor of a .gguf file by key; CheckpointError if it is missing, not whole or of an unknown kind."""
     tensors = {
-        str(tensor.name): GgufTensor(
-            path, str(tensor.name), tuple(map(int, reversed(tensor.shape))), tensor.tensor_type, tensor.data_offset
-        )
-        for tensor in _reader(path).tensors
+        entry.name: GgufTensor(path, entry.name, entry.shape, entry.kind, entry.start)
+        for entry in _header(path).tensors
     }
     unknown = sorted({tensor.kind.name for tensor in tensors.values() if not _dequantised(tensor.kind)})
     if unknown:
@@ -57,21 +50,14 @@ def gguf_tensors(path: Path) -> dict[str, GgufTensor]:
 
 def gguf_architecture(path: Path) -> str | None:
     """general.architecture: "flux" for FLUX.2 as well, "llama", "qwen3" … for language models, None where left out."""
-    field = _reader(path).get_field("general.architecture")
-    return None if field is None else str(field.contents())
+    return _header(path).architecture
 
 
-def _reader(path: Path) -> gguf.GGUFReader:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start[:4] != _MAGIC:
-        raise CheckpointError(f"{path}: not a .gguf file: {foreign_format(start) or 'it does not start with GGUF'}")
+def _header(path: Path) -> GgufHeader:
     try:
-        return gguf.GGUFReader(path)
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise CheckpointError(f"{path}: truncated or damaged, copy it again ({error})") from error
+        return read_gguf_header(path)
+    except WeightFileError as error:
+        raise CheckpointError(str(error)) from error
 
 
 @cache

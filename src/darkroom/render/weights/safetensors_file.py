@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
 from darkroom.errors import CheckpointError
 from darkroom.files.weight_file import Header, read_header
+from darkroom.render.weights.tensor_file import READ, read_rows
 
 _SCALES = (".weight_scale", ".scale_weight")
 _NOT_USED = (".input_scale", ".scale_input")  # scales of activations
 _MARKER = "scaled_fp8"  # with or without a prefix
 _FORMATS = ("float8_e4m3fn", "float8_e5m2")
-_READ = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64")  # I64: counters beside the weights
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,8 @@ class PlainTensor:
     shape: tuple[int, ...]
 
     def read(self, rows: slice) -> torch.Tensor:
-        """These rows, as a view of the mapped file."""
-        # Opened anew each time, so that no mapped page stays in memory beside the weights made from it.
-        with safe_open(self.file, framework="pt") as file:
-            tensor: torch.Tensor = file.get_tensor(self.key)
-        return tensor[rows] if self.shape else tensor
+        """These rows, perhaps as a view of the mapped file."""
+        return read_rows(self.file, self.key, rows)
 
 
 @dataclass(frozen=True)
@@ -52,10 +48,8 @@ class ScaledTensor:
 
     def read(self, rows: slice) -> torch.Tensor:
         """These rows dequantised, float32 in fresh memory."""
-        with safe_open(self.file, framework="pt") as file:
-            scale = file.get_tensor(self.scale).to(torch.float32).reshape(())
-            values: torch.Tensor = file.get_tensor(self.key)[rows].to(torch.float32, copy=True)
-        return values.mul_(scale)
+        scale = read_rows(self.file, self.scale).to(torch.float32).reshape(())
+        return read_rows(self.file, self.key, rows).to(torch.float32, copy=True).mul_(scale)
 
 
 def safetensors_tensors(path: Path) -> dict[str, PlainTensor | ScaledTensor]:
@@ -93,9 +87,8 @@ def _formats(path: Path, header: Header) -> dict[str, str]:
     try:
         layers: dict[str, Any] = json.loads(header.metadata.get("_quantization_metadata", "{}")).get("layers", {})
         if marked := [key for key in header.shapes if key.endswith(".comfy_quant")]:
-            with safe_open(path, framework="pt") as file:
-                for key in marked:
-                    layers[key.removesuffix(".comfy_quant")] = json.loads(bytes(file.get_tensor(key).tolist()))
+            for key in marked:
+                layers[key.removesuffix(".comfy_quant")] = json.loads(bytes(read_rows(path, key).tolist()))
         return {layer: str(values["format"]) for layer, values in layers.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its quantised layers cannot be understood (comfy_quant: {error!r})") from error
@@ -109,7 +102,7 @@ def _refuse_unread(path: Path, header: Header, formats: dict[str, str], scales: 
             f"expected {' or '.join(_FORMATS)} with scales, or the bfloat16 file"
         )
     for key, dtype in header.dtypes.items():
-        if key.endswith(".weight") and dtype not in _READ:
+        if key.endswith(".weight") and dtype not in READ:
             raise CheckpointError(f"{path}: {key}: is stored as {dtype}, which cannot be read; use the bfloat16 file")
     for layer in formats:
         if f"{layer}.weight" in header.shapes and f"{layer}.weight" not in scales:

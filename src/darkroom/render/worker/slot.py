@@ -78,7 +78,12 @@ def private_folder(owner: int) -> Path:
 def _first_free(locks: list[int]) -> int:
     while True:
         for number, lock in enumerate(locks):
-            with contextlib.suppress(BlockingIOError):
+            try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return number
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                said = f"{tempfile.gettempdir()}: its file system has no locks ({error.strerror})"
+                raise WorkerError(f"{said}; set TMPDIR to a folder of this machine's own disk") from error
         time.sleep(_POLL)

@@ -1,0 +1,146 @@
+"""The header of a .gguf file: its tensors' names, shapes, kinds and places, and the model's architecture.
+
+Read, not mapped, so it works where files cannot be. Format: github.com/ggml-org/ggml, docs/gguf.md; versions 2 and 3,
+little-endian; dimensions are stored innermost first. The gguf package is imported by the function that needs it.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from darkroom.errors import WeightFileError
+from darkroom.files.weight_file import foreign_format
+
+if TYPE_CHECKING:
+    import gguf
+
+_MAGIC, _VERSIONS = b"GGUF", (2, 3)
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_ALIGNMENT = 32  # bytes, where the file names none
+_MOST_DIMENSIONS = 8
+
+
+@dataclass(frozen=True)
+class GgufEntry:
+    """One tensor. `shape`: outermost first; `start`: where its bytes begin in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: gguf.GGMLQuantizationType
+    start: int
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class GgufHeader:
+    """`architecture`: "flux" for FLUX.2 as well, "llama", "qwen3" … for language models, None where left out."""
+
+    architecture: str | None
+    tensors: tuple[GgufEntry, ...]
+
+
+def read_gguf_header(path: Path) -> GgufHeader:
+    """The header of a whole .gguf file; WeightFileError if it is missing, truncated or something else."""
+    if not path.is_file():
+        raise WeightFileError(f"{path}: no such file")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start[:4] != _MAGIC:
+            raise WeightFileError(f"{path}: not a .gguf file: {foreign_format(start) or 'it does not start with GGUF'}")
+        file.seek(4)
+        try:
+            header = _header(_Reader(file, size))
+            _check(header.tensors, size)
+        except (ValueError, OverflowError) as error:
+            raise WeightFileError(f"{path}: truncated or damaged, copy it again ({error})") from error
+    return header
+
+
+def _header(reader: _Reader) -> GgufHeader:
+    version = reader.scalar("I")
+    if version not in _VERSIONS:
+        raise ValueError(f"expected version {' or '.join(map(str, _VERSIONS))}, little-endian, got {version}")
+    tensors, keys = reader.scalar("Q"), reader.scalar("Q")
+    metadata = {}
+    for _ in range(keys):
+        key = reader.text()  # comes before its value
+        metadata[key] = reader.value(reader.scalar("I"))
+    infos = [_info(reader) for _ in range(tensors)]
+    alignment = int(metadata.get("general.alignment") or _ALIGNMENT)
+    begin = math.ceil(reader.place / alignment) * alignment
+    architecture = metadata.get("general.architecture")
+    return GgufHeader(
+        None if architecture is None else str(architecture), tuple(_entry(begin, *each) for each in infos)
+    )
+
+
+def _info(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
+    name, count = reader.text(), reader.scalar("I")
+    if count > _MOST_DIMENSIONS:
+        raise ValueError(f"{name}: has {count} dimensions")
+    shape = tuple(reader.scalar("Q") for _ in range(count))
+    return name, shape[::-1], reader.scalar("I"), reader.scalar("Q")
+
+
+def _entry(begin: int, name: str, shape: tuple[int, ...], number: int, offset: int) -> GgufEntry:
+    import gguf  # slow, and most people have no such file
+
+    kind = gguf.GGMLQuantizationType(number)
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    return GgufEntry(name, shape, kind, begin + offset, math.prod(shape) // block * block_bytes)
+
+
+def _check(tensors: tuple[GgufEntry, ...], size: int) -> None:
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise ValueError("two tensors have one name")
+    for tensor in tensors:
+        if tensor.start + tensor.size > size:
+            raise ValueError(f"{tensor.name} ends at byte {tensor.start + tensor.size}, the file at {size}")
+
+
+class _Reader:
+    """Reads on from where the file stands; ValueError at its end."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+
+    @property
+    def place(self) -> int:
+        return self._file.tell()
+
+    def scalar(self, code: str) -> Any:
+        return struct.unpack(f"<{code}", self._bytes(struct.calcsize(f"<{code}")))[0]
+
+    def text(self) -> str:
+        return self._bytes(self.scalar("Q")).decode()
+
+    def value(self, kind: int) -> Any:
+        """One value of the metadata; of an array, whose values nobody here asks for, None."""
+        if kind == _STRING:
+            return self.text()
+        if kind != _ARRAY:
+            return self.scalar(self._code(kind))
+        items, count = self.scalar("I"), self.scalar("Q")
+        if items in _SCALARS:
+            self._bytes(count * struct.calcsize(f"<{self._code(items)}"))
+        else:
+            for _ in range(count):
+                self.value(items)
+        return None
+
+    @staticmethod
+    def _code(kind: int) -> str:
+        if kind not in _SCALARS:
+            raise ValueError(f"metadata of kind {kind}")
+        return _SCALARS[kind]
+
+    def _bytes(self, count: int) -> bytes:
+        if count > self._size - self.place:
+            raise ValueError(f"{count} bytes are expected at {self.place}, the file ends at {self._size}")
+        return self._file.read(count)

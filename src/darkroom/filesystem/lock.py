@@ -1,0 +1,128 @@
+"""Keeps two runs apart: a lock that a process holds until it closes it or ends, however it ends.
+
+By flock; where the file system has none, by a file beside it that says who is at work, which goes when its owner does.
+The file of a process that was killed is taken over on the same host. Of another host nobody can tell whether the
+process is alive, so people are asked.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import psutil
+
+from darkroom.errors import StoreError
+from darkroom.filesystem.refusals import lacks
+
+_CLOCK = 2.0  # seconds by which the start of a process may be told otherwise later
+
+
+class Lock(Protocol):
+    """Held until it is closed."""
+
+    def close(self) -> None: ...
+
+
+def locked(path: Path) -> Lock:
+    """The lock at `path`, for the folder that it lies in; StoreError while another run has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        if isinstance(error, BlockingIOError):
+            raise StoreError(
+                f"{path.parent}: another Snakemake is at work on this experiment; wait for its end"
+            ) from error
+        if not lacks(error):
+            raise StoreError(f"{path}: cannot be locked: {error.strerror or error}") from error
+        return _OwnedFile(path.with_name(f"{path.name}.owner"), error.strerror or str(error))
+    return file
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """A process of a host. `started`: seconds, so that another process with its number is told apart."""
+
+    host: str
+    pid: int
+    started: float
+
+    @classmethod
+    def here(cls) -> "_Owner":
+        return cls(platform.node(), os.getpid(), psutil.Process().create_time())
+
+    @property
+    def is_gone(self) -> bool:
+        """Known to have ended: never of another host."""
+        if self.host != platform.node():
+            return False
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) > _CLOCK
+        except psutil.NoSuchProcess:
+            return True
+
+
+class _OwnedFile:
+    """The file that says who is at work; StoreError where somebody is."""
+
+    def __init__(self, path: Path, refused: str) -> None:
+        self._path, self._owner = path, _Owner.here()
+        try:
+            if not self._is_created():
+                self._take_over()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+        atexit.register(self.close)
+        print(
+            f"darkroom: {path.parent}: its file system has no locks ({refused}); {path.name} with host and process "
+            "keeps two runs apart instead",
+            file=sys.stderr,
+        )
+
+    def close(self) -> None:
+        """Let others in. In a process that was forked meanwhile, nothing happens."""
+        atexit.unregister(self.close)
+        if os.getpid() == self._owner.pid:
+            self._path.unlink(missing_ok=True)
+
+    def _is_created(self) -> bool:
+        """False where the file is there already."""
+        try:
+            with self._path.open("x", encoding="utf-8") as file:
+                json.dump(asdict(self._owner), file)
+        except FileExistsError:
+            return False
+        return True
+
+    def _take_over(self) -> None:
+        owner = self._found()
+        if owner is None or not owner.is_gone:
+            self._refuse(owner)
+        self._path.unlink(missing_ok=True)
+        if not self._is_created():  # somebody else was quicker
+            self._refuse(self._found())
+
+    def _found(self) -> _Owner | None:
+        """None where it was not written to the end, or is of no process."""
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return _Owner(**json.loads(self._path.read_text(encoding="utf-8")))
+        return None
+
+    def _refuse(self, owner: _Owner | None) -> NoReturn:
+        who = f"process {owner.pid} on {owner.host}" if owner else "a process"
+        raise StoreError(
+            f"{self._path.parent}: {who} is at work on this experiment; wait for its end, or delete {self._path} "
+            "if it has ended"
+        )
