@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "previews": "errors files record",
     "embedded_record": "errors names files record previews",
     # plan: what to render
-    "plan/conf": "errors names display request files checkpoint",
+    "plan/prompt_text": "errors",
+    "plan/conf": "errors names display request files checkpoint plan/prompt_text",
     "plan/weights": "errors display files checkpoint store lora_files plan/conf",
     "plan/trials": (
         "errors names request files lora_files record planned store trials thresholds previews embedded_record "
@@ -44,8 +45,8 @@ MAY_IMPORT = {
         "plan/weights"
     ),
     # intake: other programs' files, on their way to conf/ and previews/
-    "intake": "errors display files lora_files previews plan/conf",
-    "intake/aitk": "errors display request files lora_files previews plan/conf intake",
+    "intake": "errors display files lora_files previews plan/prompt_text plan/conf",
+    "intake/aitk": "errors display request files lora_files previews plan/prompt_text plan/conf intake",
     # render: how
     "render/weights": "errors display filesystem files checkpoint",
     "render/device": "__init__ errors request record render/weights",

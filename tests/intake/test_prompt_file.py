@@ -6,7 +6,6 @@ import pytest
 from tests.small_project import values
 
 from darkroom.errors import DarkroomError
-from darkroom.intake.flags import FLAGS
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.prompt_file import import_prompts
 
@@ -29,35 +28,21 @@ def _no_set_yet(project):
 
 
 def test_a_prompt_a_line(project):
-    project.write("my prompts.txt", "\ufeffa cat\n\n   \n  a dog --w 512 --seed 3\r\n# a house\nyes\n16:9 ${x}\n")
+    text = "\ufeffa cat --fps 1\n\n   \n  a dog --w 512 --seed 3\r\n# a house\nyes --fps 1\n16:9 ${x}\n"
+    project.write("my prompts.txt", text)
     assert import_prompts(Path("my prompts.txt"), AS_TYPED) == [
         "conf/prompts/p.yaml: written",
-        "my prompts.txt: line 4: flags such as --w 512 stay part of the prompt; as settings they are keys: "
-        "{prompt: …, width: 512}",
-        "my prompts.txt: line 5: a line that begins with # is a prompt like any other",
+        "my prompts.txt: lines 1, 6: --fps 1 has no effect: it is no setting of these models",
     ]
     assert Path("conf/prompts/p.yaml").read_text().splitlines()[1:] == [
-        "# 5 prompts; an experiment renders them with matrix.prompts: [p]",
+        "# 4 prompts; an experiment renders them with matrix.prompts: [p]",
         "prompts:",
         '  - "a cat"',
-        '  - "a dog --w 512 --seed 3"',
-        '  - "# a house"',
+        '  - {prompt: "a dog", width: 512, seed: 3}',
         '  - "yes"',
         '  - "16:9 \\\\${x}"',
     ]
-    assert [r.text.prompt for r in _requests(project)] == [
-        "a cat",
-        "a dog --w 512 --seed 3",
-        "# a house",
-        "yes",
-        "16:9 ${x}",
-    ]
-
-
-def test_every_flag_of_the_trainer_is_one(project):
-    project.write("a.txt", "".join(f"a cat --{flag} 1\n" for flag in FLAGS) + "a --wide\n")
-    (_, note) = import_prompts(Path("a.txt"), AS_TYPED)
-    assert note.startswith(f"a.txt: lines 1, 2, 3, 4, 5 and {len(FLAGS) - 5} more: flags such as --w 512 stay")
+    assert [r.text.prompt for r in _requests(project)] == ["a cat", "a dog", "yes", "16:9 ${x}"]
 
 
 def test_the_name_is_that_of_the_file(project):

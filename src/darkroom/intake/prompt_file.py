@@ -1,6 +1,6 @@
 """`darkroom import prompts`: a list of prompts as text, CSV or JSON lines → conf/prompts. Knows no model and no LoRA.
 
-.txt           a prompt a line, blank lines skipped; nothing in it has a meaning, neither # nor the trainer's --w 512
+.txt           a prompt a line, with flags such as --w 512 and comments, as plan/prompt_text/lines.py reads it
 .csv .tsv      a row of keys as in conf/prompts (prompt, neg, width, seed, …), then a prompt a row; empty: unset
 .jsonl .ndjson a JSON object with those keys a line, or a text in quotes
 """
@@ -9,14 +9,13 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
 from darkroom.errors import ConfigError, Reading, collected, value_of
 from darkroom.files.yaml_text import yaml_text
-from darkroom.intake.flags import FLAGS
 from darkroom.intake.json_file import parse_json
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
@@ -28,15 +27,13 @@ from darkroom.plan.conf.owned_files import CONF, conf_file, import_name, write_c
 from darkroom.plan.conf.prompt_set import read_sheet
 from darkroom.plan.conf.reader import with_numbers
 from darkroom.plan.conf.schema import Prompt
+from darkroom.plan.prompt_text.lines import Line, read_lines
 
 _BYTES = 64 * MEGABYTE
 _KEYS = tuple(field.name for field in fields(Prompt))
 _PATHS = (*REFERENCE_KEYS, "prompt_embeds")
 _DELIMITERS = (",", ";", "\t")
-_FLAG = re.compile(rf"--(?:{'|'.join(FLAGS)})(?= |$)")
 _FEW = 5  # line numbers in a note
-
-Entries = list[tuple[int, dict[str, Any]]]  # line, keys of a prompt
 
 
 @dataclass(frozen=True)
@@ -60,38 +57,38 @@ def import_prompts(path: Path, options: ImportOptions) -> list[str]:
     if path.suffix.lower() not in _READERS:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(_READERS)}")
     name = import_name(options.name, path.stem, str(path))
-    entries = value_of(_entries(path, Roots.around(path.parent, options.roots)))
-    prompts = [entry["prompt"] if entry.keys() == {"prompt"} else entry for _, entry in entries]
+    lines = value_of(_lines(path, Roots.around(path.parent, options.roots)))
+    prompts = [line.keys["prompt"] if line.keys.keys() == {"prompt"} else line.keys for line in lines]
     comment = f"# {_counted(len(prompts), 'prompt')}; an experiment renders them with matrix.prompts: [{name}]\n"
     file = conf_file(CONF / "prompts" / f"{name}.yaml", path.name, comment + yaml_text({"prompts": prompts}))
-    written = write_conf_files([file], options)
-    return [*written, *(_notes(path, entries) if path.suffix.lower() == ".txt" else [])]
+    return [*write_conf_files([file], options), *_notes(path, lines)]
 
 
-def _entries(path: Path, roots: Roots) -> Reading[Entries]:
+def _lines(path: Path, roots: Roots) -> Reading[list[Line]]:
     """Values as conf/ allows them, and paths to where the files are."""
-    entries, faults = collected(_READERS[path.suffix.lower()](path, read_text(path, _BYTES)))
+    read, faults = collected(_READERS[path.suffix.lower()](path, read_text(path, _BYTES)))
     yield from faults
-    origin = _Lines(str(path), (), [line for line, _ in entries])
-    for number, (_, entry) in enumerate(entries):
-        for key in entry.keys() & set(_PATHS):
-            if isinstance(entry[key], str):
+    lines = []
+    for line in read:
+        keys = dict(line.keys)
+        for key in keys.keys() & set(_PATHS):
+            if isinstance(keys[key], str):
                 try:
-                    entry[key] = str(roots.inside(entry[key], origin.at(f"prompts[{number}].{key}")))
+                    keys[key] = str(roots.inside(keys[key], f"{path}: line {line.number}.{key}"))
                 except ConfigError as error:
                     yield error
-    if entries or not faults:
-        yield from read_sheet({"prompts": [entry for _, entry in entries]}, origin)
-    return entries
+        lines.append(replace(line, keys=keys))
+    if lines or not faults:
+        origin = _Lines(str(path), (), [line.number for line in lines])
+        yield from read_sheet({"prompts": [line.keys for line in lines]}, origin)
+    return lines
 
 
-def _from_text(path: Path, text: str) -> Reading[Entries]:
-    yield from ()  # every text is a list of prompts
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    return [(number, {"prompt": line}) for number, line in lines if line]
+def _from_text(path: Path, text: str) -> Reading[list[Line]]:
+    return (yield from read_lines(text, str(path)))
 
 
-def _from_csv(path: Path, text: str) -> Reading[Entries]:
+def _from_csv(path: Path, text: str) -> Reading[list[Line]]:
     (line, header), *rows = (yield from _rows(path, text)) or [(1, [])]
     header = [cell.strip() for cell in header]
     if not set(header) & set(_KEYS):
@@ -110,7 +107,7 @@ def _from_csv(path: Path, text: str) -> Reading[Entries]:
         elif any(cell.strip() for cell in row):
             cells = zip(header, row, strict=True)
             filled = {column: cell for column, cell in cells if column in _KEYS and cell.strip()}
-            entries.append((line, with_numbers(Prompt, filled)))
+            entries.append(Line(line, with_numbers(Prompt, filled)))
     return entries
 
 
@@ -137,12 +134,12 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=lambda each: sum(cell.strip(' "\r') in _KEYS for cell in first.split(each)))
 
 
-def _from_json_lines(path: Path, text: str) -> Reading[Entries]:
+def _from_json_lines(path: Path, text: str) -> Reading[list[Line]]:
     entries = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                entries.append((number, _json_entry(line.strip(), f"{path}: line {number}")))
+                entries.append(Line(number, _json_entry(line.strip(), f"{path}: line {number}")))
             except ConfigError as error:
                 yield error
     return entries
@@ -157,17 +154,13 @@ def _json_entry(line: str, place: str) -> dict[str, Any]:
     return {key: entry for key, entry in value.items() if entry is not None}
 
 
-def _notes(path: Path, entries: Entries) -> list[str]:
-    """What somebody may have meant otherwise than it was taken."""
-    flags = [line for line, entry in entries if _FLAG.search(entry["prompt"])]
-    hashes = [line for line, entry in entries if entry["prompt"].startswith("#")]
-    notes = []
-    if flags:
-        said = "flags such as --w 512 stay part of the prompt; as settings they are keys: {prompt: …, width: 512}"
-        notes.append(f"{path}: {_line_numbers(flags)}: {said}")
-    if hashes:
-        notes.append(f"{path}: {_line_numbers(hashes)}: a line that begins with # is a prompt like any other")
-    return notes
+def _notes(path: Path, lines: Sequence[Line]) -> list[str]:
+    """What had no effect, each sentence once."""
+    noted: dict[str, list[int]] = {}
+    for line in lines:
+        for note in line.notes:
+            noted.setdefault(note, []).append(line.number)
+    return [printable(f"{path}: {_line_numbers(numbers)}: {note}") for note, numbers in noted.items()]
 
 
 def _line_numbers(lines: Sequence[int]) -> str:
@@ -179,7 +172,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-_READERS: Mapping[str, Callable[[Path, str], Reading[Entries]]] = {
+_READERS: Mapping[str, Callable[[Path, str], Reading[list[Line]]]] = {
     ".txt": _from_text,
     ".csv": _from_csv,
     ".tsv": _from_csv,

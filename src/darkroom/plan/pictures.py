@@ -83,7 +83,7 @@ def _picture(
         ),
         remarks=Remarks(
             not_comparable=shown.not_comparable,
-            warnings=(*_warnings(model, requested, sampling, neg), *shown.warnings),
+            warnings=(*_warnings(model, requested, sampling, neg), *shown.warnings, *entry.notes),
         ),
     )
 

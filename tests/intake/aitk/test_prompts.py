@@ -4,7 +4,7 @@ import pytest
 
 from darkroom.intake.aitk.prompts import SampleSheet, sample_sheet, with_texts_of
 from darkroom.intake.aitk.section import Section, process_faults
-from darkroom.intake.flags import Flags, parse_flags
+from darkroom.plan.prompt_text.flags import Flags, parse_flags
 
 
 def sheet(trigger_word: str | None = None, **sample: object) -> SampleSheet:

@@ -8,6 +8,7 @@ from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import Prompt, PromptSet
+from darkroom.plan.prompt_text.lines import read_lines
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Entry:
 
     prompt: Prompt
     where: str
+    notes: tuple[str, ...] = ()  # what was written with it and has no effect
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
 
 
 def _lines(name: str, where: str) -> Reading[list[Entry]]:
-    """One prompt a line, blank lines skipped."""
+    """The prompts of a text file, each with the settings of its flags."""
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -62,8 +64,13 @@ def _lines(name: str, where: str) -> Reading[list[Entry]]:
     except UnicodeDecodeError as error:
         yield ConfigError(f"{where}: {name}: not UTF-8 text: {error.reason} at byte {error.start}")
         return []
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    entries = [Entry(Prompt(prompt=line), f"{name}, line {number}") for number, line in lines if line]
-    if not entries:
+    lines = yield from if_sound(read_lines(text, name))
+    if lines == []:
         yield ConfigError(f"{where}: {name}: no prompt in the file")
+    entries = []
+    for line in lines or []:
+        place = f"{name}: line {line.number}"
+        prompt = yield from read(Prompt, line.keys, Origin(place))
+        if prompt:
+            entries.append(Entry(prompt, place, line.notes))
     return entries

@@ -1,0 +1,105 @@
+"""Text files of prompts as other programs take them: flags are settings, a note or an error, and never text."""
+
+from pathlib import Path
+
+import pytest
+from tests.small_project import project, values
+
+from darkroom.errors import collected
+from darkroom.plan.prompt_text.flags import AITK, EVERYONES
+from darkroom.plan.prompt_text.lines import Line, read_lines
+
+__all__ = ["project"]
+
+
+def line(text: str) -> Line:
+    (read,), errors = collected(read_lines(text, "p.txt"))
+    assert errors == []
+    return read
+
+
+def fault(text: str) -> str:
+    _, (error,) = collected(read_lines(text, "p.txt"))
+    return str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("a cat --w 512 --h 768", {"prompt": "a cat", "width": 512, "height": 768}),
+        ("a cat --n ugly, blurry --d 5", {"prompt": "a cat", "neg": "ugly, blurry", "seed": 5}),
+        ("a cat --l 3.5 --s 12 --m 0.5", {"guidance_scale": 3.5, "sample_steps": 12, "network_multiplier": 0.5}),
+        ("a cat --W 96 --AM 0.8", {"width": 96, "network_multiplier": 0.8}),
+        ("a cat --g 3.5 --l 1", {"guidance_scale": 3.5}),
+        ("a cat --ctrl_img a b.png --ctrl_idx 1", {"ctrl_img": "a b.png", "ctrl_idx": 1}),
+        ('6" tall --w 512 --n 5" wide', {"prompt": '6" tall', "width": 512, "neg": '5" wide'}),
+        (
+            r'--prompt "a \"red\" star -- white" --negative_prompt "blurry --s" --steps 20 --cfg_scale 7 --seed 1',
+            {"prompt": 'a "red" star -- white', "neg": "blurry --s", "sample_steps": 20, "guidance_scale": 7.0},
+        ),
+        ("--prompt a red star --width=512", {"prompt": "a red star", "width": 512}),
+    ],
+)
+def test_flags_are_settings(text, keys):
+    assert line(text).keys.items() >= keys.items()
+    assert line(text).notes == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["well--known cat", "a man -- tall -- walks", "a cat --really big-- on a mat", "a cat --", "a -1 - cat"]
+)
+def test_two_dashes_inside_a_text_are_text(text):
+    assert line(text).keys == {"prompt": text}
+
+
+def test_what_has_no_place_in_conf_is_a_note():
+    assert line('a star, <lora:star:0.8>, white --sampler_name "Euler a" --seed 3') == Line(
+        1,
+        {"prompt": "a star, white", "seed": 3},
+        (
+            "--sampler_name Euler a has no effect: it is no setting of these models",
+            "<lora:star:0.8> is left out of the text; LoRAs are options of conf/lora, strengths network_multiplier",
+        ),
+    )
+
+
+def test_comments_and_blank_lines_are_none():
+    lines, _ = collected(read_lines("# people\n\na cat\n  # more\na dog\n", "p.txt"))
+    assert [(each.number, each.keys["prompt"]) for each in lines] == [(3, "a cat"), (5, "a dog")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a cat --style raw", "p.txt: line 1: --style: is nobody's flag; known: --am, "),
+        ("a cat --w 512 --hh 512", "p.txt: line 1: --hh: is nobody's flag"),
+        ("a cat --w 512 in the rain", "p.txt: line 1: --w: expected a whole number, got '512 in the rain'"),
+        ("a cat --am 1,0.5", "p.txt: line 1: --am: expected a number, got '1,0.5'"),
+        ("a cat --d 1 --seed 2", "p.txt: line 1: --d 1 and --seed 2 are both seed; give one"),
+        ("--w 512", "p.txt: line 1: holds no prompt; expected a text, then flags such as --w 512"),
+        ("a cat --prompt a dog", "p.txt: line 1: has a text, 'a cat', and --prompt; one of them is the prompt"),
+    ],
+)
+def test_what_nobody_can_take_is_an_error_with_its_line(text, said):
+    assert fault(text).startswith(said)
+
+
+def test_every_flag_of_the_trainer_is_one_in_a_file():
+    assert AITK.items() <= EVERYONES.items()
+
+
+def test_a_sets_text_file_has_settings_and_warnings(project):
+    project.write("p.txt", "a cat --w 96 --d 7 --fps 3\n# a comment\na dog\n")
+    project.write("conf/prompts/p.yaml", "file: p.txt\n")
+    first, second = project.load().combinations[0].requests
+    assert values(first, "prompt", "width", "seed") == ("a cat", 96, 7)
+    assert first.remarks.warnings == ("--fps 3 has no effect: it is no setting of these models",)
+    assert values(second, "prompt", "width", "seed") == ("a dog", 512, 43)
+
+
+def test_a_sets_text_file_is_refused_line_by_line(project):
+    Path("p.txt").write_text("a cat --w 9000\na dog --v 6\n")
+    project.write("conf/prompts/p.yaml", "file: p.txt\n")
+    assert "p.txt: line 2: --v: is nobody's flag" in project.error()
+    Path("p.txt").write_text("a cat --w 9000\n")
+    assert project.error() == "p.txt: line 1: width: 9000 is out of range: 64 to 4096"
