@@ -132,7 +132,7 @@ def test_as_conf_renders_the_same_picture_again(project: Project) -> None:
     assert result.returncode == 0, result.stderr
     (again,) = project.rows("again")
     assert (again["request_id"], again["reused"]) == (row["request_id"], True)
-    assert read_embedded_record(project.folder / again["image_path"]).request.experiment == "again"
+    assert read_embedded_record(project.folder / again["image_path"]).request.title.experiment == "again"
 
 
 def test_progress_counts_what_is_asked_for_now(finished: Project) -> None:
