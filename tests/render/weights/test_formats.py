@@ -118,6 +118,28 @@ def test_a_file_in_another_dtype(tmp_path: Path, stored: Tensors, dtype: torch.d
     assert_same(loaded(single(tmp_path / "x.safetensors", tensors)), in_diffusers(values))
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_one_number_is_a_scale_in_any_shape(tmp_path: Path, stored: Tensors, shape: tuple[int, ...]) -> None:
+    tensors, scales, values = quantised(stored)
+    tensors |= {f"{layer}.weight_scale": scale.reshape(shape) for layer, scale in scales.items()}
+    assert_same(loaded(single(tmp_path / "x.safetensors", tensors)), in_diffusers(values))
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_scale_a_row(tmp_path: Path, stored: Tensors, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """As compressed-tensors writes; of a fused layer, whose rows are of several parameters, too."""
+    tensors, values = dict(stored), dict(stored)
+    for layer in linear_layers(stored):
+        weight = stored[f"{layer}.weight"].float()
+        scale = weight.abs().amax(1, keepdim=True) / 448
+        tensors[f"{layer}.weight"] = (weight / scale).to(E4M3)
+        tensors[f"{layer}.weight_scale"] = scale.reshape(shape)
+        values[f"{layer}.weight"] = tensors[f"{layer}.weight"].float() * scale
+    assert "double_blocks.0.img_attn.qkv.weight_scale" in tensors
+    assert_same(loaded(single(tmp_path / "x.safetensors", tensors), dtype), in_diffusers(values), dtype)
+
+
 @pytest.mark.parametrize("prefix", ["model.diffusion_model.", "diffusion_model."])
 def test_a_prefix_of_every_key(tmp_path: Path, stored: Tensors, prefix: str) -> None:
     tensors, scales, values = quantised(stored)
@@ -142,8 +164,9 @@ def test_diffusers_naming_in_a_single_file(tmp_path: Path, stored: Tensors) -> N
         (lambda t: t.update({"x.input_scale": torch.ones(())}), "has tensors without a place: x.input_scale"),
         (lambda t: t.update({"x.weight_scale": torch.ones(())}), "has tensors without a place: x.weight_scale"),
         (
-            lambda t: t.update({"single_blocks.0.linear2.weight_scale": torch.ones(96)}),
-            r"single_blocks.0.linear2.weight_scale: expected one number, got shape \[96\]",
+            lambda t: t.update({"single_blocks.0.linear2.weight_scale": torch.ones(96, 3)}),
+            r"single_blocks.0.linear2.weight_scale: expected one number, or one for each of 96 rows, got shape "
+            r"\[96, 3\]; scales of blocks are not read: use the file with one scale a weight, or the bfloat16 file",
         ),
         (
             lambda t: t.update({"single_blocks.0.linear2.weight": torch.ones(96, 384, dtype=torch.int8)}),

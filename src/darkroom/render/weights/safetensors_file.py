@@ -1,13 +1,15 @@
 """The tensors of a .safetensors file, plain or with ComfyUI's scaled 8-bit weights. Knows no model's names.
 
-A scaled weight is `X.weight` in float8 beside one float32 number: `X.weight_scale`, or `X.scale_weight` in older files,
-which a tensor `scaled_fp8` marks. Its values are weight · scale, computed in float32 and rounded once, to the dtype
-asked for. `X.input_scale` (older: `X.scale_input`) is for 8-bit matrix multiplication, which is not done here: known,
-not used. Newer files name each layer's format, in `X.comfy_quant` (JSON as bytes) or for all layers in the header's
-`_quantization_metadata`. See ComfyUI's QUANTIZATION.md, and `convert_old_quants` in its comfy/utils.py.
+A scaled weight is `X.weight` in float8 beside its scale in float32: `X.weight_scale`, or `X.scale_weight` in older
+files, which a tensor `scaled_fp8` marks. The scale is one number, of shape (), (1,) or (1, 1), or one a row, of shape
+(rows,) or (rows, 1), as compressed-tensors writes them. The values are weight · scale, computed in float32 and rounded
+once, to the dtype asked for. `X.input_scale` (older: `X.scale_input`) is for 8-bit matrix multiplication, which is not
+done here: known, not used. Newer files name each layer's format, in `X.comfy_quant` (JSON as bytes) or for all layers
+in the header's `_quantization_metadata`. See ComfyUI's QUANTIZATION.md, and `convert_old_quants` in its comfy/utils.py.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,17 +41,19 @@ class PlainTensor:
 
 @dataclass(frozen=True)
 class ScaledTensor:
-    """A weight in 8 bits with one scale."""
+    """A weight in 8 bits with a scale for all of it, or one a row."""
 
     file: Path
     key: str
     shape: tuple[int, ...]
     scale: str  # its key
+    by_row: bool
 
     def read(self, rows: slice) -> torch.Tensor:
         """These rows dequantised, float32 in fresh memory."""
-        scale = read_rows(self.file, self.scale).to(torch.float32).reshape(())
-        return read_rows(self.file, self.key, rows).to(torch.float32, copy=True).mul_(scale)
+        scale = read_rows(self.file, self.scale, rows if self.by_row else slice(None)).to(torch.float32)
+        values = read_rows(self.file, self.key, rows).to(torch.float32, copy=True)
+        return values.mul_(scale.reshape(-1, *(1,) * (len(self.shape) - 1)) if self.by_row else scale.reshape(()))
 
 
 def safetensors_tensors(path: Path) -> dict[str, PlainTensor | ScaledTensor]:
@@ -71,10 +75,22 @@ def safetensors_tensors(path: Path) -> dict[str, PlainTensor | ScaledTensor]:
     companions |= {key for key in header.shapes if f"{_layer(key, _NOT_USED)}.weight" in scales}
     companions |= {key for key in header.shapes if scales and key.rpartition(".")[2] == _MARKER}
     return {
-        key: ScaledTensor(path, key, shape, scales[key]) if key in scales else PlainTensor(path, key, shape)
+        key: _scaled(path, header, key, scales[key]) if key in scales else PlainTensor(path, key, shape)
         for key, shape in header.shapes.items()
         if key not in companions
     }
+
+
+def _scaled(path: Path, header: Header, key: str, scale: str) -> ScaledTensor:
+    """CheckpointError for a scale that is neither one number nor one a row."""
+    shape, found = header.shapes[key], header.shapes[scale]
+    rows = shape[0] if shape else 1
+    if found not in ((), (1,), (1, 1), (rows,), (rows, 1)):
+        raise CheckpointError(
+            f"{path}: {scale}: expected one number, or one for each of {rows} rows, got shape {list(found)}; scales of "
+            "blocks are not read: use the file with one scale a weight, or the bfloat16 file"
+        )
+    return ScaledTensor(path, key, shape, scale, by_row=math.prod(found) > 1)
 
 
 def _layer(key: str, endings: tuple[str, ...]) -> str | None:
@@ -95,7 +111,7 @@ def _formats(path: Path, header: Header) -> dict[str, str]:
 
 
 def _refuse_unread(path: Path, header: Header, formats: dict[str, str], scales: dict[str, str]) -> None:
-    """CheckpointError unless every weight is in a format that is read, and every scaled one has one scale."""
+    """CheckpointError unless every weight is in a format that is read, and every one named as scaled has a scale."""
     if foreign := sorted(set(formats.values()) - set(_FORMATS)):
         raise CheckpointError(
             f"{path}: quantised as {', '.join(foreign)}, which cannot be read; "
@@ -107,6 +123,3 @@ def _refuse_unread(path: Path, header: Header, formats: dict[str, str], scales: 
     for layer in formats:
         if f"{layer}.weight" in header.shapes and f"{layer}.weight" not in scales:
             raise CheckpointError(f"{path}: lacks {layer}.weight_scale; is its download complete?")
-    for key in scales.values():
-        if header.shapes[key] not in ((), (1,)):
-            raise CheckpointError(f"{path}: {key}: expected one number, got shape {list(header.shapes[key])}")
