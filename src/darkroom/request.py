@@ -152,6 +152,8 @@ class Source:
     checkpoint: str
     checkpoint_revision: str | None = None  # commit of a hub repository, known once the plan job has seen the files
     text_encoder: str
+    # of the one file with the transformer's weights, None where there are several
+    transformer_sha256: str | None = field(default=None, metadata={"since": 2})
 
 
 @dataclass(frozen=True, kw_only=True)

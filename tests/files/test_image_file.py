@@ -1,6 +1,8 @@
 """Pictures with their record inside, in three formats."""
 
 import hashlib
+import json
+import re
 
 import numpy as np
 import pytest
@@ -15,10 +17,10 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 PARAMETERS = """\
-sks a photo of a person
+sks a photo of a person <lora:anna:0.5>
 Negative prompt: blurry
-Steps: 8, Sampler: Euler flow (aitk), CFG scale: 4.0, Seed: 7, Size: 64x48, Model hash: 1111111111, Model: demo, \
-Lora hashes: "anna: 5555555555", Version: darkroom 0.1.0"""
+Steps: 8, Sampler: Euler, Schedule type: aitk, CFG scale: 4.0, Seed: 7, Size: 64x48, Model: demo, \
+Lora hashes: "anna: 5555555555", Version: darkroom 0.1.0, Hashes: {"lora:anna": "5555555555"}"""
 
 NASTY = [
     "",
@@ -76,10 +78,41 @@ def test_jpeg_keeps_full_colour_resolution_from_quality_90(tmp_path, quality, sa
 
 
 def test_parameters_without_negative_prompt_and_loras():
-    values = {**record(neg="", checkpoint="black-forest-labs/FLUX.2, klein"), "loras": []}
-    assert parameters_text(values).splitlines()[1].startswith("Steps: 8,")
-    assert "Lora" not in parameters_text(values)
-    assert 'Model: "black-forest-labs/FLUX.2, klein"' in parameters_text(values)
+    values = {**record(neg=""), "loras": []}
+    assert parameters_text(values) == (
+        "sks a photo of a person\n"
+        "Steps: 8, Sampler: Euler, Schedule type: aitk, CFG scale: 4.0, Seed: 7, Size: 64x48, Model: demo, "
+        "Version: darkroom 0.1.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "revision", "name"),
+    [
+        ("black-forest-labs/FLUX.2-klein-base-4B", "fd1f", "black-forest-labs/FLUX.2-klein-base-4B"),
+        ("models/klein", None, "klein"),
+        ("/home/someone/models/klein/", None, "klein"),
+        ("~/models/klein, mine", None, '"klein, mine"'),
+        ("/home/someone/klein.safetensors", None, "klein"),
+        (".", None, "tiny_klein"),
+    ],
+)
+def test_parameters_name_the_model_and_no_folder(checkpoint, revision, name):
+    values = record(model="tiny_klein", checkpoint=checkpoint, checkpoint_revision=revision)
+    assert f"Model: {name}, Lora" in parameters_text(values)
+    assert "someone" not in parameters_text(values)
+
+
+@pytest.mark.parametrize(("strength", "said"), [(1.0, "1"), (0.5, "0.5"), (-1.25, "-1.25")])
+def test_parameters_have_loras_as_civitai_reads_them(strength, said):
+    lora = {"path": "/home/someone/my: style.safetensors", "sha256": "5" * 64, "network_multiplier": strength}
+    values = {**record(transformer_sha256="1234567890abcdef"), "loras": [lora]}
+    first, *_, last = parameters_text(values).splitlines()
+    assert first == f"sks a photo of a person <lora:my_ style:{said}>"
+    assert "Model hash: 1234567890, Model: demo" in last
+    hashes = re.search(r", Hashes:\s*({[^}]+})", last)  # Civitai's own expression
+    assert json.loads(hashes[1]) == {"model": "1234567890", "lora:my_ style": "5555555555"}
+    assert "someone" not in parameters_text(values)
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])

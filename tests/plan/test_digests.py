@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from tests.places import DATA
 
-from darkroom.checkpoint import SINGLE_FILE, Checkpoint, Component
+from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.errors import ImageError, StoreError
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.digests import complete, write_requests
@@ -46,6 +46,24 @@ def test_files_are_known_by_their_content(tmp_path):
     made = complete(REQUEST.changed(ctrl_images=(ReferenceImage(str(picture)),)), "auto", checkpoint(), Store(tmp_path))
     assert made.sampling.ctrl_images == (ReferenceImage(str(picture), sha256_of(picture)),)
     assert (made.base.checkpoint_digest, made.encoder.text_encoder_digest) == ("t1+v1", "")
+
+
+def test_a_transformer_in_one_file_is_known_by_that_file(tmp_path):
+    assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path)).source.transformer_sha256 == "t1"
+    folder = tmp_path / "klein"
+    folder.mkdir()
+    (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"weights")
+    parts = {
+        "transformer": Component(str(folder), DIFFUSERS, "t1"),
+        "vae": Component("ae.safetensors", SINGLE_FILE, "v1"),
+    }
+    made = complete(REQUEST, "auto", Checkpoint("klein", None, parts), Store(tmp_path))
+    assert made.source.transformer_sha256 == sha256_of(folder / "diffusion_pytorch_model.safetensors")
+    index = {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    assert (
+        complete(REQUEST, "auto", Checkpoint("klein", None, parts), Store(tmp_path)).source.transformer_sha256 is None
+    )
 
 
 def test_a_damaged_reference_image_stops_the_plan(tmp_path):

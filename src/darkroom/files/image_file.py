@@ -17,7 +17,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -44,6 +44,7 @@ _PACKET = (
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 _APP1, _EXIF, _XMP = b"\xff\xe1", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # how JPEG marks the two
+_AUTOV2 = 10  # hex digits
 _SEGMENT = 65_000  # bytes; a JPEG segment holds 65,533, less the identifiers of EXIF and XMP
 
 
@@ -117,24 +118,47 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def parameters_text(record: Mapping[str, Any]) -> str:
-    """The record in the words of AUTOMATIC1111's `parameters`: prompt, negative prompt, one line of settings."""
-    loras = ", ".join(f"{Path(lora['path']).stem}: {lora['sha256'][:10]}" for lora in record["loras"])
+    """The record in the words of AUTOMATIC1111's `parameters`: prompt, negative prompt, one line of settings.
+
+    It goes where the picture goes, and sites print it: files by their names, never by their paths. `Hashes` is last and
+    plain JSON, as Civitai reads it: AutoV2, the first digits of a file's SHA-256.
+    """
+    loras = {_lora_name(lora["path"]): lora for lora in record["loras"]}
+    hashes = {f"lora:{name}": lora["sha256"][:_AUTOV2] for name, lora in loras.items()}
+    transformer = (record.get("transformer_sha256") or "")[:_AUTOV2]
     settings = {
         "Steps": record["sample_steps"],
-        "Sampler": f"Euler flow ({record['schedule']})",
+        "Sampler": "Euler",
+        "Schedule type": record["schedule"],
         "CFG scale": record["guidance_scale"],
         "Seed": record["seed"],
         "Size": f"{record['width']}x{record['height']}",
-        "Model hash": record["checkpoint_digest"][:10],
-        "Model": record["checkpoint"],
-        **({"Lora hashes": loras} if loras else {}),
+        **({"Model hash": transformer} if transformer else {}),
+        "Model": _model_name(record),
+        **({"Lora hashes": ", ".join(f"{name}: {hashes[f'lora:{name}']}" for name in loras)} if loras else {}),
         "Version": f"darkroom {record['darkroom_version']}",
     }
-    lines = [record["prompt"]]
+    used = [f"<lora:{name}:{str(lora['network_multiplier']).removesuffix('.0')}>" for name, lora in loras.items()]
+    lines = [" ".join([record["prompt"], *used])]
     if record["neg"]:
         lines.append(f"Negative prompt: {record['neg']}")
-    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items()))
+    line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items())
+    hashes = {**({"model": transformer} if transformer else {}), **hashes}
+    lines.append(f"{line}, Hashes: {json.dumps(hashes, ensure_ascii=False)}" if hashes else line)
     return "\n".join(lines)
+
+
+def _lora_name(path: str) -> str:
+    """As `<lora:name:0.75>` can hold it."""
+    return re.sub(r"[<>:,{}\n]", "_", PurePath(path).stem)
+
+
+def _model_name(record: Mapping[str, Any]) -> str:
+    """A repository of the hub by its id, whose commit is known; a folder or file here without those it lies in."""
+    checkpoint = str(record["checkpoint"])
+    if record["checkpoint_revision"]:
+        return checkpoint
+    return PurePath(checkpoint).name.removesuffix(".safetensors").removesuffix(".gguf") or str(record["model"])
 
 
 def _quoted(value: str) -> str:

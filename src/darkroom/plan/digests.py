@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from darkroom.checkpoint import Checkpoint
+from darkroom.checkpoint import Checkpoint, Component, weight_files
 from darkroom.errors import ImageError, raise_together
 from darkroom.files.atomic import read_json
 from darkroom.files.reference_image import read_reference
@@ -25,10 +25,20 @@ def complete(request: Request, lora_merge: str, checkpoint: Checkpoint, store: S
         checkpoint_revision=checkpoint.revision,
         checkpoint_digest=checkpoint.digest,
         text_encoder_digest=checkpoint.text_encoder_digest,
+        transformer_sha256=_sha256_of_one(checkpoint["transformer"], store),
         prompt_embeds_sha256=store.sha256(Path(embeds)) if embeds else None,
         ctrl_images=_with_digests(request.sampling.ctrl_images, store),
         loras=_with_digests(request.adapters.loras, store),
     )
+
+
+def _sha256_of_one(component: Component, store: Store) -> str | None:
+    """Of the component's one file of weights; None where it has several."""
+    path = Path(component.path)
+    if not path.is_dir():
+        return component.digest
+    files = weight_files(path)
+    return store.sha256(files[0]) if len(files) == 1 else None
 
 
 def _with_digests(files: Iterable[_File], store: Store) -> tuple[_File, ...]:
