@@ -107,7 +107,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/lora/l.yaml",
             "loras: [{path: sks.safetensors, network_multiplier: .inf}]\n",
-            "conf/lora/l.yaml: loras[0].network_multiplier: expected a finite number, got inf",
+            "conf/lora/l.yaml: loras[0].network_multiplier: inf is out of range: expected a finite number",
         ),
         (
             "conf/lora/l.yaml",
@@ -186,10 +186,14 @@ def test_the_message_names_file_key_and_what_is_allowed(project, file, text, mes
     [
         ("model: [m, m], lora: [l], prompts: [p]", "matrix.model[1]: 'm' is on the axis twice"),
         ("model: [m], lora: [l], prompts: [p], seed: [1, 1]", "matrix.seed[1]: 1 is on the axis twice"),
-        ("model: [m], lora: [], prompts: [p]", "matrix.lora: expected a list of values, got []"),
-        ("model: m, lora: [l], prompts: [p]", "matrix.model: expected a list of values, got 'm'"),
+        ("model: [m], lora: [], prompts: [p]", "matrix.lora: expected a value or a list of values, got []"),
+        ("model: [m], lora: {l: 1}, prompts: [p]", "matrix.lora: expected a value or a list of values, got {'l': 1}"),
         ("model: [m], lora: [l], prompts: [p], sed: [1]", "matrix.sed: unknown axis; did you mean 'seed'? known: "),
-        ("model: [m], lora: [l], prompts: [p], prompt: [a]", "matrix.prompt: unknown axis; did you mean 'prompts'?"),
+        ("model: [m], lora: [l], prompts: [p], steps: [4]", "matrix.steps: unknown axis; here it is sample_steps"),
+        (
+            "model: [m], lora: [l], prompts: [p], prompt: [7]",
+            "matrix.prompt[0]: expected text, got 7; put it in quotes",
+        ),
         ("model: [m], lora: ['../l'], prompts: [p]", "matrix.lora[0]: '../l' is not a usable name: "),
         ("model: [m], lora: [a..b], prompts: [p]", "matrix.lora[0]: 'a..b' is not a usable name: "),
         ("model: [m], lora: [on], prompts: [p]", "matrix.lora[0]: expected a name, got True; put it in quotes"),
@@ -337,11 +341,11 @@ sample_steps, seed, trigger_word, width
 
 def test_a_bad_axis_hides_no_bad_option(project):
     project.write("conf/prompts/p.yaml", "prompts: []\n")
-    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: l, prompts: [p]}\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: {l: 1}, prompts: [p]}\n")
     assert (
         project.error()
         == """2 problems:
-  - conf/experiment/e.yaml: matrix.lora: expected a list of values, got 'l'
+  - conf/experiment/e.yaml: matrix.lora: expected a value or a list of values, got {'l': 1}
   - conf/prompts/p.yaml: prompts: the set is empty; it needs prompts or a text file"""
     )
 

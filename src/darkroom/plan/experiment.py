@@ -16,14 +16,16 @@ from darkroom.errors import ConfigError, Reading, value_of
 from darkroom.names import Names
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.options import Options, mentions_trigger_word
+from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.prompt_set import Sheet
-from darkroom.plan.conf.reader import read
+from darkroom.plan.conf.reader import is_finite, read
 from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
 from darkroom.plan.contradictions import contradictions
 from darkroom.plan.matrix import Matrix, Point, read_matrix
 from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
+from darkroom.plan.strengths import axis_of, nowhere, position_of, stack_at
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.plan.weights.missing_files import missing_weights
 from darkroom.planned import PlannedModel
@@ -125,6 +127,7 @@ def _experiment(name: str, conf: Conf) -> Reading[Experiment]:
     yield from options.open(matrix.options)
     plan = _Plan(name, matrix, options)
     combinations = yield from plan.combinations()
+    yield from plan.idle_strengths(conf.origin(""))
     yield from plan.lora_faults()
     yield from plan.missing_weights(combinations)
     thresholds = yield from _thresholds(conf, plan.models)
@@ -160,6 +163,7 @@ class _Plan:
         self._experiment, self._matrix, self._options = experiment, matrix, options
         self._pictures: dict[tuple[str, ...], list[Picture]] = {}
         self.models: dict[str, Model] = {}
+        self._stacks: dict[str, LoraStack | None] = {}  # None: cannot be read
         self._loras = LoraCheck()
 
     def combinations(self) -> Reading[tuple[Combination, ...]]:
@@ -169,6 +173,7 @@ class _Plan:
             model = yield from self._model(names.model)
             stack = yield from self._options.lora(names.model, names.lora)
             sheet = yield from self._options.prompts(*names)
+            self._stacks[names.lora] = stack
             if stack is not None:
                 self._loras.read(stack, self._options.option("lora", names.lora).origin)
             if model is None or sheet is None:
@@ -176,11 +181,18 @@ class _Plan:
             shown = yield from self._shown(names, model, sheet, points)
             if stack is None:
                 continue
-            if any(picture.strength != 0 for picture in shown):
-                self._loras.judge(stack, self._options.option("lora", names.lora).origin, names.model, model)
+            origin = self._options.option("lora", names.lora).origin
+            for strengths in {picture.point.strengths for picture in shown if picture.strength != 0}:
+                self._loras.judge(stack_at(stack, strengths), origin, names.model, model)
             requests = resolve(self._experiment, names, model, stack, shown, self._warnings(names, stack))
+            yield from _too_strong(requests, origin)
             made.append(Combination(names, requests))
         return tuple(made)
+
+    def idle_strengths(self, origin: Origin) -> Iterator[ConfigError]:
+        """Axes of the strength of a file that no LoRA has."""
+        read = [stack for stack in self._stacks.values() if stack is not None]
+        return nowhere(self._matrix.strengths, read if len(read) == len(self._stacks) else [], origin)
 
     def lora_faults(self) -> Iterator[ConfigError]:
         """Of each LoRA the files that are not there, broken, or not for the models that they are combined with."""
@@ -217,9 +229,25 @@ class _Plan:
         return self._pictures[key]
 
     def _warnings(self, names: Names, stack: LoraStack) -> tuple[str, ...]:
+        idle = tuple(f"{axis} has no effect: LoRA {names.lora} has no such file" for axis in self._idle(stack))
+        return (*idle, *self._unset_trigger_word(names, stack))
+
+    def _idle(self, stack: LoraStack) -> list[str]:
+        return [axis_of(name) for name in self._matrix.strengths if position_of(name, stack) is None]
+
+    def _unset_trigger_word(self, names: Names, stack: LoraStack) -> tuple[str, ...]:
         if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names.prompts)):
             return ()
         return (f"${{lora.trigger_word}} is empty: LoRA {names.lora} has no trigger_word",)
+
+
+def _too_strong(requests: Sequence[Request], origin: Origin) -> Iterator[ConfigError]:
+    """Strengths of a file, each a number, whose product is none."""
+    for request in requests:
+        for number, lora in enumerate(request.adapters.loras):
+            if not is_finite(lora.network_multiplier):
+                place = origin.at(f"loras[{number}].network_multiplier")
+                yield ConfigError(f"{place}: times {request.asked.network_multiplier} is beyond what float32 holds")
 
 
 def _files(requests: Sequence[Request]) -> tuple[str, ...]:

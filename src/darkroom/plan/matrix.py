@@ -10,10 +10,12 @@ from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.names import Names, name_fault
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
-from darkroom.plan.conf.reader import read_setting
-from darkroom.plan.conf.schema import AXIS_GROUPS, Settings
+from darkroom.plan.conf.reader import read_setting, takes_numbers
+from darkroom.plan.conf.schema import AXIS_GROUPS, Prompt, Settings
+from darkroom.plan.ranges import read_values
+from darkroom.plan.strengths import WHOLE, Strengths, is_of_file, spelled_out, strengths_of
 
-_FURTHER = tuple(field.name for field in fields(Settings))
+_FURTHER = ("prompt", *(field.name for field in fields(Settings)))
 _SAME_SETTING = {"width", "height"}  # what an axis aspect_ratio would decide as well
 
 
@@ -22,7 +24,8 @@ class Point:
     """One value along each further axis, and how it reads in a file name."""
 
     values: tuple[tuple[str, Any], ...]  # (axis, value), in the matrix's order
-    settings: Settings
+    settings: Prompt  # what it gives to every prompt
+    strengths: Strengths  # and to single files of a LoRA
     seed_position: int | None  # along the axis seed, if there is one
     label: str  # "_0.5_16-9": every axis but the seed; "" if there is none
 
@@ -34,6 +37,11 @@ class Matrix:
     options: Mapping[str, tuple[str, ...]]  # names of model, lora, prompts
     points: tuple[Point, ...]
     exclude: tuple[Mapping[str, Any], ...]
+
+    @property
+    def strengths(self) -> tuple[str, ...]:
+        """The names of files whose strength is an axis."""
+        return tuple(name for name, _ in self.points[0].strengths) if self.points else ()
 
     def combinations(self) -> Iterator[tuple[Names, tuple[Point, ...]]]:
         """Their names and points; combinations without a point are left out."""
@@ -60,7 +68,7 @@ def read_matrix(
 
     After an error it has no points, but still the options, so that what is wrong with those can be said too.
     """
-    content = {**{group: [name] for group, name in choices.items()}, **content}
+    content = {**choices, **spelled_out(content)}
     options = {group: _names(content[group]) for group in AXIS_GROUPS}
     axes = yield from if_sound(_axes(content, origin))
     rules = None if axes is None else (yield from if_sound(_rules(exclude, axes, origin)))
@@ -75,33 +83,33 @@ def read_matrix(
 
 def _names(values: Any) -> tuple[str, ...]:
     """Of what stands on an axis of options, what can be one's name."""
-    return tuple(name for name in values if not name_fault(name)) if isinstance(values, list) else ()
+    values = values if isinstance(values, list) else [values]
+    return tuple(name for name in values if not name_fault(name))
 
 
 def _axes(content: Mapping[str, Any], origin: Origin) -> Reading[dict[str, tuple[Any, ...]]]:
     axes = {}
     for axis, values in content.items():
-        if axis not in (*AXIS_GROUPS, *_FURTHER):
+        if axis in (*AXIS_GROUPS, *_FURTHER) or is_of_file(str(axis)):
+            axes[axis] = yield from _axis(axis, values, origin)
+        else:
             said = answer(str(axis), (*AXIS_GROUPS, *_FURTHER))
             yield ConfigError(f"{origin.at(f'matrix.{axis}')}: unknown axis; {said}")
-        elif not isinstance(values, list) or not values:
-            yield ConfigError(f"{origin.at(f'matrix.{axis}')}: expected a list of values, got {values!r}")
-        else:
-            axes[axis] = yield from _axis(axis, values, origin)
     if "aspect_ratio" in axes and _SAME_SETTING & axes.keys():
         yield ConfigError(f"{origin.at('matrix.aspect_ratio')}: cannot be an axis beside width or height")
     return axes
 
 
-def _axis(axis: str, values: Sequence[Any], origin: Origin) -> Reading[tuple[Any, ...]]:
+def _axis(axis: str, raw: Any, origin: Origin) -> Reading[tuple[Any, ...]]:
     checked: list[Any] = []
-    for number, value in enumerate(values):
-        key = f"matrix.{axis}[{number}]"
+    setting = WHOLE if is_of_file(axis) else axis
+    numbers = axis not in AXIS_GROUPS and takes_numbers(Prompt, setting)
+    for key, value in (yield from read_values(raw, origin, f"matrix.{axis}", numbers=numbers)):
         if axis in AXIS_GROUPS:
             if fault := name_fault(value):
                 yield ConfigError(f"{origin.at(key)}: {fault}")
         else:
-            value = yield from read_setting(Settings, axis, value, origin, key)
+            value = yield from read_setting(Prompt, setting, value, origin, key)
         # Every seed of -1 is a draw of its own.
         if value is not None and value in checked and not (axis == "seed" and value == -1):
             yield ConfigError(f"{origin.at(key)}: {value!r} is on the axis twice")
@@ -134,7 +142,8 @@ def _product(axes: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
         position_on = dict(zip(axes, positions, strict=True))
         values = tuple((axis, axes[axis][position]) for axis, position in position_on.items())
         label = "".join(f"_{labels[axis][position]}" for axis, position in position_on.items() if axis != "seed")
-        yield Point(values, Settings(**dict(values)), position_on.get("seed"), label)
+        settings = Prompt(**{axis: value for axis, value in values if not is_of_file(axis)})
+        yield Point(values, settings, strengths_of(values), position_on.get("seed"), label)
 
 
 def _labels(axis: str, values: Sequence[Any]) -> list[str]:

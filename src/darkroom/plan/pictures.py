@@ -65,7 +65,7 @@ def _picture(
     seed = _seed(_first("seed", levels), model.defaults.seed, index, point.seed_position, drawn_for)
     shown = yield from _shown(levels, point, entry, conditions)
     sampling = _sampling(levels, model, size, seed, shown)
-    template = entry.prompt.prompt or ""
+    template = _first("prompt", (point.settings, entry.prompt), "")
     neg = _first("neg", levels, model.defaults.neg)
     return Picture(
         index=index,
@@ -83,7 +83,12 @@ def _picture(
         ),
         remarks=Remarks(
             not_comparable=shown.not_comparable,
-            warnings=(*_warnings(model, requested, sampling, neg), *shown.warnings, *entry.notes),
+            warnings=(
+                *_overruled(point, entry),
+                *_warnings(model, requested, sampling, neg),
+                *shown.warnings,
+                *entry.notes,
+            ),
         ),
     )
 
@@ -108,8 +113,22 @@ def _shown(levels: Sequence[Settings], point: Point, entry: Entry, conditions: C
     named = _references(levels)
     shown = yield from conditions.references(named, _first("ctrl_idx", levels), lambda key: _where(key, point, entry))
     if entry.prompt.prompt_embeds:
+        if point.settings.prompt is not None:
+            yield ConfigError(f"matrix.prompt: {entry.where} has prompt_embeds, which no text takes the place of")
         yield from conditions.embeds(entry.prompt.prompt_embeds, f"{entry.where}.prompt_embeds")
     return shown
+
+
+def _overruled(point: Point, entry: Entry) -> Iterator[str]:
+    """What the prompt itself says otherwise than the matrix."""
+    for axis, value in point.values:
+        own = getattr(entry.prompt, axis, None)
+        if axis == "prompt" and own and own != value:
+            yield "the text of the prompt is overruled by the matrix"
+        elif axis != "prompt" and own is not None and own != value:
+            yield f"{axis} {own} of the prompt is overruled by the matrix: {value}"
+        if axis in ("width", "height") and entry.prompt.aspect_ratio:
+            yield f"aspect_ratio {entry.prompt.aspect_ratio} of the prompt is overruled by the matrix: {axis} {value}"
 
 
 def _references(levels: Sequence[Settings]) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from darkroom.names import Names
 from darkroom.plan.conf.schema import LoraStack, Model
 from darkroom.plan.model_values import base_of, encoder_of, numerics_of, source_of
 from darkroom.plan.pictures import Picture
+from darkroom.plan.strengths import stack_at
 from darkroom.request import Adapters, Lora, Remarks, Request, Title
 
 _TRIGGER = "[trigger]"
@@ -27,13 +28,16 @@ def resolve(
 ) -> tuple[Request, ...]:
     """The requests of one combination. `warnings` go into each."""
     base, encoder, source = base_of(model), encoder_of(model), source_of(model)
-    stacks = {strength: _loras(stack, strength) for strength in {picture.strength for picture in pictures}}
+    at = {(picture.strength, picture.point.strengths) for picture in pictures}
+    stacks = {each: _loras(stack_at(stack, each[1]), each[0]) for each in at}
     regimes = _regimes(model, pictures)
     requests = []
     for picture in pictures:
         prompt, trigger_word, unreplaced = _prompt(picture, stack)
         trainers, why = regimes[picture.point.values]
-        adapters = Adapters(loras=stacks[picture.strength], allow_foreign_lora=stack.allow_foreign_lora)
+        adapters = Adapters(
+            loras=stacks[picture.strength, picture.point.strengths], allow_foreign_lora=stack.allow_foreign_lora
+        )
         regime, reason = _in_effect(model, trainers, why) if adapters.active else (None, None)
         reasons = _not_comparable(model, len(adapters.active), regime, trainers)
         requests.append(

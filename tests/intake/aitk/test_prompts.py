@@ -185,7 +185,7 @@ def test_strengths_of_all_prompts_decide_on_the_regime() -> None:
         ({"sample_steps": 20.0}, "sample_steps: expected a whole number, got 20.0"),
         ({"guidance_scale": "4"}, "guidance_scale: expected a number, got '4'"),
         ({"guidance_scale": 21}, "guidance_scale: 21 is out of range: 0 to 20"),
-        ({"network_multiplier": "inf"}, "network_multiplier: expected a finite number, got inf"),
+        ({"network_multiplier": "inf"}, "network_multiplier: inf is out of range: expected a finite number"),
         ({"seed": -2}, "seed: -2 is out of range: -1 to 9223372036854775807"),
         ({"seed": "x", "walk_seed": True}, "seed: expected a whole number, got 'x'"),
         ({"seed": None}, "seed: expected a value, got null"),

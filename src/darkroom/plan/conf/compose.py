@@ -32,6 +32,7 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
+_BLANK = "blank"  # conf/prompts/blank.yaml
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
 _PRIMARY = "_primary_"  # includes config.yaml: Hydra looks for a primary config in the first folder only
@@ -110,7 +111,9 @@ class Conf:
 
     def choice(self, group: str) -> str:
         """The option of a group that the matrix does not list: an override's, else the defaults lists'."""
-        return self._overrides.choices.get(group) or self._written.choice(group)
+        # Prompts that are an axis need no set: they stand in one that has no text of its own.
+        instead = _BLANK if group == "prompts" and "prompt" in self.root["matrix"] else None
+        return self._overrides.choices.get(group) or self._written.choice(group, instead)
 
     def option(self, group: str, name: str) -> Option:
         """One option of an axis with what the experiment and the overrides change in its group."""

@@ -35,14 +35,19 @@ class Written:
         if not any(isinstance(entry, Mapping) and _EXPERIMENT in entry for entry in content.get("defaults", [])):
             yield ConfigError(f"{file}: defaults: needs an entry {_EXPERIMENT}: NAME")
 
-    def choice(self, group: str) -> str:
-        """The option that the defaults lists name for a group; ConfigError if there is none."""
-        entries = [entry for _, content in self.files for entry in content.get("defaults", [])]
-        for entry in entries:
+    def choice(self, group: str, instead: str | None = None) -> str:
+        """The option that the defaults lists name for a group; ConfigError if there is none.
+
+        `instead`: what goes before the choice of config.yaml.
+        """
+        files = self.files[:-1] if instead else self.files
+        for entry in (entry for _, content in files for entry in content.get("defaults", [])):
             if isinstance(entry, Mapping):
                 chosen = entry.get(f"override /{group}", entry.get(group))
                 if chosen is not None and name_fault(chosen) is None:
                     return str(chosen)
+        if instead:
+            return instead
         raise ConfigError(f"{self.files[0][0]}: names no {group}, and neither does the defaults list of config.yaml")
 
     def origin(self, group: str, file: Path, overridden: list[str]) -> Origin:

@@ -78,7 +78,8 @@ def answer(key: str, known: Iterable[str]) -> str:
 
 def our_key(key: str, known: Iterable[str]) -> str | None:
     """Which of the `known` keys means the same; None for a key that is known, and where there is none."""
-    return next((ours for ours in _OF_OTHERS.get(_plain(key), ()) if ours in known), None)
+    word, dot, rest = key.partition(".")  # strength.sks is an axis, as network_multiplier.sks
+    return next((f"{ours}{dot}{rest}" for ours in _OF_OTHERS.get(_plain(word), ()) if ours in known), None)
 
 
 def _plain(key: str) -> str:

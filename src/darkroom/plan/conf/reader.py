@@ -5,7 +5,6 @@ yielded, so that one run shows all of them.
 """
 
 import contextlib
-import sys
 import types
 import typing
 from collections import Counter
@@ -30,6 +29,7 @@ class _UnknownKey(ConfigError):
         self.where, self.key, self.said = where, key, said
 
 
+_FLOAT32_MAX = 3.4028234663852886e38
 _KEYS = "keys and values"
 _EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -151,9 +151,14 @@ def _not_allowed(allowed: Mapping[str, Any], raw: Any) -> str | None:
         low, high = allowed["range"]
         if not low <= raw <= high:
             return f"{raw!r} is out of range: {low} to {high}"
-    if allowed.get("finite") and not abs(raw) <= sys.float_info.max:  # NaN is not
-        return f"expected a finite number, got {str(raw)[:40]}"
+    if allowed.get("finite") and not is_finite(raw):
+        return f"{str(raw)[:40]} is out of range: expected a finite number, as float32 has them"
     return None
+
+
+def is_finite(number: float) -> bool:
+    """In float32, in which weights are multiplied."""
+    return abs(number) <= _FLOAT32_MAX  # NaN is not
 
 
 def with_numbers(cls: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,6 +168,11 @@ def with_numbers(cls: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """
     types = _types(typing.cast(Any, cls))
     return {key: _converted(types.get(key, ()), value) for key, value in content.items()}
+
+
+def takes_numbers(cls: type[Any], key: str) -> bool:
+    """True for a key whose values are numbers."""
+    return bool({int, float} & set(_types(typing.cast(Any, cls))[key]))
 
 
 @cache

@@ -108,18 +108,23 @@ def _further_axis(name: str, requests: Sequence[Request]) -> Axis:
     return _axis(name, requests, label, key)
 
 
+def _is_strength(name: str) -> bool:
+    """Of a whole LoRA, or of one file of its stack."""
+    return name.split(".")[0] == "network_multiplier"
+
+
 def _placed(axes: Sequence[Axis]) -> tuple[Axis, ...]:
     """The layout to begin with: prompts and seeds down, LoRAs and strengths across, the rest in sections.
 
     Without LoRAs and strengths the first further axis goes across, else the models, else the seeds.
     """
     names = [axis.name for axis in axes]
-    further = [name for name in names if name not in (*_NAMES, "index", "network_multiplier", "seed")]
-    across: list[str] = [name for name in ("lora", "network_multiplier") if name in names]
+    further = [name for name in names if name not in (*_NAMES, "index", "prompt", "seed") and not _is_strength(name)]
+    across: list[str] = [name for name in names if name == "lora" or _is_strength(name)]
     across = across or [name for name in (*further, "model", "seed") if name in names][:1]
 
     def placement(name: str) -> str:
-        return "columns" if name in across else "rows" if name in ("index", "seed") else "sections"
+        return "columns" if name in across else "rows" if name in ("index", "prompt", "seed") else "sections"
 
     return tuple(Axis(axis.name, axis.values, axis.codes, placement(axis.name)) for axis in axes)
 
