@@ -33,12 +33,25 @@ class LoraFile:
 
     @property
     def step(self) -> int | None:
-        """The step of its training, of `training_info`, which is JSON: {"step": 500, "epoch": 3}; None if unsaid."""
+        """The step of its training; None if unsaid.
+
+        ai-toolkit's `training_info` is JSON: {"step": 500, "epoch": 3}; kohya's `ss_steps` a number.
+        """
+        metadata = self.header.metadata
         try:
-            step = json.loads(self.header.metadata.get("training_info", "null"))["step"]
+            step = (
+                json.loads(metadata["training_info"])["step"] if "training_info" in metadata else metadata["ss_steps"]
+            )
+            step = int(step) if isinstance(step, str) else step
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         return step if type(step) is int and step in STEPS else None
+
+    @property
+    def run(self) -> str | None:
+        """The name of the run that it was trained in; None if unsaid."""
+        metadata = self.header.metadata
+        return metadata.get("ss_output_name") or metadata.get("name") or None
 
 
 def read_lora(path: str | Path) -> LoraFile:

@@ -648,7 +648,8 @@ class TestControlImages:
         samples = [{"prompt": "a", "ctrl_img": "/home/trainer/a.png"}, {"prompt": "b"}]
         job = imported(a_job(sample={"samples": samples}))
         assert reasons(job)["none", -1] == (
-            "prompt 0 is left out of the prompt set: control image /home/trainer/a.png is missing"
+            "prompt 0 is left out of the prompt set: control image /home/trainer/a.png is missing; "
+            "--root FOLDER names one below which its name is found"
         )
 
     def test_flex2_has_one_and_its_slot(self) -> None:
@@ -802,7 +803,7 @@ class TestBadInput:
             ("config: 5", "config.yaml: config: expected keys and values, got 5"),
             ("config: {name: 5}", "config.yaml: config.name: expected text, got 5"),
             ("config: {process: []}", "config.name: expected the name of an ai-toolkit job, got None"),
-            ("config: {name: a}", "expected one process with a sample section, got 0; there are: no processes"),
+            ("config: {name: a}", "expected one process with a section model, got 0; there are: no processes"),
             ("config: {name: a, process: {a: b}}", "config.process: expected a list, got {'a': 'b'}"),
             ("config: {name: a, process: [5]}", "config.process[0]: expected keys and values, got 5"),
             ("config: {name: a, process: [{type: x}]}", "got 0; there are: process[0] (x)"),

@@ -1,9 +1,10 @@
 """The adapter files that an ai-toolkit job left: which step each is of, and whether it can be applied. Reads headers.
 
-Their names: lora_files/trained_name.py. The trainer deletes all but the last few.
+Their names: lora_files/trained_name.py. The trainer deletes all but the last few; what people or services have renamed
+since is known by its header.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +36,16 @@ class Found:
 
 
 def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_version: str) -> Found:
-    """Those of a job `name` that goes on for `steps`; of two for one step the file with the step in its name."""
+    """Those of a job `name` that goes on for `steps`.
+
+    Of two for one step the file with the step in its name, then one of the job's name, then one that was renamed.
+    """
     steps = steps if steps is not None and steps in STEPS else None
     found: dict[int, TrainedLora] = {}
     notes = []
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    own = [(path, trained.step) for path in files if (trained := read_name(path.name, name))]
-    for path, named in sorted(own, key=lambda each: each[1] is None):
+    files = [path for path in sorted(folder.iterdir()) if path.suffix == ".safetensors"] if folder.is_dir() else []
+    names = {path: trained for path in files if (trained := read_name(path.name, name))}
+    for path, named in sorted(((path, own.step) for path, own in names.items()), key=lambda each: each[1] is None):
         if not path.is_file():
             notes.append(f"{path}: no file: the job trained a whole model, or something else lies there")
             continue
@@ -54,11 +58,51 @@ def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_
             notes.append(f"{path}: left out: {found[lora.step].path.name} is of the same step {lora.step}")
         else:
             found[lora.step] = lora
-    return Found(tuple(found[step] for step in sorted(found)), tuple(notes))
+    others = [path for path in files if path not in names and path.is_file()]
+    renamed, reasons = _renamed(others, found, name, family, base_version)
+    notes += [f"{lora.path}: taken for the checkpoint of step {step}, by its header" for step, lora in renamed.items()]
+    if reasons:
+        said = "; ".join(f"{path.name} ({reason})" for path, reason in reasons.items())
+        notes.append(
+            f"{folder}: not taken for checkpoints: {said}; if one is, name it {name}_<step, 9 digits>.safetensors"
+        )
+    found |= renamed
+    return Found(tuple(found[step] for step in sorted(found)), tuple(map(printable, notes)))
+
+
+def _renamed(
+    paths: Sequence[Path], found: Mapping[int, TrainedLora], name: str, family: str, base_version: str
+) -> tuple[dict[int, TrainedLora], dict[Path, str]]:
+    """Of files with other names those that are of the job by their headers, by step; why each of the others is not."""
+    renamed: dict[int, TrainedLora] = {}
+    reasons = {}
+    for path in paths:
+        try:
+            header = read_lora(path)
+        except (WeightFileError, OSError) as error:
+            reasons[path] = str(error).removeprefix(f"{path}: ")
+            continue
+        fault = _fault(header, family, base_version)
+        if header.step is None:
+            reasons[path] = "no step in its header"
+        elif header.run not in (None, name):
+            reasons[path] = f"of the run {header.run}, step {header.step}, by its header"
+        elif header.step == 0 or fault:
+            reasons[path] = (fault or "of step 0, which is the base model").removeprefix(f"{path}: ")
+        elif taken := {**renamed, **found}.get(header.step):
+            reasons[path] = f"of step {header.step} by its header, as {taken.path.name} is"
+        else:
+            renamed[header.step] = TrainedLora(header.step, path, _modified(path))
+    return renamed, reasons
+
+
+def _modified(path: Path) -> int:
+    """ms since 1970."""
+    return path.stat().st_mtime_ns // 1_000_000
 
 
 def _read(path: Path, named: int | None, steps: int | None, family: str, base_version: str) -> TrainedLora | None:
-    modified = path.stat().st_mtime_ns // 1_000_000
+    modified = _modified(path)
     try:
         lora = read_lora(path)
     except (WeightFileError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The configuration of an ai-toolkit job, found and opened: its one process with samples. Knows not what keys mean.
+"""The configuration of an ai-toolkit job, found and opened: the one process that trains. Knows not what keys mean.
 
 config.yaml is what the trainer wrote at its last start, .job_config.json what its interface did. In both, `[name]` is
 replaced by the job's name everywhere, as ai-toolkit's toolkit/config.py does with a file that it is given.
@@ -6,6 +6,7 @@ replaced by the job's name everywhere, as ai-toolkit's toolkit/config.py does wi
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,9 @@ def config_file(path: Path) -> Path:
         for name in _IN_FOLDER:
             if (path / name).is_file():
                 return path / name
+        if jobs := _jobs_below(path):
+            commands = "".join(f"\n  darkroom import aitk {shlex.quote(str(job))}" for job in jobs)
+            raise ConfigError(f"{path}: {len(jobs)} jobs of ai-toolkit are below it; import one at a time:{commands}")
         raise ConfigError(f"{path}: no job folder of ai-toolkit: neither {' nor '.join(_IN_FOLDER)} is in it")
     if not path.exists():
         raise ConfigError(f"{path}: no such file or folder; expected an ai-toolkit job folder, or its config.yaml")
@@ -67,15 +71,24 @@ def config_file(path: Path) -> Path:
     return path
 
 
+def _jobs_below(folder: Path) -> list[Path]:
+    """Job folders in a folder of jobs, or of folders of jobs."""
+    found = {file.parent for below in ("*", "*/*") for name in _IN_FOLDER for file in folder.glob(f"{below}/{name}")}
+    return sorted(found)
+
+
 def _process(job: Section, file: str) -> Section:
-    """The process that makes samples."""
+    """The process that makes samples; without any, the one that trains a model."""
     processes = job.section("config").sections("process")
-    found = [process for process in processes if "sample" in process]
-    if len(found) != 1:
-        listed = ", ".join(f"process[{number}] ({p.content.get('type')})" for number, p in enumerate(processes))
-        said = f"one process with a sample section, got {len(found)}; there are: {listed or 'no processes'}"
-        raise ConfigError(f"{file}: config.process: expected {said}")
-    return found[0]
+    for key in ("sample", "model"):
+        found = [process for process in processes if key in process]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    listed = ", ".join(f"process[{number}] ({p.content.get('type')})" for number, p in enumerate(processes))
+    said = f"one process with a section {key}, got {len(found)}; there are: {listed or 'no processes'}"
+    raise ConfigError(f"{file}: config.process: expected {said}")
 
 
 def _replaced(value: Any, name: str) -> Any:
@@ -107,7 +120,7 @@ def job_roots(home: Path, typed: Sequence[Path]) -> Roots:
         for folder in home.absolute().parents
         if any(folder.resolve().is_relative_to(root.resolve()) for root in allowed)
     ]
-    return Roots(tuple(dict.fromkeys((*allowed, *above))))
+    return Roots(tuple(dict.fromkeys((*allowed, *above))), tuple(root.absolute() for root in typed))
 
 
 def training_folder(process: Section, name: str, roots: Roots) -> Path | None:

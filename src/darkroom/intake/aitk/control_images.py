@@ -1,6 +1,6 @@
 """The control images of an ai-toolkit job's prompts, found here. Opens headers; knows not what models see in them.
 
-A relative path began where the trainer ran, which nobody wrote down.
+A relative path began where the trainer ran, which nobody wrote down; a picture of another machine is known by its name.
 """
 
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from darkroom.display import named
 from darkroom.errors import ConfigError, ImageError, Reading
 from darkroom.intake.aitk.prompts import SamplePrompt, SampleSheet
 from darkroom.intake.roots import Roots
@@ -43,20 +44,30 @@ def _with_images(prompt: SamplePrompt, family: str, roots: Roots, where: str) ->
     images = _seen(prompt, family)
     slot = prompt.settings.get("ctrl_idx", INPAINT) if images and FAMILIES[family].has_slots else None
     for key, written in images.items():
-        if not Path(written).is_absolute() or os.path.exists(written):  # noqa: PTH110 no error for a long name
-            try:
-                path = roots.inside(written, f"{where}: {key}")
-            except ConfigError as error:
-                yield error
-                continue
-        else:
-            path = Path(written)
-        if not os.path.exists(path):  # noqa: PTH110 as above
-            raise ImageError(f"control image {written} is missing")
+        try:
+            path = _found(written, roots, f"{where}: {key}")
+        except ConfigError as error:
+            yield error
+            continue
         settings[key] = check_image(str(path), family, slot).path
     if slot is not None:
         settings["ctrl_idx"] = slot
     return replace(prompt, settings=settings)
+
+
+def _found(written: str, roots: Roots, where: str) -> Path:
+    """The image where the job says, or by its name; ConfigError where that is outside, ImageError for none."""
+    is_elsewhere = Path(written).is_absolute() and not os.path.exists(written)  # noqa: PTH110 no error for a long name
+    path = None if is_elsewhere else roots.inside(written, where)
+    if path and os.path.exists(path):  # noqa: PTH110 as above
+        return path
+    namesakes = roots.namesakes(written)
+    if len(namesakes) > 1:
+        several = named([str(each) for each in namesakes])
+        raise ImageError(f"control image {written}: there are several of its name below --root: {several}; leave one")
+    if not namesakes:
+        raise ImageError(f"control image {written} is missing; --root FOLDER names one below which its name is found")
+    return namesakes[0]
 
 
 def _seen(prompt: SamplePrompt, family: str) -> dict[str, str]:

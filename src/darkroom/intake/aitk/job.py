@@ -21,7 +21,7 @@ from darkroom.intake.aitk.passed_over import passed_over
 from darkroom.intake.aitk.placing import Placed, Placing
 from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
-from darkroom.intake.aitk.samples import SampleSet, sample_files, sample_sets
+from darkroom.intake.aitk.samples import SampleFile, are_copied, sample_files, sample_sets
 from darkroom.intake.aitk.section import process_faults
 from darkroom.intake.imported_job import ImportedJob, stale, with_accepted
 from darkroom.intake.options import ImportOptions
@@ -31,6 +31,10 @@ from darkroom.plan.conf.owned_files import ConfFile, import_name
 from darkroom.previews import Preview, previews_file
 
 _FIRST = "first_sample"
+_COPIED = (
+    "the files' times are those of a copy, as the samples' names say others: whether the configuration or a checkpoint "
+    "was written after a picture cannot be seen any more (rsync -t, cp -p and tar keep times)"
+)
 
 
 def import_job(path: Path, options: ImportOptions, *, copies: Copies, config_unchanged: bool = False) -> list[str]:
@@ -75,11 +79,14 @@ class _Import:
         self._notes += passed_over(self._job.process, model.arch)
         options = value_of(self._prompt_options(model))
         # 2. What the trainer left
-        found, sets = value_of(self._left(model))
+        found, samples = value_of(self._left(model))
+        has_times = not are_copied(samples)
+        if not has_times:
+            self._notes.append(_COPIED)
         # 3. Which picture is a preview of what
         regimes = {option.name: _regime(model, option) for option in options}
         previewer = Previewer(self._name, model, regimes)
-        placed = self._placing(model, options, found).placed(sets)
+        placed = self._placing(model, options, found, has_times).placed(sample_sets(samples))
         rows = [row for one in placed for row in self._rows(one, previewer)]
         usable = {self._writer.lora_name(lora.step): lora for lora in found.loras if lora.fault is None}
         combinations = _combinations(options, usable, rows)
@@ -99,7 +106,7 @@ class _Import:
             notes=tuple(self._notes),
         )
 
-    def _placing(self, model: TrainedModel, options: Sequence[PromptOption], found: Found) -> Placing:
+    def _placing(self, model: TrainedModel, options: Sequence[PromptOption], found: Found, has_times: bool) -> Placing:
         return Placing(
             model=model,
             main=options[0],
@@ -107,6 +114,7 @@ class _Import:
             has_baseline=not self._job.process.section("train").flag("skip_first_sample"),
             loras=found.loras,
             configured=None if self._config_unchanged else self._job.modified,
+            has_times=has_times,
             config_name=self._job.file.name,
         )
 
@@ -136,15 +144,15 @@ class _Import:
             self._notes += [*sheet.ignored, *unused_images(sheet, model.family, section.where)]
             with_files = yield from with_images(sheet, model.family, self._roots, section.where)
             made.append(PromptOption(name, with_files, tuple(sampler_reasons(model.arch, section))))
-        if not any(option.sheet.prompts for option in made):
-            reasons = [f"prompt {index}: {why}" for option in made for index, why in option.sheet.left_out.items()]
-            said = "; ".join(reasons) or "it has none"
+        reasons = [f"prompt {index}: {why}" for option in made for index, why in option.sheet.left_out.items()]
+        if reasons and not any(option.sheet.prompts for option in made):
+            said = "; ".join(reasons)
             yield ConfigError(f"{self._job.file}: sample: no prompt of the job can be rendered: {said}")
         return made
 
-    def _left(self, model: TrainedModel) -> Reading[tuple[Found, list[SampleSet]]]:
+    def _left(self, model: TrainedModel) -> Reading[tuple[Found, list[SampleFile]]]:
         """What the trainer left: checkpoints and samples."""
-        return (yield from self._loras(model)), (yield from self._sets())
+        return (yield from self._loras(model)), (yield from self._samples())
 
     def _loras(self, model: TrainedModel) -> Reading[Found]:
         if self._folder is None:
@@ -155,7 +163,7 @@ class _Import:
         self._notes += found.notes
         return found
 
-    def _sets(self) -> Reading[list[SampleSet]]:
+    def _samples(self) -> Reading[list[SampleFile]]:
         if self._job.folder is None:
             self._notes.append("a configuration alone: no previews; a job folder has them in samples/")
             return []
@@ -165,9 +173,9 @@ class _Import:
         if others:
             names = named([other.name for other in others])
             self._notes.append(f"{from_here(folder)}: no samples by their names: {names}")
-        if not files:
+        if not files and "sample" in self._job.process:
             self._notes.append(f"{from_here(folder)}: holds no samples")
-        return sample_sets(files)
+        return files
 
     def _files(
         self,
@@ -180,7 +188,7 @@ class _Import:
         writer, trigger_word = self._writer, self._job.process.text("trigger_word")
         comments = [f"Not as trained: {reason}" for reason in model.reasons]
         written = [option for option in options if option.sheet.prompts]
-        files = [writer.model(_content(model, written, regimes), comments)]
+        files = [writer.model(_content(model, written or options, regimes), comments)]
         usable = [lora for lora in found.loras if lora.fault is None]
         files += [writer.lora(writer.lora_name(lora.step), str(from_here(lora.path)), trigger_word) for lora in usable]
         files += [writer.prompts(option, trigger_word) for option in written]
@@ -190,9 +198,20 @@ class _Import:
         idle = [name for lora in usable if (name := writer.lora_name(lora.step)) not in rendered]
         comments = [f"Without previews, and not rendered: {', '.join(idle)}"] if idle else []
         comments += [f"Cannot be applied, and is not rendered: {lora.fault}" for lora in found.loras if lora.fault]
-        if self._job.folder is None:
+        if self._job.folder is None or not written:
             command = command.replace(" regress", "")
+        if not written:
+            comments.append(f"It renders the prompts of conf/prompts/{self._name}.yaml, which the job has none for")
+            self._notes.append(self._wanted(trigger_word, command))
         return [*files, writer.experiment(combinations, comments, command)]
+
+    def _wanted(self, trigger_word: str | None, command: str) -> str:
+        """The sentence on what a job without samples lacks."""
+        example = f'prompts: ["{"[trigger] " if trigger_word else ""}a photo, outdoors"]'
+        return (
+            "prompts are wanted, as the job asks for no samples: write them in "
+            f"conf/prompts/{self._name}.yaml, such as {example}, then {command}"
+        )
 
     def _training_folder(self) -> Path | None:
         try:
@@ -245,6 +264,7 @@ def _combinations(
     """
     every = [(BASE, option.name) for option in options if option.sheet.prompts]
     every += [(name, options[0].name) for name in usable if options[0].sheet.prompts]
+    every = every or [(name, options[0].name) for name in (BASE, *usable)]  # with prompts that somebody will write
     held = {option.name: range(len(option.sheet.prompts)) for option in options}
     there = {(row.lora, row.prompts) for row in rows if row.index in held[row.prompts]}
     return [pair for pair in every if pair in there] or every

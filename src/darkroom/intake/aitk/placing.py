@@ -32,7 +32,8 @@ class Placing:
     first: PromptOption | None
     has_baseline: bool  # unless train.skip_first_sample
     loras: Sequence[TrainedLora]
-    configured: int | None  # when the configuration was written, ms since 1970; None: it never changed
+    configured: int | None  # when the configuration was written, ms since 1970; None: it never changed, or nobody knows
+    has_times: bool  # of files, by which one is seen to be older than another; not those of a copy
     config_name: str
 
     def placed(self, sets: Sequence[SampleSet]) -> Iterator[Placed]:
@@ -67,9 +68,9 @@ class Placing:
             yield "no checkpoint kept"
         else:
             yield from (reason for reason in (lora.fault, lora.doubt) if reason)
-            if not is_last and lora.modified > samples.begun:
+            if self.has_times and not is_last and lora.modified > samples.begun:
                 yield "the checkpoint kept was written after it: the training was resumed, and passed this step again"
-        if self.configured is not None and self.configured > samples.begun:
+        if self.has_times and self.configured is not None and self.configured > samples.begun:
             yield (
                 f"{self.config_name} was written after it, and may say something else by now "
                 "(--config-unchanged: it does not)"

@@ -1,6 +1,7 @@
 """The sample files of an ai-toolkit job, by their names, and in which sets they were made. Knows not what they show.
 
-`<ms since 1970>__<step, 9 digits>_<index of the prompt>.jpg`; hidden folders beside them are the trainer's own.
+`<ms since 1970>__<step, 9 digits>_<index of the prompt>.jpg`, which is when it was saved; hidden folders beside them
+are the trainer's own.
 """
 
 import itertools
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _NAME = re.compile(r"(?P<ms>[0-9]{1,14})__(?P<step>[0-9]{9,12})_(?P<index>[0-9]{1,6})\.(?:jpg|jpeg|png|webp)")
+_MINUTE = 60_000  # ms
 
 
 @dataclass(frozen=True, order=True)
@@ -63,6 +65,12 @@ def sample_files(folder: Path) -> tuple[list[SampleFile], list[Path]]:
         else:
             others.append(folder / name)
     return sorted(samples), sorted(others)
+
+
+def are_copied(files: Sequence[SampleFile]) -> bool:
+    """True if the files' times are those of a copy: most are not what their names say, to the minute."""
+    moved = sum(abs(file.path.stat().st_mtime_ns // 1_000_000 - file.ms) > _MINUTE for file in files)
+    return 2 * moved > len(files)
 
 
 def sample_sets(files: Iterable[SampleFile]) -> list[SampleSet]:
