@@ -16,7 +16,7 @@ DIFFUSERS = "diffusers"  # a folder: config.json and .safetensors files, diffuse
 TOKENIZER = "tokenizer"  # a folder, of which weights do not count
 SINGLE_FILE = "single_file"  # one .safetensors file; whose naming it has, its keys tell
 GGUF = "gguf"  # one .gguf file
-LAYOUT_OF_ENDING = {".safetensors": SINGLE_FILE, ".gguf": GGUF}
+LAYOUT_OF_ENDING = {".safetensors": SINGLE_FILE, ".sft": SINGLE_FILE, ".gguf": GGUF}
 
 RENDERING = ("transformer", "vae")  # what denoises and decodes; all other components encode text
 READ_ENDINGS = (".json", ".jinja", ".txt")  # of files that loading reads besides weights; a README changes no pixel

@@ -175,7 +175,7 @@ class _Plan:
             sheet = yield from self._options.prompts(*names)
             self._stacks[names.lora] = stack
             if stack is not None:
-                self._loras.read(stack, self._options.option("lora", names.lora).origin)
+                stack = self._loras.read(stack, self._options.option("lora", names.lora).origin)
             if model is None or sheet is None:
                 continue
             shown = yield from self._shown(names, model, sheet, points)

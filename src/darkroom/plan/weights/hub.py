@@ -26,6 +26,18 @@ def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
         raise CheckpointError(sentence) from error
 
 
+def cached_file(repo: str, revision: str | None, file: str) -> str | None:
+    """Where a file of a repository lies in the hub's cache; None where it does not, and no network is asked."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(repo, file, revision=revision)
+    except HFValidationError:
+        return None
+    return found if isinstance(found, str) else None
+
+
 def download_command(repo: str, revision: str | None, patterns: Sequence[str]) -> str:
     """What a person types to have the same files in the cache."""
     wild = any("*" in pattern for pattern in patterns)

@@ -6,6 +6,7 @@ its repository holds. Of any other base nothing is known but the family, and ren
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from darkroom.checkpoint import weight_files
 from darkroom.display import named
@@ -18,6 +19,7 @@ from darkroom.lora_files.layers import layers_in, layers_of
 from darkroom.lora_files.naming import LayerShapes
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource, LoraStack, Model
+from darkroom.plan.weights.adapter_path import file_of
 from darkroom.plan.weights.places import OnHub, place_of
 
 
@@ -30,12 +32,15 @@ class LoraCheck:
         self._refused: dict[tuple[str, str, bool], str] = {}  # by path, model, allow_foreign_lora; "" for none
         self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)  # by place and sentence: models
 
-    def read(self, stack: LoraStack, origin: Origin) -> None:
-        """Each file of a LoRA option has to be there and whole, applied or not."""
+    def read(self, stack: LoraStack, origin: Origin) -> LoraStack:
+        """The option with the files that its paths mean, each of which has to be there and whole, applied or not."""
+        found = []
         for number, lora in enumerate(stack.loras):
             file = self._file(lora.path)
             if isinstance(file, str):
                 self._faults[origin.at(f"loras[{number}].path"), file] = []
+            found.append(lora if isinstance(file, str) else replace(lora, path=file.path))
+        return replace(stack, loras=tuple(found))
 
     def judge(self, stack: LoraStack, origin: Origin, name: str, model: Model) -> None:
         """Each file of an option that is applied to a model has to fit it; one with a strength of 0 is not applied."""
@@ -57,8 +62,9 @@ class LoraCheck:
     def _file(self, path: str) -> LoraFile | str:
         if path not in self._files:
             try:
-                self._files[path] = read_lora(path)
-            except WeightFileError as error:
+                file = read_lora(file_of(path))
+                self._files[path] = self._files[file.path] = file
+            except (AdapterError, WeightFileError) as error:
                 self._files[path] = str(error)
             except OSError as error:
                 self._files[path] = f"{path}: {error.strerror}"

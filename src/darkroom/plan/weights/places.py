@@ -23,10 +23,10 @@ KNOWN_TOKENIZERS = {
 }
 
 _FILES = {
-    "transformer": (".safetensors", ".gguf"),
-    "vae": (".safetensors",),
-    "text_encoder": (".safetensors",),
-    "text_encoder_2": (".safetensors",),
+    "transformer": (".safetensors", ".sft", ".gguf"),
+    "vae": (".safetensors", ".sft"),
+    "text_encoder": (".safetensors", ".sft"),
+    "text_encoder_2": (".safetensors", ".sft"),
 }
 _COMFYUI = {
     "transformer": ("diffusion_models", "unet"),

@@ -1,0 +1,86 @@
+"""Which file the `path` of a LoRA means: a file, the one file of a folder, or a file of the hub that is in its cache.
+
+Nothing is downloaded while conf/ is read: what is on the hub and not in its cache is refused with what to type.
+"""
+
+import re
+from pathlib import Path
+
+from darkroom.display import named
+from darkroom.errors import AdapterError, WeightFileError
+from darkroom.lora_files.file import read_lora
+from darkroom.lora_files.trained_name import read_name
+from darkroom.plan.conf.hub_reference import Reference, read_reference
+from darkroom.plan.weights.hub import cached_file, download_command
+
+ENDINGS = (".safetensors", ".sft")
+
+_LISTED = 8  # files of a folder that a message names
+_HUB_PAGE = re.compile(
+    r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/]+)/(?:blob|resolve|raw)/([^/?]+)/([^?#]+)"
+)
+
+
+def file_of(path: str) -> str:
+    """The file that a path in conf/ means, itself where it is one; AdapterError with what to write or type instead.
+
+    A path of nothing is given back, for whoever opens it to say so.
+    """
+    if "://" in path:
+        raise AdapterError(f"{path}: is an address, and files are read here; {_instead_of(path)}")
+    here = Path(path).expanduser()
+    if here.is_file():
+        return path if here == Path(path) else str(here)
+    if here.is_dir():
+        return str(_only_file(path, here))
+    reference = read_reference(path)
+    if reference is None or Path(reference.repo.partition("/")[0]).is_dir():
+        return path
+    return _on_hub(path, reference)
+
+
+def _instead_of(address: str) -> str:
+    page = _HUB_PAGE.match(address)
+    if page is None:
+        return "download the file and write its path"
+    repo, revision, file = page.groups()
+    return f"write {repo}/{file}{'' if revision == 'main' else f'@{revision}'}"
+
+
+def _only_file(path: str, folder: Path) -> Path:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        found = named(sorted(file.name for file in folder.iterdir()), _LISTED) or "nothing"
+        raise AdapterError(f"{path}: expected a LoRA file or a folder with one .safetensors file in it, got {found}")
+    listed = named([f"{file.name}{_step(file)}" for file in files], _LISTED)
+    raise AdapterError(
+        f"{path}: expected one .safetensors file in this folder, got {len(files)}: {listed}; write the one that you "
+        f"mean, such as {Path(path) / files[-1].name}"
+    )
+
+
+def _step(file: Path) -> str:
+    """What its header or its name says of its training, in parentheses."""
+    try:
+        step = read_lora(file).step
+    except (WeightFileError, OSError):
+        return " (not whole)"
+    named_so = read_name(file.name)
+    step = named_so.step if step is None and named_so else step
+    return "" if step is None else f" (step {step})"
+
+
+def _on_hub(path: str, reference: Reference) -> str:
+    repo, file = reference.repo, reference.file
+    if file is None:
+        page = f"https://huggingface.co/{repo}/tree/{reference.revision or 'main'}"
+        raise AdapterError(f"{path}: no such file or folder; of a repository of the hub, name the file as well: {page}")
+    found = cached_file(repo, reference.revision, file)
+    if found is None:
+        command = download_command(repo, reference.revision, [file])
+        raise AdapterError(
+            f"{path}: no such file here, nor in the hub's cache; if the hub has it, download it first: {command}"
+        )
+    return found

@@ -1,0 +1,116 @@
+"""What people write as the path of a LoRA, and the file that it means."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.small_project import Project
+
+from darkroom.errors import DarkroomError
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+def meant(project: Project, path: str) -> str:
+    """The file of every request, once conf/lora names this path."""
+    project.write("conf/lora/l.yaml", f'loras: [{{path: "{path}"}}]\n')
+    files = {
+        lora.path for c in project.load().combinations for request in c.requests for lora in request.adapters.loras
+    }
+    (file,) = files
+    return file
+
+
+def put(file: Path, ref: str | None = None) -> Path:
+    """A LoRA as in the hub's cache, at the commit that `ref` names there."""
+    file.parent.mkdir(parents=True)
+    shutil.copy("sks.safetensors", file)
+    if ref:
+        refs = file.parents[2] / "refs"
+        refs.mkdir()
+        (refs / ref).write_text(COMMIT)
+    return file
+
+
+def test_a_file_is_itself(project: Project) -> None:
+    shutil.copy("sks.safetensors", "sks.sft")
+    assert meant(project, "sks.safetensors") == "sks.safetensors"
+    assert meant(project, "./sks.safetensors") == "./sks.safetensors"
+    assert meant(project, "sks.sft") == "sks.sft"
+
+
+def test_a_folder_with_one_file_is_that_file(project: Project) -> None:
+    Path("saved").mkdir()
+    Path("saved/README.md").touch()
+    shutil.copy("sks.safetensors", "saved/pytorch_lora_weights.safetensors")
+    assert meant(project, "saved") == "saved/pytorch_lora_weights.safetensors"
+    assert meant(project, "saved/") == "saved/pytorch_lora_weights.safetensors"
+
+
+def test_below_the_home_folder(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy("sks.safetensors", tmp_path / "mine.safetensors")
+    assert meant(project, "~/mine.safetensors") == str(tmp_path / "mine.safetensors")
+
+
+def test_a_file_of_the_hub_that_is_in_its_cache(project: Project, cache: Path) -> None:
+    file = put(cache / f"models--acme--klein-style/snapshots/{COMMIT}/style.safetensors", ref="main")
+    assert meant(project, "acme/klein-style/style.safetensors") == str(file)
+    assert meant(project, f"acme/klein-style/style.safetensors@{COMMIT}") == str(file)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("gone.safetensors", "gone.safetensors: no such file"),
+        ("conf/gone/gone.safetensors", "conf/gone/gone.safetensors: no such file"),
+        (
+            "acme/klein-style/style.safetensors@v2",
+            "acme/klein-style/style.safetensors@v2: no such file here, nor in the hub's cache; if the hub has it, "
+            "download it first: hf download acme/klein-style style.safetensors --revision v2",
+        ),
+        (
+            "acme/klein-style/style.sft",
+            "acme/klein-style/style.sft: no such file here, nor in the hub's cache; if the hub has it, "
+            "download it first: hf download acme/klein-style style.sft",
+        ),
+        (
+            "acme/klein-style",
+            "acme/klein-style: no such file or folder; of a repository of the hub, name the file as well: "
+            "https://huggingface.co/acme/klein-style/tree/main",
+        ),
+        (
+            "https://models.example/api/download/models/123",
+            "https://models.example/api/download/models/123: is an address, and files are read here; download the file "
+            "and write its path",
+        ),
+        (
+            "https://huggingface.co/acme/klein-style/resolve/v2/a/style.safetensors?download=true",
+            "https://huggingface.co/acme/klein-style/resolve/v2/a/style.safetensors?download=true: is an address, and "
+            "files are read here; write acme/klein-style/a/style.safetensors@v2",
+        ),
+        ("conf", "conf: expected a LoRA file or a folder with one .safetensors file in it, got experiment, lora, "),
+        (
+            "star",
+            "star: expected one .safetensors file in this folder, got 3: broken.safetensors (not whole), "
+            "star.safetensors, star_000000250.safetensors (step 250); write the one that you mean, such as "
+            "star/star_000000250.safetensors",
+        ),
+    ],
+)
+def test_what_to_write_instead(project: Project, path: str, said: str) -> None:
+    Path("star").mkdir()
+    Path("star/broken.safetensors").touch()
+    for name in ("star.safetensors", "star_000000250.safetensors"):
+        shutil.copy("sks.safetensors", f"star/{name}")
+    with pytest.raises(DarkroomError, match=re.escape(f"conf/lora/l.yaml: loras[0].path: {said}")):
+        meant(project, path)
