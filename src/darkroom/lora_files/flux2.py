@@ -1,10 +1,10 @@
 """LoRA and LoKr files of FLUX.2: how they name layers, which there are, and the bases, as data.
 
-The names are BFL's; against Flux2Params in black-forest-labs/flux2, src/flux2/model.py. Parts: diffusers'
-single_file_utils.py.
+The trainer's names are BFL's, and so are kohya's and ComfyUI's; against Flux2Params in black-forest-labs/flux2,
+src/flux2/model.py. Other tools name diffusers' modules, which are the parts; against its single_file_utils.py.
 """
 
-from darkroom.lora_files.naming import HIDDEN, AdapterNaming, KnownBase, Layer
+from darkroom.lora_files.naming import HIDDEN, AdapterNaming, KnownBase, Layer, OtherNames
 
 _CHANNELS = 128
 
@@ -37,6 +37,12 @@ _GUIDANCE = {
     "guidance_in.in_layer": Layer(HIDDEN, 256, ("time_guidance_embed.guidance_embedder.linear_1",)),
     "guidance_in.out_layer": Layer(HIDDEN, HIDDEN, ("time_guidance_embed.guidance_embedder.linear_2",)),
 }
+_FUSED = OtherNames(  # diffusers' modules after fuse_qkv_projections()
+    double_blocks="transformer_blocks",
+    single_blocks="single_transformer_blocks",
+    double={"attn.to_qkv": {"img_attn.qkv": 1}, "attn.to_added_qkv": {"txt_attn.qkv": 1}},
+    single={},
+)
 
 KLEIN_4B = KnownBase(
     name="FLUX.2 klein-4B",
@@ -75,8 +81,6 @@ FLUX2_DEV = KnownBase(
 FLUX2_NAMING = AdapterNaming(
     trained_for="FLUX.2",
     named_alike="FLUX.2",
-    other_tools="in ComfyUI naming",
-    prefix="diffusion_model.",
     double_blocks="double_blocks",
     single_blocks="single_blocks",
     double=_DOUBLE,
@@ -84,4 +88,5 @@ FLUX2_NAMING = AdapterNaming(
     beside=_BESIDE,
     guidance=_GUIDANCE,
     bases=(KLEIN_4B, KLEIN_9B, FLUX2_DEV),
+    others=(_FUSED,),
 )

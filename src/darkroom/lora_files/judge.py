@@ -4,7 +4,7 @@ The one judge of adapters: asked before anything is rendered, while rendering, a
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from darkroom.display import named
@@ -13,6 +13,7 @@ from darkroom.lora_files.file import LoraFile
 from darkroom.lora_files.keys import LayerDelta, read_keys
 from darkroom.lora_files.naming import AdapterNaming, LayerShapes
 from darkroom.lora_files.origin import Foreign, foreign_to
+from darkroom.lora_files.tools import tool_of
 
 _BLOCK = re.compile(r".*?\.\d+\.")  # transformer_blocks.7.
 
@@ -21,9 +22,15 @@ _BLOCK = re.compile(r".*?\.\d+\.")  # transformer_blocks.7.
 class Applicable:
     """What is applied, by layer, and what is not: keys of a kindred base's adapter without a place in this base."""
 
-    deltas: Mapping[str, LayerDelta]
+    deltas: Mapping[str, tuple[LayerDelta, ...]]  # several for a layer of several parts
+    tool: str  # whose names the keys are, in words
     left_out: tuple[str, ...] = ()
     foreign: str = ""  # why the adapter is one of another base; "" if it is not known to be
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Those that are applied."""
+        return frozenset(key for own in self.deltas.values() for delta in own for key in delta.keys.values())
 
 
 def judge(
@@ -36,25 +43,31 @@ def judge(
     place are left out.
     """
     # 1. What the file holds
-    deltas = read_keys(lora, naming)
+    read = read_keys(lora, naming)
     # 2. Whether it was made for another base, and what of it has no place
-    shapes = {layer: delta.shape for layer, delta in deltas.items()}
-    foreign = foreign_to(layers, naming, shapes, lora.base_version)
-    unfit = [layer for layer, shape in shapes.items() if not _fits(layer, shape, layers, naming)]
+    shapes = {delta.place.layer: delta.shape for delta in read.deltas}
+    unfit = [delta for delta in read.deltas if not _fits(delta, layers, naming)]
+    foreign = foreign_to(layers, naming, read, lora.base_version)
+    unfit_layers = {delta.place.layer for delta in unfit}
     # 3. Whether that is allowed
-    left_out = tuple(key for layer in unfit for key in deltas[layer].keys.values())
-    is_allowed = allow_foreign and (layers is None or _is_kindred(layers, foreign, unfit, len(shapes)))
+    left_out = tuple(dict.fromkeys(key for delta in unfit for key in delta.keys.values()))
+    is_allowed = allow_foreign and (layers is None or _is_kindred(layers, foreign, unfit_layers, len(shapes)))
     if (unfit or foreign) and not is_allowed:
         raise AdapterError(f"{lora.path}: {_refusal(lora, foreign, left_out, is_here=layers is not None)}")
-    fit = {layer: delta for layer, delta in deltas.items() if layer not in set(unfit)}
-    return Applicable(fit, left_out, f"{foreign.reason}{lora.said_base}" if foreign else "")
+    deltas: dict[str, tuple[LayerDelta, ...]] = {}
+    for delta in read.deltas:
+        if delta not in unfit:
+            deltas[delta.place.layer] = (*deltas.get(delta.place.layer, ()), delta)
+    said = f"{foreign.reason}{lora.said_base}" if foreign else ""
+    return Applicable(deltas, tool_of(lora.shapes), left_out, said)
 
 
-def _fits(layer: str, shape: tuple[int, int], layers: LayerShapes | None, naming: AdapterNaming) -> bool:
-    return naming.layer(layer) is not None if layers is None else layers.get(layer) == shape
+def _fits(delta: LayerDelta, layers: LayerShapes | None, naming: AdapterNaming) -> bool:
+    layer = delta.place.layer
+    return naming.layer(layer) is not None if layers is None else layers.get(layer) == delta.shape
 
 
-def _is_kindred(layers: LayerShapes, foreign: Foreign | None, unfit: Sequence[str], total: int) -> bool:
+def _is_kindred(layers: LayerShapes, foreign: Foreign | None, unfit: Collection[str], total: int) -> bool:
     """True for an adapter of a kindred base that fits in part, and wholly in the blocks that both have."""
     if foreign is None or not foreign.kindred or len(unfit) == total:
         return False

@@ -1,36 +1,24 @@
-"""The keys of an adapter file read: which tensor of which layer's delta each one is, and what the deltas' shapes are.
+"""The keys of an adapter file read: which tensor of which module's delta each one is, and where that delta goes.
 
-Formats: what ai-toolkit writes: `<prefix><layer>.` with LoRA, LoKr or full-delta tensors, and the old LoKr naming
-`lycoris_<layer with underscores>.`; prefix and layers are the family's. All else is refused by an AdapterError that
-says what it is.
+LoRA, LoKr and full deltas, in the names of any tool (tools.py) for any module of the family (AdapterNaming.places). All
+else is refused by an AdapterError that says what it is.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from darkroom.display import named
 from darkroom.errors import AdapterError
 from darkroom.lora_files.file import LoraFile
-from darkroom.lora_files.naming import AdapterNaming
-from darkroom.lora_files.origin import foreign_naming
+from darkroom.lora_files.naming import AdapterNaming, Layer, LayerShapes, Place
+from darkroom.lora_files.scales import read_scales
+from darkroom.lora_files.tools import ALPHA, Named, of_text_encoders, read_key, unsupported
 
 Kind = Literal["lora", "lokr", "diff"]
 
-ALPHA = "alpha"
-_KINDS: dict[str, Kind] = {
-    "lora_A.weight": "lora",
-    "lora_B.weight": "lora",
-    "lokr_w1": "lokr",
-    "lokr_w1_a": "lokr",
-    "lokr_w1_b": "lokr",
-    "lokr_w2": "lokr",
-    "lokr_w2_a": "lokr",
-    "lokr_w2_b": "lokr",
-    "diff": "diff",
-}
 _WHOLE = (  # the suffixes that make one delta
     {"diff"},
     *(
@@ -45,124 +33,146 @@ _WHOLE = (  # the suffixes that make one delta
         )
     ),
 )
-_REFUSED = {  # endings of keys, and what a file with them is
-    "magnitude": "DoRA (magnitude), which its trainer cannot merge either",
-    "dora_scale": "DoRA (dora_scale), which its trainer cannot merge either",
-    "lora_magnitude_vector": "DoRA (lora_magnitude_vector), which its trainer cannot merge either",
-    "diff_b": "a delta with biases (diff_b)",
-    "lokr_t2": "LoKr of convolutions (lokr_t2), but these layers are linear",
-    "lora_mid.weight": "LoRA of convolutions (lora_mid), but these layers are linear",
-    "lora_up.weight": "in kohya naming (lora_up, lora_down)",
-    "lora_down.weight": "in kohya naming (lora_up, lora_down)",
-    "hada_w1_a": "LoHa (hada_w1_a)",
-}
-_SCALES_IN_HEADER = "lora_adapter_metadata"  # PEFT's config, which diffusers writes: its lora_alpha is in no tensor
 _FLOATS = {"F32", "F16", "BF16"}
+_NUMBERS = {*_FLOATS, "F64", "I64", "I32"}  # an alpha, as kohya's tools write it
 
 
 @dataclass(frozen=True)
 class LayerDelta:
-    """What a file holds for one layer."""
+    """What a file holds for one layer, or for a part of it. Several may share keys: a module of many layers."""
 
     kind: Kind
     keys: Mapping[str, str]  # suffix ("lora_A.weight", "lokr_w1", "alpha", …) → key in the file
-    shape: tuple[int, int]  # of the delta: rows, columns
+    place: Place
+    shape: tuple[int, int]  # that the whole layer has if the delta fits it: rows, columns
+    alpha: float | None = None  # of the header, where no tensor has it
 
 
-def read_keys(lora: LoraFile, naming: AdapterNaming) -> dict[str, LayerDelta]:
-    """The delta of each layer that the file names, whether a base has that layer or not.
+@dataclass(frozen=True)
+class ReadKeys:
+    """The deltas of a file, whether a base has their layers or not."""
 
-    AdapterError for a file that is not in a format of ai-toolkit, or not named as the family's files are.
-    """
+    deltas: tuple[LayerDelta, ...]
+    modules: LayerShapes  # as the file names them, with the shapes of their deltas
+    unknown: tuple[str, ...]  # those of them that no base of the family has
+
+
+def read_keys(lora: LoraFile, naming: AdapterNaming) -> ReadKeys:
+    """AdapterError for a file that is in no format known here, or names no module as any tool does."""
     if not lora.shapes:
         raise AdapterError(f"{lora.path}: holds no tensors; train or save it again")
-    _refuse_unsupported(lora, naming)
-    keys: dict[str, dict[str, str]] = defaultdict(dict)
-    for key, (layer, suffix) in _named_layers(lora, naming).items():
-        if suffix in keys[layer]:
-            raise AdapterError(
-                f"{lora.path}: names the same layer in the old and in the new format; expected one of them"
-            )
-        keys[layer][suffix] = key
-    kinds = {layer: _kind(lora.path, layer, own.keys()) for layer, own in keys.items()}
-    return {layer: LayerDelta(kinds[layer], own, _shape(lora, layer, own)) for layer, own in keys.items()}
+    _refuse_unsupported(lora)
+    modules = _modules(lora, naming)
+    shapes = {module: _shape(lora, module, keys) for module, keys in modules.items()}
+    scales = read_scales(lora)
+    deltas = []
+    for module, keys in modules.items():
+        kind, alpha = _kind(keys.keys()), None
+        if kind == "lora" and ALPHA not in keys:
+            alpha = scales.alpha_of(module, lora.shapes[keys["lora_A.weight"]][0])
+        deltas += [LayerDelta(kind, keys, *each, alpha) for each in placed({module: shapes[module]}, naming)]
+    _refuse_twice(lora.path, deltas)
+    return ReadKeys(tuple(deltas), shapes, tuple(module for module in modules if not naming.places(module)))
 
 
-def _refuse_unsupported(lora: LoraFile, naming: AdapterNaming) -> None:
+def placed(modules: LayerShapes, naming: AdapterNaming) -> Iterator[tuple[Place, tuple[int, int]]]:
+    """Where the deltas of modules go, and what shape a whole layer there has if they fit.
+
+    A module that no base of the family has is a layer of its own name.
+    """
+    for module, (rows, columns) in modules.items():
+        for place in naming.places(module) or (Place(module),):
+            yield place, (_rows_of_the_layer(rows, place, naming.layer(place.layer)), columns)
+
+
+def _rows_of_the_layer(rows: int, place: Place, layer: Layer | None) -> int:
+    """-1, which fits nothing, where the module's rows do not divide into those of its layers."""
+    if place.part is not None and layer:
+        return rows * len(layer.parts)
+    if place.rows is None:
+        return rows
+    return -1 if rows % place.rows.of else rows // place.rows.of * (place.rows.stop - place.rows.start)
+
+
+def _refuse_unsupported(lora: LoraFile) -> None:
     for key, dtype in lora.header.dtypes.items():
-        if dtype not in _FLOATS:
+        if dtype not in (_NUMBERS if key.endswith(f".{ALPHA}") else _FLOATS):
             raise AdapterError(f"{lora.path}: {key}: expected float32, float16 or bfloat16, got {dtype}")
-    suspects = [key for key in lora.shapes if key.endswith(tuple(_REFUSED))]
-    for ending, what in _REFUSED.items():
-        keys = [key for key in suspects if key.endswith(f".{ending}")]
-        if keys:
-            raise AdapterError(f"{lora.path}: is {what}, which cannot be applied: {named(keys)}")
+    if refused := unsupported(lora.shapes):
+        what, keys = refused
+        raise AdapterError(f"{lora.path}: is {what}, which cannot be applied: {named(keys)}")
+    if texts := of_text_encoders(lora.shapes):
+        raise AdapterError(
+            f"{lora.path}: is a LoRA of the text encoder as well, which is not applied here, as no preview of the "
+            f"trainer has one; save it without these {len(texts)} keys, or train the transformer alone: {named(texts)}"
+        )
     convolved = [key for key, shape in lora.shapes.items() if len(shape) > 2]
     if convolved:
         raise AdapterError(f"{lora.path}: has weights of convolutions, but these layers are linear: {named(convolved)}")
-    strange = [key for key in lora.shapes if not _is_named_so(key, naming)]
-    if strange:
-        raise AdapterError(
-            f"{lora.path}: is {foreign_naming(strange[0])}{lora.said_base}; expected keys that begin with "
-            f"{naming.prefix}, as ai-toolkit writes them for {naming.trained_for}: {named(strange)}"
-        )
-    if _SCALES_IN_HEADER in lora.header.metadata:
-        raise AdapterError(
-            f"{lora.path}: its header has {_SCALES_IN_HEADER}, where diffusers and PEFT keep scales that are not "
-            "applied here; expected a file of ai-toolkit, which has none"
-        )
 
 
-def _is_named_so(key: str, naming: AdapterNaming) -> bool:
-    """True for keys with the family's prefix, or in the old format with the name of a block or of one of its layers."""
-    old = key.removeprefix(naming.old_prefix)
-    is_old = old != key and (naming.block.match(old) is not None or naming.layer(naming.dotted(old.partition(".")[0])))
-    return bool(is_old) or key.startswith(naming.prefix)
-
-
-def _named_layers(lora: LoraFile, naming: AdapterNaming) -> dict[str, tuple[str, str]]:
-    """(layer, suffix) of each key."""
-    split = {key: _layer_and_suffix(key, naming) for key in lora.shapes}
-    unknown = [key for key, (layer, _) in split.items() if not layer]
+def _modules(lora: LoraFile, naming: AdapterNaming) -> dict[str, dict[str, str]]:
+    """The keys of each module by suffix."""
+    read = {key: read_key(key) for key in lora.shapes}
+    unknown = [key for key, found in read.items() if found is None]
     if unknown:
         raise AdapterError(f"{lora.path}: expected LoRA, LoKr or diff tensors, got others: {named(unknown)}")
-    return split
+    tensors = {key: found for key, found in read.items() if found}
+    strange = [key for key, found in tensors.items() if not _is_named_so(found, naming)]
+    if strange:
+        raise AdapterError(
+            f"{lora.path}: is in an unknown naming{lora.said_base}; expected the layers of {naming.trained_for} as "
+            f"ai-toolkit, diffusers, PEFT, kohya's tools, OneTrainer, SimpleTuner or DiffSynth name them: "
+            f"{named(strange)}"
+        )
+    modules: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, found in tensors.items():
+        other = modules[found.module].setdefault(found.suffix, key)
+        if other != key:
+            raise AdapterError(f"{lora.path}: names one layer twice, expected once: {named((other, key))}")
+    return modules
 
 
-def _layer_and_suffix(key: str, naming: AdapterNaming) -> tuple[str, str]:
-    """(layer, suffix) of a key; an unknown suffix comes back whole with an empty layer."""
-    is_old = key.startswith(naming.old_prefix)
-    name = key.removeprefix(naming.old_prefix if is_old else naming.prefix)
-    layer, _, suffix = name.rpartition(".")
-    if suffix == "weight":
-        layer, _, stem = layer.rpartition(".")
-        suffix = f"{stem}.weight"
-    if suffix not in _KINDS and suffix != ALPHA:
-        return "", name
-    return naming.dotted(layer) if is_old else layer, suffix
+def _is_named_so(found: Named, naming: AdapterNaming) -> bool:
+    return found.is_prefixed or bool(naming.places(found.module)) or naming.is_in_a_block(found.module)
 
 
-def _kind(path: str, layer: str, suffixes: Collection[str]) -> Kind:
-    """The kind of a layer's delta, after checking that its tensors make one whole delta."""
-    found = set(suffixes)
+def _refuse_twice(path: str, deltas: Sequence[LayerDelta]) -> None:
+    """A layer, or a part of it, has one delta in a file; no whole has one beside its parts."""
+    first: dict[tuple[str, int | None], LayerDelta] = {}
+    whole = {delta.place.layer for delta in deltas if delta.place.part is None}
+    for delta in deltas:
+        place = delta.place
+        is_beside = place.part is not None and place.layer in whole
+        other = first.setdefault((place.layer, None if is_beside else place.part), delta)
+        if other is not delta:
+            keys = (min(other.keys.values()), min(delta.keys.values()))
+            raise AdapterError(f"{path}: names one layer twice, expected once: {named(keys)}")
+
+
+def _kind(suffixes: Collection[str]) -> Kind:
+    """The kind of a whole delta."""
+    if "diff" in suffixes:
+        return "diff"
+    return "lora" if "lora_A.weight" in suffixes else "lokr"
+
+
+def _shape(lora: LoraFile, module: str, keys: Mapping[str, str]) -> tuple[int, int]:
+    """(rows, columns) of a module's delta; AdapterError where its tensors are no whole one, or do not fit."""
+    found = set(keys)
     if found == {"lora_A.weight"}:
-        raise AdapterError(f"{path}: {layer}: lora_A without lora_B: type fullrank cannot be applied")
+        raise AdapterError(f"{lora.path}: {module}: lora_A without lora_B: type fullrank cannot be applied")
     if found not in _WHOLE:
-        raise AdapterError(f"{path}: {layer}: expected one whole LoRA, LoKr or diff, got {sorted(found)}")
-    return next(_KINDS[suffix] for suffix in sorted(found) if suffix != ALPHA)
-
-
-def _shape(lora: LoraFile, layer: str, keys: Mapping[str, str]) -> tuple[int, int]:
-    """(rows, columns) of a layer's delta; AdapterError where its tensors do not fit each other."""
+        raise AdapterError(f"{lora.path}: {module}: expected one whole LoRA, LoKr or diff, got {sorted(found)}")
     shapes = {suffix: lora.shapes[key] for suffix, key in keys.items()}
     shape = _delta_shape(shapes)
     if shape is None:
-        raise AdapterError(f"{lora.path}: {layer}: its tensors do not fit each other: {shapes}")
+        raise AdapterError(f"{lora.path}: {module}: its tensors do not fit each other: {shapes}")
     return shape
 
 
 def _delta_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
-    """(rows, columns) of the delta that one layer's tensors of these shapes make; None if they do not fit together."""
+    """(rows, columns) of the delta that one module's tensors of these shapes make; None if they do not fit together."""
     if any(len(shape) != 2 for suffix, shape in shapes.items() if suffix != ALPHA):
         return None
     if math.prod(shapes.get(ALPHA, ())) != 1:

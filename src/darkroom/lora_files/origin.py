@@ -4,21 +4,13 @@ An adapter may leave blocks and layers out (`only_if_contains`), so it is foreig
 what the base lacks, covers another known base's blocks and no more, or its header says so.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from darkroom.lora_files.families import NAMINGS
-from darkroom.lora_files.layers import hidden_size
+from darkroom.lora_files.keys import ReadKeys, placed
+from darkroom.lora_files.layers import hidden_size, layers_of
 from darkroom.lora_files.naming import AdapterNaming, KnownBase, LayerShapes
-
-_TOOLS = (  # beginnings of keys, and what a file with them is if no family's own adapters begin so
-    (r"(lora_unet|lora_transformer|lora_te\d?)_", "in kohya naming"),
-    (r"base_model\.model\.", "in PEFT naming"),
-    (r"(single_)?transformer_blocks\.", "in diffusers or PEFT naming"),
-    (r"(double|single)_blocks\.", "in BFL naming without a prefix"),
-    (r"text_encoder(_2)?\.", "a LoRA of the text encoder as well, which ai-toolkit does not preview"),
-)
 
 
 @dataclass(frozen=True)
@@ -42,55 +34,74 @@ class _Seen:
         """1 + the highest block, of the double and of the single ones."""
         return 1 + max(self.double_blocks, default=-1), 1 + max(self.single_blocks, default=-1)
 
-    def within(self, known: KnownBase) -> bool:
-        """True if an adapter of `known` could look so."""
-        double, single = self.counts
-        blocks_fit = double <= known.double_blocks and single <= known.single_blocks
-        return blocks_fit and self.hidden in (0, known.hidden)
-
     def covers(self, known: KnownBase) -> bool:
         """True if every block of `known` is there, and none beyond."""
         blocks = (self.double_blocks, self.single_blocks)
         return blocks == (frozenset(range(known.double_blocks)), frozenset(range(known.single_blocks)))
 
 
-def foreign_naming(key: str) -> str:
-    """What a file with this key is, in words that follow "is"."""
-    for naming in NAMINGS.values():
-        if key.startswith(naming.prefix) and naming.block.match(key.removeprefix(naming.prefix)):
-            return f"a LoRA for {naming.named_alike}, or {naming.other_tools}"
-        if key.startswith(naming.old_prefix) and naming.block.match(key.removeprefix(naming.old_prefix)):
-            return f"a LoKr for {naming.named_alike} in the old format"
-    return next((what for pattern, what in _TOOLS if re.match(pattern, key)), "in an unknown naming")
-
-
 def foreign_to(
-    layers: LayerShapes | None, naming: AdapterNaming, found: LayerShapes, version: str | None
+    layers: LayerShapes | None, naming: AdapterNaming, read: ReadKeys, version: str | None
 ) -> Foreign | None:
-    """Why an adapter with the layers `found` is not for a base with `layers`; None if it may be, or nobody knows.
+    """Why an adapter is not for a base with `layers`; None if it may be, or nobody knows.
 
     `layers`: None for a base whose layers are not known. `version`: what the adapter's header says (KnownBase.header).
     """
+    found = {delta.place.layer: delta.shape for delta in read.deltas}
     theirs, ours = _seen(found, naming), None if layers is None else _seen(layers, naming)
-    by_size = _fitting(theirs, (*naming.bases, *naming.kin))
-    # 1. Another width: nothing can be applied.
+    own = (*naming.bases, *naming.kin)
+    # 1. Modules that no base of the family has.
+    if read.unknown:
+        return _named_elsewhere(naming, read)
+    by_size = _fitting(found, own, naming) or _strangers(naming, read)
+    # 2. Another width: nothing can be applied.
     if ours and theirs.hidden not in (0, ours.hidden):
         sizes = f"hidden size {theirs.hidden}, the base has {ours.hidden}"
         return Foreign(f"this LoRA is for {_names(by_size)}: {sizes}", kindred=False)
-    # 2. Another family by its header.
-    said = [known for known in (*naming.bases, *naming.kin) if known.header == version]
-    candidates = _fitting(theirs, said) or by_size
-    home = [known for known in naming.bases if ours and ours.covers(known) and ours.within(known)]
+    # 3. Another family by its header.
+    known = (*own, *(base for family in NAMINGS.values() for base in family.bases))
+    said = [base for base in dict.fromkeys(known) if base.header == version]
+    candidates = _fitting(found, [base for base in said if base in own], naming) or by_size
+    home = [base for base in naming.bases if layers is not None and _is_home(base, layers, naming)]
     if said and not set(said) & set(naming.bases):
-        names = _names(_fitting(theirs, said) or said)
-        return Foreign(f"this LoRA is for {names}, the base is {_names(home or naming.bases)}", kindred=True)
+        names = _names([base for base in candidates if base in said] or said)
+        reason = f"this LoRA is for {names}, the base is {_names(home or naming.bases)}"
+        return Foreign(reason, kindred=bool(set(said) & set(own)))
     if ours is None:
         return None
-    # 3. Another known base that the header does not tell from this one, or more blocks than there are.
+    # 4. Another known base that the header does not tell from this one, or more blocks than there are.
     beyond = any(count > limit for count, limit in zip(theirs.counts, ours.counts, strict=True))
     if beyond or (home and candidates and home[0] not in candidates):
-        return Foreign(_other_blocks(theirs, candidates, ours, home), kindred=True)
+        kindred = not candidates or bool(set(candidates) & set(own))
+        return Foreign(_other_blocks(theirs, candidates, ours, home), kindred)
     return None
+
+
+def _named_elsewhere(naming: AdapterNaming, read: ReadKeys) -> Foreign | None:
+    """Whose the modules are that no base of the family has; None where some are the family's and none has the rest."""
+    others = [family for family in NAMINGS.values() if family.named_alike != naming.named_alike]
+    for family in others:
+        if all(family.places(module) for module in read.modules):
+            names = _names(_strangers(naming, read)) if _strangers(naming, read) else family.named_alike
+            return Foreign(f"this LoRA is for {names}", kindred=False)
+    if len(read.unknown) < len(read.modules):
+        return None
+    return Foreign(f"this LoRA is for another model: none of its layers is one of {naming.trained_for}", kindred=False)
+
+
+def _strangers(naming: AdapterNaming, read: ReadKeys) -> list[KnownBase]:
+    """The known bases of other families that have all of the modules, in these shapes."""
+    fitting = []
+    for family in NAMINGS.values():
+        if family.named_alike != naming.named_alike:
+            found = {place.layer: shape for place, shape in placed(read.modules, family)}
+            fitting += _fitting(found, family.bases, family)
+    return list(dict.fromkeys(fitting))
+
+
+def _is_home(base: KnownBase, layers: LayerShapes, naming: AdapterNaming) -> bool:
+    """True for a base of as many blocks and the width of one that is known."""
+    return _seen(layers, naming).covers(base) and hidden_size(layers.items(), naming) == base.hidden
 
 
 def _other_blocks(theirs: _Seen, candidates: list[KnownBase], ours: _Seen, home: list[KnownBase]) -> str:
@@ -102,9 +113,10 @@ def _other_blocks(theirs: _Seen, candidates: list[KnownBase], ours: _Seen, home:
     return f"this LoRA is for {_names(candidates)}: {blocks}, {base} has {our_double} and {our_single}"
 
 
-def _fitting(seen: _Seen, bases: Iterable[KnownBase]) -> list[KnownBase]:
-    """Those of the bases that an adapter may be for: the ones that it covers exactly if there are any."""
-    fitting = [known for known in bases if seen.within(known)]
+def _fitting(found: LayerShapes, bases: Iterable[KnownBase], naming: AdapterNaming) -> list[KnownBase]:
+    """Those of the bases that have all layers found: the ones of which every block is found if there are any."""
+    seen = _seen(found, naming)
+    fitting = [known for known in bases if found.items() <= layers_of(known, naming).items()]
     return [known for known in fitting if seen.covers(known)] or fitting
 
 

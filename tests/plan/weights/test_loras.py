@@ -53,21 +53,18 @@ def on(project: Project, *models: str) -> str:
         (
             {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4, 3072)},
             {},
-            "is in kohya naming (lora_up, lora_down), which cannot be applied: "
-            "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight",
+            "double_blocks_0_img_attn_proj: lora_A without lora_B: type fullrank cannot be applied",
         ),
         (
             lora("transformer.transformer_blocks.0.attn.to_q", 3072, 3072),
             {"ss_base_model_version": "flux.1"},
-            "is a LoRA for FLUX.1, Flex.1 or Flex.2, or in diffusers naming (its header says flux.1); expected keys "
-            "that begin with diffusion_model., as ai-toolkit writes them for FLUX.2: "
-            "transformer.transformer_blocks.0.attn.to_q.lora_A.weight, "
-            "transformer.transformer_blocks.0.attn.to_q.lora_B.weight",
+            "this LoRA is for Flex.1 or FLUX.1, the base is FLUX.2 klein-4B (its header says flux.1). All of its keys "
+            "would fit",
         ),
         (
             lora(PROJ, 3072, 4096),
             {},
-            "this LoRA is for FLUX.2 klein-9B: hidden size 4096, the base has 3072. 2 of 2 keys cannot be applied: "
+            "this LoRA is for another base: hidden size 4096, the base has 3072. 2 of 2 keys cannot be applied: "
             f"{PROJ}.lora_A.weight, {PROJ}.lora_B.weight",
         ),
         ({}, {}, "holds no tensors; train or save it again"),
@@ -107,9 +104,10 @@ def test_of_an_unknown_base_only_what_no_base_of_the_family_would_take_is_refuse
         write("sks.safetensors", shapes, ss_base_model_version=KLEIN_9B)
         assert on(project, "m") == ""
     write("sks.safetensors", lora("diffusion_model.double_blocks.0.attn", 96, 96))
-    assert "sks.safetensors: its layers do not fit this base. 2 of 2 keys cannot be applied: " in on(project, "m")
-    write("sks.safetensors", {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4, 3072)})
-    assert "on model m: sks.safetensors: is in kohya naming" in on(project, "m")
+    none = "this LoRA is for another model: none of its layers is one of FLUX.2. 2 of 2 keys cannot be applied: "
+    assert f"sks.safetensors: {none}" in on(project, "m")
+    write("sks.safetensors", {"lora_unet_double_blocks_0_img_attn_proj.hada_w1_a": (4, 3072)})
+    assert "on model m: sks.safetensors: is LoHa" in on(project, "m")
 
 
 def test_a_kindred_base_may_be_allowed(project: Project) -> None:

@@ -291,18 +291,22 @@ def test_a_live_stack_is_taken_down_again(base: Base, save: Save) -> None:
             "diffusion_model.double_blocks.4.img_attn.proj.lora_A.weight",
         ),
         (_lora(f"{PREFIX}guidance_in.in_layer", 96, 256), "its layers do not fit this base.*2 of 2 keys"),
-        (_lora("transformer.transformer_blocks.0.attn.to_q", 96, 96), "for FLUX.1, Flex.1 or Flex.2, or in diffusers"),
-        (_lora("base_model.model.double_blocks.0.img_attn.proj", 96, 96), "is in PEFT naming"),
-        (_lora("double_blocks.0.img_attn.proj", 96, 96), "is in BFL naming without a prefix"),
-        ({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": _draw(4, 96)}, "is in kohya naming"),
         (
-            {f"lycoris_transformer_blocks_0_attn_to_q.{factor}": _draw(4, 4) for factor in ("lokr_w1", "lokr_w2")},
-            "is a LoKr for FLUX.1, Flex.1 or Flex.2 in the old format",
+            _lora("transformer.single_transformer_blocks.0.proj_mlp", 384, 96),
+            "this LoRA is for FLUX.1, Flex.1 or Flex.2",
         ),
+        (_lora("transformer.single_transformer_blocks.0.proj_mlp", 12288, 3072), "for Flex.1 or FLUX.1 or Flex.2 .its"),
+        (
+            _lora("diffusion_model.layers.0.attention.to_q", 96, 96),
+            "for another model: none of its layers is one of FLUX",
+        ),
+        (_lora("layers.0.attention.to_q", 96, 96), "is in an unknown naming"),
         ({f"{PROJ}.lora_A.weight": _draw(4, 96, 3, 3)}, "has weights of convolutions"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.alpha": torch.ones(4)}, "its tensors do not fit each other"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.magnitude": _draw(96)}, r"is DoRA \(magnitude\)"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.dora_scale": _draw(96)}, r"is DoRA \(dora_scale\)"),
+        ({**_lora(PROJ, 96, 96), f"{PROJ}.lora_magnitude_vector.default": _draw(96)}, r"DoRA \(lora_magnitude_vector"),
+        ({f"{PROJ}.hada_w1_b": _draw(4, 96)}, r"is LoHa \(hada_w1_a\)"),
         ({f"{PROJ}.diff_b": _draw(96)}, "is a delta with biases"),
         ({f"{PROJ}.lokr_t2": _draw(4, 4, 3, 3)}, "is LoKr of convolutions"),
         ({f"{PROJ}.lora_A.weight": _draw(96, 96)}, "lora_A without lora_B: type fullrank cannot be applied"),
@@ -327,7 +331,7 @@ def test_one_layer_in_both_formats_is_refused(base: Base, save: Save) -> None:
     names = (PROJ, "lycoris_double_blocks_0_img_attn_proj")
     shapes = {"lokr_w1": (8, 8), "lokr_w2": (12, 12)}
     both = {f"{name}.{factor}": _draw(*shape) for name in names for factor, shape in shapes.items()}
-    with pytest.raises(AdapterError, match="names the same layer in the old and in the new format"):
+    with pytest.raises(AdapterError, match="names one layer twice, expected once: diffusion"):
         _read(base, save(both))
 
 

@@ -79,8 +79,10 @@ def bad_files(folder: Path) -> list[Path]:
         "nine": {f"{proj}.lora_A.weight": torch.zeros(4, 4096), f"{proj}.lora_B.weight": torch.zeros(4096, 4)},
         "fullrank": {f"{proj}.lora_A.weight": torch.zeros(96, 96)},
         "misfit": {f"{proj}.lora_A.weight": torch.zeros(4, 96), f"{proj}.lora_B.weight": torch.zeros(96, 5)},
-        "kohya": {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": torch.zeros(4, 96)},
-        "peft": {"base_model.model.double_blocks.0.img_attn.proj.lora_A.weight": torch.zeros(4, 96)},
+        "half": {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": torch.zeros(4, 96)},
+        "loha": {"lycoris_transformer_blocks_0_attn_to_q.hada_w1_a": torch.zeros(4, 96)},
+        "texts": {"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(4, 96)},
+        "other": {"diffusion_model.layers.0.attention.to_q.diff": torch.zeros(96, 96)},
         "dora": {f"{to_q}.magnitude": torch.zeros(96)},
         "biases": {f"{to_q}.diff_b": torch.zeros(96)},
         "guidance": {"diffusion_model.guidance_in.in_layer.diff": torch.zeros(96, 256)},
@@ -110,12 +112,12 @@ def test_the_verdict_is_that_of_rendering(
             verdicts[path.name, allow_foreign] = planned(base, path, allow_foreign)
             assert verdicts[path.name, allow_foreign] == rendered(base, shapes, path, allow_foreign)
     applied = {name for (name, allow_foreign), said in verdicts.items() if not said and not allow_foreign}
+    guidance = {f"{name}.safetensors" for name in ("guidance", "old_guidance")}
     own = {
         "klein": {path.name for path in (PARITY / "adapters").glob("*")},
-        "dev": {path.name for path in (PARITY / "adapters").glob("*")}
-        | {f"{name}.safetensors" for name in ("guidance", "old_guidance")},
+        "dev": {path.name for path in (PARITY / "adapters").glob("*")} | guidance,
         "demo": {path.name for path in DEMO.glob("*.safetensors")},
-        "flux": {path.name for path in (PARITY / "flux1/adapters").glob("flux_*")},
-        "flex2": {path.name for path in (PARITY / "flux1/adapters").glob("flex2_*")},
+        "flux": {path.name for path in (PARITY / "flux1/adapters").glob("flux_*")} | guidance,
+        "flex2": {path.name for path in (PARITY / "flux1/adapters").glob("flex2_*")} | guidance,
     }
     assert applied == own[base]

@@ -144,7 +144,10 @@ def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str, m
     monkeypatch.setattr(merged_adapters, "_ROWS", 32)
     stack = AdapterStack(base)
     adapter = read_adapter(str(adapters / file), base.adapter_shapes(), FLUX2_NAMING)
-    given = [*base.transformer.parameters(), *(t for delta in adapter.deltas.values() for t in delta.tensors.values())]
+    given = [
+        *base.transformer.parameters(),
+        *(t for own in adapter.deltas.values() for delta in own for t in delta.tensors.values()),
+    ]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:
         stack.apply([(adapter, 0.5)], "merged")

@@ -77,7 +77,10 @@ def test_merging_is_within_the_estimate(
     base = family(model).load(flux1_checkpoint(model), request.base, torch.device("cpu"))
     file = FLUX1 / "adapters" / f"{model}_{adapter}.safetensors"
     deltas = read_adapter(file, base.adapter_shapes(), NAMINGS[model])
-    given = [*base.transformer.parameters(), *(t for delta in deltas.deltas.values() for t in delta.tensors.values())]
+    given = [
+        *base.transformer.parameters(),
+        *(t for own in deltas.deltas.values() for delta in own for t in delta.tensors.values()),
+    ]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:
         AdapterStack(base).apply([(deltas, 0.5)], "merged")

@@ -3,7 +3,7 @@
 Whether the file can be applied to the base, and which key is what, is told by lora_files/judge.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import torch
 from darkroom.errors import AdapterError
 from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.judge import judge
-from darkroom.lora_files.keys import ALPHA, Kind
-from darkroom.lora_files.naming import AdapterNaming, LayerShapes
+from darkroom.lora_files.keys import Kind, LayerDelta
+from darkroom.lora_files.naming import AdapterNaming, LayerShapes, Place
+from darkroom.lora_files.tools import ALPHA
+from darkroom.render.weights.reading import Part
 from darkroom.render.weights.tensor_file import read_all
 
 Tensors = dict[str, torch.Tensor]  # of one layer, by suffix: "lora_A.weight", "lokr_w1", "alpha", …
@@ -23,25 +25,45 @@ _RANKED, _RANK_SIDE = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b"), 0  # factors 
 
 @dataclass(frozen=True, eq=False)
 class Delta:
-    """What the file holds for one layer, as stored (CPU, the file's dtype)."""
+    """What the file holds for one layer, or for a part of it, as stored (CPU, the file's dtype)."""
 
     kind: Kind
     tensors: Tensors
+    place: Place
 
     def scale(self, dtype: torch.dtype) -> float:
         """alpha (rounded to `dtype`) over the rank; 1 without alpha, and for two full LoKr factors, of no rank."""
         ranks = [self.tensors[name].shape[_RANK_SIDE] for name in _RANKED if name in self.tensors]
         return self.tensors[ALPHA].to(dtype).item() / ranks[0] if ranks and ALPHA in self.tensors else 1.0
 
+    def is_for(self, number: int) -> bool:
+        """True if the delta is for this one of a layer's parts."""
+        return self.place.part in (None, number)
+
+    def cut(self, stored: torch.Tensor, part: Part) -> torch.Tensor:
+        """The rows for a part of the layer, of a tensor with the delta's rows; of a part's own delta they are all."""
+        if self.place.part is not None:
+            return stored
+        if rows := self.place.rows:
+            size = stored.shape[0] // rows.of
+            stored = stored[rows.start * size : rows.stop * size]
+        if self.place.swap_halves:
+            stored = torch.cat(stored.chunk(2, 0)[::-1], 0)
+        return part.cut(stored)
+
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """An adapter file as it fits a base. `matched_keys`: tensors applied; `left_out`: those without a place in it."""
+    """An adapter file as it fits a base. `matched_keys`: tensors applied; `left_out`: those without a place in it.
+
+    `tool`: whose names its keys are, in words.
+    """
 
     path: str
     format: str  # "lora" | "lokr" | "diff", or several joined by "+"
-    deltas: Mapping[str, Delta]  # by layer
+    deltas: Mapping[str, tuple[Delta, ...]]  # by layer
     matched_keys: int
+    tool: str
     left_out: int = 0
     foreign: str = ""  # why it is one of another base, "" if it is not known to be
 
@@ -68,18 +90,25 @@ def read_adapter(
     """
     applicable = judge(read_lora(path), layers, naming, allow_foreign=allow_foreign)
     tensors = read_all(path)
-    deltas = {
-        layer: Delta(delta.kind, {suffix: tensors[key] for suffix, key in delta.keys.items()})
-        for layer, delta in applicable.deltas.items()
-    }
+    stored = {key: tensors[key] for key in applicable.keys}
+    deltas = {layer: tuple(_delta(delta, stored) for delta in own) for layer, own in applicable.deltas.items()}
     _check_finite(path, deltas)
-    matched = sum(len(delta.tensors) for delta in deltas.values())
-    formats = "+".join(sorted({delta.kind for delta in deltas.values()}))
-    return Adapter(str(path), formats, deltas, matched, len(applicable.left_out), applicable.foreign)
+    formats = "+".join(sorted({delta.kind for own in deltas.values() for delta in own}))
+    return Adapter(
+        str(path), formats, deltas, len(stored), applicable.tool, len(applicable.left_out), applicable.foreign
+    )
 
 
-def _check_finite(path: str | Path, deltas: Mapping[str, Delta]) -> None:
-    for layer, delta in deltas.items():
+def _delta(delta: LayerDelta, stored: Tensors) -> Delta:
+    """Of stored tensors, which the deltas for several layers share; an alpha in the header is one more."""
+    tensors = {suffix: stored[key] for suffix, key in delta.keys.items()}
+    if delta.alpha is not None:
+        tensors[ALPHA] = torch.tensor(delta.alpha)
+    return Delta(delta.kind, tensors, delta.place)
+
+
+def _check_finite(path: str | Path, deltas: Mapping[str, Sequence[Delta]]) -> None:
+    for layer, delta in ((layer, delta) for layer, own in deltas.items() for delta in own):
         for suffix, tensor in delta.tensors.items():
             # Full LoKr factors have a rank of 9999999999 in `alpha`, infinite in float16, and ignore it.
             ignored = suffix == ALPHA and {"lokr_w1", "lokr_w2"} <= delta.tensors.keys()

@@ -5,7 +5,7 @@ once, that of a LoKr from its factors in the base's dtype (ai-toolkit's network_
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from torch.utils.hooks import RemovableHandle
 from darkroom.render.adapters.file import Adapter, Delta
 from darkroom.render.adapters.merged import lokr_factor
 from darkroom.render.weights.base import Base
-from darkroom.render.weights.reading import Part
 
 _Stack = tuple[tuple[Adapter, float], ...]
+_Cut = Callable[[torch.Tensor], torch.Tensor]  # to the rows of one part of a layer
 _Branch = Callable[[torch.Tensor, torch.dtype], torch.Tensor]  # (input, dtype of the layer's output) → delta
 
 
@@ -39,18 +39,20 @@ class LiveStack:
             self._handles.pop().remove()
         self._stack = ()  # what is true should the next lines fail: too little memory, say
         for adapter, multiplier in active:
-            for layer, delta in adapter.deltas.items():
-                self._hang(self._base.adapter_modules[layer], delta, multiplier)
+            moved = cache(partial(torch.Tensor.to, device=self._base.device, dtype=torch.float32))  # shared by layers
+            for layer, deltas in adapter.deltas.items():
+                for delta in deltas:
+                    stored = {suffix: moved(tensor) for suffix, tensor in delta.tensors.items()}
+                    self._hang(layer, delta, stored, multiplier)
         self._stack = active
         return len(self._handles)
 
-    def _hang(self, parts: Sequence[Part], delta: Delta, multiplier: float) -> None:
-        device = self._base.device
-        stored = {suffix: tensor.to(device, torch.float32) for suffix, tensor in delta.tensors.items()}
-        for part in parts:
-            module = self._base.transformer.get_submodule(part.parameter.removesuffix(".weight"))
-            branch = _branch(delta, stored, part, multiplier)
-            self._handles.append(module.register_forward_hook(_adding(branch)))
+    def _hang(self, layer: str, delta: Delta, stored: Mapping[str, torch.Tensor], multiplier: float) -> None:
+        for number, part in enumerate(self._base.adapter_modules[layer]):
+            if delta.is_for(number):
+                module = self._base.transformer.get_submodule(part.parameter.removesuffix(".weight"))
+                branch = _branch(delta, stored, partial(delta.cut, part=part), multiplier)
+                self._handles.append(module.register_forward_hook(_adding(branch)))
 
 
 def _adding(branch: _Branch) -> Callable[..., torch.Tensor]:
@@ -60,13 +62,13 @@ def _adding(branch: _Branch) -> Callable[..., torch.Tensor]:
     return hook
 
 
-def _branch(delta: Delta, stored: Mapping[str, torch.Tensor], part: Part, multiplier: float) -> _Branch:
+def _branch(delta: Delta, stored: Mapping[str, torch.Tensor], cut: _Cut, multiplier: float) -> _Branch:
     """`stored`: the delta's tensors in float32 on the base's device, shared by all parts of a fused layer."""
     if delta.kind == "lokr":
-        return _lokr(stored, part, delta.scale(torch.float32), multiplier)
+        return _lokr(stored, cut, delta.scale(torch.float32), multiplier)
     if delta.kind == "diff":
-        return _diff(part.cut(stored["diff"]).contiguous(), multiplier)
-    rows = part.cut(stored["lora_B.weight"]).contiguous()
+        return _diff(cut(stored["diff"]).contiguous(), multiplier)
+    rows = cut(stored["lora_B.weight"]).contiguous()
     return _lora(stored["lora_A.weight"], rows, delta.scale(torch.float32), multiplier)
 
 
@@ -84,7 +86,7 @@ def _diff(rows: torch.Tensor, multiplier: float) -> _Branch:
     return branch
 
 
-def _lokr(stored: Mapping[str, torch.Tensor], part: Part, scale: float, multiplier: float) -> _Branch:
+def _lokr(stored: Mapping[str, torch.Tensor], cut: _Cut, scale: float, multiplier: float) -> _Branch:
     """kron(w1, w2) without making it: x by w2, then by w1; of a fused layer, then this part's share of the rows.
 
     A w2 of low rank is two matrices, each rounded; a w1 of low rank is one by then (ai-toolkit's models/lokr.py).
@@ -103,6 +105,6 @@ def _lokr(stored: Mapping[str, torch.Tensor], part: Part, scale: float, multipli
         for factor in inners:
             inner = torch.einsum("...qs,os->...qo", inner, factor)
         scaled = torch.einsum("...qo,pq->...po", inner, outer).flatten(-2, -1) * strength
-        return part.cut(scaled.movedim(-1, 0)).movedim(0, -1)
+        return cut(scaled.movedim(-1, 0)).movedim(0, -1)
 
     return branch

@@ -54,9 +54,12 @@ class MergedStack:
         if regime == "merged":
             weights = [weight.float() for weight in weights]
         for adapter, multiplier in adapters:
-            factors = _factors(adapter.deltas[layer], weights[0])
-            for i, part in enumerate(parts):
-                weights[i] = _add(weights[i], part.cut(factors.left), factors, multiplier, rounded=regime != "merged")
+            for delta in adapter.deltas[layer]:
+                factors = _factors(delta, weights[0])
+                for i, part in enumerate(parts):
+                    if delta.is_for(i):
+                        rows = delta.cut(factors.left, part)
+                        weights[i] = _add(weights[i], rows, factors, multiplier, rounded=regime != "merged")
         for part, weight in zip(parts, weights, strict=True):
             base.transformer.get_parameter(part.parameter).copy_(weight)
         return len(parts)
@@ -64,7 +67,7 @@ class MergedStack:
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """A delta of (left @ right) · scale, or of left · scale; `left` has the layer's rows."""
+    """A delta of (left @ right) · scale, or of left · scale; `left` has the delta's rows."""
 
     left: torch.Tensor
     right: torch.Tensor | None
