@@ -17,7 +17,35 @@ from tests.places import DATA
 from darkroom.errors import ImageError, StoreError, VersionError
 from darkroom.files.columns import columns_of, groups_of, schema_of, value_of
 from darkroom.record import Cost, Environment, Record, read_embedded_record, read_records, write_records
-from darkroom.request import Request
+from darkroom.request import Lora, ReferenceImage, Request
+
+
+def test_the_public_form_of_a_record_names_no_folder():
+    home = "/home/someone/"
+    request = REQUEST.changed(
+        checkpoint=f"{home}klein",
+        text_encoder=f"{home}clip + {home}t5",
+        prompt_embeds=f"{home}a.safetensors",
+        ctrl_images=(ReferenceImage(f"{home}pose.png", "77"),),
+        loras=(Lora(f"{home}anna.safetensors", 0.5, "55"),),
+        not_comparable=(f"{home}anna.safetensors is an adapter of another base",),
+        warnings=(f"{home}pose.png: resized",),
+    )
+    use = replace(LORA, path=f"{home}anna.safetensors", warning=f"{home}anna.safetensors: 3 of its keys")
+    whole = record(request, (use,))
+    public = whole.public
+    assert json.dumps(whole.row()).count("someone") == 11
+    assert "someone" not in json.dumps(public.row())
+    assert (public.request.source.checkpoint, public.request.source.text_encoder) == ("klein", "clip + t5")
+    assert public.request.remarks.warnings[0] == "pose.png: resized"
+    assert public.loras == (replace(LORA, path="anna.safetensors", warning="anna.safetensors: 3 of its keys"),)
+    assert (public.request.request_id, public.request_id) == (whole.request.request_id, whole.request_id)
+    assert public.public == public
+
+
+def test_the_public_form_keeps_a_repository_of_the_hub():
+    request = REQUEST.changed(checkpoint="black-forest-labs/FLUX.2-klein-base-4B", checkpoint_revision="fd1f")
+    assert record(request).public.request.source.checkpoint == "black-forest-labs/FLUX.2-klein-base-4B"
 
 
 def test_a_row_has_plain_values_under_the_columns_of_the_manifest():

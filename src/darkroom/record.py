@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import ImageError
@@ -131,6 +131,34 @@ class EmbeddedRecord:
     def key(self) -> PictureKey:
         """Which picture of the experiment it is."""
         return PictureKey.of(self.request)
+
+    @property
+    def public(self) -> Self:
+        """The same for people elsewhere: every file by its name alone, in sentences too. Ids and digests stay."""
+        request, source = self.request, self.request.source
+        embeds, images = request.text.prompt_embeds, request.sampling.ctrl_images
+        files = [*(use.path for use in self.loras), *(lora.path for lora in request.adapters.loras)]
+        files += [*(image.path for image in images), *([embeds] if embeds else [])]
+
+        def said(text: str) -> str:
+            for path in sorted(files, key=len, reverse=True):
+                text = text.replace(path, PurePath(path).name)
+            return text
+
+        changed = request.changed(
+            checkpoint=source.checkpoint if source.checkpoint_revision else PurePath(source.checkpoint).name,
+            text_encoder=" + ".join(PurePath(each).name for each in source.text_encoder.split(" + ")),
+            prompt_embeds=PurePath(embeds).name if embeds else None,
+            ctrl_images=tuple(replace(image, path=PurePath(image.path).name) for image in images),
+            loras=tuple(replace(lora, path=PurePath(lora.path).name) for lora in request.adapters.loras),
+            not_comparable=tuple(map(said, request.remarks.not_comparable)),
+            warnings=tuple(map(said, request.remarks.warnings)),
+        )
+        loras = tuple(
+            replace(use, path=PurePath(use.path).name, warning=said(use.warning) if use.warning else None)
+            for use in self.loras
+        )
+        return replace(self, request=changed, loras=loras)
 
     def embedded_row(self) -> dict[str, Any]:
         """Plain values by column, of what the picture carries."""

@@ -94,6 +94,33 @@ def test_another_format_is_another_file_and_the_old_link_goes(bench: Bench, make
     assert read_embedded_record(Path(row["image_path"])).request_id == request.request_id
 
 
+def test_a_public_picture_names_no_folder_and_the_store_keeps_the_whole_record(
+    bench: Bench, make_request: MakeRequest, adapters: Path
+) -> None:
+    path = adapters / "lora_bf16.safetensors"
+    request = bench.request(make_request, loras=(Lora(str(path), 1.0, sha256_of(path)),))
+    (whole,), _ = bench.render(request)
+    with Image.open(whole["image_path"]) as image:
+        pixels = image.tobytes()
+    for _ in ("from the store", "again"):
+        (row,), _ = bench.render(request, metadata="public")
+        shown = Path(row["image_path"])
+        assert row["loras"][0]["path"] == str(path)
+        assert row["image_sha256"] == sha256_of(shown)
+        with Image.open(shown) as image:
+            assert image.tobytes() == pixels
+            assert str(path.parent) not in str(image.info)
+        assert read_embedded_record(shown).loras[0].path == "lora_bf16.safetensors"
+        assert row["reused"]
+    stored = bench.store.image(request.request_id, "png", 95)
+    assert read_embedded_record(stored).loras[0].path == str(path)
+    stored.unlink()
+    (row,), _ = bench.render(request, metadata="public")
+    assert (row["reused"], row["image_sha256"]) == (False, sha256_of(shown))
+    (row,), _ = bench.render(request)
+    assert shown.samefile(stored)
+
+
 def test_weights_change_least(bench: Bench, make_request: MakeRequest, adapters: Path) -> None:
     path = adapters / "lora_bf16.safetensors"
     strengths = [1.0, 0.5, 0.0, 1.0, 0.5, 0.0]

@@ -42,6 +42,7 @@ class Destination:
     quality: int
     stored_latents: Path | None  # None where latents are not asked for
     shown_latents: Path | None
+    is_public: bool = False  # what is shown names no folders; the store's picture has its whole record
 
     def stored_record(self) -> EmbeddedRecord | None:
         """The record of a picture that the store has whole, None where it has to be rendered.
@@ -64,7 +65,7 @@ class Combination:
     names: Names
     requests: tuple[Request, ...]
     checkpoint: Checkpoint
-    output: Mapping[str, Any]  # conf's output section: format, quality, save_latents
+    output: Mapping[str, Any]  # conf's output section: format, quality, save_latents, metadata
     folder: ExperimentFolder
     store: Store
     offload: str  # Job.offload
@@ -80,6 +81,7 @@ class Combination:
             quality=quality,
             stored_latents=self.store.latents(request_id) if latents else None,
             shown_latents=images / f"{request.title.image_name}.safetensors" if latents else None,
+            is_public=self.output.get("metadata") == "public",
         )
 
 

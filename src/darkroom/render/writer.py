@@ -17,6 +17,7 @@ from safetensors.torch import save
 
 from darkroom.files.atomic import atomic, link
 from darkroom.files.image_file import with_record, write_image
+from darkroom.files.weight_file import sha256_of
 from darkroom.filesystem.refusals import make_read_only
 from darkroom.record import EmbeddedRecord
 from darkroom.render.job import Destination
@@ -57,8 +58,10 @@ class Writer:
 def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     """Put a picture of the store, and its latents if asked for, where a person opens them.
 
-    A link where the record `stored` in it is this request's `own`; else the same picture with its own record.
+    A link where the record `stored` in it is this request's `own`, or the public form of that where it is asked for;
+    else the same picture with that record.
     """
+    own = own.public if to.is_public else own
     if to.stored_latents and to.shown_latents:
         link(to.stored_latents, to.shown_latents)
     if stored == own:
@@ -78,4 +81,4 @@ def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor,
     sha256 = write_image(to.stored, pixels, record.to_json(), to.image_format, to.quality)
     make_read_only(to.stored)
     show(to, record, record)
-    return Saved(sha256, time.monotonic() - started)
+    return Saved(sha256_of(to.shown) if to.is_public else sha256, time.monotonic() - started)

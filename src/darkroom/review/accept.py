@@ -136,7 +136,7 @@ def _check(render: Record) -> None:
     again = "so it was edited, replaced or removed since; render it again"
     if not path.is_file() or sha256_of(path) != render.image_sha256:
         raise StoreError(f"{path}: not the file that the manifest lists, {again}")
-    if read_embedded_record(path).embedded_row() != render.embedded_row():
+    if read_embedded_record(path).public.embedded_row() != render.public.embedded_row():
         raise StoreError(f"{path}: its record is not that of the manifest's row, {again}")
 
 
