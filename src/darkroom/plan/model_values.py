@@ -32,8 +32,8 @@ def source_of(model: Model) -> Source:
     """As configured; two text encoders, where a family has two that come from different places."""
     source = model.checkpoint
     parts = FAMILIES[model.family].text_encoders
-    encoders = dict.fromkeys(getattr(source, part) or source.repo for part in parts)
-    return Source(checkpoint=source.repo, text_encoder=" + ".join(encoders))
+    encoders = dict.fromkeys(getattr(source, part) or source.repo or "" for part in parts)
+    return Source(checkpoint=source.name, text_encoder=" + ".join(encoders))
 
 
 def guidance_of(model: Model) -> str:

@@ -29,6 +29,17 @@ class TestHere:
         assert (found.name, found.revision) == (str(KLEIN), None)
         assert (found["vae"].source, found["vae"].revision) == (SOURCE.vae, None)
 
+    def test_without_a_repository_where_every_part_is_named(self, tmp_path):
+        source = replace(SOURCE, repo=None)
+        assert find(tmp_path, source).digest == find(tmp_path, SOURCE).digest
+        assert find(tmp_path, source).name == SOURCE.transformer
+        assert refusal(tmp_path, replace(source, vae=None)) == (
+            "m.yaml: checkpoint.repo: null has no vae; name a repo that has it, or set checkpoint.vae"
+        )
+        assert refusal(tmp_path, replace(source, vae="gone.safetensors")) == (
+            "m.yaml: checkpoint.vae: gone.safetensors: no such file; looked for it here"
+        )
+
     def test_the_digest_is_of_contents_not_of_places(self, tmp_path):
         moved = tmp_path / "moved"
         shutil.copytree(KLEIN, moved)

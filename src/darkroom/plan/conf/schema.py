@@ -47,12 +47,14 @@ class Config:
 class CheckpointSource:
     """Where a base model comes from. `repo`: hub id, or local folder in diffusers layout; the other parts replace its.
 
+    Without a `repo` every part has to be named, or to lie with one that is, as a tokenizer with its text encoder.
+
     A part is a local folder or file, `organisation/name` or `organisation/name/file.safetensors` of the hub (both may
     end in `@revision`), or a bare file name, looked for here, in a local `repo`, below `comfyui_models` (a ComfyUI
     models/ folder), then in a `repo` of the hub.
     """
 
-    repo: str
+    repo: str | None = None
     revision: str | None = None
     transformer: str | None = None
     vae: str | None = None
@@ -61,6 +63,11 @@ class CheckpointSource:
     tokenizer: str | None = None
     tokenizer_2: str | None = None
     comfyui_models: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the whole is called by: its `repo`, or its transformer."""
+        return self.repo or self.transformer or ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,8 +88,8 @@ class _Search:
         places = yield from self._places(components(family, needs_text))
         snapshots = yield from self._snapshots(places)
         components_found = yield from self._components(places, snapshots, store)
-        repo = snapshots.get((self._source.repo, self._source.revision))
-        return Checkpoint(self._source.repo, repo.name if repo else None, components_found)
+        repo = snapshots.get((self._source.repo, self._source.revision)) if self._source.repo else None
+        return Checkpoint(self._source.name, repo.name if repo else None, components_found)
 
     def _places(self, parts: tuple[str, ...]) -> _Reading[dict[str, Place]]:
         places = {}

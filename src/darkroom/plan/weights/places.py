@@ -78,7 +78,7 @@ def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str,
         elif value is not None and key in _FILES.keys() | ENCODER_OF and key not in components(family, True):
             yield key, f"{value}: has no effect: a model of the family {family} has no {key}"
     if source.revision is not None and not _takes_from_hub_repo(source, family):
-        yield "revision", f"{source.revision}: has no effect: nothing comes from a repository {source.repo} of the hub"
+        yield "revision", f"{source.revision}: has no effect: nothing comes from {_repository(source)}"
     if source.comfyui_models is not None:
         folder = Path(source.comfyui_models).expanduser()
         known = [name for names in _COMFYUI.values() for name in names]
@@ -117,7 +117,13 @@ def _takes_from_hub_repo(source: CheckpointSource, family: str) -> bool:
     return False
 
 
+def _repository(source: CheckpointSource) -> str:
+    return f"a repository {source.repo} of the hub" if source.repo else "checkpoint.repo, which is null"
+
+
 def _in_repo(source: CheckpointSource, part: str) -> Place:
+    if source.repo is None:
+        raise CheckpointError(f"null has no {part}; name a repo that has it, or set checkpoint.{part}")
     root, ending = Path(source.repo).expanduser(), _ending(source.repo)
     _refuse("repo", source.repo, ending)
     if root.is_dir():
@@ -175,19 +181,20 @@ def _file(source: CheckpointSource, part: str, written: str) -> Place:
 
 
 def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
-    repo = Path(source.repo).expanduser()
-    if (repo / name).is_file():
+    repo = Path(source.repo).expanduser() if source.repo else None
+    if repo and (repo / name).is_file():
         return Here(repo / name, name)
     files = _in_comfyui(source.comfyui_models, part, name) if source.comfyui_models else []
     if len(files) > 1:
         raise CheckpointError(f"{name}: there are several, name one of them by its path: {', '.join(map(str, files))}")
     if files:
         return Here(files[0], name)
-    if not repo.is_dir() and is_hub_id(source.repo):
+    if source.repo and repo and not repo.is_dir() and is_hub_id(source.repo):
         return OnHub(source.repo, source.revision, name, f"{source.repo}/{name}")
     comfyui = f", below {' and '.join(_COMFYUI[part])} of {source.comfyui_models}" if source.comfyui_models else ""
-    advice = f"; null means {source.repo}/{part}" if (repo / part).is_dir() else ""
-    raise CheckpointError(f"{name}: no such file; looked for it here, in {source.repo}{comfyui}{advice}")
+    advice = f"; null means {source.repo}/{part}" if repo and (repo / part).is_dir() else ""
+    in_repo = f", in {source.repo}" if repo else ""
+    raise CheckpointError(f"{name}: no such file; looked for it here{in_repo}{comfyui}{advice}")
 
 
 def _in_comfyui(models: str, part: str, name: str) -> list[Path]:
