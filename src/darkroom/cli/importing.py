@@ -50,7 +50,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="where files may lie that the import names, besides here and beside it; / for anywhere",
+        help="where files may lie that the import names, besides here and beside it; / for anywhere; control images of "
+        "a job that came from another machine are found below it by their names",
     )
 
 

@@ -71,7 +71,7 @@ def test_a_folder_of_jobs_lists_them():
     with pytest.raises(DarkroomError) as caught:
         imported(Path("output"))
     assert str(caught.value) == (
-        "output: 2 jobs of ai-toolkit are below it; import one at a time:\n"
+        "output: no job folder of ai-toolkit itself; import one of those below it:\n"
         "  darkroom import aitk output/a\n"
         "  darkroom import aitk 'output/deeper/b c'"
     )
@@ -135,6 +135,20 @@ class TestControlImages:
         self.put("brought/deeper/5c01.png")
         (entry,) = written(imported(JOB, "brought"), "prompts/my_job")["prompts"]
         assert entry["ctrl_img"] == "brought/deeper/5c01.png"
+
+    def test_a_relative_path_of_windows_is_one(self):
+        self.job(r"data\1.png")
+        self.put("data/1.png")
+        (entry,) = written(imported(), "prompts/my_job")["prompts"]
+        assert entry["ctrl_img"] == "data/1.png"
+
+    def test_a_path_that_leads_out_is_no_hindrance_where_a_name_is_found(self):
+        self.job("../../../elsewhere/1.png")
+        with pytest.raises(DarkroomError, match="lies outside"):
+            imported()
+        self.put("brought/1.png")
+        (entry,) = written(imported(JOB, "brought"), "prompts/my_job")["prompts"]
+        assert entry["ctrl_img"] == "brought/1.png"
 
     def test_of_several_the_one_whose_folders_end_as_the_path_does(self):
         self.job(r"E:\data\left\1.png")

@@ -6,7 +6,7 @@ A relative path began where the trainer ran, which nobody wrote down; a picture 
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from darkroom.display import named
 from darkroom.errors import ConfigError, ImageError, Reading
@@ -57,14 +57,23 @@ def _with_images(prompt: SamplePrompt, family: str, roots: Roots, where: str) ->
 
 def _found(written: str, roots: Roots, where: str) -> Path:
     """The image where the job says, or by its name; ConfigError where that is outside, ImageError for none."""
-    is_elsewhere = Path(written).is_absolute() and not os.path.exists(written)  # noqa: PTH110 no error for a long name
-    path = None if is_elsewhere else roots.inside(written, where)
-    if path and os.path.exists(path):  # noqa: PTH110 as above
-        return path
+    outside = None
+    for spelled in dict.fromkeys((written, PureWindowsPath(written).as_posix())):
+        if Path(spelled).is_absolute() and not os.path.exists(spelled):  # noqa: PTH110 no error for a long name
+            continue
+        try:
+            path = roots.inside(spelled, where)
+        except ConfigError as error:
+            outside = error
+            continue
+        if os.path.exists(path):  # noqa: PTH110 as above
+            return path
     namesakes = roots.namesakes(written)
     if len(namesakes) > 1:
         several = named([str(each) for each in namesakes])
         raise ImageError(f"control image {written}: there are several of its name below --root: {several}; leave one")
+    if not namesakes and outside:
+        raise outside
     if not namesakes:
         raise ImageError(f"control image {written} is missing; --root FOLDER names one below which its name is found")
     return namesakes[0]
