@@ -54,6 +54,9 @@ class TestWithoutSamples:
             "prompts are wanted, as the job asks for no samples: write them in conf/prompts/my_job.yaml, such as "
             'prompts: ["[trigger] a photo, outdoors"], then snakemake --cores 1 --config experiment=my_job'
         ) in job.notes
+        Path("conf/prompts").mkdir(parents=True)
+        Path("conf/prompts/my_job.yaml").write_text("prompts: [a photo]\n")
+        assert not any("prompts are wanted" in note for note in imported().notes)
 
     def test_no_prompts_in_the_section(self):
         write_job(JOB, job_config(sample={"samples": [], "prompts": []}), {}, {250: ADAPTER})

@@ -27,7 +27,7 @@ from darkroom.intake.imported_job import ImportedJob, stale, with_accepted
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.folders import BUILT_IN
-from darkroom.plan.conf.owned_files import ConfFile, import_name
+from darkroom.plan.conf.owned_files import CONF, ConfFile, import_name
 from darkroom.previews import Preview, previews_file
 
 _FIRST = "first_sample"
@@ -202,16 +202,16 @@ class _Import:
             command = command.replace(" regress", "")
         if not written:
             comments.append(f"It renders the prompts of conf/prompts/{self._name}.yaml, which the job has none for")
-            self._notes.append(self._wanted(trigger_word, command))
+            self._notes += self._wanted(trigger_word, command)
         return [*files, writer.experiment(combinations, comments, command)]
 
-    def _wanted(self, trigger_word: str | None, command: str) -> str:
-        """The sentence on what a job without samples lacks."""
-        example = f'prompts: ["{"[trigger] " if trigger_word else ""}a photo, outdoors"]'
-        return (
-            "prompts are wanted, as the job asks for no samples: write them in "
-            f"conf/prompts/{self._name}.yaml, such as {example}, then {command}"
-        )
+    def _wanted(self, trigger_word: str | None, command: str) -> Iterator[str]:
+        """The sentence on what a job without samples lacks, until somebody has written it."""
+        file = CONF / "prompts" / f"{self._name}.yaml"
+        if not file.exists():
+            example = f'prompts: ["{"[trigger] " if trigger_word else ""}a photo, outdoors"]'
+            said = "prompts are wanted, as the job asks for no samples"
+            yield f"{said}: write them in {file}, such as {example}, then {command}"
 
     def _training_folder(self) -> Path | None:
         try:
