@@ -64,6 +64,15 @@ def test_a_text_of_the_command_line(project):
     assert project.error("prompts.prompts=[{style: a woman}]") == said
 
 
+def test_a_comment_that_may_be_a_part_of_the_text(project):
+    project.write("conf/prompts/p.yaml", 'prompts:\n  - a cat #1 of 9\n  - a bird   # the first\n  - "a dog #1"\n')
+    assert [request.remarks.warnings for request in project.load().combinations[0].requests] == [
+        ("#1 of 9 is a comment to YAML, and no part of the prompt: if it is text, put the text in quotes",),
+        (),
+        (),
+    ]
+
+
 def test_an_anchor_that_is_used_is_an_anchor(project):
     project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: &cat a cat, seed: 1}\n  - {prompt: *cat, seed: 2}\n")
     assert [request.text.prompt for request in project.load().combinations[0].requests] == ["a cat", "a cat"]

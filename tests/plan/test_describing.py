@@ -54,7 +54,7 @@ def test_a_range_has_both_ends_and_exact_decimals(project, axis, written, meant)
         ("1..8:0", "1..8:0: expected a step above 0"),
         ("1..20000", "1..20000: 20000 values; expected 10000 at most"),
         ("1..", "expected a whole number, got '1..'"),
-        ("0.5..0.5", "expected a whole number, got 0.5"),
+        ("0.5..1.5", "0.5..1.5: expected whole numbers"),
     ],
 )
 def test_a_bad_range(project, seed, message):
@@ -96,6 +96,16 @@ def test_what_an_axis_overrules_is_said(project):
     assert made[1].remarks.warnings == ()
 
 
+@pytest.mark.parametrize("template", ["{red|green}", "__colour__", "__animals/cats__"])
+def test_a_template_of_other_tools_is_rendered_as_it_is_and_said(project, template):
+    project.write("conf/prompts/p.yaml", f'prompts: ["a {template} car", "a [trigger] car", "__init_ snake_case"]\n')
+    made = requests(project, "model: m, lora: l, prompts: p")
+    assert made[0].text.prompt == f"a {template} car"
+    assert [warning for each in made for warning in each.remarks.warnings] == [
+        f"{template} stays as it is: nothing is drawn from it; several texts are an axis of the matrix, prompt"
+    ]
+
+
 @pytest.fixture
 def stack(project):
     """LoRA `two`: sks at 0.8, then detail."""
@@ -132,6 +142,11 @@ def test_a_lora_without_the_file_is_rendered_with_a_warning(stack):
     made = requests(stack, "model: m, lora: [l, two], prompts: p, network_multiplier.detail: 1")
     assert made[0].remarks.warnings == ("network_multiplier.detail has no effect: LoRA l has no such file",)
     assert made[2].remarks.warnings == ()
+
+
+def test_the_base_model_has_no_strengths_to_warn_of(stack):
+    made = requests(stack, "model: m, lora: [none, two], prompts: p, network_multiplier.detail: 1")
+    assert made[1].remarks.warnings == ()
 
 
 def test_a_file_that_only_an_axis_applies_has_to_fit_as_well(stack):

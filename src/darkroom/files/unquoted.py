@@ -16,6 +16,8 @@ ADVICE = "put the text in quotes"
 _LINE = re.compile(r"(\s*(?:- +)?(?:(?:prompt|neg|trigger_word): +)?)(\S.*)")  # what a text may follow, the text
 _BEGINS = tuple("[]{}*&!%@`|>\"'?,#:=")  # what begins something else than a text
 _HOLDS = re.compile(r":\s| #|\t")  # what ends a text, or makes a key of it
+# `- a cat #1`; nobody writes a comment without a space after its # as often as a hashtag
+_CUT = re.compile(r"^\s*- +(?:prompt: +)?([^\s\[\]{}&*!|>'\"%@`#][^#\n]*?)\s+(#[^\s#].*?)\s*$", re.MULTILINE)
 _MAPPING = re.compile(r"\{\s*['\"]?\w+['\"]?\s*:")  # {prompt: …}: some text inside it is meant
 
 
@@ -61,6 +63,15 @@ def anchored(text: str) -> Iterator[str]:
             number = event.start_mark.line + 1
             said = advice(lines, number) or f"{ADVICE} (line {number})"
             yield f"line {number}: &{event.anchor} is no part of a text to YAML; {said}"
+
+
+def cut_off(file: Path) -> dict[str, str]:
+    """Of texts in a list that end where a comment such as #1 begins: the text, as YAML has it, and the comment."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {match[1]: match[2] for match in _CUT.finditer(text)}
 
 
 def advice_at(file: str, key: str) -> str:

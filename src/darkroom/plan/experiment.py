@@ -233,7 +233,9 @@ class _Plan:
         return (*idle, *self._unset_trigger_word(names, stack))
 
     def _idle(self, stack: LoraStack) -> list[str]:
-        return [axis_of(name) for name in self._matrix.strengths if position_of(name, stack) is None]
+        """Axes of files that a stack has not; the base model alone has no strengths at all."""
+        names = self._matrix.strengths if stack.loras else ()
+        return [axis_of(name) for name in names if position_of(name, stack) is None]
 
     def _unset_trigger_word(self, names: Names, stack: LoraStack) -> tuple[str, ...]:
         if stack.trigger_word or not mentions_trigger_word(self._options.option("prompts", names.prompts)):

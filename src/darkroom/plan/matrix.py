@@ -10,7 +10,7 @@ from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.names import Names, name_fault
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
-from darkroom.plan.conf.reader import read_setting, takes_numbers
+from darkroom.plan.conf.reader import numbers_of, read_setting
 from darkroom.plan.conf.schema import AXIS_GROUPS, Prompt, Settings
 from darkroom.plan.ranges import read_values
 from darkroom.plan.strengths import WHOLE, Strengths, is_of_file, spelled_out, strengths_of
@@ -103,8 +103,8 @@ def _axes(content: Mapping[str, Any], origin: Origin) -> Reading[dict[str, tuple
 def _axis(axis: str, raw: Any, origin: Origin) -> Reading[tuple[Any, ...]]:
     checked: list[Any] = []
     setting = WHOLE if is_of_file(axis) else axis
-    numbers = axis not in AXIS_GROUPS and takes_numbers(Prompt, setting)
-    for key, value in (yield from read_values(raw, origin, f"matrix.{axis}", numbers=numbers)):
+    numbers = None if axis in AXIS_GROUPS else numbers_of(Prompt, setting)
+    for key, value in (yield from read_values(raw, origin, f"matrix.{axis}", numbers)):
         if axis in AXIS_GROUPS:
             if fault := name_fault(value):
                 yield ConfigError(f"{origin.at(key)}: {fault}")

@@ -4,6 +4,7 @@ Of several levels the first that sets a value counts: axis of the matrix, prompt
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from darkroom.plan.control_inputs import Conditions, Shown
 from darkroom.plan.matrix import Point
 from darkroom.plan.model_values import guidance_of
 from darkroom.request import Asked, ReferenceImage, Remarks, Sampling, Text
+
+_TEMPLATE = re.compile(r"\{[^{}]*\|[^{}]*\}|(?<!\w)__[\w/*-]+__(?!\w)")  # {red|green}, __colour__
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def _picture(
                 *_warnings(model, requested, sampling, neg),
                 *shown.warnings,
                 *entry.notes,
+                *_undrawn(template),
             ),
         ),
     )
@@ -172,6 +176,12 @@ def _seed(chosen: int | None, base: int, index: int, position: int | None, drawn
         ticket = "\n".join([*drawn_for, str(index), "-" if position is None else str(position)])
         return int.from_bytes(hashlib.sha256(ticket.encode()).digest()[:4], "big") >> 1
     return seed if chosen is not None else base + index
+
+
+def _undrawn(template: str) -> Iterator[str]:
+    """What other tools would draw a text from."""
+    if match := _TEMPLATE.search(template):
+        yield f"{match[0]} stays as it is: nothing is drawn from it; several texts are an axis of the matrix, prompt"
 
 
 def _warnings(model: Model, requested: tuple[int, int], sampling: Sampling, neg: str) -> Iterator[str]:

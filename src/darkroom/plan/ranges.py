@@ -13,8 +13,10 @@ _RANGE = re.compile(rf"\s*{_NUMBER}\s*\.\.\s*{_NUMBER}\s*(?::\s*{_NUMBER}\s*)?")
 _MOST = 10_000  # values of a range
 
 
-def read_values(raw: Any, origin: Origin, key: str, *, numbers: bool) -> Reading[list[tuple[str, Any]]]:
-    """Each value and the key that it was written under. `numbers`: a text such as 0.5..1.0:0.1 is a range of them."""
+def read_values(
+    raw: Any, origin: Origin, key: str, numbers: type[int] | type[float] | None
+) -> Reading[list[tuple[str, Any]]]:
+    """Each value and the key that it was written under. `numbers`: what a text such as 0.5..1.0:0.1 is a range of."""
     entries = [(f"{key}[{n}]", each) for n, each in enumerate(raw)] if isinstance(raw, list) else [(key, raw)]
     if not entries or raw is None or isinstance(raw, dict):
         yield ConfigError(f"{origin.at(key)}: expected a value or a list of values, got {raw!r}")
@@ -26,15 +28,17 @@ def read_values(raw: Any, origin: Origin, key: str, *, numbers: bool) -> Reading
             values.append((here, value))
             continue
         try:
-            values += [(here, each) for each in _range(*match.groups())]
+            values += [(here, each) for each in _range(*match.groups(), whole=numbers is int)]
         except ConfigError as error:
             yield ConfigError(f"{origin.at(here)}: {value}: {error}")
     return values
 
 
-def _range(first: str, last: str, step: str | None) -> Iterator[int | float]:
+def _range(first: str, last: str, step: str | None, *, whole: bool) -> Iterator[int | float]:
     """Both ends and what lies between, exact in decimals; from the larger to the smaller end by the same steps."""
     start, end, size = Decimal(first), Decimal(last), abs(Decimal(step or "1"))
+    if whole and "." in f"{first}{last}{step}":
+        raise ConfigError("expected whole numbers")
     if not size:
         raise ConfigError("expected a step above 0")
     count, rest = divmod(abs(end - start), size)
@@ -44,5 +48,4 @@ def _range(first: str, last: str, step: str | None) -> Iterator[int | float]:
         raise ConfigError(f"{count + 1} values; expected {_MOST} at most")
     towards = size if end >= start else -size
     values = [start + number * towards for number in range(int(count) + 1)]
-    is_whole = "." not in f"{first}{last}{step}"
-    yield from (int(value) if is_whole else float(value) for value in values)
+    yield from (int(value) if whole else float(value) for value in values)

@@ -34,6 +34,14 @@ def test_the_base_model_comes_before_the_loras_and_numbers_by_size():
     assert (strength.values, strength.codes) == (("", "2.5", "10.0"), (2, 0, 1))
 
 
+def test_prompts_of_an_axis_are_rows_and_strengths_of_files_are_columns():
+    axes = [{"prompt": text, "network_multiplier.sks": strength} for text in ("a", "b") for strength in (0.5, 1.0)]
+    assert layout([request("two", axes=each) for each in axes]) == {
+        "prompt": "rows",
+        "network_multiplier.sks": "columns",
+    }
+
+
 def test_prompts_of_equal_text_in_different_sets_stay_apart():
     requests = [request(prompts=prompts, prompt_template="a cat") for prompts in ("b", "a")]
     assert axes_of(requests)[1].values == ("a cat", "a cat")

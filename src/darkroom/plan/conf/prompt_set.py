@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, Reading, if_sound
+from darkroom.files import unquoted
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import Prompt, PromptSet
@@ -35,7 +36,11 @@ def read_sheet(content: Any, origin: Origin) -> Reading[Sheet | None]:
 
 
 def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
-    entries = [Entry(prompt, origin.at(f"prompts[{number}]")) for number, prompt in enumerate(prompt_set.prompts)]
+    cut = unquoted.cut_off(Path(origin.file)) if origin.file.endswith(".yaml") else {}
+    entries = [
+        Entry(prompt, origin.at(f"prompts[{number}]"), _cut_note(cut.get(prompt.prompt or "")))
+        for number, prompt in enumerate(prompt_set.prompts)
+    ]
     if prompt_set.file is not None:
         entries += yield from _lines(prompt_set.file, origin.at("file"))
     elif not entries:
@@ -52,6 +57,12 @@ def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
         if level.aspect_ratio and (level.width or level.height):
             yield ConfigError(f"{where}.aspect_ratio: takes the place of width and height; give one or the other")
     return Sheet(tuple(entries), prompt_set)
+
+
+def _cut_note(comment: str | None) -> tuple[str, ...]:
+    if comment is None:
+        return ()
+    return (f"{comment} is a comment to YAML, and no part of the prompt: if it is text, {unquoted.ADVICE}",)
 
 
 def _lines(name: str, where: str) -> Reading[list[Entry]]:

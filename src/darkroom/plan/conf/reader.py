@@ -170,9 +170,10 @@ def with_numbers(cls: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _converted(types.get(key, ()), value) for key, value in content.items()}
 
 
-def takes_numbers(cls: type[Any], key: str) -> bool:
-    """True for a key whose values are numbers."""
-    return bool({int, float} & set(_types(typing.cast(Any, cls))[key]))
+def numbers_of(cls: type[Any], key: str) -> type[int] | type[float] | None:
+    """Which numbers a key takes; None for one that takes others."""
+    taken = _types(typing.cast(Any, cls))[key]
+    return int if int in taken else float if float in taken else None
 
 
 @cache
