@@ -173,9 +173,9 @@ class _Plan:
             model = yield from self._model(names.model)
             stack = yield from self._options.lora(names.model, names.lora)
             sheet = yield from self._options.prompts(*names)
-            self._stacks[names.lora] = stack
             if stack is not None:
                 stack = self._loras.read(stack, self._options.option("lora", names.lora).origin)
+            self._stacks[names.lora] = stack
             if model is None or sheet is None:
                 continue
             shown = yield from self._shown(names, model, sheet, points)

@@ -76,5 +76,5 @@ def position_of(name: str, stack: LoraStack) -> int | None:
 
 
 def file_names(stack: LoraStack) -> list[str]:
-    """Without folders, endings and revisions."""
-    return [Path(lora.path.partition("@")[0]).stem for lora in stack.loras]
+    """Without folders and endings."""
+    return [Path(lora.path).stem for lora in stack.loras]

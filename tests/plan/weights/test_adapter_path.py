@@ -56,6 +56,17 @@ def test_a_folder_with_one_file_is_that_file(project: Project) -> None:
     assert meant(project, "saved/") == "saved/pytorch_lora_weights.safetensors"
 
 
+def test_the_strength_of_the_one_file_is_an_axis_by_its_own_name(project: Project) -> None:
+    Path("me@home").mkdir()
+    shutil.copy("sks.safetensors", "me@home/star.safetensors")
+    project.write("conf/lora/l.yaml", "loras: [{path: me@home}]\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: m, lora: l, prompts: p, network_multiplier.star: 0.5}\n")
+    requests = [request for combination in project.load().combinations for request in combination.requests]
+    assert [(lora.path, lora.network_multiplier) for lora in requests[0].adapters.loras] == [
+        ("me@home/star.safetensors", 0.5)
+    ]
+
+
 def test_below_the_home_folder(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copy("sks.safetensors", tmp_path / "mine.safetensors")
