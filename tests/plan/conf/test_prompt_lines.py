@@ -46,7 +46,15 @@ def test_flags_are_settings(text, keys):
 
 
 @pytest.mark.parametrize(
-    "text", ["well--known cat", "a man -- tall -- walks", "a cat --really big-- on a mat", "a cat --", "a -1 - cat"]
+    "text",
+    [
+        "well--known cat",
+        "a man -- tall -- walks",
+        "a cat --really big-- on a mat",
+        "a house --of cards-- falls",
+        "a cat --",
+        "a -1 - cat",
+    ],
 )
 def test_two_dashes_inside_a_text_are_text(text):
     assert line(text).keys == {"prompt": text}

@@ -91,9 +91,10 @@ def _split(line: str) -> tuple[str, list[_Given]]:
 
 
 def _flags(line: str) -> Iterator[re.Match[str]]:
-    """Words that are flags; not a dash with another one that closes it."""
+    """Words that are flags; a dash with another one that closes it is none, unless it would be a setting."""
     for match in _FLAG.finditer(line):
-        if match["flag"].lower() in EVERYONES or not _DASH_THAT_CLOSES.search(line, match.end()):
+        setting, _ = EVERYONES.get(match["flag"].lower(), ("", str))
+        if setting or not _DASH_THAT_CLOSES.search(line, match.end()):
             yield match
 
 
