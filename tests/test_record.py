@@ -32,13 +32,15 @@ def test_the_public_form_of_a_record_names_no_folder():
         warnings=(f"{home}pose.png: resized",),
     )
     use = replace(LORA, path=f"{home}anna.safetensors", warning=f"{home}anna.safetensors: 3 of its keys")
+    use = replace(use, dead=f"{home}anna.safetensors: changes nothing")
     whole = record(request, (use,))
     public = whole.public
-    assert json.dumps(whole.row()).count("someone") == 11
+    assert json.dumps(whole.row()).count("someone") == 13
     assert "someone" not in json.dumps(public.row())
     assert (public.request.source.checkpoint, public.request.source.text_encoder) == ("klein", "clip + t5")
     assert public.request.remarks.warnings[0] == "pose.png: resized"
-    assert public.loras == (replace(LORA, path="anna.safetensors", warning="anna.safetensors: 3 of its keys"),)
+    assert (public.loras[0].path, public.loras[0].warning) == ("anna.safetensors", "anna.safetensors: 3 of its keys")
+    assert public.loras[0].dead == "anna.safetensors: changes nothing"
     assert (public.request.request_id, public.request_id) == (whole.request.request_id, whole.request_id)
     assert public.public == public
 
@@ -62,6 +64,8 @@ def test_a_row_has_plain_values_under_the_columns_of_the_manifest():
             "matched_keys": 96,
             "left_out_keys": 0,
             "warning": None,
+            "tool": "",
+            "dead": None,
         }
     ]
     assert (row["width_requested"], row["width"], row["seconds_load"], row["reused"]) == (70, 64, 3.25, False)
@@ -80,6 +84,12 @@ def test_a_reused_image_has_cost_nothing():
     reused = record(reused=True, cost=None)
     assert [reused.row()[f.name] for f in fields(Cost)] == [None] * 11
     assert value_of(Record, reused.row()) == reused
+
+
+def test_an_adapter_that_changes_nothing_is_a_warning_and_may_be_compared():
+    made = embedded(loras=(replace(LORA, dead="anna.safetensors: changes nothing"),))
+    assert made.request.remarks.warnings[-1] == "anna.safetensors: changes nothing"
+    assert made.request.remarks.not_comparable == embedded().request.remarks.not_comparable
 
 
 def test_an_adapter_of_another_base_is_a_warning_and_a_reason_for_no_comparison():

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import ImageError
-from darkroom.files.columns import GROUP, fault, row_of, value_of, version_of
+from darkroom.files.columns import GROUP, SINCE, fault, row_of, value_of, version_of
 from darkroom.files.table_file import FORMAT, UNVERSIONED, check_version, read_table, read_values, write_values
 from darkroom.request import Lora, Request
 
@@ -70,7 +70,8 @@ class Environment:
 class LoraUse:
     """One LoRA or LoKr file as it was applied. `format`: what is in it; `matched_keys`: those of its keys applied.
 
-    `left_out_keys` is 0 but for an adapter of a kindred base, which `warning` then says it is.
+    `left_out_keys` is 0 but for an adapter of a kindred base, which `warning` then says it is. `tool`: whose names its
+    keys are, in words. `dead`: a sentence on a file that changes nothing.
     """
 
     path: str
@@ -80,6 +81,8 @@ class LoraUse:
     matched_keys: int
     left_out_keys: int = 0
     warning: str | None = None
+    tool: str = field(default="", metadata={SINCE: 2})
+    dead: str | None = field(default=None, metadata={SINCE: 2})
 
     @classmethod
     def of_none(cls, lora: Lora) -> Self:
@@ -119,11 +122,11 @@ class EmbeddedRecord:
         cls, request: Request, environment: Environment, loras: Sequence[LoraUse], sigmas: Sequence[float]
     ) -> EmbeddedRecord:
         """The record of a request as it was rendered."""
-        warned = [lora for lora in loras if lora.warning]
-        reasons = (f"{lora.path} is an adapter of another base" for lora in warned)
+        reasons = (f"{lora.path} is an adapter of another base" for lora in loras if lora.warning)
+        warnings = (said for lora in loras for said in (lora.warning, lora.dead) if said)
         noted = request.changed(
             not_comparable=(*request.remarks.not_comparable, *reasons),
-            warnings=(*request.remarks.warnings, *(str(lora.warning) for lora in warned)),
+            warnings=(*request.remarks.warnings, *warnings),
         )
         return cls(noted, request.request_id, environment, tuple(loras), tuple(sigmas))
 
@@ -155,7 +158,12 @@ class EmbeddedRecord:
             warnings=tuple(map(said, request.remarks.warnings)),
         )
         loras = tuple(
-            replace(use, path=PurePath(use.path).name, warning=said(use.warning) if use.warning else None)
+            replace(
+                use,
+                path=PurePath(use.path).name,
+                warning=said(use.warning) if use.warning else None,
+                dead=said(use.dead) if use.dead else None,
+            )
             for use in self.loras
         )
         return replace(self, request=changed, loras=loras)

@@ -100,6 +100,8 @@ def _use(lora: Lora, adapter: Adapter | None) -> LoraUse:
         matched_keys=adapter.matched_keys,
         left_out_keys=adapter.left_out,
         warning=adapter.warning,
+        tool=adapter.tool,
+        dead=adapter.dead,
     )
 
 

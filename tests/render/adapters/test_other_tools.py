@@ -353,3 +353,33 @@ def test_the_trainers_own_files_are_as_they_were(base: Base, adapters: Path, rea
     doubled = {key: tensor * 2 if ".lora_B." in key else tensor for key, tensor in own.items()}
     assert same(base, read(base, doubled), read(base, renamed))
     assert FLUX_NAMING.places("double_blocks_0_img_attn_proj")[0].layer == "transformer_blocks.0.attn.to_out.0"
+
+
+DEAD = "my.safetensors: changes nothing: the deltas of all its 1 layers are zero"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "is_dead"),
+    [
+        ({"lora_A.weight": torch.ones(2, 96), "lora_B.weight": torch.zeros(96, 2)}, True),
+        ({"lora_A.weight": torch.ones(2, 96), "lora_B.weight": torch.full((96, 2), 1e-30)}, False),
+        ({"lokr_w1": torch.ones(8, 8), "lokr_w2_a": torch.zeros(12, 2), "lokr_w2_b": torch.ones(2, 12)}, True),
+        ({"lokr_w1": torch.ones(8, 8), "lokr_w2": torch.ones(12, 12), "alpha": torch.tensor(0.0)}, False),
+        ({"diff": torch.zeros(96, 96)}, True),
+    ],
+)
+def test_a_file_that_changes_nothing_is_named(
+    base: Base, read: Callable[..., Adapter], tensors: Tensors, is_dead: bool
+) -> None:
+    """Two whole factors of a LoKr ignore their alpha."""
+    adapter = read(base, {f"diffusion_model.double_blocks.0.img_attn.proj.{name}": t for name, t in tensors.items()})
+    assert (DEAD in (adapter.dead or "")) == is_dead
+    changed = merged(base, adapter)["transformer_blocks.0.attn.to_out.0.weight"]
+    before = base.transformer.transformer_blocks[0].attn.to_out[0].weight
+    assert torch.equal(changed, before) or not is_dead
+
+
+def test_a_dead_layer_among_others_is_no_dead_file(base: Base, read: Callable[..., Adapter]) -> None:
+    tensors = trainers(lora([("double_blocks.0.img_attn.proj", (96, 96)), ("img_in", base.adapter_shapes()["img_in"])]))
+    tensors["diffusion_model.img_in.lora_B.weight"].zero_()
+    assert read(base, tensors).dead is None

@@ -5,6 +5,7 @@ Whether the file can be applied to the base, and which key is what, is told by l
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -36,6 +37,19 @@ class Delta:
         ranks = [self.tensors[name].shape[_RANK_SIDE] for name in _RANKED if name in self.tensors]
         return self.tensors[ALPHA].to(dtype).item() / ranks[0] if ranks and ALPHA in self.tensors else 1.0
 
+    @property
+    def counting(self) -> Tensors:
+        """The tensors but for an alpha that is ignored: whole LoKr factors have 9999999999 there, or infinity."""
+        return {suffix: tensor for suffix, tensor in self.tensors.items() if suffix != ALPHA or not self._is_whole_lokr}
+
+    @property
+    def _is_whole_lokr(self) -> bool:
+        return {"lokr_w1", "lokr_w2"} <= self.tensors.keys()
+
+    def is_zero(self) -> bool:
+        """True for a delta that is a product with a factor of zeros, or whose alpha is zero."""
+        return not all(bool(tensor.any()) for tensor in self.counting.values())
+
     def is_for(self, number: int) -> bool:
         """True if the delta is for this one of a layer's parts."""
         return self.place.part in (None, number)
@@ -66,6 +80,16 @@ class Adapter:
     tool: str
     left_out: int = 0
     foreign: str = ""  # why it is one of another base, "" if it is not known to be
+
+    @cached_property
+    def dead(self) -> str | None:
+        """One sentence on an adapter that changes nothing, as every one of its deltas is zero; else None."""
+        if not all(delta.is_zero() for own in self.deltas.values() for delta in own):
+            return None
+        return (
+            f"{self.path}: changes nothing: the deltas of all its {len(self.deltas)} layers are zero, so that pictures "
+            "are the base model's; train it again, or look for a later checkpoint"
+        )
 
     @property
     def warning(self) -> str | None:
@@ -109,8 +133,6 @@ def _delta(delta: LayerDelta, stored: Tensors) -> Delta:
 
 def _check_finite(path: str | Path, deltas: Mapping[str, Sequence[Delta]]) -> None:
     for layer, delta in ((layer, delta) for layer, own in deltas.items() for delta in own):
-        for suffix, tensor in delta.tensors.items():
-            # Full LoKr factors have a rank of 9999999999 in `alpha`, infinite in float16, and ignore it.
-            ignored = suffix == ALPHA and {"lokr_w1", "lokr_w2"} <= delta.tensors.keys()
-            if not ignored and not bool(torch.isfinite(tensor).all()):
+        for suffix, tensor in delta.counting.items():
+            if not bool(torch.isfinite(tensor).all()):
                 raise AdapterError(f"{path}: {layer}.{suffix}: holds NaN or infinity; the training run has diverged")

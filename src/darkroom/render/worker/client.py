@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from darkroom.errors import DarkroomError, WorkerError
+from darkroom.record import read_records
 from darkroom.render.job import Job
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
@@ -28,15 +29,23 @@ def render(job: Job, worker_log: Path) -> None:
     run = owner()
     if run is None:
         _render_here(job)
-        return
-    with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
-        _ask(Channel(connection), job, worker_log)
+    else:
+        with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
+            _ask(Channel(connection), job, worker_log)
+    _say_dead_loras(job.records)
 
 
 def prewarm(held: slot.Slot, family: str, worker_log: Path) -> None:
     """Start the worker of a held slot without waiting for it: it imports what it needs while text is encoded."""
     with contextlib.closing(_connect(held, worker_log)) as connection:
         Channel(connection).send(Prewarm(family))
+
+
+def _say_dead_loras(records: Path) -> None:
+    """One line on each file of a combination that changes nothing, as its pictures' records have it."""
+    found, _ = read_records(records)
+    for sentence in dict.fromkeys(lora.dead for record in found for lora in record.loras if lora.dead):
+        print(f"darkroom: warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def _render_here(job: Job) -> None:
