@@ -62,3 +62,31 @@ def test_a_key_of_many_prompts_is_said_once(project):
     assert project.error() == (
         "conf/prompts/p.yaml: prompts[0].steps: unknown key; here it is sample_steps (and in 8 more)"
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("prompts/p", "steps: 4\nprompts: [a]\n", "steps: unknown key; here it is defaults.sample_steps"),
+        ("prompts/p", "seed: 4\nprompts: [a]\n", "seed: unknown key; here it is defaults.seed"),
+        (
+            "lora/l",
+            "strength: 1\nloras: [sks.safetensors]\n",
+            "strength: unknown key; here it is loras[…].",
+        ),
+        ("lora/l", "loras: [{file: sks.safetensors}]\n", "loras[0].file: unknown key; here it is path"),
+        (
+            "model/m",
+            "family: flux2\ncheckpoint: {repo: a/b}\ncfg: 1\n",
+            "cfg: unknown key; here it is defaults.guidance_scale",
+        ),
+        (
+            "experiment/e",
+            "matrix: {model: m, lora: l, prompts: p}\nsteps: 4\n",
+            "steps: unknown key; here it is matrix.sample_steps, or prompts.defaults.sample_steps for prompts",
+        ),
+    ],
+)
+def test_a_key_that_stands_too_high(project, file, text, message):
+    project.write(f"conf/{file}.yaml", text)
+    assert f"conf/{file}.yaml: {message}" in project.error()

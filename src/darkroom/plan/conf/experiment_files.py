@@ -8,7 +8,7 @@ from typing import Any
 from darkroom.errors import ConfigError
 from darkroom.names import name_fault
 from darkroom.plan.conf.origin import Origin, leaves
-from darkroom.plan.conf.other_tools import answer
+from darkroom.plan.conf.other_tools import answer_at_root
 from darkroom.plan.conf.schema import AXIS_GROUPS, Config
 
 _EXPERIMENT = "experiment@_global_"  # so that the files of experiments need no package of their own
@@ -25,7 +25,7 @@ class Written:
         expected = {field.name: list if field.name == "exclude" else dict for field in fields(Config)}
         for file, content in self.files:
             for key in sorted(content.keys() - expected.keys() - {"defaults", "hydra"}):
-                yield ConfigError(f"{file}: {key}: unknown key; {answer(key, expected)}")
+                yield ConfigError(f"{file}: {key}: unknown key; {answer_at_root(key)}")
             for key in sorted(content.keys() & expected.keys()):
                 if not isinstance(content[key], expected[key]):
                     wanted = "a list" if key == "exclude" else "keys and values"

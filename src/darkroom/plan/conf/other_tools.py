@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 
 from darkroom.plan.conf.origin import suggestion
+from darkroom.plan.conf.schema import Config, Settings
 
 # Our key: what other tools call it, written as `_plain` writes them. A word may stand at several of our keys.
 _OURS: Mapping[str, str] = {
@@ -74,6 +76,14 @@ def answer(key: str, known: Iterable[str]) -> str:
     known = tuple(known)
     ours = our_key(key, known)
     return f"here it is {ours}" if ours else _ADVICE.get(_plain(key)) or suggestion(key, known)
+
+
+def answer_at_root(key: str) -> str:
+    """The same for a key that the root of conf/ does not have, but a prompt may."""
+    settings = [each.name for each in fields(Settings)]
+    if ours := key if key in settings else our_key(key, settings):
+        return f"here it is matrix.{ours}, or prompts.defaults.{ours} for prompts that name none"
+    return answer(key, [each.name for each in fields(Config)])
 
 
 def our_key(key: str, known: Iterable[str]) -> str | None:

@@ -10,8 +10,8 @@ from hydra.errors import HydraException
 
 from darkroom.errors import ConfigError, raise_together
 from darkroom.names import name_fault
-from darkroom.plan.conf.other_tools import answer, our_key
-from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config, Settings
+from darkroom.plan.conf.other_tools import answer_at_root
+from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 _ROOT = ("hydra", *(each.name for each in fields(Config)))
 
@@ -63,18 +63,10 @@ class Overrides:
                 raise ConfigError(f"override {line}: a key cannot be taken away; give it another value")
             self._values.append(override)
         elif key.split(".")[0] not in _ROOT:
-            raise ConfigError(f"override {line}: unknown key; {_answer(key.split('.')[0])}")
+            raise ConfigError(f"override {line}: unknown key; {answer_at_root(key.split('.')[0])}")
         else:
             is_new = "." in key and not (override.is_delete() or override.is_add() or override.is_force_add())
             self.of_hydra.append(f"++{line}" if is_new else str(line))  # ++: whether or not conf/ has the key
-
-
-def _answer(key: str) -> str:
-    """For a key that the root of conf/ does not have, but prompts may."""
-    settings = [each.name for each in fields(Settings)]
-    if ours := key if key in settings else our_key(key, settings):
-        return f"here it is matrix.{ours}=VALUE, or prompts.defaults.{ours}=VALUE for prompts that name none"
-    return answer(key, _ROOT)
 
 
 def _parsed(line: str) -> Override:
