@@ -46,11 +46,21 @@ rule all:
         # The records by name: Snakemake would not miss one that only an up-to-date manifest needs.
         records=DARKROOM.records(),
         manifest=expand("results/{name}/manifest.parquet", name=DARKROOM.name),
+        finished=expand("results/{name}/finished", name=DARKROOM.name),
         report=expand("results/{name}/report.html", name=DARKROOM.name),
 
 
 onstart:
     DARKROOM.start()
+
+
+# Manifest and page of what there is, and why the rest is not there. The run has failed, whatever becomes of this.
+onerror:
+    if DARKROOM.take_stock():
+        compares = any(job.rule.name == "compare" for job in workflow.dag.jobs)
+        shell(
+            f"python -m darkroom unfinished results/{DARKROOM.name} {'--compare' if compares else ''} || true"
+        )
 
 
 include: "rules/plan.smk"

@@ -5,13 +5,21 @@
 rule manifest:
     input:
         records=DARKROOM.records(),
+        # Unread. Where encode runs, Snakemake asks nothing of what is behind it but by an input that is not ancient.
+        embeddings=expand(
+            "results/{name}/embeddings/{model}.json",
+            name=DARKROOM.name,
+            model=DARKROOM.experiment.models,
+        ),
     output:
-        "results/{experiment}/manifest.parquet",
+        table="results/{experiment}/manifest.parquet",
+        # Gone when a later run has failed and left a manifest of its own; so whoever wants the manifest asks for both.
+        finished=touch("results/{experiment}/finished"),
     log:
         "results/{experiment}/logs/manifest.log",
     retries: 0
     shell:
-        "python -m darkroom manifest results/{wildcards.experiment:q} {output:q} --log {log:q}"
+        "python -m darkroom manifest results/{wildcards.experiment:q} {output.table:q} --log {log:q}"
 
 
 rule report:
@@ -48,9 +56,10 @@ rule compare:
 # Says how it went and fails when a picture drifted or a preview is missing; the files that say more are compare's.
 rule regress:
     input:
-        expand("results/{name}/compare.parquet", name=DARKROOM.name),
+        table=expand("results/{name}/compare.parquet", name=DARKROOM.name),
+        finished=expand("results/{name}/finished", name=DARKROOM.name),
     log:
         expand("results/{name}/logs/regress.log", name=DARKROOM.name),
     retries: 0
     shell:
-        "python -m darkroom verdict {input:q} --log {log:q}"
+        "python -m darkroom verdict {input.table:q} --log {log:q}"

@@ -16,7 +16,16 @@ from tests.places import DATA
 
 from darkroom.errors import ImageError, StoreError, VersionError
 from darkroom.files.columns import columns_of, groups_of, schema_of, value_of
-from darkroom.record import Cost, Environment, Record, read_embedded_record, read_records, write_records
+from darkroom.record import (
+    Cost,
+    Environment,
+    Failure,
+    Record,
+    read_embedded_record,
+    read_records,
+    read_rows,
+    write_records,
+)
 from darkroom.request import Lora, ReferenceImage, Request
 
 
@@ -77,7 +86,20 @@ def test_every_part_of_a_record_is_a_group_of_columns():
     assert [*groups] == [*(part.name for part in fields(Request)), "environment", "file", "cost"]
     assert groups["adapters"] == ["loras", "lora_merge", "allow_foreign_lora"]
     assert groups["environment"] == [part.name for part in fields(Environment)]
-    assert groups["file"] == ["image_path", "image_sha256", "image_format", "reused", "latents_path", "status"]
+    assert groups["file"] == ["image_path", "image_sha256", "image_format", "reused", "latents_path", "status", "error"]
+
+
+def test_a_picture_that_failed_has_a_row_with_the_reason_and_without_a_picture(tmp_path):
+    failed = Failure.of(REQUEST, "anna.safetensors: holds NaN or infinity")
+    write_records(tmp_path / "m.parquet", [failed, record()], {})
+    (first, second), _ = read_rows(tmp_path / "m.parquet")
+    assert (first, second) == (failed, record())
+    assert read_records(tmp_path / "m.parquet")[0] == (record(),)
+    (row, done) = pq.read_table(tmp_path / "m.parquet").to_pylist()
+    assert (row["status"], row["error"]) == ("failed", "anna.safetensors: holds NaN or infinity")
+    assert (row["image_path"], row["reused"], row["device"], row["sigmas"]) == (None, None, None, None)
+    assert row["prompt"] == done["prompt"]
+    assert (done["status"], done["error"]) == ("done", None)
 
 
 def test_a_reused_image_has_cost_nothing():
@@ -100,7 +122,7 @@ def test_an_adapter_of_another_base_is_a_warning_and_a_reason_for_no_comparison(
 
 def test_the_embedded_record_lacks_what_a_second_run_would_change():
     values = embedded().to_json()
-    outcome = {"status", "image_path", "image_sha256", "image_format", "latents_path", "reused"}
+    outcome = {"status", "error", "image_path", "image_sha256", "image_format", "latents_path", "reused"}
     assert columns_of(Record).keys() - values.keys() == outcome | {f.name for f in fields(Cost)}
     assert values.keys() - columns_of(Record).keys() == {"format"}
     assert json.loads(json.dumps(values)) == values

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "planned": "errors request files",
     "store": "errors names request files",
     "trials": "request files",
+    "job_errors": "files",
     "thresholds": "errors files record",
     "previews": "errors files record",
     "embedded_record": "errors names files record previews",
@@ -55,8 +56,8 @@ MAY_IMPORT = {
     "render/families/flux1": "errors request files checkpoint render/weights render/device render/families",
     "render/families/flux2": "errors request files lora_files checkpoint render/weights render/device render/families",
     "render": (
-        "errors names request filesystem files lora_files checkpoint record planned store trials render/weights "
-        "render/device render/adapters render/families render/families/flux1 render/families/flux2"
+        "errors names request filesystem files lora_files checkpoint record planned job_errors store trials "
+        "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
     "render/worker": "errors files checkpoint planned record store render",
     # review: what came out
@@ -64,8 +65,8 @@ MAY_IMPORT = {
     "review/pair": "errors files record",
     "review/regress": "__init__ errors request files record trials thresholds previews review/page review/pair",
     "review": (
-        "__init__ errors display files record store trials thresholds previews embedded_record "
-        "review/pair review/regress"
+        "__init__ errors names display request files record planned job_errors store trials thresholds previews "
+        "embedded_record review/pair review/regress"
     ),
     "review/sheet": "errors request files record review review/page",
     # the commands
@@ -73,7 +74,7 @@ MAY_IMPORT = {
         "errors names filesystem files planned store previews plan plan/conf plan/trials plan/weights intake "
         "intake/aitk render render/device render/worker review review/regress review/sheet"
     ),
-    "__main__": "__init__ errors cli",
+    "__main__": "__init__ errors job_errors cli",
 }
 SLOW = {"torch", "diffusers", "transformers", "numpy", "PIL", "pyarrow", "scipy", "skimage", "huggingface_hub", "gguf"}
 

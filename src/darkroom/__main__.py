@@ -9,38 +9,44 @@ from collections.abc import Sequence
 from darkroom import __version__
 from darkroom.cli import Command, Commands, people, rules
 from darkroom.errors import DarkroomError
+from darkroom.job_errors import JobError, forget_job_error, read_job_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Command = options.command
+    if options.log is not None:
+        forget_job_error(options.log)
     try:
         return command(options) or 0
     except DarkroomError as error:
-        _tell(f"darkroom: {error}", options, shown="darkroom: the same error again" if error.again else "")
+        _tell(str(error), options, shown="the same error again" if error.again else "")
         return 1
     except BrokenPipeError:  # `darkroom show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        _tell("darkroom: interrupted; finished images are kept", options)
+        _tell("interrupted; finished images are kept", options)
         return 130
     except Exception as error:  # a bug of ours or of a library
-        said = f"darkroom: internal error: {type(error).__name__}: {error}"
-        _tell(f"{said}\n{traceback.format_exc()}", options, shown=said if options.log else "")
+        _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")
         return 1
 
 
-def _tell(text: str, options: argparse.Namespace, shown: str = "") -> None:
-    """Say it in the terminal, or `shown` in its place, and whole in the job's log."""
-    print(shown or text, file=sys.stderr)
+def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = "") -> None:
+    """Say it in the terminal, or `shown` in its place; a job's log has it whole with the `trace`, else the terminal."""
+    print(f"darkroom: {shown or text}{'' if options.log else trace}", file=sys.stderr)
     if options.log is None:
         return
     try:
         with options.log.open("a", encoding="utf-8") as file:
-            print(text, file=file)
+            print(f"darkroom: {text}{trace}", file=file)
+        if read_job_error(options.log) is None:  # render has said more of each picture
+            JobError(text).write(options.log)
     except OSError as error:  # a full disk is what the text may be about
         print(f"darkroom: {options.log}: cannot be written: {error.strerror}", file=sys.stderr)
+    except DarkroomError as error:
+        print(f"darkroom: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,8 @@
 """What was done for one image: the record that a picture carries, and with its cost the row of the manifest.
 
-The fields of Record are the columns of the manifest. Rows travel in Parquet files (`write_records`, `read_records`),
-and without what a second run would change inside the picture (`EmbeddedRecord.to_json`, `read_embedded_record`).
+The fields of Record are the columns of the manifest; a picture that came to nothing has a row too (`Failure`). Rows
+travel in Parquet files (`write_records`, `read_rows`), and without what a second run would change inside the picture
+(`EmbeddedRecord.to_json`, `read_embedded_record`).
 PIL is imported by the function that needs it: importing this file is cheap.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.errors import ImageError
-from darkroom.files.columns import GROUP, SINCE, fault, row_of, value_of, version_of
+from darkroom.files.columns import GROUP, MAY_BE_NULL, SINCE, columns_of, fault, row_of, value_of, version_of
 from darkroom.files.table_file import FORMAT, UNVERSIONED, check_version, read_table, read_values, write_values
 from darkroom.request import Lora, Request
 
@@ -107,15 +108,18 @@ class Cost:
     started_at: str
 
 
+_OF_A_PICTURE = {MAY_BE_NULL: True}  # where there is none, in a Failure's row
+
+
 @dataclass(frozen=True)
 class EmbeddedRecord:
     """What a picture carries: nothing that a second run of the same request would change."""
 
     request: Request  # with the warnings, and the reasons for no comparison, that came of rendering it
     request_id: str = field(metadata={GROUP: "title"})  # of the Darkroom that rendered it
-    environment: Environment
+    environment: Environment = field(metadata=_OF_A_PICTURE)
     loras: tuple[LoraUse, ...]  # in place of the request's
-    sigmas: tuple[float, ...] = field(metadata={GROUP: "sampling"})
+    sigmas: tuple[float, ...] = field(metadata={GROUP: "sampling", **_OF_A_PICTURE})
 
     @classmethod
     def of(
@@ -177,7 +181,8 @@ class EmbeddedRecord:
         return {FORMAT: version_of(EmbeddedRecord), **self.embedded_row()}
 
 
-_FILE = {GROUP: "file"}
+_FILE = {GROUP: "file", **_OF_A_PICTURE}
+DONE, FAILED = "done", "failed"  # values of `status`
 
 
 @dataclass(frozen=True)
@@ -190,11 +195,39 @@ class Record(EmbeddedRecord):
     reused: bool = field(metadata=_FILE)
     cost: Cost | None
     latents_path: str | None = field(default=None, metadata=_FILE)
-    status: str = field(default="done", metadata=_FILE)
+    status: str = field(default=DONE, metadata={GROUP: "file"})
+    error: str | None = field(default=None, metadata={GROUP: "file", SINCE: 2})  # why there is no picture
 
     def row(self) -> dict[str, Any]:
         """One row of the manifest: plain values by column."""
         return row_of(self, Record)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that came to nothing, and why: a row of the manifest whose other columns are null."""
+
+    request: Request  # its files without digests where it was not planned
+    request_id: str
+    loras: tuple[LoraUse, ...]  # as far as they are known
+    error: str
+    status: str = FAILED
+
+    @classmethod
+    def of(cls, request: Request, error: str) -> Self:
+        return cls(request, request.request_id, tuple(map(LoraUse.of_none, request.adapters.loras)), error)
+
+    @property
+    def key(self) -> PictureKey:
+        """Which picture of the experiment it is."""
+        return PictureKey.of(self.request)
+
+    def row(self) -> dict[str, Any]:
+        """One row of the manifest: plain values by column."""
+        return {**dict.fromkeys(columns_of(Record)), **row_of(self)}
+
+
+Row = Record | Failure
 
 
 def read_embedded_record(path: Path) -> EmbeddedRecord:
@@ -216,19 +249,32 @@ def read_embedded_record(path: Path) -> EmbeddedRecord:
         raise ImageError(f"{path}: its record: {error}; {again}") from error
 
 
-def write_records(path: Path, records: Sequence[Record], metadata: Mapping[str, str]) -> None:
+def write_records(path: Path, records: Sequence[Row], metadata: Mapping[str, str]) -> None:
     """Write them as Parquet, whole or not at all."""
     write_values(path, Record, records, metadata)
 
 
+def read_rows(path: Path) -> tuple[tuple[Row, ...], dict[str, str]]:
+    """What `write_records` was given, and the metadata; errors as for `read_table`."""
+    rows: tuple[tuple[Any, ...], dict[str, str]] = read_values(
+        path, Record, again=_AGAIN, restore=_RESTORE, kind=_kind_of
+    )
+    return rows
+
+
 def read_records(path: Path) -> tuple[tuple[Record, ...], dict[str, str]]:
-    """The records and the metadata that `write_records` was given; errors as for `read_table`."""
-    return read_values(path, Record, again=_AGAIN, restore=_RESTORE)
+    """`read_rows`, of the pictures that there are."""
+    rows, metadata = read_rows(path)
+    return tuple(row for row in rows if isinstance(row, Record)), metadata
 
 
 def read_record_table(path: Path) -> pa.Table:
     """A file of records as an Arrow table; errors as for `read_table`."""
-    return read_table(path, Record, again=_AGAIN, restore=_RESTORE)
+    return read_table(path, Record, again=_AGAIN, restore=_RESTORE, kind=_kind_of)
+
+
+def _kind_of(row: Mapping[str, Any]) -> type[Row]:
+    return Failure if row.get("status") == FAILED else Record
 
 
 _AGAIN, _RESTORE = "run Snakemake again", "delete it and run Snakemake again"

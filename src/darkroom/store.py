@@ -85,6 +85,16 @@ class ExperimentFolder:
         return self.root / "manifest.parquet"
 
     @property
+    def finished(self) -> Path:
+        """An empty file, there while the manifest is that of a run in which no picture failed."""
+        return self.root / "finished"
+
+    @property
+    def report(self) -> Path:
+        """The contact sheet."""
+        return self.root / "report.html"
+
+    @property
     def comparison(self) -> Path:
         """How each picture compares with its stored preview."""
         return self.root / "compare.parquet"
@@ -93,6 +103,10 @@ class ExperimentFolder:
     def thresholds(self) -> Path:
         """By model, how near a render has to come to its preview."""
         return self.root / "thresholds.json"
+
+    def log(self, rule: str, *names: str) -> Path:
+        """Of a job of one of the rules, by the model or the combination that it is for."""
+        return self.root.joinpath("logs", rule, *names[:-1], f"{names[-1]}.log")
 
     def model(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""

@@ -16,9 +16,11 @@ from darkroom.errors import CheckpointError, PictureError, StoreError, VersionEr
 from darkroom.files.atomic import atomic
 from darkroom.files.image_file import read_record, with_record
 from darkroom.files.weight_file import sha256_of
+from darkroom.job_errors import read_job_error
 from darkroom.record import read_embedded_record
 from darkroom.render.families.flux2 import flux2
 from darkroom.request import Lora, ReferenceImage
+from darkroom.store import ExperimentFolder
 
 
 def rewrite(picture: Path, record: dict[str, Any]) -> None:
@@ -245,6 +247,11 @@ def test_no_black_picture_is_called_done(bench: Bench, make_request: MakeRequest
     ):
         bench.render(request, well)
     assert bench.store.image(well.request_id, "png", 95).is_file(), "the others of its combination are rendered"
+    log = ExperimentFolder(bench.folder / "results/bench").log("render", *request.title.names)
+    error = read_job_error(log)
+    assert error is not None
+    assert [*error.pictures] == [request.request_id]
+    assert error.pictures[request.request_id] == error.text
 
 
 def test_a_picture_that_cannot_be_written_ends_the_job_with_its_place(bench: Bench, make_request: MakeRequest) -> None:

@@ -8,6 +8,7 @@ from tests.review.renders import THRESHOLDS, picture, preview, render, write_man
 from darkroom.errors import ConfigError, Problems, StoreError
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_previews, write_previews
+from darkroom.record import Failure
 from darkroom.review.accept import apply, plan_acceptance
 from darkroom.review.regress.compare import compare
 from darkroom.review.regress.comparison import read_comparisons
@@ -48,6 +49,13 @@ def rows():
     write_previews(LISTED, "strength", [preview(Path(), row, picture(), "jpg") for row in rows[:2]])
     assert regress(rows) == ["identical before encoding", "drifted", "missing preview"]
     return rows
+
+
+def test_a_picture_that_failed_is_not_accepted_and_keeps_its_preview(rows):
+    failed = [Failure.of(row.request, "anna.safetensors: holds NaN") for row in rows[1:]]
+    assert regress([rows[0], *failed]) == ["identical before encoding", "not rendered", "not rendered"]
+    assert plan([rows[0], *failed]).is_empty
+    assert plan([rows[0], *failed], verdicts=["not rendered"]).is_empty
 
 
 def test_the_first_previews_of_an_experiment():

@@ -58,23 +58,6 @@ def test_a_dry_run_finds_a_lora_for_another_base(project: Project) -> None:
     assert "FLUX.2 klein-9B: hidden size 4096, the base has 160" in message
 
 
-def test_a_lora_with_nan_in_it_fails_its_own_combinations_only(project: Project) -> None:
-    lora = {f"{PROJ}.lora_A.weight": torch.full((4, 160), torch.nan), f"{PROJ}.lora_B.weight": torch.zeros(160, 4)}
-    save_file(lora, project.folder / "nan.safetensors")
-    project.write("conf/lora/nan.yaml", "loras: [{path: nan.safetensors}]\n")
-    project.write(
-        "conf/experiment/small.yaml",
-        "# @package _global_\nmatrix: {model: [demo], lora: [nan, none], prompts: [dogs]}\n",
-    )
-
-    message = _message(project)
-
-    assert "nan.safetensors" in message
-    assert "holds NaN or infinity; the training run has diverged" in message
-    assert list(project.pictures()) == ["demo/none/dogs/000_42.png"], "the other combination is rendered"
-    assert not (project.folder / "results/small/manifest.parquet").exists()
-
-
 def test_a_truncated_checkpoint_is_named(project: Project) -> None:
     shutil.copytree(DEMO / "klein", project.folder / "klein")
     weights = project.folder / "klein/transformer/diffusion_pytorch_model.safetensors"
@@ -98,3 +81,5 @@ def test_a_checkpoint_with_a_missing_weight_is_refused_before_any_picture(projec
 
     assert "proj_out.weight" in message
     assert project.stored() == []
+    assert {row["status"] for row in project.rows()} == {"failed"}
+    assert all("proj_out.weight" in row["error"] for row in project.rows())

@@ -9,7 +9,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from tests.job_folder import DATA, KLEIN, write_checkpoint
 from tests.waiting import PATIENCE
 from tests.workflow.project import Project
@@ -160,6 +162,24 @@ def test_another_checkpoint_is_caught(project: Project) -> None:
     row = compared(project, "png")[LORA, 0]
     assert row.verdict == "drifted"
     assert [fact.name for fact in row.differs] == ["loras"]
+
+
+def test_a_picture_that_failed_is_not_rendered_for_a_reason_and_keeps_its_preview(project: Project) -> None:
+    (lora,) = project.folder.glob("output/png/*.safetensors")
+    save_file({name: tensor * torch.nan for name, tensor in load_file(lora).items()}, lora)
+
+    done = regress(project, "png")
+
+    assert done.returncode == 1
+    assert "4 previews: " in done.stdout + done.stderr
+    assert "1 not rendered" in done.stdout + done.stderr
+    failed = compared(project, "png")[LORA, 0]
+    assert (failed.verdict, failed.image_path) == ("not rendered", None)
+    assert "holds NaN or infinity" in str(failed.reason)
+    assert verdicts(project, "png") == {"not rendered", "identical" if is_exact() else "within floor"}
+    before = read_previews(project.folder / previews_file("png"))
+    assert darkroom(project, "accept", "png", "--verdict", "not rendered", "--yes").returncode == 0
+    assert read_previews(project.folder / previews_file("png")) == before
 
 
 def test_fast_pictures_are_neither_compared_nor_accepted(project: Project) -> None:

@@ -1,12 +1,19 @@
 """The commands that Snakemake's rules call: one a rule, with the rule's files as arguments."""
 
+from __future__ import annotations
+
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from darkroom.cli import Commands, add_offload
 from darkroom.errors import StoreError
 from darkroom.names import Names
-from darkroom.store import RESULTS, STORE
+from darkroom.store import RESULTS, STORE, ExperimentFolder
+
+if TYPE_CHECKING:
+    from darkroom.review.regress.comparison import Comparison
 
 
 def add_to(commands: Commands) -> None:
@@ -39,6 +46,10 @@ def add_to(commands: Commands) -> None:
     manifest = commands.add_for_rule("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
     manifest.add_argument("experiment", type=Path, help="results/NAME")
     manifest.add_argument("output", type=Path)
+
+    unfinished = commands.add("unfinished", _unfinished, "Manifest and page of a run that failed, and why it did.")
+    unfinished.add_argument("experiment", type=Path, help="results/NAME")
+    unfinished.add_argument("--compare", action="store_true", help="compare with stored previews as well")
 
     report = commands.add_for_rule("report", _report, "Write the contact sheet of a manifest.")
     report.add_argument("manifest", type=Path)
@@ -102,11 +113,24 @@ def _worker(options: argparse.Namespace) -> None:
 def _manifest(options: argparse.Namespace) -> None:
     from darkroom.files.atomic import read_json
     from darkroom.review.manifest import write_manifest
-    from darkroom.store import ExperimentFolder
 
     folder = ExperimentFolder(options.experiment)
     combinations = [Names(*entry[:3]) for entry in read_json(folder.contents)["combinations"]]
     write_manifest([folder.records(names) for names in combinations], options.output)
+
+
+def _unfinished(options: argparse.Namespace) -> None:
+    from darkroom.previews import previews_file
+    from darkroom.review.sheet.report import write_report
+    from darkroom.review.unfinished import told, write_unfinished_manifest
+
+    folder = ExperimentFolder(options.experiment)
+    rows = write_unfinished_manifest(folder)
+    write_report(folder.manifest, folder.report)
+    if options.compare:
+        _write_comparison(folder, previews_file(folder.root.name))
+        _print_summary(folder.comparison)
+    print(told(rows, folder.report), end="", file=sys.stderr)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -116,23 +140,33 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    _write_comparison(ExperimentFolder(options.experiment), options.previews)
+
+
+def _write_comparison(folder: ExperimentFolder, previews: Path) -> None:
     from darkroom.review.regress.compare import compare
     from darkroom.review.regress.junit import write_junit
     from darkroom.review.regress.regress_page import write_regress_page
-    from darkroom.store import ExperimentFolder
 
-    folder = ExperimentFolder(options.experiment)
-    compare(folder.manifest, options.previews, folder.thresholds, folder.comparison)
+    compare(folder.manifest, previews, folder.thresholds, folder.comparison)
     write_regress_page(folder.comparison, folder.root / "regress.html")
     write_junit(folder.comparison, folder.root / "junit.xml")
 
 
 def _verdict(options: argparse.Namespace) -> int:
-    from darkroom.review.regress.comparison import read_comparisons
-    from darkroom.review.regress.summary import failed, installed_versions, outdated, summary
+    from darkroom.review.regress.summary import failed, installed_versions, outdated
 
-    comparisons, metadata = read_comparisons(options.table)
-    print(f"{summary(comparisons)}; {options.table.with_name('regress.html')} shows them")
+    comparisons, metadata = _print_summary(options.table)
     if said := outdated(metadata, installed_versions()):
         raise StoreError(f"{options.table}: {said}")
     return int(failed(comparisons))
+
+
+def _print_summary(table: Path) -> tuple[tuple[Comparison, ...], dict[str, str]]:
+    """Say how a comparison came out, and return it."""
+    from darkroom.review.regress.comparison import read_comparisons
+    from darkroom.review.regress.summary import summary
+
+    comparisons, metadata = read_comparisons(table)
+    print(f"{summary(comparisons)}; {table.with_name('regress.html')} shows them")
+    return comparisons, metadata

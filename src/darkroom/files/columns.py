@@ -9,7 +9,8 @@
 A name that is there twice is one column: it stands where the first of them does, and has the type of the last. What a
 column is about (`group`) is the name of the field whose dataclass it is in, or what the metadata of its own field say.
 A column that was added later says in which version of the table (`since`, in its field's metadata), and has a default
-or may be null: that is what it is in older files.
+or may be null: that is what it is in older files. Columns that are null in rows of another kind (`may_be_null`, there
+too) have a value in each value of the dataclass all the same.
 pyarrow is imported by the function that needs it: importing this file is cheap.
 """
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SINCE, GROUP = "since", "group"  # keys of a field's metadata
+SINCE, GROUP, MAY_BE_NULL = "since", "group", "may_be_null"  # keys of a field's metadata
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def columns_of(cls: Any) -> Mapping[str, Column]:
     for field in _fields(cls):
         for column in columns_of(field.inline).values() if field.inline else [_column(field)]:
             group = columns.get(column.name, column).group or (field.name if field.inline else "")
-            columns[column.name] = replace(column, nullable=column.nullable or field.optional, group=group)
+            nullable = column.nullable or field.optional or bool(field.metadata.get(MAY_BE_NULL))
+            columns[column.name] = replace(column, nullable=nullable, group=group)
     return types.MappingProxyType(columns)
 
 

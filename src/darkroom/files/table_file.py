@@ -7,7 +7,7 @@ pyarrow is imported by the functions: importing this file is cheap.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,17 +19,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+Kinds = Callable[[Mapping[str, Any]], type[Any]]
 
 FORMAT = "format"  # key of the version: in a file's metadata, and in a record within a picture
 UNVERSIONED = 0  # of what was written before versions were
 
 
-def write_values(path: Path, cls: type[T], values: Sequence[T], metadata: Mapping[str, str]) -> None:
+def write_values(path: Path, cls: type[Any], values: Sequence[Any], metadata: Mapping[str, str]) -> None:
     """Write a row for each value as Parquet with this metadata, whole or not at all."""
+    write_table(path, cls, table_of(cls, values), metadata)
+
+
+def table_of(cls: type[Any], values: Sequence[Any]) -> pa.Table:
+    """A row for each value in the columns of `cls`; null where a value of another class has no such column."""
     import pyarrow as pa
 
-    table = pa.Table.from_pylist([row_of(value, cls) for value in values], schema=schema_of(cls))
-    write_table(path, cls, table, metadata)
+    rows = [row_of(value, cls if isinstance(value, cls) else None) for value in values]
+    return pa.Table.from_pylist(rows, schema=schema_of(cls))
 
 
 def write_table(path: Path, cls: type[Any], table: pa.Table, metadata: Mapping[str, str]) -> None:
@@ -40,17 +46,20 @@ def write_table(path: Path, cls: type[Any], table: pa.Table, metadata: Mapping[s
         pq.write_table(table.replace_schema_metadata({**metadata, FORMAT: str(version_of(cls))}), temporary)
 
 
-def read_values(path: Path, cls: type[T], *, again: str, restore: str) -> tuple[tuple[T, ...], dict[str, str]]:
+def read_values(
+    path: Path, cls: type[T], *, again: str, restore: str, kind: Kinds | None = None
+) -> tuple[tuple[T, ...], dict[str, str]]:
     """The values and the metadata that `write_values` was given; errors as for `read_table`."""
-    table = read_table(path, cls, again=again, restore=restore)
-    return _values(path, cls, table, restore), metadata_of(table)
+    table = read_table(path, cls, again=again, restore=restore, kind=kind)
+    return _values(path, cls, table, restore, kind), metadata_of(table)
 
 
-def read_table(path: Path, cls: type[Any], *, again: str, restore: str) -> pa.Table:
+def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Kinds | None = None) -> pa.Table:
     """The table in a file, with the columns of `cls` whichever version wrote it.
 
     StoreError when it is missing, unreadable or has other columns, VersionError when a newer version wrote it.
-    `again`: what makes a missing file; `restore`: what to do about a damaged one.
+    `again`: what makes a missing file; `restore`: what to do about a damaged one; `kind`: the class of each row where
+    not all are of `cls`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -69,7 +78,7 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str) -> pa.Ta
     wrong = fault(cls, table.column_names, version) or _wrong_types(table.schema, schema_of(cls))
     if wrong:
         raise StoreError(f"{path}: not the columns that Darkroom gives it ({wrong}); {restore}")
-    return _with_all_columns(path, cls, table, restore)
+    return _with_all_columns(path, cls, table, restore, kind)
 
 
 def check_version(path: Path, version: int, known: int, cure: str) -> None:
@@ -90,22 +99,19 @@ def _metadata(table: pa.Table) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
 
 
-def _with_all_columns(path: Path, cls: type[Any], table: pa.Table, restore: str) -> pa.Table:
+def _with_all_columns(path: Path, cls: type[Any], table: pa.Table, restore: str, kind: Kinds | None) -> pa.Table:
     """In the order and with the types of this version, what is not there filled in."""
-    import pyarrow as pa
-
     schema = schema_of(cls)
     if set(schema.names) == set(table.column_names) and (ordered := table.select(schema.names)).schema.equals(schema):
         return ordered
-    rows = [row_of(value) for value in _values(path, cls, table, restore)]
-    return pa.Table.from_pylist(rows, schema=schema).replace_schema_metadata(table.schema.metadata)
+    return table_of(cls, _values(path, cls, table, restore, kind)).replace_schema_metadata(table.schema.metadata)
 
 
-def _values(path: Path, cls: type[T], table: pa.Table, restore: str) -> tuple[T, ...]:
+def _values(path: Path, cls: type[T], table: pa.Table, restore: str, kind: Kinds | None) -> tuple[T, ...]:
     values = []
     for number, row in enumerate(table.to_pylist()):
         try:
-            values.append(value_of(cls, row))
+            values.append(value_of(kind(row) if kind else cls, row))
         except ValueError as error:
             raise StoreError(f"{path}: row {number}: {error}; {restore}") from error
     return tuple(values)

@@ -32,22 +32,31 @@ class DoneSoFar:
 
     def of(self, combination: Combination) -> State:
         if combination.names not in self._known:
-            self._known[combination.names] = self._look(combination)
+            self._known[combination.names] = self._look(combination, self._asked(combination))
         return self._known[combination.names]
 
-    def _look(self, combination: Combination) -> State:
-        asked = self._asked(combination)
+    def is_complete_now(self, combination: Combination) -> bool:
+        """Looked at again, for what was asked when the run began."""
+        return self._look(combination, self.of(combination).asked).is_complete
+
+    def _look(self, combination: Combination, asked: str) -> State:
         try:
             planned = read_json(self._folder.requests(combination.names))
             planned_for, lost = str(planned["asked"]), str(planned["lost"])
         except (StoreError, KeyError, TypeError):  # none yet, or of no use: it is planned anew
             return State(asked, "", False)
-        if not self._folder.records(combination.names).is_file():
+        if not self._has_records(combination.names):
             return State(asked, lost, False)
         expected = {f"{r.title.image_name}.{ending}" for r in combination.requests for ending in self._endings}
         gone = expected - _names_in(self._folder.images(combination.names))
         # The plan job copies the token from the draft into the requests file: one loss is planned once.
         return State(asked, digest_of([lost, sorted(gone)])[:8] if gone else lost, not gone and planned_for == asked)
+
+    def _has_records(self, names: Names) -> bool:
+        """True where they are of the requests that there are, and those of the base model that there is."""
+        records, requests = self._folder.records(names), self._folder.requests(names)
+        is_there = records.is_file() and self._folder.checkpoint(names.model).is_file()
+        return is_there and records.stat().st_mtime_ns >= requests.stat().st_mtime_ns
 
     def _asked(self, combination: Combination) -> str:
         names = combination.names

@@ -1,5 +1,6 @@
 """Writes what conf/ asks for into results/<experiment>/ as a run begins: the files that its jobs start from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from darkroom.files.atomic import write_json
@@ -16,11 +17,17 @@ def write_drafts(experiment: Experiment, done: DoneSoFar, folder: ExperimentFold
         experiment.planned_model(model).write(folder.model(model))
     for combination in experiment.combinations:
         _write_draft(combination, experiment, done, folder)
+    write_contents(experiment, [done.of(c).is_complete for c in experiment.combinations], folder)
+    write_thresholds(folder.thresholds, experiment.thresholds)
+
+
+def write_contents(experiment: Experiment, is_complete: Sequence[bool], folder: ExperimentFolder) -> None:
+    """The table of contents: how many images each combination has, and how many of them are done."""
     contents = [
-        [*c.names, len(c.requests), len(c.requests) if done.of(c).is_complete else 0] for c in experiment.combinations
+        [*each.names, len(each.requests), len(each.requests) if complete else 0]
+        for each, complete in zip(experiment.combinations, is_complete, strict=True)
     ]
     write_json(folder.contents, {"experiment": experiment.name, "combinations": contents})
-    write_thresholds(folder.thresholds, experiment.thresholds)
 
 
 def _write_draft(combination: Combination, experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:

@@ -22,7 +22,7 @@ from darkroom.plan.arguments import read_arguments
 from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import DoneSoFar
-from darkroom.plan.drafts import write_drafts
+from darkroom.plan.drafts import write_contents, write_drafts
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
@@ -117,6 +117,15 @@ class Workflow:
             write_drafts(self.experiment, self._done, self.folder)
         except DarkroomError as error:
             stop(error)
+
+    def take_stock(self) -> bool:
+        """Write into the table of contents what is done by now; True where something is left."""
+        is_complete = [self._done.is_complete_now(combination) for combination in self.experiment.combinations]
+        try:
+            write_contents(self.experiment, is_complete, self.folder)
+        except DarkroomError as error:
+            stop(error)
+        return not all(is_complete)
 
     def _model(self, model: str) -> Model:
         if model not in self.experiment.models:

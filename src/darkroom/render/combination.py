@@ -4,12 +4,13 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from darkroom.errors import PictureError, StoreError, raise_together
+from darkroom.errors import DarkroomError, PictureError, StoreError, raise_together
 from darkroom.files.weight_file import is_whole, sha256_of
+from darkroom.job_errors import JobError
 from darkroom.record import EmbeddedRecord, LoraUse, Record, write_records
 from darkroom.render.job import Combination, Job, read_combination
 from darkroom.render.loop import Loop, Rendered, Task, Unrendered
@@ -52,7 +53,6 @@ def render_combination(
     )
     tasks = [Task(request, combination.destination(request)) for request in sorted(missing.values(), key=_order)]
     outcomes = loop.render(tasks, _counter(combination, len(tasks), pipelines.pace, report))
-    raise_together(outcome.error for outcome in outcomes if isinstance(outcome, Unrendered))
     rendered = {each.task.request.request_id: each for each in outcomes if isinstance(each, Rendered)}
     # 4. The same pictures for requests that are equal to a rendered one; nothing else stays.
     for request in combination.requests:
@@ -60,6 +60,7 @@ def render_combination(
         if made and made.task.request is not request:
             show(combination.destination(request), made.record, _own_record(request, made.record))
     _remove_stale(combination)
+    _raise_together(combination, [each for each in outcomes if isinstance(each, Unrendered)])
     # 5. Records, once every picture is on disk.
     records = [_record(combination, request, kept, rendered) for request in combination.requests]
     write_records(job.records, records, {"experiment": combination.folder.root.name})
@@ -73,6 +74,16 @@ def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> 
             f"{combination.store.root / 'embeddings'}: {len(gone)} of {len(wanted)} embeddings are missing, the first "
             f"for {gone[0]!r}; the same Snakemake command with --forcerun encode brings them back"
         )
+
+
+def _raise_together(combination: Combination, failed: Sequence[Unrendered]) -> None:
+    """The errors of pictures, each also left for the picture's own row of the manifest."""
+    try:
+        raise_together(each.error for each in failed)
+    except DarkroomError as error:
+        pictures = {each.task.request.request_id: str(each.error) for each in failed}
+        JobError(str(error), pictures).write(combination.folder.log("render", *combination.names))
+        raise
 
 
 def _order(request: Request) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from darkroom.errors import ConfigError, StoreError, caught, raise_together
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, read_previews, refuse_fast, write_previews
-from darkroom.record import PictureKey, Record, read_embedded_record, read_records
+from darkroom.record import PictureKey, Record, read_embedded_record, read_rows
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
@@ -40,7 +40,8 @@ def plan_acceptance(
     `compare_file` there are no verdicts. ConfigError for a verdict or an id that there is not, StoreError for a fast
     render, for a comparison of other renders and for a file that is not the render.
     """
-    renders = {render.key: render for render in read_records(manifest)[0]}
+    rows = {row.key: row for row in read_rows(manifest)[0]}
+    renders = {key: row for key, row in rows.items() if isinstance(row, Record)}
     previews = read_previews(previews_file) if previews_file.exists() else ()
     compared = _compared(compare_file, renders) if compare_file else {}
     old: dict[PictureKey, list[Preview]] = {key: [] for key in renders}
@@ -52,7 +53,7 @@ def plan_acceptance(
     folder = PreviewsFolder(previews_file.parent)
     new = {key: each for key, each in renders.items() if key in chosen and not _is_preview(each, old[key], folder)}
     refuse_fast({render.image_path: render.request.base.numerics for render in new.values()})
-    not_rendered = tuple(each for each in previews if each.key not in renders and each.reason is None)
+    not_rendered = tuple(each for each in previews if each.key not in rows and each.reason is None)
     dropped = not_rendered if NOT_RENDERED.name in verdicts or not (verdicts or ids) else ()
     kept = tuple(each for each in previews if each.key not in new and each not in dropped)
     return Acceptance(experiment, previews_file, kept, _changes(new, old, compared, folder), dropped)

@@ -7,14 +7,14 @@ from typing import Any
 
 from darkroom import __version__
 from darkroom.errors import DarkroomError, StoreError, raise_together
-from darkroom.files.table_file import write_table
-from darkroom.record import Record, read_record_table
+from darkroom.files.table_file import table_of, write_table
+from darkroom.record import Record, Row, read_record_table
 
 SORTED_BY = ("model", "lora", "prompts", "index", "image_name")
 
 
-def write_manifest(record_files: Sequence[Path], output: Path) -> int:
-    """Join files of records into one manifest, sorted by SORTED_BY; returns the number of rows.
+def write_manifest(record_files: Sequence[Path], output: Path, rows: Sequence[Row] = ()) -> int:
+    """Join files of records, and further `rows`, into one manifest, sorted by SORTED_BY; returns the number of rows.
 
     StoreError naming every file that is missing, damaged, of another version, or of another experiment.
     """
@@ -24,6 +24,7 @@ def write_manifest(record_files: Sequence[Path], output: Path) -> int:
         read = list(threads.map(_read, record_files))
     raise_together(found for found in read if isinstance(found, DarkroomError))
     tables = [found for found in read if not isinstance(found, DarkroomError)]
+    tables += [table_of(Record, rows)] if rows else []
     if not tables:
         raise StoreError(f"{output}: no files of records were given; the experiment has no combinations")
     table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in SORTED_BY])

@@ -77,4 +77,6 @@ def test_a_picture_that_is_not_rendered_any_more_is_an_error(comparisons):
     [suite] = ElementTree.fromstring(junit([comparisons[0], lost], METADATA))
     assert (suite.get("errors"), suite.get("skipped")) == ("1", "0")
     [error] = suite.iter("error")
-    assert error.get("message") == ("not rendered: could come out, and the experiment renders no such picture any more")
+    assert error.get("message") == (
+        "not rendered: could come out, and rendering it failed, or the experiment renders no such picture any more"
+    )

@@ -14,7 +14,7 @@ from tests.example_record import COST, REQUEST, record
 
 from darkroom.errors import ImageError
 from darkroom.files.image_file import write_image
-from darkroom.record import write_records
+from darkroom.record import Failure, read_records, write_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import script_json
 from darkroom.review.sheet import report
@@ -107,6 +107,27 @@ def test_a_picture_that_cannot_be_read_is_named(experiment):
     assert "images/none/0000_7.png: no such file" in text
     found = data(text)["thumbnails"]
     assert [bool(found["uris"][code]) for code in found["codes"]] == [True, False, False]
+
+
+def test_a_picture_that_failed_has_a_frame_with_the_reason(experiment):
+    manifest = Path("results/strength/manifest.parquet")
+    (first, *others), _ = read_records(manifest)
+    failed = Failure.of(first.request, f"anna.safetensors: {HOSTILE}")
+    write_records(manifest, [failed, *others], {})
+    text = page(experiment)
+    assert "3: 1 rendered, 1 reused, 1 failed" in text
+    assert "<script>alert(1)" not in text
+    found = data(text)
+    assert found["columns"]["status"] == {"values": ["done", "failed"], "codes": [1, 0, 0]}
+    assert found["columns"]["error"]["values"] == [None, f"anna.safetensors: {HOSTILE}"]
+    assert (found["links"][0], found["thumbnails"]["codes"][0]) == (None, -1)
+
+
+def test_a_page_on_which_every_picture_failed(experiment):
+    write_records(Path("results/strength/manifest.parquet"), [Failure.of(REQUEST, "klein: no such folder")], {})
+    text = re.sub(r"<.*?>", " ", page(experiment))
+    assert "1: 0 rendered, 0 reused, 1 failed" in text
+    assert "klein: no such folder" in text
 
 
 def test_an_experiment_without_fresh_images_has_no_time():

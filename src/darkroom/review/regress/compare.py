@@ -13,14 +13,14 @@ from darkroom import __version__
 from darkroom.errors import StoreError
 from darkroom.files.columns import columns_of
 from darkroom.previews import TRAINER, Preview, read_previews
-from darkroom.record import Environment, PictureKey, Record, read_records
+from darkroom.record import Environment, PictureKey, Record, Row, read_rows
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.comparison import Comparison, renders_digest, thresholds_text, write_comparisons
 from darkroom.review.regress.judged_pair import judge
 from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 
-_Pair = tuple[PictureKey, Record | None, Preview | None]  # one of the two at least
+_Pair = tuple[PictureKey, Row | None, Preview | None]  # one of the two at least
 
 _THREADS = 2  # one decodes while FLIP, which has threads of its own, holds Python's lock; 200 bytes a pixel each
 
@@ -31,23 +31,24 @@ def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> N
     `thresholds`: the experiment's thresholds.json. Paths of previews start at the working directory. StoreError for
     files of ours that are missing or damaged; a picture that is becomes a row that says so.
     """
-    records, metadata = read_records(manifest)
+    rows, metadata = read_rows(manifest)
     by_model = read_thresholds(thresholds)
-    if unknown := {record.request.title.model for record in records} - by_model.keys():
+    if unknown := {row.request.title.model for row in rows} - by_model.keys():
         raise StoreError(f"{thresholds}: no thresholds for {', '.join(sorted(unknown))}; run Snakemake again")
-    found = compare_all(metadata["experiment"], records, read_previews(previews), by_model)
+    found = compare_all(metadata["experiment"], rows, read_previews(previews), by_model)
+    records = [row for row in rows if isinstance(row, Record)]
     renders = {"experiment": metadata["experiment"], "renders": renders_digest(records)}
     write_comparisons(output, found, renders | _versions(records))
 
 
 def compare_all(
-    experiment: str, records: Sequence[Record], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
+    experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
 ) -> list[Comparison]:
     """Sorted by picture, then by the preview's step and place."""
-    rendered = {record.key: record for record in records}
+    rendered = {row.key: row for row in rows}
     known = {preview.key for preview in previews}
     pairs: list[_Pair] = [(each.key, rendered.get(each.key), each) for each in previews]
-    pairs += [(key, record, None) for key, record in rendered.items() if key not in known]
+    pairs += [(key, row, None) for key, row in rendered.items() if key not in known]
 
     def compared(pair: _Pair) -> Comparison:
         return _compared(experiment, pair, thresholds.get(pair[0].model, NO_THRESHOLDS))
@@ -58,14 +59,15 @@ def compare_all(
 
 
 def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds) -> Comparison:
-    key, record, preview = pair
-    judged = judge(record, preview, thresholds)
-    facts = record.embedded_row() if record else preview.then if preview else {}
+    key, row, preview = pair
+    judged = judge(row, preview, thresholds)
+    record = row if isinstance(row, Record) else None
+    facts = row.row() if row else preview.then if preview else {}
     own = _notes(record, preview, thresholds) if record and preview else []
     return Comparison(
         experiment=experiment,
         **vars(key),
-        image_name=record.request.title.image_name if record else None,
+        image_name=row.request.title.image_name if row else None,
         request_id=record.request_id if record else None,
         image_path=record.image_path if record else None,
         preview_path=preview.path if preview else None,

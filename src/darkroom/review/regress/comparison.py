@@ -31,7 +31,7 @@ class Comparison:
     prompts: str
     index: int
     axes: str
-    # the render; None: the experiment renders no such picture
+    # the render; None: there is none, and without a name the experiment renders no such picture
     image_name: str | None
     request_id: str | None
     image_path: str | None

@@ -10,7 +10,7 @@ import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
-from darkroom.record import Record
+from darkroom.record import Failure, Record, Row
 from darkroom.review.pair.measures import MEASURES, Measures, measure
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.review.regress.verdicts import (
@@ -38,8 +38,10 @@ class JudgedPair:
     thresholds: ModelThresholds | None = None  # that the measures were held against; None where there are none
 
 
-def judge(render: Record | None, preview: Preview | None, thresholds: ModelThresholds) -> JudgedPair:
+def judge(render: Row | None, preview: Preview | None, thresholds: ModelThresholds) -> JudgedPair:
     """The verdict on one picture, of which there is a render, a preview or both. `thresholds`: those of its model."""
+    if isinstance(render, Failure):
+        return JudgedPair(NOT_RENDERED, render.error)
     if preview is None:
         return JudgedPair(MISSING, "no stored picture; if the render is right: darkroom accept")
     if render is None:

@@ -53,7 +53,7 @@ _BEST_FIRST = (
     ),
     NOT_RENDERED := Verdict(
         name="not rendered",
-        meaning="could come out, and the experiment renders no such picture any more",
+        meaning="could come out, and rendering it failed, or the experiment renders no such picture any more",
         colours=("#7a4f8f", "#b48ac6"),
         is_judged=False,
         lacks="render",

@@ -1,0 +1,107 @@
+"""The manifest of a run that failed: what was rendered, and a row with the reason for each picture that was not."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ImageError, VersionError
+from darkroom.files.atomic import read_json
+from darkroom.files.weight_file import sha256_of
+from darkroom.job_errors import JobError, read_job_error
+from darkroom.names import Names
+from darkroom.planned import PlannedCombination
+from darkroom.record import Failure, Record, Row, read_embedded_record
+from darkroom.request import Request
+from darkroom.review.manifest import write_manifest
+from darkroom.store import ENDINGS, ExperimentFolder
+
+_UNTOLD = JobError("not rendered: the run ended before it was its turn")
+_REASONS = 3  # sentences in the terminal; the page has all
+
+
+def write_unfinished_manifest(folder: ExperimentFolder) -> list[Row]:
+    """Write the manifest as far as it goes, and return the rows of the combinations that are not done.
+
+    The experiment is `finished` no more, and records of what was asked before are gone: the next run renders what is
+    left, and writes the manifest again. StoreError for files of ours that are missing or damaged.
+    """
+    combinations = read_json(folder.contents)["combinations"]
+    done = [Names(*names) for *names, images, images_done in combinations if images_done == images]
+    left = [Names(*names) for *names, images, images_done in combinations if images_done != images]
+    rows = [row for names in left for row in rows_of(folder, names)]
+    for stale in (folder.finished, *map(folder.records, left)):
+        stale.unlink(missing_ok=True)
+    write_manifest([folder.records(names) for names in done], folder.manifest, rows)
+    return rows
+
+
+def rows_of(folder: ExperimentFolder, names: Names) -> list[Row]:
+    """Of a combination whose render job did not end well: its pictures that are there, and why the others are not."""
+    asked = _asked(folder, names)
+    error = _job_error(folder, names)
+    return [
+        _record(folder, request, asked.output)
+        or Failure.of(request, error.pictures.get(request.request_id, error.text))
+        for request in asked.requests
+    ]
+
+
+def told(rows: Sequence[Row], page: Path) -> str:
+    """A few lines for the terminal: how many pictures failed, and why, each sentence once; "" where none did."""
+    errors = Counter(_first_line(row.error) for row in rows if isinstance(row, Failure))
+    lines = [f"darkroom: {errors.total()} picture{_s(errors.total())} failed; {page} shows which:"] if errors else []
+    lines += [f"  {error} ({count} picture{_s(count)})" for error, count in errors.most_common(_REASONS)]
+    more = len(errors) - _REASONS
+    lines += [f"  and {more} more reason{_s(more)}"] if more > 0 else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _first_line(text: str) -> str:
+    first, *others = text.splitlines() or [""]
+    return f"{first} …" if others else first
+
+
+def _asked(folder: ExperimentFolder, names: Names) -> PlannedCombination:
+    """The combination with the digests of its files where they were planned in this run, else as conf/ gives it."""
+    draft = PlannedCombination.read(folder.draft(names))
+    if not (folder.checkpoint(names.model).is_file() and folder.requests(names).is_file()):
+        return draft
+    planned = PlannedCombination.read(folder.requests(names))
+    return planned if planned.asked == draft.asked else draft
+
+
+def _job_error(folder: ExperimentFolder, names: Names) -> JobError:
+    """Of the first job on the way to the pictures that left one."""
+    logs = (
+        folder.log("checkpoint", names.model),
+        folder.log("plan", *names),
+        folder.log("encode", names.model),
+        folder.log("render", *names),
+    )
+    return next((error for log in logs if (error := read_job_error(log))), _UNTOLD)
+
+
+def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> Record | None:
+    """Of a picture that is there, and was rendered for just this request."""
+    path = folder.images(request.title.names) / f"{request.title.image_name}.{ENDINGS[output['format']]}"
+    latents = path.with_suffix(".safetensors") if output["save_latents"] else None
+    try:
+        embedded = read_embedded_record(path)
+    except (ImageError, VersionError):  # none, or of no use: its render job would say so
+        return None
+    if embedded.request_id != request.request_id:
+        return None
+    return Record(
+        **vars(embedded),
+        image_path=str(path),
+        image_sha256=sha256_of(path),
+        image_format=output["format"],
+        latents_path=str(latents) if latents else None,
+        reused=True,
+        cost=None,
+    )

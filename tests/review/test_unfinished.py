@@ -1,0 +1,106 @@
+"""The manifest of a run that failed: which pictures it has, and what is said of those that it has not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.example_record import REQUEST
+from tests.review.renders import picture, render
+
+from darkroom.files.atomic import write_json
+from darkroom.job_errors import JobError, forget_job_error
+from darkroom.planned import PlannedCombination
+from darkroom.record import Failure, Record, read_rows, write_records
+from darkroom.review.unfinished import rows_of, told, write_unfinished_manifest
+from darkroom.store import ExperimentFolder
+
+NAMES = REQUEST.title.names
+FOLDER = ExperimentFolder(Path("results/strength"))
+RENDER = FOLDER.log("render", *NAMES)
+NONE_YET = "not rendered: the run ended before it was its turn"
+
+
+def write_combination(*requests):
+    """What a combination's jobs left, up to planning."""
+    output = {"format": "png", "quality": 95, "save_latents": False}
+    draft = PlannedCombination(asked="now", lost="", output=output, lora_merge="auto", requests=requests)
+    draft.write(FOLDER.draft(NAMES))
+    write_json(FOLDER.checkpoint(NAMES.model), {})
+    draft.write(FOLDER.requests(NAMES))
+
+
+def write_picture(index=0):
+    """A picture where the experiment shows it; its record."""
+    made = render(Path(), picture(), index)
+    path = FOLDER.images(NAMES) / f"{made.request.title.image_name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(made.image_path).rename(path)
+    return replace(made, image_path=str(path), reused=True, cost=None)
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_pictures_that_are_there_are_done_and_the_others_failed_for_their_own_reasons():
+    there = write_picture()
+    nan, other = (there.request.changed(index=n, image_name=f"{n:04}_7", seed=n) for n in (1, 2))
+    write_combination(there.request, nan, other)
+    JobError("0001_7: NaN", {nan.request_id: "0001_7: NaN"}).write(RENDER)
+    assert rows_of(FOLDER, NAMES) == [there, Failure.of(nan, "0001_7: NaN"), Failure.of(other, "0001_7: NaN")]
+
+
+def test_a_picture_of_what_was_asked_before_does_not_count():
+    there = write_picture()
+    asked = there.request.changed(seed=8)
+    write_combination(asked)
+    assert rows_of(FOLDER, NAMES) == [Failure.of(asked, NONE_YET)]
+
+
+def test_requests_of_an_earlier_run_do_not_count():
+    there = write_picture()
+    asked = there.request.changed(loras=())
+    write_combination(there.request)
+    planned = PlannedCombination.read(FOLDER.draft(NAMES))
+    replace(planned, asked="later", requests=(asked,)).write(FOLDER.draft(NAMES))
+    assert rows_of(FOLDER, NAMES) == [Failure.of(asked, NONE_YET)]
+
+
+def test_the_job_that_failed_first_says_why():
+    write_combination(REQUEST)
+    JobError("holds NaN").write(RENDER)
+    JobError("red.png: cut off").write(FOLDER.log("plan", *NAMES))
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == ["red.png: cut off"]
+    forget_job_error(FOLDER.log("plan", *NAMES))
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == ["holds NaN"]
+
+
+def test_finished_combinations_keep_their_records_and_the_experiment_is_finished_no_more():
+    write_combination(REQUEST)
+    done = replace(write_picture(5), request=REQUEST.changed(lora="none", index=5, image_name="0005_7"))
+    write_records(FOLDER.records(done.request.title.names), [done], {})
+    contents = [[*NAMES, 1, 0], [*done.request.title.names, 1, 1]]
+    write_json(FOLDER.contents, {"experiment": "strength", "combinations": contents})
+    write_records(FOLDER.records(NAMES), [done], {})
+    FOLDER.finished.touch()
+    write_unfinished_manifest(FOLDER)
+    rows, metadata = read_rows(FOLDER.manifest)
+    assert [(type(row), row.request.title.lora) for row in rows] == [(Failure, "anna"), (Record, "none")]
+    assert metadata["experiment"] == "strength"
+    assert not FOLDER.finished.exists()
+    assert not FOLDER.records(NAMES).exists(), "they were of what was asked before"
+    assert FOLDER.records(done.request.title.names).exists()
+
+
+def test_the_terminal_hears_each_sentence_once():
+    reasons = ["a.safetensors: holds NaN", "a.safetensors: holds NaN", "2 problems:\n  - one\n  - two", "c", "d", "e"]
+    rows = [Failure.of(REQUEST, reason) for reason in reasons]
+    assert told(rows, Path("results/x/report.html")) == (
+        "darkroom: 6 pictures failed; results/x/report.html shows which:\n"
+        "  a.safetensors: holds NaN (2 pictures)\n"
+        "  2 problems: … (1 picture)\n"
+        "  c (1 picture)\n"
+        "  and 2 more reasons\n"
+    )
+    assert told([], Path("report.html")) == ""
