@@ -14,7 +14,10 @@ min_version("9.0")
 # A conf/ in the working directory goes ahead of the built-in one.
 # In a job of its own, Snakemake's command line is another one than was typed.
 DARKROOM = open_workflow(
-    config, [Path("conf"), BUILT_IN], sys.argv if workflow.is_main_process else None
+    config,
+    [Path("conf"), BUILT_IN],
+    sys.argv if workflow.is_main_process else None,
+    is_dry_run=workflow.output_settings.dryrun,
 )
 adopt_jobs()
 

@@ -2,6 +2,7 @@
 
 DarkroomError                one sentence: expected, got, where (file and key), what to do
 ├── ConfigError              conf/, overrides: anything that can be said without opening weights
+│   └── UnfitLoraError       a LoRA that is there and cannot be applied: its own combinations fail, no others
 ├── WeightFileError          a file of weights, whoever's: missing, truncated, of another format
 ├── CheckpointError          a base model's files: missing, not what they should be
 ├── AdapterError             a LoRA or LoKr file that cannot be applied whole
@@ -31,6 +32,10 @@ class DarkroomError(Exception):
 
 class ConfigError(DarkroomError):
     """conf/ or an override asks for something impossible."""
+
+
+class UnfitLoraError(ConfigError):
+    """A LoRA or LoKr file is there and cannot be applied to a model: its own combinations fail, no others."""
 
 
 class WeightFileError(DarkroomError):

@@ -58,6 +58,20 @@ def test_a_dry_run_finds_a_lora_for_another_base(project: Project) -> None:
     assert "FLUX.2 klein-9B: hidden size 4096, the base has 160" in message
 
 
+def test_a_lora_for_another_base_fails_its_own_pictures_and_all_others_are_rendered(project: Project) -> None:
+    lora = {f"{PROJ}.lora_A.weight": torch.zeros(4, 4096), f"{PROJ}.lora_B.weight": torch.zeros(4096, 4)}
+    save_file(lora, project.folder / "nine.safetensors", {"ss_base_model_version": "flux2_klein_9b"})
+    project.write("conf/lora/nine.yaml", "loras: [{path: nine.safetensors}]\n")
+
+    overrides = ("--config", "experiment=small", 'set=["matrix.lora=[nine,none]","matrix.prompts=[dogs]"]')
+    message = _message(project, *overrides)
+
+    assert "so its pictures fail; all others are rendered" in message
+    assert {(row["lora"], row["status"]) for row in project.rows()} == {("nine", "failed"), ("none", "done")}
+    log = project.folder / "results/small/logs/plan/demo/nine/dogs.log"
+    assert "this LoRA is for FLUX.2 klein-9B" in log.read_text(), "before any text is encoded for it"
+
+
 def test_a_truncated_checkpoint_is_named(project: Project) -> None:
     shutil.copytree(DEMO / "klein", project.folder / "klein")
     weights = project.folder / "klein/transformer/diffusion_pytorch_model.safetensors"

@@ -11,6 +11,7 @@ from darkroom.files.atomic import read_json
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
 from darkroom.plan.resolve import AUTO
+from darkroom.plan.weights.loras import check_loras
 from darkroom.planned import PlannedCombination
 from darkroom.request import Lora, ReferenceImage, Request
 from darkroom.store import Store
@@ -64,6 +65,7 @@ def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Stor
     samplings = {(request.base.family, request.sampling) for request in planned.requests}
     seen = {(image.path, family, each.ctrl_idx) for family, each in samplings for image in each.ctrl_images}
     raise_together(_image_faults(seen))
+    check_loras(planned.requests, Path(checkpoint["transformer"].path))
     requests = tuple(complete(request, planned.lora_merge, checkpoint, store) for request in planned.requests)
     replace(planned, requests=requests).write(output, with_ids=True)
 

@@ -5,14 +5,14 @@ Imported each time Snakemake parses the Snakefile: no torch, and nothing slow.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from darkroom.checkpoint import RENDERING
-from darkroom.errors import ConfigError, Reading, value_of
+from darkroom.errors import ConfigError, Reading, UnfitLoraError, collected, raise_together
 from darkroom.names import Names
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.options import Options, mentions_trigger_word
@@ -110,13 +110,26 @@ class Experiment:
         }
 
 
-def load_experiment(name: str, conf_dirs: Sequence[Path], overrides: Sequence[str]) -> Experiment:
+def load_experiment(
+    name: str,
+    conf_dirs: Sequence[Path],
+    overrides: Sequence[str],
+    *,
+    tell_unfit: Callable[[ConfigError], None] | None = None,
+) -> Experiment:
     """Compose, check and resolve conf/experiment/NAME.yaml; an earlier folder of `conf_dirs` goes ahead of a later one.
 
     `overrides` are Hydra's, such as "model.numerics=fast". Raises ConfigError, or Problems with everything that can be
-    said without opening weights.
+    said without opening weights. `tell_unfit`: hears of LoRAs that cannot be applied, for a run that renders the rest.
     """
-    return value_of(_experiment(name, Conf(name, conf_dirs, overrides)))
+    experiment, errors = collected(_experiment(name, Conf(name, conf_dirs, overrides)))
+    if tell_unfit is None:
+        raise_together(errors)
+    else:
+        raise_together(error for error in errors if not isinstance(error, UnfitLoraError))
+        for error in errors:
+            tell_unfit(error)
+    return experiment
 
 
 def _experiment(name: str, conf: Conf) -> Reading[Experiment]:

@@ -140,19 +140,29 @@ class Workflow:
 
 
 def open_workflow(
-    config: Mapping[str, Any], conf_dirs: Sequence[Path], command_line: Sequence[str] | None = None
+    config: Mapping[str, Any],
+    conf_dirs: Sequence[Path],
+    command_line: Sequence[str] | None = None,
+    *,
+    is_dry_run: bool,
 ) -> Workflow:
     """Compose and check the experiment that --config names; on any error print it and end Snakemake, status 1.
 
-    `command_line`: what Snakemake was started with; None in a job of its, which is told less.
+    `command_line`: what Snakemake was started with; None in a job of its, which is told less. A dry run ends at a LoRA
+    that cannot be applied; another says so and goes on, since only its own combinations fail.
     """
     try:
         folders = existing_folders(conf_dirs)
         name, overrides = value_of(read_arguments(config, command_line, folders.names("experiment")))
         _check_writable(RESULTS)
-        return Workflow(load_experiment(name, [path for path in conf_dirs if path.is_dir()], overrides))
+        there = [path for path in conf_dirs if path.is_dir()]
+        return Workflow(load_experiment(name, there, overrides, tell_unfit=None if is_dry_run else _tell_unfit))
     except DarkroomError as error:
         stop(error)
+
+
+def _tell_unfit(error: ConfigError) -> None:
+    print(f"darkroom: {error}\ndarkroom: so its pictures fail; all others are rendered", file=sys.stderr)
 
 
 def stop(error: DarkroomError) -> NoReturn:

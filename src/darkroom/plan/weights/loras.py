@@ -5,69 +5,82 @@ its repository holds. Of any other base nothing is known but the family, and ren
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from darkroom.checkpoint import weight_files
 from darkroom.display import named
-from darkroom.errors import AdapterError, CheckpointError, ConfigError, WeightFileError
+from darkroom.errors import (
+    AdapterError,
+    CheckpointError,
+    ConfigError,
+    UnfitLoraError,
+    WeightFileError,
+    caught,
+    raise_together,
+)
 from darkroom.files.weight_file import read_header
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import LoraFile, read_lora
 from darkroom.lora_files.judge import judge
 from darkroom.lora_files.layers import layers_in, layers_of
-from darkroom.lora_files.naming import LayerShapes
+from darkroom.lora_files.naming import AdapterNaming, LayerShapes
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource, LoraStack, Model
 from darkroom.plan.weights.adapter_path import file_of
 from darkroom.plan.weights.places import OnHub, place_of
+from darkroom.request import Request
 
 
 class LoraCheck:
     """Every file is read once, every base model too, and a file is judged once for each of them."""
 
     def __init__(self) -> None:
-        self._files: dict[str, LoraFile | str] = {}  # or why it cannot be read
+        self._files: dict[str, LoraFile | ConfigError] = {}  # or why it cannot be read
         self._layers: dict[str, LayerShapes | None] = {}  # by model
         self._refused: dict[tuple[str, str, bool], str] = {}  # by path, model, allow_foreign_lora; "" for none
-        self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)  # by place and sentence: models
+        # By place, kind of error and sentence: models.
+        self._faults: dict[tuple[str, type[ConfigError], str], list[str]] = defaultdict(list)
 
     def read(self, stack: LoraStack, origin: Origin) -> LoraStack:
         """The option with the files that its paths mean, each of which has to be there and whole, applied or not."""
         found = []
         for number, lora in enumerate(stack.loras):
             file = self._file(lora.path)
-            if isinstance(file, str):
-                self._faults[origin.at(f"loras[{number}].path"), file] = []
-            found.append(lora if isinstance(file, str) else replace(lora, path=file.path))
+            if isinstance(file, ConfigError):
+                self._faults[origin.at(f"loras[{number}].path"), type(file), str(file)] = []
+            found.append(lora if isinstance(file, ConfigError) else replace(lora, path=file.path))
         return replace(stack, loras=tuple(found))
 
     def judge(self, stack: LoraStack, origin: Origin, name: str, model: Model) -> None:
         """Each file of an option that is applied to a model has to fit it; one with a strength of 0 is not applied."""
         for number, lora in enumerate(stack.loras):
             file = self._file(lora.path)
-            if lora.network_multiplier == 0 or isinstance(file, str):
+            if lora.network_multiplier == 0 or isinstance(file, ConfigError):
                 continue
             refusal = self._refusal(file, name, model, allow_foreign=stack.allow_foreign_lora)
-            models = self._faults[origin.at(f"loras[{number}].path"), refusal] if refusal else [name]
+            models = self._faults[origin.at(f"loras[{number}].path"), UnfitLoraError, refusal] if refusal else [name]
             if name not in models:
                 models.append(name)
 
     def faults(self) -> Iterator[ConfigError]:
-        """A sentence for each file that is missing, broken, or would not be applied."""
-        for (place, sentence), models in self._faults.items():
+        """A sentence for each file that is missing, or, as an UnfitLoraError, damaged or not for its models."""
+        for (place, kind, sentence), models in self._faults.items():
             on = f" on model {named(models)}:" if models else ""
-            yield ConfigError(f"{place}:{on} {sentence}")
+            yield kind(f"{place}:{on} {sentence}")
 
-    def _file(self, path: str) -> LoraFile | str:
+    def _file(self, path: str) -> LoraFile | ConfigError:
         if path not in self._files:
             try:
                 file = read_lora(file_of(path))
                 self._files[path] = self._files[file.path] = file
-            except (AdapterError, WeightFileError) as error:
-                self._files[path] = str(error)
+            except WeightFileError as error:
+                self._files[path] = UnfitLoraError(str(error)) if Path(path).is_file() else ConfigError(str(error))
+            except AdapterError as error:  # a path that leads to no file
+                self._files[path] = ConfigError(str(error))
             except OSError as error:
-                self._files[path] = f"{path}: {error.strerror}"
+                self._files[path] = ConfigError(f"{path}: {error.strerror}")
         return self._files[path]
 
     def _refusal(self, file: LoraFile, name: str, model: Model, *, allow_foreign: bool) -> str:
@@ -90,8 +103,31 @@ def base_layers(source: CheckpointSource, family: str) -> LayerShapes | None:
         if isinstance(place, OnHub):
             known = next((base for base in naming.bases if place.repo in base.repos), None)
             return layers_of(known, naming) if known else None
-        files = weight_files(place.path) if place.path.is_dir() else [place.path]
-        shapes = {key: shape for file in files for key, shape in read_header(file).shapes.items()}
+        return _layers_at(place.path, naming)
     except (CheckpointError, WeightFileError, OSError):  # told by missing_files.py
         return None
-    return layers_in(shapes, naming) or None
+
+
+def check_loras(requests: Iterable[Request], transformer: Path) -> None:
+    """AdapterError, WeightFileError or Problems where a file cannot be applied to the transformer that was found."""
+    asked = {
+        (lora.path, request.base.family, request.adapters.allow_foreign_lora)
+        for request in requests
+        for lora in request.adapters.active
+    }
+    layers = {family: _layers_at(transformer, NAMINGS[family]) for _, family, _ in asked}
+    raise_together(
+        error
+        for path, family, allow_foreign in sorted(asked)
+        for error in caught(
+            lambda: judge(read_lora(path), layers[family], NAMINGS[family], allow_foreign=allow_foreign)  # noqa: B023 called at once
+        )
+    )
+
+
+def _layers_at(transformer: Path, naming: AdapterNaming) -> LayerShapes | None:
+    """Of a folder or a file; None for a GGUF file, whose header is another."""
+    if transformer.suffix.lower() == ".gguf":
+        return None
+    files = weight_files(transformer) if transformer.is_dir() else [transformer]
+    return layers_in({key: shape for file in files for key, shape in read_header(file).shapes.items()}, naming) or None
