@@ -71,6 +71,17 @@ def test_what_has_no_place_in_conf_is_a_note():
     )
 
 
+@pytest.mark.parametrize("text", [", a dog", "a dog,", ",a dog"])
+def test_commas_of_a_text_without_tags_are_text(text):
+    assert line(text).keys == {"prompt": text}
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"])
+def test_only_a_line_feed_ends_a_line(separator):
+    lines, _ = collected(read_lines(f"a cat{separator}on a mat\r\na dog\r", "p.txt"))
+    assert [(each.number, each.keys["prompt"]) for each in lines] == [(1, f"a cat{separator}on a mat"), (2, "a dog")]
+
+
 def test_comments_and_blank_lines_are_none():
     lines, _ = collected(read_lines("# people\n\na cat\n  # more\na dog\n", "p.txt"))
     assert [(each.number, each.keys["prompt"]) for each in lines] == [(3, "a cat"), (5, "a dog")]
@@ -83,6 +94,8 @@ def test_comments_and_blank_lines_are_none():
         ("a cat --w 512 --hh 512", "p.txt: line 1: --hh: is nobody's flag"),
         ("a cat --w 512 in the rain", "p.txt: line 1: --w: expected a whole number, got '512 in the rain'"),
         ("a cat --am 1,0.5", "p.txt: line 1: --am: expected a number, got '1,0.5'"),
+        ("a cat --l nan", "p.txt: line 1: --l: expected a finite number, got 'nan'"),
+        ("a cat --m -inf", "p.txt: line 1: --m: expected a finite number, got '-inf'"),
         ("a cat --d 1 --seed 2", "p.txt: line 1: --d 1 and --seed 2 are both seed; give one"),
         ("--w 512", "p.txt: line 1: holds no prompt; expected a text, then flags such as --w 512"),
         ("a cat --prompt a dog", "p.txt: line 1: has a text, 'a cat', and --prompt; one of them is the prompt"),

@@ -9,6 +9,7 @@ Flags are settings; what has no place in a prompt of conf/ is left out with a no
 where it begins no word. A word that begins with "--" and is nobody's flag is an error.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class _Given:
 def read_lines(text: str, file: str) -> Reading[list[Line]]:
     """The prompts of a file, without blank lines and comments; an error for each line that nobody could take."""
     lines = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a line separator (U+2028) may stand in a text
         if line.strip() and not is_comment(line):
             try:
                 lines.append(_read(line.strip(), number))
@@ -72,7 +73,8 @@ def _read(line: str, number: int) -> Line:
     keys = {"prompt": text, **keys}
     for key in keys.keys() & {"prompt", "neg"}:
         notes += [_network_note(found[1]) for found in _NETWORK.finditer(keys[key])]
-        keys[key] = _NETWORK.sub("", keys[key]).lstrip(", ")
+        bare, were_there = _NETWORK.subn("", keys[key])
+        keys[key] = bare.lstrip(", ") if were_there else keys[key]
     if not keys["prompt"]:
         raise ConfigError("holds no prompt; expected a text, then flags such as --w 512")
     return Line(number, keys, tuple(notes))
@@ -121,6 +123,8 @@ def _settings(given: list[_Given]) -> tuple[dict[str, Any], list[str]]:
             made = make(each.value)
         except ValueError:
             raise ConfigError(f"--{each.flag}: {not_made(make, each.value)}") from None
+        if isinstance(made, float) and not math.isfinite(made):
+            raise ConfigError(f"--{each.flag}: expected a finite number, got {each.value!r}")
         if settings.setdefault(setting, made) != made:
             raise ConfigError(f"{by[setting]} and {each} are both {setting}; give one")
         by.setdefault(setting, each)
