@@ -8,13 +8,14 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from darkroom.display import named
 from darkroom.errors import AdapterError
 from darkroom.lora_files.file import LoraFile
 from darkroom.lora_files.naming import AdapterNaming, Layer, LayerShapes, Place
-from darkroom.lora_files.scales import read_scales
+from darkroom.lora_files.scales import read_scales, refuse_scales_beside
 from darkroom.lora_files.tools import ALPHA, Named, of_text_encoders, read_key, unsupported
 
 Kind = Literal["lora", "lokr", "diff"]
@@ -71,6 +72,8 @@ def read_keys(lora: LoraFile, naming: AdapterNaming) -> ReadKeys:
         if kind == "lora" and ALPHA not in keys:
             alpha = scales.alpha_of(module, lora.shapes[keys["lora_A.weight"]][0])
         deltas += [LayerDelta(kind, keys, *each, alpha) for each in placed({module: shapes[module]}, naming)]
+    if any(delta.alpha is None and ALPHA not in delta.keys for delta in deltas if delta.kind != "diff"):
+        refuse_scales_beside(Path(lora.path))
     _refuse_twice(lora.path, deltas)
     return ReadKeys(tuple(deltas), shapes, tuple(module for module in modules if not naming.places(module)))
 
@@ -168,6 +171,8 @@ def _shape(lora: LoraFile, module: str, keys: Mapping[str, str]) -> tuple[int, i
     shape = _delta_shape(shapes)
     if shape is None:
         raise AdapterError(f"{lora.path}: {module}: its tensors do not fit each other: {shapes}")
+    if any(0 in shapes[suffix] for suffix in keys):
+        raise AdapterError(f"{lora.path}: {module}: has tensors without values: {shapes}; train or save it again")
     return shape
 
 

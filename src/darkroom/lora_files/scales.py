@@ -1,8 +1,9 @@
-"""The alphas that diffusers and PEFT keep in the header of a LoRA file, as JSON, where other tools have tensors.
+"""The alphas that diffusers keeps in the header of a LoRA file, as JSON, where other tools have tensors.
 
     {"transformer.r": 8, "transformer.lora_alpha": 16, "transformer.alpha_pattern": {"attn.to_q": 32}, …}
 
-Without them alpha is the rank, as diffusers takes it.
+Without them alpha is the rank, as diffusers takes it. PEFT keeps them in an adapter_config.json beside the file, which
+is no part of it: a file that needs them from there is refused.
 """
 
 import json
@@ -10,13 +11,18 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from darkroom.errors import AdapterError
+from darkroom.files.json_text import parse_json
 from darkroom.lora_files.file import LoraFile
 
 _KEY = "lora_adapter_metadata"
 _PREFIX = "transformer."
+_BESIDE = "adapter_config.json"
+_MOST_BYTES = 1 << 20  # of the config; one with a thousand patterns has 100 kB
+_DEFAULT = 8  # PEFT's, of r and of alpha
 
 
 @dataclass(frozen=True)
@@ -55,3 +61,42 @@ def read_scales(lora: LoraFile) -> Scales:
 
 def _dict(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return config.get(key) or {}
+
+
+def refuse_scales_beside(path: Path) -> None:
+    """AdapterError if the config that PEFT saves beside a file scales its deltas by anything but 1.
+
+    For a file that says nothing of its alphas itself. LoKr's alpha is `alpha` there.
+    """
+    beside = path.with_name(_BESIDE)
+    if not beside.is_file():
+        return
+    config = _read_config(beside)
+    name = "alpha" if "alpha" in config else "lora_alpha"
+    rank, alpha = config.get("r", _DEFAULT), config.get(name, _DEFAULT)
+    said = [key for key in ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern") if config.get(key)]
+    if alpha == rank and not said:
+        return
+    scales = " and ".join([f"r {rank!r:.40}, {name} {alpha!r:.40}", *said])
+    way_out = "" if said else f", or multiply its network_multiplier by {name} / r and rename {_BESIDE}"
+    raise AdapterError(
+        f"{path}: {beside} has {scales}, which is not in the .safetensors, so its strength would be another; "
+        f"save it with its {_KEY} in the header, as diffusers' save_lora_weights does{way_out}"
+    )
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
+        config = parse_json(content.decode())
+        if not isinstance(config, dict):
+            raise ValueError(f"got {type(config).__name__}")
+    except (ValueError, OSError) as error:
+        raise AdapterError(
+            f"{path}: expected the config that PEFT saves beside a LoRA, as a JSON object ({error}); save it again, or "
+            "rename it if it is of nothing here"
+        ) from error
+    return config

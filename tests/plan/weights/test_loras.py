@@ -5,9 +5,10 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.small_project import Project
+from tests.small_project import BUILT_IN, Project
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import ConfigError, DarkroomError
+from darkroom.plan.experiment import load_experiment
 
 KLEIN_4B, KLEIN_9B = "flux2_klein_4b", "flux2_klein_9b"
 PROJ = "diffusion_model.double_blocks.0.img_attn.proj"
@@ -136,3 +137,58 @@ def test_what_is_not_applied_need_not_fit(project: Project) -> None:
     assert on(project, KLEIN_4B) == ""
     project.write("conf/prompts/p.yaml", "prompts: [{prompt: a, network_multiplier: 0}, b]\n")
     assert "hidden size 4096, the base has 3072" in on(project, KLEIN_4B)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"r": 1, "lora_alpha": 1, "use_rslora": false, "rank_pattern": {}}', ""),
+        ('{"r": 1, "lora_alpha": 2}', "has r 1, lora_alpha 2, which is not in the .safetensors"),
+        ('{"r": 1, "lora_alpha": 2}', "or multiply its network_multiplier by lora_alpha / r and rename adapter_config"),
+        ('{"r": 8, "alpha": 16}', "has r 8, alpha 16, which"),
+        ('{"r": 4, "lora_alpha": 4, "use_rslora": true}', "has r 4, lora_alpha 4 and use_rslora, which"),
+        ('{"r": 4, "lora_alpha": 4, "use_dora": true}', "has r 4, lora_alpha 4 and use_dora, which"),
+        ('{"r": 4, "lora_alpha": 4, "alpha_pattern": {"to_k": 8}}', "has r 4, lora_alpha 4 and alpha_pattern, which"),
+        ('{"r": 4, "lora_alpha": 4, "rank_pattern": {"to_k": 8}}', "has r 4, lora_alpha 4 and rank_pattern, which"),
+        ("[]", "expected the config that PEFT saves beside a LoRA, as a JSON object (got list)"),
+        ('{"r": 1', "as a JSON object (column 8: "),
+        (" " * 2_000_000, "as a JSON object (more than 1048576 bytes)"),
+    ],
+)
+def test_a_strength_that_only_the_config_beside_a_file_has_is_refused(project: Project, config: str, said: str) -> None:
+    """What PEFT's save_pretrained leaves, named by its folder or by its file."""
+    Path("saved").mkdir()
+    write("saved/adapter_model.safetensors", lora(PROJ, 3072, 3072))
+    Path("saved/adapter_config.json").write_text(config)
+    for path in ("saved", "saved/adapter_model.safetensors"):
+        project.write("conf/lora/l.yaml", f"loras: [{path}]\n")
+        found = on(project, KLEIN_4B)
+        assert said in found
+        assert ("saved/adapter_config.json" in found) == bool(said)
+
+
+def test_a_file_that_has_its_own_alphas_needs_no_config(project: Project) -> None:
+    Path("adapter_config.json").write_text('{"r": 1, "lora_alpha": 2}')
+    write("sks.safetensors", lora(PROJ, 3072, 3072), lora_adapter_metadata='{"transformer.lora_alpha": 2}')
+    assert on(project, KLEIN_4B) == ""
+    write("sks.safetensors", {**lora(PROJ, 3072, 3072), f"{PROJ}.alpha": (1, 1)})
+    assert on(project, KLEIN_4B) == ""
+
+
+def test_a_damaged_file_in_a_folder_fails_its_own_pictures(project: Project) -> None:
+    """As it does where its path says the file itself: the run goes on, with the file as the path of the LoRA."""
+    Path("saved").mkdir()
+    Path("saved/cut.safetensors").write_bytes(Path("sks.safetensors").read_bytes()[:-1])
+    project.write("conf/lora/l.yaml", "loras: [saved]\n")
+    told: list[ConfigError] = []
+    experiment = load_experiment("e", [Path("conf"), BUILT_IN], [], tell_unfit=told.append)
+    assert [str(error).partition(": expected")[0] for error in told] == [
+        "conf/lora/l.yaml: loras[0].path: saved/cut.safetensors: truncated"
+    ]
+    requests = [request for combination in experiment.combinations for request in combination.requests]
+    assert {lora.path for request in requests for lora in request.adapters.loras} == {"saved/cut.safetensors"}
+
+
+def test_a_lora_of_rank_0_is_refused(project: Project) -> None:
+    write("sks.safetensors", {f"{PROJ}.lora_A.weight": (0, 3072), f"{PROJ}.lora_B.weight": (3072, 0)})
+    assert "double_blocks.0.img_attn.proj: has tensors without values: " in on(project, KLEIN_4B)

@@ -253,6 +253,15 @@ def test_a_header_that_cannot_be_followed_is_refused(
         read(base, tensors, lora_adapter_metadata=metadata)
 
 
+def test_an_alpha_in_the_config_beside_a_file_is_refused(
+    base: Base, read: Callable[..., Adapter], tmp_path: Path
+) -> None:
+    tensors = written(lora([("to_q", (96, 96))]), "transformer.transformer_blocks.0.attn.{}.lora_?.weight")
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 8}')
+    with pytest.raises(AdapterError, match=r"adapter_config\.json has r 4, lora_alpha 8, which is not in the"):
+        read(base, tensors)
+
+
 @pytest.mark.parametrize("module", ["transformer_blocks.0.attn.to_qkv", "double_blocks.0.img_attn.qkv"])
 def test_a_whole_beside_its_parts_is_refused(base: Base, read: Callable[..., Adapter], module: str) -> None:
     parts = lora([("transformer_blocks.0.attn.to_q", (96, 96)), (module, (288, 96))])

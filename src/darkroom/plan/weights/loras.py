@@ -37,7 +37,8 @@ class LoraCheck:
     """Every file is read once, every base model too, and a file is judged once for each of them."""
 
     def __init__(self) -> None:
-        self._files: dict[str, LoraFile | ConfigError] = {}  # or why it cannot be read
+        self._files: dict[str, LoraFile | ConfigError] = {}  # by path, as written and as meant; or why it is not read
+        self._meant: dict[str, str] = {}  # the file that a path as written means
         self._layers: dict[str, LayerShapes | None] = {}  # by model
         self._refused: dict[tuple[str, str, bool], str] = {}  # by path, model, allow_foreign_lora; "" for none
         # By place, kind of error and sentence: models.
@@ -50,7 +51,7 @@ class LoraCheck:
             file = self._file(lora.path)
             if isinstance(file, ConfigError):
                 self._faults[origin.at(f"loras[{number}].path"), type(file), str(file)] = []
-            found.append(lora if isinstance(file, ConfigError) else replace(lora, path=file.path))
+            found.append(replace(lora, path=self._meant.get(lora.path, lora.path)))
         return replace(stack, loras=tuple(found))
 
     def judge(self, stack: LoraStack, origin: Origin, name: str, model: Model) -> None:
@@ -73,10 +74,8 @@ class LoraCheck:
     def _file(self, path: str) -> LoraFile | ConfigError:
         if path not in self._files:
             try:
-                file = read_lora(file_of(path))
-                self._files[path] = self._files[file.path] = file
-            except WeightFileError as error:
-                self._files[path] = UnfitLoraError(str(error)) if Path(path).is_file() else ConfigError(str(error))
+                file = self._meant[path] = file_of(path)
+                self._files[path] = self._files[file] = _read(file)
             except AdapterError as error:  # a path that leads to no file
                 self._files[path] = ConfigError(str(error))
             except OSError as error:
@@ -93,6 +92,14 @@ class LoraCheck:
             except AdapterError as error:
                 self._refused[key] = str(error)
         return self._refused.setdefault(key, "")
+
+
+def _read(file: str) -> LoraFile | ConfigError:
+    """A file, or why it is none: an UnfitLoraError where one is there that is damaged."""
+    try:
+        return read_lora(file)
+    except WeightFileError as error:
+        return UnfitLoraError(str(error)) if Path(file).is_file() else ConfigError(str(error))
 
 
 def base_layers(source: CheckpointSource, family: str) -> LayerShapes | None:
