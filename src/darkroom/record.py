@@ -90,6 +90,11 @@ class LoraUse:
         """A file at multiplier 0, which is never opened."""
         return cls(lora.path, lora.sha256, lora.network_multiplier, "not applied", 0)
 
+    def of_file(self, lora: Lora) -> Self:
+        """The use of a file with the same content, as another request names it; in sentences too."""
+        warning, dead = (said and said.replace(self.path, lora.path) for said in (self.warning, self.dead))
+        return replace(self, path=lora.path, network_multiplier=lora.network_multiplier, warning=warning, dead=dead)
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -123,6 +123,30 @@ def test_a_public_picture_names_no_folder_and_the_store_keeps_the_whole_record(
     assert shown.samefile(stored)
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_sentences_name_the_file_of_their_own_request(
+    bench: Bench, make_request: MakeRequest, adapters: Path, tmp_path: Path, is_stored: bool
+) -> None:
+    """Whether the picture, or its LoRA alone, is there of a request that has the same file in another folder."""
+    zeros = {key: tensor * 0 for key, tensor in load_file(adapters / "lora_bf16.safetensors").items()}
+    loras = []
+    for folder in ("theirs", "ours"):
+        (tmp_path / folder).mkdir()
+        save_file(zeros, path := tmp_path / folder / "anna.safetensors")
+        loras.append(Lora(str(path), 1.0, sha256_of(path)))
+    bench.render(bench.request(make_request, loras=(loras[0],)))
+    seed = make_request().sampling.seed if is_stored else 7
+    request = bench.request(make_request, seed=seed, loras=(loras[1], replace(loras[1], network_multiplier=0.0)))
+    (row,), _ = bench.render(request, metadata="public")
+    said = "anna.safetensors: changes nothing: "
+    assert row["reused"] == is_stored
+    assert row["loras"][0]["dead"].startswith(str(tmp_path / "ours" / said))
+    assert [use["format"] for use in row["loras"]] == ["lora", "not applied"]
+    shown = read_embedded_record(Path(row["image_path"]))
+    assert (shown.loras[0].dead or "").startswith(said)
+    assert [warning[: len(said)] for warning in shown.request.remarks.warnings] == [said]
+
+
 def test_weights_change_least(bench: Bench, make_request: MakeRequest, adapters: Path) -> None:
     path = adapters / "lora_bf16.safetensors"
     strengths = [1.0, 0.5, 0.0, 1.0, 0.5, 0.0]

@@ -5,7 +5,6 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from darkroom.errors import DarkroomError, PictureError, StoreError, raise_together
@@ -111,9 +110,11 @@ def _record(
 
 def _own_record(request: Request, stored: EmbeddedRecord) -> EmbeddedRecord:
     """This request's record for a picture that was rendered for another one with the same id."""
-    uses = {use.sha256: use for use in stored.loras}
-    found = [(lora, uses.get(lora.sha256, LoraUse.of_none(lora))) for lora in request.adapters.loras]
-    loras = [replace(use, path=lora.path, network_multiplier=lora.network_multiplier) for lora, use in found]
+    uses = {use.sha256: use for use in stored.loras if use.network_multiplier != 0}
+    loras = [
+        uses[lora.sha256].of_file(lora) if lora in request.adapters.active else LoraUse.of_none(lora)
+        for lora in request.adapters.loras
+    ]
     return EmbeddedRecord.of(request, stored.environment, loras, stored.sigmas)
 
 

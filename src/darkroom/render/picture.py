@@ -86,14 +86,16 @@ def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
     adapters = loaded.adapters(request)
     stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.adapters.active]
     loaded.stack.apply(stack, request.adapters.lora_merge or "merged")
-    return [_use(lora, adapters.get(lora.sha256)) for lora in request.adapters.loras]
+    return [
+        _use(lora, adapters[lora.sha256]) if lora in request.adapters.active else LoraUse.of_none(lora)
+        for lora in request.adapters.loras
+    ]
 
 
-def _use(lora: Lora, adapter: Adapter | None) -> LoraUse:
-    if adapter is None:
-        return LoraUse.of_none(lora)
-    return LoraUse(
-        path=lora.path,
+def _use(lora: Lora, adapter: Adapter) -> LoraUse:
+    """The adapter may have been read where an earlier request has the same content."""
+    use = LoraUse(
+        path=adapter.path,
         sha256=lora.sha256,
         network_multiplier=lora.network_multiplier,
         format=adapter.format,
@@ -103,6 +105,7 @@ def _use(lora: Lora, adapter: Adapter | None) -> LoraUse:
         tool=adapter.tool,
         dead=adapter.dead,
     )
+    return use.of_file(lora)
 
 
 def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _Embeds | None]:
