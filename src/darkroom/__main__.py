@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from darkroom import __version__
 from darkroom.cli import Command, Commands, people, rules
 from darkroom.errors import DarkroomError
-from darkroom.job_errors import JobError, forget_job_error, read_job_error
+from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Command = options.command
-    if options.log is not None:
-        forget_job_error(options.log)
     try:
-        return command(options) or 0
+        if options.log is not None:
+            begin_job(options.log)
+        status = command(options) or 0
+        if options.log is not None:
+            end_job(options.log)
+        return status
     except DarkroomError as error:
         _tell(str(error), options, shown="the same error again" if error.again else "")
         return 1
@@ -41,7 +44,8 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = 
     try:
         with options.log.open("a", encoding="utf-8") as file:
             print(f"darkroom: {text}{trace}", file=file)
-        if read_job_error(options.log) is None:  # render has said more of each picture
+        known = read_job_error(options.log)
+        if known is None or not known.pictures:  # else render has said more, of each picture
             JobError(text).write(options.log)
     except OSError as error:  # a full disk is what the text may be about
         print(f"darkroom: {options.log}: cannot be written: {error.strerror}", file=sys.stderr)

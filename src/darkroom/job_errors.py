@@ -1,12 +1,14 @@
 """Why a job came to nothing, beside its log: results/<experiment>/logs/<rule>/….json, what failed pictures are told by.
 
-Each attempt of a job begins by forgetting what the one before it left.
+Each attempt of a job begins by writing that it ended without a word, which stays where it is killed; a run begins by
+forgetting what the one before it left.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
 
 
@@ -24,11 +26,31 @@ class JobError:
 def read_job_error(log: Path) -> JobError | None:
     """The error that a job with this log left; None where it left none."""
     path = _beside(log)
-    return JobError(**read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    try:
+        return JobError(**values)
+    except TypeError as error:
+        raise StoreError(f"{path}: expected text and pictures, got {', '.join(values)}; delete it") from error
 
 
-def forget_job_error(log: Path) -> None:
+def begin_job(log: Path) -> None:
+    """Leave the error of a job that is killed, by the system when memory runs out for one."""
+    JobError(f"ended without a word: it was killed, perhaps for lack of memory; {log} has what it said before").write(
+        log
+    )
+
+
+def end_job(log: Path) -> None:
+    """The job has done what it was for."""
     _beside(log).unlink(missing_ok=True)
+
+
+def forget_job_errors(logs: Path) -> None:
+    """Of an earlier run, below the folder of its logs."""
+    for path in logs.rglob("*.json"):
+        path.unlink(missing_ok=True)
 
 
 def _beside(log: Path) -> Path:

@@ -106,7 +106,12 @@ class ExperimentFolder:
 
     def log(self, rule: str, *names: str) -> Path:
         """Of a job of one of the rules, by the model or the combination that it is for."""
-        return self.root.joinpath("logs", rule, *names[:-1], f"{names[-1]}.log")
+        return self.logs.joinpath(rule, *names[:-1], f"{names[-1]}.log")
+
+    @property
+    def logs(self) -> Path:
+        """A file a job, and why those that failed did."""
+        return self.root / "logs"
 
     def model(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""

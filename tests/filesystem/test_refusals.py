@@ -18,6 +18,7 @@ from tests.refusing import python, refusing
 from darkroom.errors import StoreError
 from darkroom.files.atomic import write_json
 from darkroom.filesystem.lock import locked
+from darkroom.filesystem.refusals import replace
 
 REFUSALS = [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.ENODEV, errno.EPERM, errno.EINVAL]
 by_name = pytest.mark.parametrize("number", REFUSALS, ids=lambda number: errno.errorcode[number])
@@ -64,6 +65,22 @@ def test_where_no_file_is_renamed_over_another_it_goes_first(tmp_path: Path, num
     python(WRITE, tmp_path, refusing(tmp_path, "overwriting", number=number))
     assert json.loads((tmp_path / "x.json").read_text()) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_file_that_was_put_aside_comes_back_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "new").write_text("new")
+
+    class Broken(type(tmp_path)):  # type: ignore[misc]
+        def replace(self, target: Path) -> None:
+            raise OSError(errno.EEXIST, "in the way")
+
+        def rename(self, target: Path) -> None:
+            raise OSError(errno.EIO, "the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        replace(Broken(tmp_path / "new"), tmp_path / "old")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old", "new": "new"}
 
 
 def test_without_renames_nothing_is_written_and_the_old_file_stays(tmp_path: Path) -> None:

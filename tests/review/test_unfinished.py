@@ -8,7 +8,7 @@ from tests.example_record import REQUEST
 from tests.review.renders import picture, render
 
 from darkroom.files.atomic import write_json
-from darkroom.job_errors import JobError, forget_job_error
+from darkroom.job_errors import JobError, begin_job, end_job, forget_job_errors
 from darkroom.planned import PlannedCombination
 from darkroom.record import Failure, Record, read_rows, write_records
 from darkroom.review.unfinished import rows_of, told, write_unfinished_manifest
@@ -72,8 +72,30 @@ def test_the_job_that_failed_first_says_why():
     JobError("holds NaN").write(RENDER)
     JobError("red.png: cut off").write(FOLDER.log("plan", *NAMES))
     assert [row.error for row in rows_of(FOLDER, NAMES)] == ["red.png: cut off"]
-    forget_job_error(FOLDER.log("plan", *NAMES))
+    end_job(FOLDER.log("plan", *NAMES))
     assert [row.error for row in rows_of(FOLDER, NAMES)] == ["holds NaN"]
+
+
+def test_a_killed_job_is_told_from_one_that_was_not_begun():
+    write_combination(REQUEST)
+    begin_job(FOLDER.log("encode", NAMES.model))
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == [
+        "ended without a word: it was killed, perhaps for lack of memory; "
+        f"results/strength/logs/encode/{NAMES.model}.log has what it said before"
+    ]
+
+
+def test_a_run_forgets_what_an_earlier_one_said():
+    write_combination(REQUEST)
+    JobError("holds NaN").write(RENDER)
+    forget_job_errors(FOLDER.logs)
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == [NONE_YET]
+
+
+def test_requests_of_another_version_are_passed_over_for_the_draft():
+    write_combination(REQUEST)
+    write_json(FOLDER.requests(NAMES), {"asked": "now"})
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == [NONE_YET]
 
 
 def test_finished_combinations_keep_their_records_and_the_experiment_is_finished_no_more():

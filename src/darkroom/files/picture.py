@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from darkroom.errors import ImageError
+from darkroom.errors import DarkroomError, ImageError
 from darkroom.files.container import AGAIN, check_whole
 from darkroom.files.regular_file import open_regular, read_regular
 
@@ -72,7 +72,7 @@ def _opened(file: BinaryIO, place: str, formats: tuple[str, ...]) -> Iterator[Im
             _check(image, place)
         with image:
             yield image
-    except ImageError:
+    except (DarkroomError, MemoryError):  # said already; not the file's fault
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{place}: expected {_listed(formats)}, got {_beginning(file)}") from error

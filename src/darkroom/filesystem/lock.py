@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import platform
+import secrets
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,6 +75,13 @@ class _Owner:
             return True
 
 
+def _read(path: Path) -> _Owner | None:
+    """None where it was not written to the end, or is of no process."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return _Owner(**json.loads(path.read_text(encoding="utf-8")))
+    return None
+
+
 class _OwnedFile:
     """The file that says who is at work; StoreError where somebody is."""
 
@@ -107,18 +115,20 @@ class _OwnedFile:
         return True
 
     def _take_over(self) -> None:
-        owner = self._found()
+        owner = _read(self._path)
         if owner is None or not owner.is_gone:
             self._refuse(owner)
-        self._path.unlink(missing_ok=True)
-        if not self._is_created():  # somebody else was quicker
-            self._refuse(self._found())
-
-    def _found(self) -> _Owner | None:
-        """None where it was not written to the end, or is of no process."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return _Owner(**json.loads(self._path.read_text(encoding="utf-8")))
-        return None
+        # One of several that saw the same owner gets the file, and looks whether it is still that owner's.
+        taken = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.tmp")
+        with contextlib.suppress(FileNotFoundError):  # somebody else was quicker
+            self._path.rename(taken)
+            found = _read(taken)
+            if found != owner:
+                taken.rename(self._path)
+                self._refuse(found)
+            taken.unlink()
+        if not self._is_created():
+            self._refuse(_read(self._path))
 
     def _refuse(self, owner: _Owner | None) -> NoReturn:
         who = f"process {owner.pid} on {owner.host}" if owner else "a process"

@@ -74,7 +74,11 @@ def replace(source: Path, destination: Path) -> None:
             said = f"its file system cannot rename files ({refused.strerror}), and only so are they whole or not there"
             raise OSError(refused.errno, f"{said}; work in a folder of another") from error
         raise refused from error
-    source.rename(destination)
+    try:
+        source.rename(destination)
+    except OSError:
+        aside.rename(destination)
+        raise
     aside.unlink()
 
 

@@ -17,6 +17,7 @@ from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
 from darkroom.files.atomic import sweep
 from darkroom.files.weight_file import identity
 from darkroom.filesystem.lock import Lock, locked
+from darkroom.job_errors import forget_job_errors
 from darkroom.names import Names
 from darkroom.plan.arguments import read_arguments
 from darkroom.plan.conf.folders import existing_folders
@@ -114,6 +115,7 @@ class Workflow:
         try:
             self._lock = locked(self.folder.lock)
             sweep(RESULTS)
+            forget_job_errors(self.folder.logs)
             write_drafts(self.experiment, self._done, self.folder)
         except DarkroomError as error:
             stop(error)

@@ -58,8 +58,8 @@ class Writer:
 def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     """Put a picture of the store, and its latents if asked for, where a person opens them.
 
-    A link where the record `stored` in it is this request's `own`, or the public form of that where it is asked for;
-    else the same picture with that record.
+    A link where the record `stored` in it is this request's `own`, or the public form of that where it is asked for,
+    but for what an older version could not say; else the same picture with that record.
     """
     own = own.public if to.is_public else own
     if to.stored_latents and to.shown_latents:

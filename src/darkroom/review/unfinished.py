@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ImageError, VersionError
+from darkroom.errors import ImageError, StoreError, VersionError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError, read_job_error
@@ -71,7 +71,10 @@ def _asked(folder: ExperimentFolder, names: Names) -> PlannedCombination:
     draft = PlannedCombination.read(folder.draft(names))
     if not (folder.checkpoint(names.model).is_file() and folder.requests(names).is_file()):
         return draft
-    planned = PlannedCombination.read(folder.requests(names))
+    try:
+        planned = PlannedCombination.read(folder.requests(names))
+    except StoreError:  # of another version, or damaged: it was to be planned again
+        return draft
     return planned if planned.asked == draft.asked else draft
 
 
