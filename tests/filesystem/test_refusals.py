@@ -75,8 +75,10 @@ def test_a_file_that_was_put_aside_comes_back_when_the_new_one_cannot_take_its_p
         def replace(self, target: Path) -> None:
             raise OSError(errno.EEXIST, "in the way")
 
-        def rename(self, target: Path) -> None:
-            raise OSError(errno.EIO, "the disk is gone")
+        def rename(self, target: Path) -> Path:
+            if self.name == "new":
+                raise OSError(errno.EIO, "the disk is gone")
+            return Path(self).rename(target)
 
     with pytest.raises(OSError, match="the disk is gone"):
         replace(Broken(tmp_path / "new"), tmp_path / "old")
