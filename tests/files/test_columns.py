@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from darkroom.errors import StoreError, VersionError
 from darkroom.files.columns import columns_of, groups_of, row_of, schema_of, value_of, version_of
-from darkroom.files.table_file import read_values, write_values
+from darkroom.files.table_file import read_values, table_of, write_values
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,13 @@ class TestOneMoreColumn:
 
         with pytest.raises(TypeError, match=r"Wrong\.light: came later, so it needs a default, or may be null"):
             columns_of(Wrong)
+
+
+def test_metadata_that_is_no_text_is_a_damaged_file(tmp_path):
+    table = table_of(Place, [Place("attic")]).replace_schema_metadata({b"by": b"\xff"})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(StoreError, match=r"t\.parquet: expected metadata in UTF-8, got other bytes .*; delete it"):
+        read_values(tmp_path / "t.parquet", Place, again="make it", restore="delete it")
 
 
 def test_what_is_read_is_what_was_written(tmp_path):

@@ -59,6 +59,11 @@ def test_what_is_no_name():
     assert [str(error) for error in read("experiment=[a]")[1]] == ["--config experiment: expected a name, got ['a']"]
 
 
+def test_an_unknown_key_is_told_the_known_ones_once():
+    (error,) = read("experiment=x", "colour=4")[1]
+    assert str(error) == '--config colour: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]'
+
+
 def test_a_setting_beside_the_experiment():
     (error,) = read("experiment=x", "steps=4")[1]
     assert isinstance(error, ConfigError)

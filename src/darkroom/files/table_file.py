@@ -71,7 +71,10 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
         raise StoreError(f"{path}: missing; {again}") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path}: not a whole Parquet file ({error}); {restore}") from error
-    said = _metadata(table).get(FORMAT, str(UNVERSIONED))
+    try:
+        said = _metadata(table).get(FORMAT, str(UNVERSIONED))
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: expected metadata in UTF-8, got other bytes ({error}); {restore}") from error
     if not said.isdecimal():
         raise StoreError(f"{path}: expected a number for its format, got {said[:80]!r}; {restore}")
     check_version(path, version := int(said), version_of(cls), restore)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from darkroom.errors import ConfigError, Reading
-from darkroom.plan.conf.other_tools import answer, our_key
+from darkroom.plan.conf.other_tools import instead, our_key
 from darkroom.plan.conf.schema import Settings
 from darkroom.store import STORE
 
@@ -74,7 +74,7 @@ def _is_read_as(text: str, value: Any) -> bool:
 
 
 def _hint(key: str) -> str:
-    if ours := key if key in _SETTINGS else our_key(key, _SETTINGS):
+    if ours := our_key(key, _SETTINGS):
         return f'; {key}: set=["matrix.{ours}=VALUE"]'
-    said = answer(key, _KEYS)
-    return "" if said.startswith("known") else f"; {said}"
+    said = instead(key, _KEYS)
+    return f"; {said}" if said else ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from darkroom.plan.conf.other_tools import answer
+from darkroom.plan.conf.other_tools import answer, instead, our_key
 from darkroom.plan.conf.schema import LoraFile, ModelDefaults, Output, Prompt
 
 PROMPT = tuple(Prompt.__dataclass_fields__)
@@ -51,6 +51,18 @@ def test_a_key_that_we_have_not(key, advice):
 def test_one_word_may_be_two_of_our_keys():
     assert answer("scale", tuple(LoraFile.__dataclass_fields__)) == "here it is network_multiplier"
     assert answer("scale", tuple(ModelDefaults.__dataclass_fields__)) == "here it is guidance_scale"
+
+
+def test_a_known_key_is_itself_though_other_tools_mean_another_by_it():
+    assert our_key("name", ("name", "path")) == "name"
+    assert our_key("name", ("path",)) == "path"
+    assert our_key("colour", ("name", "path")) is None
+
+
+def test_there_is_nothing_instead_where_no_key_of_ours_is_meant():
+    assert instead("steps", ("sample_steps",)) == "here it is sample_steps"
+    assert instead("sede", ("neg", "seed")) == "did you mean 'seed'? known: neg, seed"
+    assert instead("close-up", PROMPT) is None
 
 
 def test_a_key_that_cannot_stand_here_is_not_named():

@@ -33,6 +33,11 @@ def leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean 'seed'? known: neg, seed`, the first half only where something is close."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1)
+    close = closest(word, known)
     listing = f"known: {', '.join(known)}" if known else "there are none"
-    return f"did you mean {close[0]!r}? {listing}" if close else listing
+    return f"did you mean {close!r}? {listing}" if close else listing
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is spelled most like this one; None where none is close."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)

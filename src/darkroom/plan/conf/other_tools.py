@@ -1,10 +1,10 @@
 """What other tools call a key, and what ours is: the answer to a key of diffusers, ComfyUI, A1111 or kohya."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 
-from darkroom.plan.conf.origin import suggestion
+from darkroom.plan.conf.origin import closest, suggestion
 from darkroom.plan.conf.schema import Config, Settings
 
 # Our key: what other tools call it, written as `_plain` writes them. A word may stand at several of our keys.
@@ -67,27 +67,34 @@ for _ours, _words in _OURS.items():
 _ADVICE = {word: advice for words, advice in _INSTEAD.items() for word in words.split()}
 
 
-def answer(key: str, known: Iterable[str]) -> str:
+def answer(key: str, known: Collection[str]) -> str:
     """What to write for an unknown key, where the `known` ones can stand; `here it is sample_steps` for `steps`.
 
     >>> answer("CFG scale", ("guidance_scale", "seed"))
     'here it is guidance_scale'
     """
-    known = tuple(known)
-    ours = our_key(key, known)
-    return f"here it is {ours}" if ours else _ADVICE.get(_plain(key)) or suggestion(key, known)
+    return instead(key, known) or suggestion(key, known)
+
+
+def instead(key: str, known: Collection[str]) -> str | None:
+    """`answer`, or None where that could only list the `known` keys."""
+    if ours := our_key(key, known):
+        return f"here it is {ours}"
+    return _ADVICE.get(_plain(key)) or (suggestion(key, known) if closest(key, known) else None)
 
 
 def answer_at_root(key: str) -> str:
     """The same for a key that the root of conf/ does not have, but a prompt may."""
     settings = [each.name for each in fields(Settings)]
-    if ours := key if key in settings else our_key(key, settings):
+    if ours := our_key(key, settings):
         return f"here it is matrix.{ours}, or prompts.defaults.{ours} for prompts that name none"
     return answer(key, [each.name for each in fields(Config)])
 
 
-def our_key(key: str, known: Iterable[str]) -> str | None:
-    """Which of the `known` keys means the same; None for a key that is known, and where there is none."""
+def our_key(key: str, known: Collection[str]) -> str | None:
+    """Which of the `known` keys means the same: a known one itself; None where none does."""
+    if key in known:
+        return key
     word, dot, rest = key.partition(".")  # strength.sks is an axis, as network_multiplier.sks
     return next((f"{ours}{dot}{rest}" for ours in _OF_OTHERS.get(_plain(word), ()) if ours in known), None)
 

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from darkroom.errors import ConfigError, Reading, collected, if_sound
 from darkroom.files import unquoted
-from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.other_tools import answer, our_key
+from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.other_tools import instead, our_key
 
 T = TypeVar("T")
 
@@ -60,32 +60,32 @@ def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[
         if key in known:
             values[key] = yield from _value(*known[key], raw, origin, here)
         else:
-            said = _answer(cls, str(key))
+            said = _instead(cls, str(key))
             # `- close-up: a woman`; `{prompt: a cat, sitting}`
             if bare and (raw is None or (isinstance(raw, str) and bare not in content)):
                 cure = _in_quotes(origin, path)
-                if said.startswith("known"):
+                if said is None:
                     said = cure
                 elif " " in str(raw):
                     said = f"{said}; if it is a text, {cure}"
-            yield _UnknownKey(origin.at(here), str(key), f"unknown key; {said}")
+            yield _UnknownKey(origin.at(here), str(key), f"unknown key; {said or suggestion(str(key), known)}")
     for key, (_, field) in known.items():
         if key not in values and field.default is MISSING:
             yield ConfigError(f"{origin.at(path)}: {key} is missing")
     return values
 
 
-def _answer(cls: type[Any], key: str) -> str:
-    """What to write for a key that a class does not have, also where a value inside it has such a key."""
+def _instead(cls: type[Any], key: str) -> str | None:
+    """What to write for a key that a class does not have, also where a value inside it has such a key, if anything."""
     known = _fields(typing.cast(Any, cls))
     if our_key(key, known) is None:
         for name, (hint, _) in known.items():
             is_list = typing.get_origin(hint) is tuple
             inner: Any = typing.get_args(hint)[0] if is_list else hint
             keys: Mapping[str, Any] = _fields(typing.cast(Any, inner)) if is_dataclass(inner) else {}
-            if ours := key if key in keys else our_key(key, keys):
+            if ours := our_key(key, keys):
                 return f"here it is {name}{'[…]' if is_list else ''}.{ours}"
-    return answer(key, known)
+    return instead(key, known)
 
 
 @cache
