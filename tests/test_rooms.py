@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "planned": "errors request files",
     "store": "errors names request files",
     "trials": "request files",
-    "job_errors": "files",
+    "job_errors": "errors files",
     "thresholds": "errors files record",
     "previews": "errors files record",
     "embedded_record": "errors names files record previews",
@@ -42,8 +42,8 @@ MAY_IMPORT = {
         "plan/conf"
     ),
     "plan": (
-        "errors names request filesystem files checkpoint planned store thresholds previews lora_files plan/conf "
-        "plan/weights"
+        "errors job_errors names request filesystem files checkpoint planned store thresholds previews lora_files "
+        "plan/conf plan/weights"
     ),
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/prompt_text plan/conf",
