@@ -32,14 +32,13 @@ def read_job_error(log: Path) -> JobError | None:
     try:
         return JobError(**values)
     except TypeError as error:
-        raise StoreError(f"{path}: expected text and pictures, got {', '.join(values)}; delete it") from error
+        raise StoreError(f"{path}: expected text and pictures, got {str(values)[:80]}; delete it") from error
 
 
 def begin_job(log: Path) -> None:
     """Leave the error of a job that is killed, by the system when memory runs out for one."""
-    JobError(f"ended without a word: it was killed, perhaps for lack of memory; {log} has what it said before").write(
-        log
-    )
+    said = f"ended without a word: it was killed, perhaps for lack of memory; {log} has what it said before"
+    JobError(said).write(log)
 
 
 def end_job(log: Path) -> None:

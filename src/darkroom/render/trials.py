@@ -1,4 +1,4 @@
-"""Renders a sheet of trials in this process: texts first, then pictures into a store. Knows not what they are to show.
+"""Renders a sheet of trials in this process: texts first, then pictures into a store.
 
 One that fails is reported with its reason, and the others are rendered. What the store has is not rendered again.
 """

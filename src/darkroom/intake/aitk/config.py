@@ -1,4 +1,4 @@
-"""The configuration of an ai-toolkit job, found and opened: the one process that trains. Knows not what keys mean.
+"""The configuration of an ai-toolkit job, found and opened: the one process that trains.
 
 config.yaml is what the trainer wrote at its last start, .job_config.json what its interface did. In both, `[name]` is
 replaced by the job's name everywhere, as ai-toolkit's toolkit/config.py does with a file that it is given.

@@ -1,4 +1,4 @@
-"""The sample section of an ai-toolkit job → what each preview was asked for. Knows not which were made, nor of files.
+"""The sample section of an ai-toolkit job → what each preview was asked for.
 
 The trainer's rules, in their order (BaseSDTrainProcess.sample, SampleConfig and GenerateImageConfig): prompts that are
 null are dropped, but not their settings; seeds; the trigger word; flags; sizes.

@@ -1,4 +1,4 @@
-"""The sample files of an ai-toolkit job, by their names, and in which sets they were made. Knows not what they show.
+"""The sample files of an ai-toolkit job, by their names, and in which sets they were made.
 
 `<ms since 1970>__<step, 9 digits>_<index of the prompt>.jpg`, which is when it was saved; hidden folders beside them
 are the trainer's own.

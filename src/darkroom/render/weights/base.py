@@ -1,6 +1,6 @@
 """A loaded base model and a loaded text encoder, as values that the families make and the worker keeps.
 
-Knows nothing of how they are loaded or run: that is the family's (render/families).
+The families (render/families) load and run them.
 """
 
 from collections.abc import Mapping

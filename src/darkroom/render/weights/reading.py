@@ -1,7 +1,7 @@
 """Where each parameter of a component comes from, and reading it: the one path for loading and for restoring.
 
 Reads a tensor at a time, always into fresh memory. The formats of files are stored.py's; the names inside a file are
-told by the family, as a function from a stored key to the parameters in it. Knows nothing of adapters.
+told by the family, as a function from a stored key to the parameters in it.
 """
 
 import json

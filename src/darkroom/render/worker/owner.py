@@ -1,4 +1,4 @@
-"""The process that warm workers belong to: said by the Snakefile, inherited by every job. Starts and ends nothing."""
+"""The Snakemake process that a warm worker lives and dies with; its jobs find its id in their environment."""
 
 import os
 import sys

@@ -1,6 +1,6 @@
 """The right to use one GPU: a private folder per Snakemake run, a lock and a worker socket per device.
 
-Knows nothing of what is rendered, and must stay free of torch: every thin client imports it.
+Every thin client imports it, so it must stay quick to import.
 """
 
 import contextlib

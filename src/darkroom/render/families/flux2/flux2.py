@@ -1,4 +1,4 @@
-"""FLUX.2: load, encode, denoise, decode. Tensors in, tensors out; knows nothing of prompts' ids, files of images, jobs.
+"""FLUX.2: load, encode, denoise, decode. Texts and tensors in, tensors and pixels out.
 
 Built on diffusers' modules with the trainer's own loop: batch size 1, sequential classifier-free guidance, everything
 in the model's dtype, schedule of ai-toolkit. `numerics: exact` also rounds like the trainer (exact.py).
