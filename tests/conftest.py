@@ -19,7 +19,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed = terminalreporter.stats.get("passed", [])
     if not any("test_parity" in report.nodeid for report in passed):
         return
-    from tests.canary import canary  # imports torch
+    from tests.machine.canary import canary  # imports torch
 
     ours, theirs = canary(), json.loads((_GOLDEN / "cases.json").read_text())["trainer_canary"]
     if ours == theirs:

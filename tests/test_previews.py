@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.example_record import REQUEST
+from tests.examples.record import REQUEST
 from tests.places import REPOSITORY
 
 from darkroom.errors import StoreError, VersionError

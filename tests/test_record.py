@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tests.example_record import LORA, REQUEST, embedded, record
+from tests.examples.record import LORA, REQUEST, embedded, record
 from tests.places import DATA
 
 from darkroom.errors import ImageError, StoreError, VersionError

@@ -11,6 +11,7 @@ import pytest
 import darkroom
 
 PACKAGE = Path(darkroom.__file__).parent
+TESTS = Path(__file__).parent
 
 # A room is a folder, or a file beside them. Each may import what its line names, which stands above it: no circle.
 MAY_IMPORT = {
@@ -182,19 +183,25 @@ def test_hydra_stays_in_two_files():
 
 
 def folders() -> list[Path]:
-    return [PACKAGE, *(folder for folder in sorted(PACKAGE.rglob("*")) if folder.is_dir() and modules_in(folder))]
+    inside = [folder for root in (PACKAGE, TESTS) for folder in (root, *sorted(root.rglob("*"))) if folder.is_dir()]
+    return [folder for folder in inside if modules_in(folder)]
 
 
 def modules_in(folder: Path) -> list[str]:
-    return [file.stem for file in folder.glob("*.py")]
+    """The files of a folder by name; a test's begins after `test_`, which pytest wants."""
+    return [file.stem.removeprefix("test_") for file in folder.glob("*.py")]
 
 
-@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.relative_to(PACKAGE).as_posix())
+def name_of(folder: Path) -> str:
+    return f"{folder.relative_to(PACKAGE if folder.is_relative_to(PACKAGE) else TESTS.parent)}"
+
+
+@pytest.mark.parametrize("folder", [folder for folder in folders() if folder.is_relative_to(PACKAGE)], ids=name_of)
 def test_a_prefix_is_a_missing_folder(folder):
     first_words = Counter(name.split("_")[0] for name in modules_in(folder) if not name.startswith("__"))
     assert [word for word, count in first_words.items() if count > 1] == []
 
 
-@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("folder", folders(), ids=name_of)
 def test_no_folder_has_more_than_15_files(folder):
     assert len(modules_in(folder)) <= 15

@@ -4,7 +4,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from tests.example_record import ENVIRONMENT
+from tests.examples.record import ENVIRONMENT
 
 from darkroom.errors import StoreError
 from darkroom.thresholds import (

@@ -1,7 +1,7 @@
 """Texts without quotes that YAML takes for something else: each message says how to write them."""
 
 import pytest
-from tests.small_project import project
+from tests.examples.small_project import project
 
 __all__ = ["project"]
 

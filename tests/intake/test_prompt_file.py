@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.small_project import values
+from tests.examples.small_project import values
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.options import ImportOptions

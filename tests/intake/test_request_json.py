@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.examples.small_project import values
 from tests.places import REPOSITORY
-from tests.small_project import values
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.options import ImportOptions

@@ -1,5 +1,5 @@
 """Every test of planning starts from a small project in an empty folder."""
 
-from tests.small_project import project
+from tests.examples.small_project import project
 
 __all__ = ["project"]

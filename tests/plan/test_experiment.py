@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.example_record import ENVIRONMENT
+from tests.examples.record import ENVIRONMENT
 from tests.places import REPOSITORY
 
 from darkroom.errors import ConfigError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
-from tests.small_project import values
+from tests.examples.small_project import values
 
 from darkroom.names import Names
 from darkroom.request import Lora

@@ -12,7 +12,7 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
 )
 from safetensors.torch import load_file
-from tests.canary import canary
+from tests.machine.canary import canary
 from tests.places import DATA
 from tests.render.bench import Bench
 

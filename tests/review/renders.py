@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from tests import example_record
-from tests.example_record import record
+from tests.examples import record as example_record
+from tests.examples.record import record
 
 from darkroom.files.image_file import write_image
 from darkroom.previews import TRAINER, Preview

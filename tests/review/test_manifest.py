@@ -1,7 +1,7 @@
 """Files of records joined into the manifest."""
 
 import pytest
-from tests.example_record import REQUEST, record
+from tests.examples.record import REQUEST, record
 
 from darkroom.errors import Problems, StoreError
 from darkroom.record import read_records, write_records

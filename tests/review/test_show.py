@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from tests.example_record import REQUEST, embedded
+from tests.examples.record import REQUEST, embedded
 
 from darkroom.files.columns import groups_of
 from darkroom.files.image_file import write_image

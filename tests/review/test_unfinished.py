@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.example_record import REQUEST
+from tests.examples.record import REQUEST
 from tests.review.renders import picture, render
 
 from darkroom.files.atomic import write_json

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
+from tests.machine.waiting import PATIENCE
 from tests.places import REPOSITORY
-from tests.waiting import PATIENCE
 
 DEMO = REPOSITORY / "demo"
 

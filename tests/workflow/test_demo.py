@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.canary import canary
+from tests.machine.canary import canary
 from tests.workflow.project import REPOSITORY, Project
 
 from darkroom.review.regress.comparison import read_comparisons

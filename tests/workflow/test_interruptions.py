@@ -6,7 +6,7 @@ import subprocess
 
 import psutil
 from PIL import Image
-from tests.waiting import PATIENCE, wait_for
+from tests.machine.waiting import PATIENCE, wait_for
 from tests.workflow.project import CATS, Project
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.canary import canary
+from tests.machine.canary import canary
 from tests.workflow.golden_set import GoldenSet
 from tests.workflow.project import REPOSITORY, Project
 

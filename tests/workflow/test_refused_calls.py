@@ -2,8 +2,8 @@
 
 import subprocess
 
-from tests.refusing import refusing
-from tests.waiting import PATIENCE
+from tests.machine.refusing import refusing
+from tests.machine.waiting import PATIENCE
 from tests.workflow.project import DEMO, Project
 
 from darkroom.files.picture import COMMON, opened

@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tests.job_folder import DATA, KLEIN, write_checkpoint
-from tests.waiting import PATIENCE
+from tests.examples.job_folder import DATA, KLEIN, write_checkpoint
+from tests.machine.waiting import PATIENCE
 from tests.workflow.project import Project
 from tests.workflow.trained_job import PLAIN, QUANTISED, is_exact, write_trained_job
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from tests.canary import canary
-from tests.job_folder import DATA, KLEIN, job_config, write_job
+from tests.examples.job_folder import DATA, KLEIN, job_config, write_job
+from tests.machine.canary import canary
 from tests.workflow.project import Project
 
 _TRAINERS = "b003c85269dbccdc"  # the kind of processor that the trainer's goldens are from

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import yaml
-from tests.job_folder import (
+from tests.examples.job_folder import (
     ADAPTER,
     DATA,
     KLEIN,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tests.job_folder import ADAPTER, DATA, KLEIN, MS, job_config, touch, write_checkpoint, write_job
+from tests.examples.job_folder import ADAPTER, DATA, KLEIN, MS, job_config, touch, write_checkpoint, write_job
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.aitk.base_model import Copies

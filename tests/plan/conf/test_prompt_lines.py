@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.small_project import project, values
+from tests.examples.small_project import project, values
 
 from darkroom.errors import collected
 from darkroom.plan.prompt_text.flags import AITK, EVERYONES

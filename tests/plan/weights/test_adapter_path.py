@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.small_project import Project
+from tests.examples.small_project import Project
 
 from darkroom.errors import DarkroomError
 

@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.small_project import BUILT_IN, Project
+from tests.examples.small_project import BUILT_IN, Project
 
 from darkroom.errors import ConfigError, DarkroomError
 from darkroom.plan.experiment import load_experiment

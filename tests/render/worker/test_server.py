@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.machine.waiting import PATIENCE, wait_for
 from tests.render.bench import Bench, MakeRequest
-from tests.waiting import PATIENCE, wait_for
 
 from darkroom.render.job import Job
 from darkroom.render.progress import Progress

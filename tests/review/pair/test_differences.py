@@ -1,6 +1,6 @@
 """Which recorded facts of a preview and a render are said to differ."""
 
-from tests.example_record import REQUEST, embedded
+from tests.examples.record import REQUEST, embedded
 
 from darkroom.review.pair.differences import Difference, differences
 

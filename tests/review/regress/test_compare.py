@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from tests.example_record import ENVIRONMENT
+from tests.examples.record import ENVIRONMENT
 from tests.review.renders import THEN, THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import ImageError, StoreError

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from tests.example_record import ENVIRONMENT, embedded
+from tests.examples.record import ENVIRONMENT, embedded
 
 from darkroom.errors import StoreError
 from darkroom.files.image_file import write_image

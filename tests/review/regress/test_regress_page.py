@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.example_record import ENVIRONMENT, REQUEST, embedded
+from tests.examples.record import ENVIRONMENT, REQUEST, embedded
 
 from darkroom.files.image_file import write_image
 from darkroom.review.page.data_uri import carry

@@ -1,6 +1,6 @@
 """Rows to axes, and columns to codes."""
 
-from tests.example_record import REQUEST
+from tests.examples.record import REQUEST
 
 from darkroom.request import Lora, ReferenceImage
 from darkroom.review.sheet.contact_sheet import axes_of, coded

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.example_record import COST, REQUEST, record
+from tests.examples.record import COST, REQUEST, record
 
 from darkroom.errors import ImageError
 from darkroom.files.image_file import write_image

@@ -37,7 +37,7 @@ def python(code: str, folder: Path, environment: dict[str, str] | None = None) -
 def _library() -> str:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler for tests/refused_calls.c: apt-get install gcc")
+        pytest.skip("no C compiler for tests/machine/refused_calls.c: apt-get install gcc")
     library = Path(tempfile.mkdtemp()) / "refused_calls.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl"], check=True)
     return str(library)
