@@ -54,6 +54,12 @@ def test_bytes_behind_the_last_tensor_are_refused(file: Path) -> None:
         ),
         (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "it is a PyTorch pickle, which can run code"),
         (b"GGUF\x03\0\0\0\x95\0\0\0", "it is a GGUF file; give it a name that ends in .gguf"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n",
+            "it is a pointer of git-lfs, not the",
+        ),
+        (b"<!DOCTYPE html><title>Log in</title>", "it is a web page, such as one that asks for a login"),
+        (b"\n<html lang=en>", "it is a web page"),
     ],
 )
 def test_renamed_files_are_named(tmp_path: Path, content: bytes, said: str) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from darkroom.errors import ConfigError
-from darkroom.intake.text_file import MEGABYTE
+from darkroom.files.regular_file import MEGABYTE
 from darkroom.intake.yaml_file import read_yaml
 
 

@@ -83,7 +83,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/prompts/p.yaml",
             "file: gone.txt\n",
-            "conf/prompts/p.yaml: file: gone.txt: No such file or directory (paths start at the working directory)",
+            "conf/prompts/p.yaml: file: gone.txt: no such file (paths start at the working directory)",
         ),
         (
             "conf/prompts/p.yaml",

@@ -5,7 +5,10 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import ConfigError, DarkroomError
+
+MEGABYTE = 2**20
+_LONGEST_TEXT = 4 * MEGABYTE
 
 _KINDS = {
     stat.S_IFDIR: "folder",
@@ -47,3 +50,13 @@ def read_regular(path: Path, limit: int, error: type[DarkroomError]) -> bytes:
             return file.read(limit)
         except OSError as failed:
             raise error(f"{path}: cannot be read: {failed.strerror}") from failed
+
+
+def read_text(path: Path, limit: int = _LONGEST_TEXT) -> str:
+    """The UTF-8 text of a file of at most `limit` bytes, without its byte order mark; ConfigError if it is none."""
+    content = read_regular(path, limit, ConfigError)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}: line {line}: not UTF-8 text: {error.reason}; save it as UTF-8") from error

@@ -73,6 +73,10 @@ def foreign_format(start: bytes) -> str | None:
         )
     if start.startswith(b"GGUF"):
         return "it is a GGUF file; give it a name that ends in .gguf"
+    if start.startswith(b"version "):
+        return "it is a pointer of git-lfs, not the file; `git lfs pull` where it was cloned fetches that"
+    if start.lstrip().lower().startswith((b"<!doct", b"<html", b"<?xml", b"<head")):
+        return "it is a web page, such as one that asks for a login; download the file with a browser"
     return None
 
 

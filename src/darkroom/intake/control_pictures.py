@@ -6,7 +6,7 @@ import time
 
 from darkroom.errors import ConfigError
 from darkroom.files.picture import COMMON, format_of, opened_whole
-from darkroom.intake.text_file import MEGABYTE
+from darkroom.files.regular_file import MEGABYTE
 
 _BYTES = 32 * MEGABYTE
 _SECONDS = 30.0  # for one download, from beginning to end

@@ -5,7 +5,7 @@ from typing import Any
 
 from darkroom.errors import ConfigError
 from darkroom.files import json_text
-from darkroom.intake.text_file import read_text
+from darkroom.files.regular_file import read_text
 
 
 def read_json(path: Path, limit: int | None = None) -> Any:

@@ -15,11 +15,11 @@ from typing import Any
 
 from darkroom.display import printable
 from darkroom.errors import ConfigError, Reading, collected, value_of
+from darkroom.files.regular_file import MEGABYTE, read_text
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.json_file import parse_json
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
-from darkroom.intake.text_file import MEGABYTE, read_text
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 from darkroom.display import printable
 from darkroom.errors import ConfigError, ImageError, Reading, if_sound, value_of
+from darkroom.files.regular_file import MEGABYTE
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
 from darkroom.intake.json_file import read_json
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
-from darkroom.intake.text_file import MEGABYTE
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.owned_files import (

@@ -12,7 +12,7 @@ import yaml
 
 from darkroom.errors import ConfigError
 from darkroom.files.json_text import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, TOO_DEEP, TOO_LONG, TOO_MANY
-from darkroom.intake.text_file import read_text
+from darkroom.files.regular_file import read_text
 
 _TAG = "tag:yaml.org,2002:"
 

@@ -1,5 +1,6 @@
 """Text files of prompts as other programs take them: flags are settings, a note or an error, and never text."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,9 @@ def test_a_sets_text_file_is_refused_line_by_line(project):
     assert "p.txt: line 2: --v: is nobody's flag" in project.error()
     Path("p.txt").write_text("a cat --w 9000\n")
     assert project.error() == "p.txt: line 1: width: 9000 is out of range: 64 to 4096"
+
+
+def test_a_file_that_nobody_writes_into_is_refused_at_once(project):
+    os.mkfifo("lines.txt")
+    project.write("conf/prompts/p.yaml", "file: lines.txt\n")
+    assert project.error() == "conf/prompts/p.yaml: file: lines.txt: expected a file, got a FIFO"

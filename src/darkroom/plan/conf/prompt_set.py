@@ -6,6 +6,7 @@ from typing import Any
 
 from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.files import unquoted
+from darkroom.files.regular_file import read_text
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import Prompt, PromptSet
@@ -68,12 +69,9 @@ def _cut_note(comment: str | None) -> tuple[str, ...]:
 def _lines(name: str, where: str) -> Reading[list[Entry]]:
     """The prompts of a text file, each with the settings of its flags."""
     try:
-        text = Path(name).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        yield ConfigError(f"{where}: {name}: {error.strerror} (paths start at the working directory)")
-        return []
-    except UnicodeDecodeError as error:
-        yield ConfigError(f"{where}: {name}: not UTF-8 text: {error.reason} at byte {error.start}")
+        text = read_text(Path(name))
+    except ConfigError as error:
+        yield ConfigError(f"{where}: {error}")
         return []
     lines = yield from if_sound(read_lines(text, name))
     if lines == []:
