@@ -19,7 +19,7 @@ from darkroom.checkpoint import SINGLE_FILE, Component
 from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.lora_files.layers import layers_in, layers_of
 from darkroom.lora_files.naming import KnownBase
-from darkroom.render.families.flux2.build import build_transformer, build_vae, transformer_sizes
+from darkroom.render.families.flux2.build import build_transformer, build_vae
 from darkroom.render.families.flux2.transformer_layout import has_guidance_embedder, text_features
 
 KEY_SETS = DATA / "key_sets"
@@ -150,11 +150,10 @@ def test_a_transformer_at_full_size(tmp_path: Path, model: str, size: int, param
     hidden, double, single, features, is_embedded = TRANSFORMERS[model]
     assert text_features(component) == features
     assert has_guidance_embedder(component) is is_embedded
+    assert transformer.inner_dim == hidden
     assert (
-        transformer_sizes(component).items()
+        transformer.config.items()
         >= {
-            "model": model,
-            "hidden_size": hidden,
             "num_layers": double,
             "num_single_layers": single,
             "joint_attention_dim": features,
@@ -177,7 +176,8 @@ def test_a_scaled_fp8_transformer_at_full_size(tmp_path: Path, model: str, size:
     metadata = {"_quantization_metadata": json.dumps(quantisation)}
     component = write_without_weights(tmp_path / "fp8.safetensors", tensors, metadata)
     assert Path(component.path).stat().st_size == size
-    assert transformer_sizes(component)["model"] == model
+    transformer, _ = build_transformer(component)
+    assert transformer.inner_dim == TRANSFORMERS[model][0]
 
 
 # ae.safetensors (ai-toolkit/flux2_vae, FLUX.2-dev); full_encoder_small_decoder.safetensors (FLUX.2-small-decoder)

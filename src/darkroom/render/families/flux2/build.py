@@ -18,8 +18,6 @@ from darkroom.render.weights.gguf_file import gguf_architecture
 from darkroom.render.weights.reading import BaseWeights, built, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
 
-MODELS = {3072: "klein-4B", 4096: "klein-9B", 6144: "dev"}  # by hidden size; base and distilled have the same tensors
-
 _RIGHT = {
     FLUX2_TRANSFORMER: "flux-2-klein-base-4b.safetensors, flux-2-klein-base-9b.safetensors or flux2-dev.safetensors",
     FLUX2_VAE: "ai-toolkit/flux2_vae ae.safetensors or flux2-vae.safetensors",
@@ -48,13 +46,6 @@ def build_vae(component: Component) -> tuple[Any, BaseWeights]:
     else:
         config = flux2_vae_layout.vae_config(weights.shapes, component.path)
     return built(AutoencoderKLFlux2, config, weights), weights
-
-
-def transformer_sizes(component: Component) -> dict[str, Any]:
-    """Arguments of Flux2Transformer2DModel with hidden_size, and model: "klein-4B", "klein-9B", "dev" or None."""
-    transformer, _ = build_transformer(component)
-    config = dict(transformer.config)
-    return {**config, "hidden_size": transformer.inner_dim, "model": MODELS.get(transformer.inner_dim)}
 
 
 def check_transformer(component: Component) -> list[DarkroomError]:
