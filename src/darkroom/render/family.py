@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from darkroom.render.device.mode import Footprint, Picture
+    from darkroom.render.device.mode import Footprint, Workload
     from darkroom.render.weights.base import Base, TextEncoder
 
 
@@ -26,7 +26,7 @@ class Family(Protocol):
         """
 
     def footprints(
-        self, checkpoint: Checkpoint, model: BaseModel, pictures: "Collection[Picture]"
+        self, checkpoint: Checkpoint, model: BaseModel, pictures: "Collection[Workload]"
     ) -> "Mapping[str | None, Footprint]":
         """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, PictureError
 from darkroom.record import Cost, EmbeddedRecord
-from darkroom.render.device.mode import Picture
+from darkroom.render.device.mode import Workload
 from darkroom.render.job import Destination
 from darkroom.render.picture import make_picture
 from darkroom.render.pipelines import Pipelines
@@ -70,7 +70,7 @@ class Loop:
 
         StoreError where a picture cannot be written.
         """
-        pictures = frozenset(Picture.of(task.request) for task in tasks)
+        pictures = frozenset(Workload.of(task.request) for task in tasks)
         made: list[_Saving | Unrendered] = []
         with Writer() as writer:
             for done, task in enumerate(tasks):
@@ -81,7 +81,7 @@ class Loop:
             report(len(tasks))
         return [each.rendered() if isinstance(each, _Saving) else each for each in made]
 
-    def _attempt(self, task: Task, pictures: frozenset[Picture], writer: Writer) -> _Saving | Unrendered:
+    def _attempt(self, task: Task, pictures: frozenset[Workload], writer: Writer) -> _Saving | Unrendered:
         """`pictures`: all that will be rendered, of which the largest decides where weights rest."""
         # 1. The picture; once more with less on the device if memory runs out.
         try:

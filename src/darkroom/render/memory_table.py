@@ -5,7 +5,7 @@ The same footprints as the planner's, of modules on the meta device.
 
 import torch
 
-from darkroom.render.device.mode import LADDER, TEXT_LADDER, Picture
+from darkroom.render.device.mode import LADDER, TEXT_LADDER, Workload
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux2 import real_sizes as flux2_sizes
 
@@ -17,7 +17,7 @@ def memory_table(width: int = 1024, height: int = 1024) -> str:
     """Markdown: estimated peak in GB (10^9 bytes) for one picture of this size, without references or live adapters."""
     heads = [f"encode, {mode}" for mode in TEXT_LADDER] + [f"render, {mode}" for mode in LADDER]
     lines = [f"| model | quantised | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(heads)}"]
-    picture = Picture(width, height, references=0, text_tokens=_TEXT_TOKENS, live_adapters=())
+    picture = Workload(width, height, references=0, text_tokens=_TEXT_TOKENS, live_adapters=())
     for family in (flux2_sizes, flux1_sizes):
         for ids, text, base in family.footprints(picture, torch.bfloat16):
             for quantization, label in _ROWS.items():

@@ -16,7 +16,7 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
-from darkroom.render.device.mode import AUTO, RESIDENT, Budget, Footprint, MemoryPlan, Picture, lower
+from darkroom.render.device.mode import AUTO, RESIDENT, Budget, Footprint, MemoryPlan, Workload, lower
 from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mode
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
@@ -35,7 +35,7 @@ class _Model:
     loaded: Loaded | None = None
     plan: MemoryPlan | None = None  # the last one, also where loading did not come to its end
     ran_out: RanOut | None = None
-    pictures: frozenset[Picture] = frozenset()  # last asked for
+    pictures: frozenset[Workload] = frozenset()  # last asked for
     footprints: Mapping[str | None, Footprint] | None = None  # of these pictures
 
 
@@ -54,7 +54,7 @@ class Pipelines:
         checkpoint: Checkpoint,
         request: Request,
         work: Callable[[Loaded], _Result],
-        pictures: frozenset[Picture] = frozenset(),
+        pictures: frozenset[Workload] = frozenset(),
         offload: str = AUTO,
     ) -> _Result:
         """`work` on the base model that `request` names; once more, one step down the ladder, if memory runs out.
@@ -80,13 +80,13 @@ class Pipelines:
         self,
         checkpoint: Checkpoint,
         request: Request,
-        pictures: frozenset[Picture] = frozenset(),
+        pictures: frozenset[Workload] = frozenset(),
         offload: str = AUTO,
     ) -> Loaded:
         """The base model that `request` names, loaded now or before, in a mode in which `pictures` fit."""
         # 1. What is needed of it
         model = self._model(request)
-        footprints = self._footprints(model, checkpoint, request, pictures | {Picture.of(request)})
+        footprints = self._footprints(model, checkpoint, request, pictures | {Workload.of(request)})
         need = Need(footprints, request.base.quantize_transformer, offload)
         # 2. As it is loaded, if its mode will do
         if model.loaded and not covers(model.loaded.memory, need):
@@ -114,7 +114,7 @@ class Pipelines:
         return model
 
     def _footprints(
-        self, model: _Model, checkpoint: Checkpoint, request: Request, pictures: frozenset[Picture]
+        self, model: _Model, checkpoint: Checkpoint, request: Request, pictures: frozenset[Workload]
     ) -> Mapping[str | None, Footprint]:
         """By quantisation, for the largest of `pictures`."""
         if model.footprints is None or model.pictures != pictures:

@@ -26,7 +26,7 @@ from darkroom.render.device.mode import (
     TEXT_LADDER,
     Budget,
     Footprint,
-    Picture,
+    Workload,
     lower,
     plan,
     with_margin,
@@ -48,7 +48,7 @@ from darkroom.request import Request
 
 GB = 10**9
 CPU, META = torch.device("cpu"), torch.device("meta")
-MEGAPIXEL = Picture(1024, 1024, references=0, text_tokens=512, live_adapters=())
+MEGAPIXEL = Workload(1024, 1024, references=0, text_tokens=512, live_adapters=())
 SMALL = replace(MEGAPIXEL, width=64, height=64)
 DOCS = REPOSITORY / "docs" / "memory.md"
 CONF = REPOSITORY / "conf" / "model"
@@ -135,7 +135,7 @@ def test_denoising_on_a_cpu_is_within_the_estimate(base: Base, make_request: Cal
     with Meter(given) as meter:
         flux2.denoise(base, request.sampling, prompt, None, (), on_step=lambda step: None)
     drawn = 256 * 128 * 2  # kept during the loop; at a real hidden size a thousandth of the estimate, and within it
-    assert meter.peak <= denoising_bytes(base.transformer, torch.bfloat16, Picture.of(request)) + drawn
+    assert meter.peak <= denoising_bytes(base.transformer, torch.bfloat16, Workload.of(request)) + drawn
 
 
 @pytest.mark.parametrize("file", ["lora_bf16_alpha.safetensors", "lokr_full_bf16.safetensors"])
@@ -272,7 +272,7 @@ def _meta_transformer(model: str, dtype: torch.dtype) -> Any:
     return transformer
 
 
-def _forward_peak(transformer: Any, picture: Picture, given: Sequence[torch.Tensor] = ()) -> int:
+def _forward_peak(transformer: Any, picture: Workload, given: Sequence[torch.Tensor] = ()) -> int:
     tokens = picture.width * picture.height // 256 + picture.references * 4096
     weight = transformer.x_embedder.weight
     inputs = {

@@ -15,14 +15,14 @@ from darkroom.render.adapters import merged as merged_adapters
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.adapters.stack import AdapterStack
-from darkroom.render.device.mode import MODEL, Picture
+from darkroom.render.device.mode import MODEL, Workload
 from darkroom.render.families.flux1 import flex2
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux1.footprint import coding_bytes, denoising_bytes, model_footprints
 from darkroom.render.family import family
 
 META = torch.device("meta")
-MEGAPIXEL = Picture(1024, 1024, references=0, text_tokens=512, live_adapters=())
+MEGAPIXEL = Workload(1024, 1024, references=0, text_tokens=512, live_adapters=())
 SMALL = replace(MEGAPIXEL, width=64, height=64)
 
 
@@ -111,7 +111,7 @@ def _cast(module: Any, dtype: torch.dtype) -> Any:
     return torch.nn.Module.to(module, dtype)  # diffusers' own `to` warns about layers that it would keep
 
 
-def _forward_peak(transformer: Any, picture: Picture, given: Sequence[torch.Tensor] = ()) -> int:
+def _forward_peak(transformer: Any, picture: Workload, given: Sequence[torch.Tensor] = ()) -> int:
     tokens = picture.width * picture.height // 256
     weight = transformer.x_embedder.weight
     inputs = {

@@ -24,7 +24,7 @@ from darkroom.render.device.mode import (
     MODEL,
     RESIDENT,
     Budget,
-    Picture,
+    Workload,
 )
 from darkroom.render.device.offload import Residence, Visit, place_text_encoder
 from darkroom.render.families.flux2 import flux2
@@ -217,8 +217,8 @@ def test_the_base_is_kept_for_smaller_pictures_and_for_the_same_wish(
 ) -> None:
     pipelines, request = Pipelines(), make_request()
 
-    def picture(width: int) -> frozenset[Picture]:
-        return frozenset({Picture.of(make_request(width=width))})
+    def picture(width: int) -> frozenset[Workload]:
+        return frozenset({Workload.of(make_request(width=width))})
 
     first = pipelines.base(klein, request, picture(128))
     assert pipelines.base(klein, request) is first

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 
 QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
 
@@ -24,9 +24,9 @@ def base_footprints_of(
     transformer: nn.Module,
     vae: nn.Module,
     dtype: torch.dtype,
-    pictures: Collection[Picture],
-    denoising_bytes: Callable[[Any, torch.dtype, Picture], int],
-    coding_bytes: Callable[[Any, torch.dtype, Picture], int],
+    pictures: Collection[Workload],
+    denoising_bytes: Callable[[Any, torch.dtype, Workload], int],
+    coding_bytes: Callable[[Any, torch.dtype, Workload], int],
 ) -> dict[str | None, Footprint]:
     """By quantisation, of modules on the meta device, by a family's own rules for the temporaries of a picture."""
     computing = max(denoising_bytes(transformer, dtype, picture) for picture in pictures)

@@ -53,7 +53,7 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Workload:
     """What of a request its memory depends on."""
 
     width: int  # pixels, as is `height`

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ImageError
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLEX2_CHANNELS
 from darkroom.render.families.flux1.footprint import base_footprints
@@ -35,7 +35,7 @@ def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[st
     check_base(checkpoint, model, prompt_embeds, FLEX2_CHANNELS)
 
 
-def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Workload]) -> dict[str | None, Footprint]:
     """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
     return base_footprints(checkpoint, model, pictures, FLEX2_CHANNELS)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLUX1_CHANNELS
 from darkroom.render.families.flux1.footprint import base_footprints
@@ -30,7 +30,7 @@ def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[st
     check_base(checkpoint, model, prompt_embeds, FLUX1_CHANNELS)
 
 
-def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Workload]) -> dict[str | None, Footprint]:
     """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
     return base_footprints(checkpoint, model, pictures, FLUX1_CHANNELS)
 

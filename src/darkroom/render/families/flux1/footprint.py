@@ -12,7 +12,7 @@ from torch import nn
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.render.device.footprint import base_footprints_of
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux1.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES
 from darkroom.request import BaseModel
@@ -27,7 +27,7 @@ _PIXELS_PER_TOKEN = 16 * 16
 
 
 def base_footprints(
-    checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture], channels: int
+    checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Workload], channels: int
 ) -> dict[str | None, Footprint]:
     """By quantisation, of a model whose transformer takes `channels` a token, for the largest of `pictures`."""
     transformer, _ = build_transformer(checkpoint["transformer"], channels)
@@ -36,13 +36,13 @@ def base_footprints(
 
 
 def model_footprints(
-    transformer: nn.Module, vae: nn.Module, dtype: torch.dtype, pictures: Collection[Picture]
+    transformer: nn.Module, vae: nn.Module, dtype: torch.dtype, pictures: Collection[Workload]
 ) -> dict[str | None, Footprint]:
     """The same for modules on the meta device."""
     return base_footprints_of(transformer, vae, dtype, pictures, denoising_bytes, coding_bytes)
 
 
-def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Picture) -> int:
+def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Workload) -> int:
     """Temporaries of one forward pass and of the loop around it, and the live adapters.
 
     An image that conditions adds channels to the tokens there are, and no tokens.
@@ -55,7 +55,7 @@ def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Picture) -> i
     return (numbers + text) * dtype.itemsize + _FLOAT32_OF_16_BIT * adapters
 
 
-def coding_bytes(vae: Any, dtype: torch.dtype, picture: Picture) -> int:
+def coding_bytes(vae: Any, dtype: torch.dtype, picture: Workload) -> int:
     """Temporaries of decoding the picture; encoding an image that conditions, at the same size, takes fewer."""
     channels: int = max(vae.config.block_out_channels[:2])
     return _FEATURE_MAPS * channels * picture.width * picture.height * dtype.itemsize

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux1.build import FLEX2_CHANNELS, FLUX1_CHANNELS
 from darkroom.render.families.flux1.footprint import model_footprints
 from darkroom.render.families.flux1.text import ClipAndT5, text_model_footprints
@@ -32,7 +32,7 @@ MODELS = {
 
 
 def footprints(
-    picture: Picture, dtype: torch.dtype
+    picture: Workload, dtype: torch.dtype
 ) -> Iterator[tuple[str, dict[str | None, Footprint], dict[str | None, Footprint]]]:
     """The id of a model; by quantisation, what its text encoders take together, and what it takes."""
     text = text_model_footprints(text_encoders(), picture.text_tokens, dtype)

@@ -12,7 +12,7 @@ from torch import nn
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.render.device.footprint import READING_BYTES, base_footprints_of, footprints_of
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux2.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.request import BaseModel
@@ -27,14 +27,14 @@ _REFERENCE_PIXELS = 1024**2  # at most, each; pixels
 _PIXELS_PER_TOKEN = 16 * 16
 
 
-def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Picture]) -> dict[str | None, Footprint]:
+def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Workload]) -> dict[str | None, Footprint]:
     """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
     transformer, vae = build_transformer(checkpoint["transformer"])[0], build_vae(checkpoint["vae"])[0]
     return model_footprints(transformer, vae, DTYPES[model.dtype], pictures)
 
 
 def model_footprints(
-    transformer: nn.Module, vae: nn.Module, dtype: torch.dtype, pictures: Collection[Picture]
+    transformer: nn.Module, vae: nn.Module, dtype: torch.dtype, pictures: Collection[Workload]
 ) -> dict[str | None, Footprint]:
     """The same for modules on the meta device."""
     return base_footprints_of(transformer, vae, dtype, pictures, denoising_bytes, coding_bytes)
@@ -55,7 +55,7 @@ def text_model_footprints(model: nn.Module, tokens: int, dtype: torch.dtype) -> 
     return footprints_of(model, dtype, READING_BYTES, computing=computing)
 
 
-def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Picture) -> int:
+def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Workload) -> int:
     """Temporaries of one forward pass and of the loop around it, and the live adapters."""
     image = picture.width * picture.height // _PIXELS_PER_TOKEN
     tokens = image + picture.references * (_REFERENCE_PIXELS // _PIXELS_PER_TOKEN) + picture.text_tokens
@@ -66,7 +66,7 @@ def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Picture) -> i
     return (numbers + texts) * dtype.itemsize + _FLOAT32_OF_16_BIT * adapters
 
 
-def coding_bytes(vae: Any, dtype: torch.dtype, picture: Picture) -> int:
+def coding_bytes(vae: Any, dtype: torch.dtype, picture: Workload) -> int:
     """Temporaries of decoding the picture; encoding a reference image, which is a megapixel at most, takes fewer."""
     pixels = max(picture.width * picture.height, _REFERENCE_PIXELS if picture.references else 0)
     encoder, decoder = vae.config.block_out_channels, vae.config.decoder_block_out_channels

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 
-from darkroom.render.device.mode import Footprint, Picture
+from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux2.encoder_layout import PARTNERS, QWEN3
 from darkroom.render.families.flux2.footprint import model_footprints, text_model_footprints
 
@@ -36,7 +36,7 @@ MODELS = {
 
 
 def footprints(
-    picture: Picture, dtype: torch.dtype
+    picture: Workload, dtype: torch.dtype
 ) -> Iterator[tuple[str, dict[str | None, Footprint], dict[str | None, Footprint]]]:
     """The ids of models of the same sizes; by quantisation, what their text encoder takes, and what they take."""
     with torch.device("meta"):
