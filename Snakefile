@@ -62,7 +62,7 @@ onerror:
     if DARKROOM.take_stock():
         compares = any(job.rule.name == "compare" for job in workflow.dag.jobs)
         shell(
-            f"python -m darkroom unfinished results/{DARKROOM.name} {'--compare' if compares else ''} || true"
+            f"python -m darkroom rule unfinished results/{DARKROOM.name} {'--compare' if compares else ''} || true"
         )
 
 

@@ -16,7 +16,7 @@ rule encode:
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
-        "python -m darkroom encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
+        "python -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
 
@@ -40,5 +40,5 @@ rule render:
         gpu=1,
         offload="auto",
     shell:
-        "python -m darkroom render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
+        "python -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log"

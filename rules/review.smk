@@ -19,7 +19,7 @@ rule manifest:
         "results/{experiment}/logs/manifest.log",
     retries: 0
     shell:
-        "python -m darkroom manifest results/{wildcards.experiment:q} {output.table:q} --log {log:q}"
+        "python -m darkroom rule manifest results/{wildcards.experiment:q} {output.table:q} --log {log:q}"
 
 
 rule report:
@@ -31,7 +31,7 @@ rule report:
         "results/{experiment}/logs/report.log",
     retries: 0
     shell:
-        "python -m darkroom report {input:q} {output:q} --log {log:q}"
+        "python -m darkroom rule report {input:q} {output:q} --log {log:q}"
 
 
 rule compare:
@@ -50,7 +50,7 @@ rule compare:
     params:
         compared_with=lambda wildcards: DARKROOM.compared_with(),
     shell:
-        "python -m darkroom compare results/{wildcards.experiment:q} {input.previews:q} --log {log:q}"
+        "python -m darkroom rule compare results/{wildcards.experiment:q} {input.previews:q} --log {log:q}"
 
 
 # Says how it went and fails when a picture drifted or a preview is missing; the files that say more are compare's.
@@ -62,4 +62,4 @@ rule regress:
         expand("results/{name}/logs/regress.log", name=DARKROOM.name),
     retries: 0
     shell:
-        "python -m darkroom verdict {input.table:q} --log {log:q}"
+        "python -m darkroom rule verdict {input.table:q} --log {log:q}"

@@ -8,8 +8,8 @@ from darkroom.__main__ import main
 @pytest.mark.parametrize(
     "command",
     [
-        "encode choice.json checkpoint.json embeddings.json",
-        "render requests.json checkpoint.json records.parquet",
+        "rule encode choice.json checkpoint.json embeddings.json",
+        "rule render requests.json checkpoint.json records.parquet",
         "explain picture.png",
         "floor demo",
     ],
@@ -36,3 +36,23 @@ def test_a_floor_is_not_learned_from_less_than_there_has_to_be(capsys, option, v
     with pytest.raises(SystemExit, match="2"):
         main(["floor", "small", option, value])
     assert f"argument {option}: {said}" in capsys.readouterr().err
+
+
+def test_alone_it_lists_what_people_type_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert "Look:\n  show " in listed
+    assert "Previews:\n  accept " in listed
+
+
+def test_what_rules_call_is_listed_only_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    assert "unfinished" not in capsys.readouterr().out
+    main(["rule"])
+    assert "unfinished" in capsys.readouterr().out
+
+
+def test_each_command_of_peoples_gives_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["show", "--help"])
+    assert "example: darkroom show results/" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 from darkroom import __version__
-from darkroom.cli import Command, Commands, people, rules
+from darkroom.cli import Command, Commands, importing, keeping, looking, machine, rules
 from darkroom.errors import DarkroomError
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
@@ -54,11 +54,15 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="darkroom", description="What Snakemake's rules call, and what people type.")
+    parser = argparse.ArgumentParser(
+        prog="darkroom",
+        usage="darkroom COMMAND …",
+        description="Renders LoRA training previews again, exactly as the trainer made them.",
+    )
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
-    commands = Commands(parser.add_subparsers(required=True, metavar="COMMAND"))
-    people.add_to(commands)
-    rules.add_to(commands)
+    commands = Commands(parser, prog="darkroom", metavar="COMMAND")
+    for part in (looking, keeping, importing, machine, rules):
+        part.add_to(commands)
     return parser
 
 

@@ -1,6 +1,6 @@
 """A base model's files as found: where each component lies, in which layout, and its digest.
 
-Written by `darkroom checkpoint` (plan), read by `darkroom encode` and `darkroom render`.
+Written by `darkroom rule checkpoint` (plan), read by `darkroom rule encode` and `darkroom rule render`.
 """
 
 import json

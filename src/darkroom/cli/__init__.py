@@ -1,40 +1,60 @@
-"""The command line: what rules call, and what people type. Each command imports its room when it runs."""
+"""The command line: what people type, in groups, and what rules call. Each command imports its room when it runs."""
 
 import argparse
+from argparse import ArgumentParser
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from darkroom.render.device.mode import AUTO, WISHES  # numbers and words, no torch
+
+RENDER, LOOK, PREVIEWS, IMPORT, MACHINE = "Render", "Look", "Previews", "Import", "This machine"  # the groups
 
 Command = Callable[[argparse.Namespace], int | None]  # the exit status; None is 0
 
 
 class Commands:
-    """The subcommands of `darkroom`, as they are added."""
+    """The subcommands of a parser, as they are added; its help lists those that people type, in groups."""
 
-    def __init__(self, subparsers: Any) -> None:
-        self._subparsers = subparsers
+    def __init__(self, parser: ArgumentParser, *, prog: str, metavar: str) -> None:
+        self._parser = parser
+        self._subparsers: Any = parser.add_subparsers(prog=prog, metavar=metavar, help=argparse.SUPPRESS)
+        self._groups: dict[str, list[tuple[str, str]]] = {}  # heading → (name, what it does)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.set_defaults(command=self._help, log=None)
 
-    def add(self, name: str, command: Command, what: str) -> argparse.ArgumentParser:
-        """A command of people's, whose errors go to the terminal."""
-        parser: argparse.ArgumentParser = self._subparsers.add_parser(name, help=what, description=what)
+    def add(self, group: str, name: str, command: Command, what: str, example: str | None = None) -> ArgumentParser:
+        """A command, below its group's heading. Its errors go to the terminal."""
+        self._list(group, name, what)
+        parser: ArgumentParser = self._subparsers.add_parser(
+            name, description=what, epilog=f"example: darkroom {example}" if example else None
+        )
         parser.set_defaults(command=command, log=None)
         return parser
 
-    def add_group(self, name: str, what: str) -> "Commands":
+    def add_family(self, group: str, name: str, what: str) -> "Commands":
         """A command that has commands of its own."""
-        parser = self._subparsers.add_parser(name, help=what, description=what)
-        return Commands(parser.add_subparsers(required=True, metavar="WHAT"))
+        self._list(group, name, what)
+        return self.add_hidden_family(name, what)
 
-    def add_for_rule(self, name: str, command: Command, what: str) -> argparse.ArgumentParser:
-        """A command with --log, where its errors go as well."""
-        parser = self.add(name, command, what)
-        parser.add_argument("--log", type=Path, help="a file for errors, besides the terminal")
-        return parser
+    def add_hidden_family(self, name: str, what: str) -> "Commands":
+        """The same, listed nowhere: for what Darkroom itself calls."""
+        parser = self._subparsers.add_parser(name, description=what)
+        return Commands(parser, prog=parser.prog, metavar="WHAT")
+
+    def _list(self, group: str, name: str, what: str) -> None:
+        self._groups.setdefault(group, []).append((name, what))
+        width = max(len(name) for commands in self._groups.values() for name, _ in commands)
+        blocks = (
+            "\n".join([f"{heading}:", *(f"  {name:{width}}  {what}" for name, what in commands)])
+            for heading, commands in self._groups.items()
+        )
+        self._parser.epilog = "\n\n".join(blocks)
+
+    def _help(self, options: argparse.Namespace) -> None:
+        self._parser.print_help()
 
 
-def add_offload(parser: argparse.ArgumentParser) -> None:
+def add_offload(parser: ArgumentParser) -> None:
     """--offload, as a profile and a person may wish for it."""
     parser.add_argument(
         "--offload", choices=list(WISHES), default=AUTO, help="where weights rest between uses (docs/memory.md)"

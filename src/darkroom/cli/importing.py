@@ -7,25 +7,37 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.cli import Commands
+from darkroom.cli import IMPORT, Commands
 
 if TYPE_CHECKING:
     from darkroom.intake.options import ImportOptions
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_group("import", "Turn a training job, a request or a list of prompts into files of conf/.")
-    job = parser.add("aitk", _job, "The job of ai-toolkit in a folder, or in a config.yaml alone.")
+    parser = commands.add_family(
+        IMPORT, "import", "Turn a training job, a request or a list of prompts into files of conf/."
+    )
+    job = parser.add(
+        "What",
+        "aitk",
+        _job,
+        "The job of ai-toolkit in a folder, or in a config.yaml alone.",
+        "import aitk output/my_job",
+    )
     job.add_argument("path", type=Path)
     for option, what in _COPIES.items():
         job.add_argument(f"--{option}", metavar="PATH", help=f"a local copy of the job's {what}, or a hub id")
     job.add_argument(
         "--config-unchanged", action="store_true", help="the configuration is the one that all pictures were made with"
     )
-    request = parser.add("request", _request, "A request of ai-toolkit-inference, as JSON.")
+    request = parser.add(
+        "What", "request", _request, "A request of ai-toolkit-inference, as JSON.", "import request FILE.json"
+    )
     request.add_argument("path", type=Path, metavar="FILE.json")
     request.add_argument("--download", action="store_true", help="fetch control images that are named by URL")
-    prompts = parser.add("prompts", _prompts, "Prompts of a text file, a table or JSON lines.")
+    prompts = parser.add(
+        "What", "prompts", _prompts, "Prompts of a text file, a table or JSON lines.", "import prompts FILE.txt"
+    )
     prompts.add_argument("path", type=Path, metavar="FILE.{txt,csv,tsv,jsonl}")
     for each in (job, request, prompts):
         _add_options(each)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.cli import Commands, add_offload
+from darkroom.cli import Command, Commands, add_offload
 from darkroom.errors import StoreError
 from darkroom.names import Names
 from darkroom.store import RESULTS, STORE, ExperimentFolder
@@ -16,22 +16,33 @@ if TYPE_CHECKING:
     from darkroom.review.regress.comparison import Comparison
 
 
+_RULES, _BESIDES = "One a rule", "Besides"
+
+
 def add_to(commands: Commands) -> None:
-    checkpoint = commands.add_for_rule("checkpoint", _checkpoint, "Find a model's files and take their digests.")
+    """`darkroom rule …`, which is listed nowhere. A rule's own commands take --log, where errors go as well."""
+    family = commands.add_hidden_family("rule", "What Snakemake's rules call.")
+
+    def add(name: str, command: Command, what: str) -> argparse.ArgumentParser:
+        parser = family.add(_RULES, name, command, what)
+        parser.add_argument("--log", type=Path, help="a file for errors, besides the terminal")
+        return parser
+
+    checkpoint = add("checkpoint", _checkpoint, "Find a model's files and take their digests.")
     checkpoint.add_argument("model", type=Path)
     checkpoint.add_argument("output", type=Path)
 
-    plan = commands.add_for_rule("plan", _plan, "Complete one combination's requests with the digests of its files.")
+    plan = add("plan", _plan, "Complete one combination's requests with the digests of its files.")
     plan.add_argument("draft", type=Path)
     plan.add_argument("checkpoint", type=Path)
     plan.add_argument("output", type=Path)
 
-    encode = commands.add_for_rule("encode", _encode, "Encode one model's texts into the store.")
+    encode = add("encode", _encode, "Encode one model's texts into the store.")
     encode.add_argument("model", type=Path)
     encode.add_argument("checkpoint", type=Path)
     encode.add_argument("output", type=Path)
 
-    render = commands.add_for_rule("render", _render, "Render one combination, on the warm worker if Snakemake runs.")
+    render = add("render", _render, "Render one combination, on the warm worker if Snakemake runs.")
     render.add_argument("requests", type=Path)
     render.add_argument("checkpoint", type=Path)
     render.add_argument("records", type=Path)
@@ -39,27 +50,31 @@ def add_to(commands: Commands) -> None:
         add_offload(parser)
         parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
 
-    worker = commands.add("worker", _worker, "Serve render jobs until the owner ends (started by render itself).")
+    worker = family.add(
+        _BESIDES, "worker", _worker, "Serve render jobs until the owner ends (started by render itself)."
+    )
     worker.add_argument("socket", type=Path)
     worker.add_argument("--owner", type=int, required=True, help="process id to live and die with")
 
-    manifest = commands.add_for_rule("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
+    manifest = add("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
     manifest.add_argument("experiment", type=Path, help="results/NAME")
     manifest.add_argument("output", type=Path)
 
-    unfinished = commands.add("unfinished", _unfinished, "Manifest and page of a run that failed, and why it did.")
+    unfinished = family.add(
+        _BESIDES, "unfinished", _unfinished, "Manifest and page of a run that failed, and why it did."
+    )
     unfinished.add_argument("experiment", type=Path, help="results/NAME")
     unfinished.add_argument("--compare", action="store_true", help="compare with stored previews as well")
 
-    report = commands.add_for_rule("report", _report, "Write the contact sheet of a manifest.")
+    report = add("report", _report, "Write the contact sheet of a manifest.")
     report.add_argument("manifest", type=Path)
     report.add_argument("output", type=Path)
 
-    compare = commands.add_for_rule("compare", _compare, "Compare an experiment's pictures with their stored previews.")
+    compare = add("compare", _compare, "Compare an experiment's pictures with their stored previews.")
     compare.add_argument("experiment", type=Path, help="results/NAME")
     compare.add_argument("previews", type=Path)
 
-    verdict = commands.add_for_rule("verdict", _verdict, "Say how a comparison came out; status 1 if anything drifted.")
+    verdict = add("verdict", _verdict, "Say how a comparison came out; status 1 if anything drifted.")
     verdict.add_argument("table", type=Path, help="results/NAME/compare.parquet")
 
 

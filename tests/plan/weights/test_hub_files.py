@@ -72,7 +72,7 @@ def test_the_command_runs_offline_from_a_cache_named_by_the_environment(tmp_path
     planned = PlannedModel(name="klein", checkpoint=vars(klein), **parts, texts=("a cat",), prompt_embeds=())
     planned.write(tmp_path / "klein.json")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
-    command = [sys.executable, "-m", "darkroom", "checkpoint", "klein.json", "found.json"]
+    command = [sys.executable, "-m", "darkroom", "rule", "checkpoint", "klein.json", "found.json"]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     found = Checkpoint.from_json(json.loads((tmp_path / "found.json").read_text()))
     assert found == find(tmp_path, klein)

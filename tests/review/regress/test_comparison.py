@@ -101,13 +101,13 @@ def test_the_command_fails_for_an_upgrade(tmp_path, drifted, capsys):
     table = tmp_path / "compare.parquet"
     versions = {f"rendered_{package}_version": version for package, version in installed_versions().items()}
     write_comparisons(table, [replace(drifted, verdict="identical")], {"experiment": "strength", **versions})
-    assert main(["verdict", str(table)]) == 0
+    assert main(["rule", "verdict", str(table)]) == 0
     write_comparisons(
         table,
         [replace(drifted, verdict="identical")],
         {"experiment": "strength", **versions, "rendered_torch_version": "1.13.1"},
     )
-    assert main(["verdict", str(table)]) == 1
+    assert main(["rule", "verdict", str(table)]) == 1
     said = capsys.readouterr()
     assert "1 preview: 1 identical" in said.out
     assert "compare.parquet: rendered with torch 1.13.1; installed: torch 2." in said.err

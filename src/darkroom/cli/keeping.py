@@ -1,4 +1,4 @@
-"""The commands that people type: show, accept, explain, floor, memory. Those of import have a file of their own."""
+"""The commands that decide what renders are compared with: accept, floor."""
 
 import argparse
 import getpass
@@ -7,49 +7,38 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
-from darkroom.cli import Commands, add_offload, importing
+from darkroom.cli import PREVIEWS, Commands, add_offload
 from darkroom.errors import ConfigError, StoreError
 from darkroom.store import RESULTS, ExperimentFolder
 
 
 def add_to(commands: Commands) -> None:
-    importing.add_to(commands)
-
-    show = commands.add("show", _show, "Print the record embedded in a picture.")
-    show.add_argument("image", type=Path)
-    show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
-
-    accept = commands.add("accept", _accept, "Take renders as an experiment's previews: what regress compares with.")
+    accept = commands.add(
+        PREVIEWS,
+        "accept",
+        _accept,
+        "Take renders as an experiment's previews: what regress compares with.",
+        "accept my_job --verdict drifted",
+    )
     accept.add_argument("experiment", help="its name")
     accept.add_argument("--verdict", action="append", default=[], metavar="TEXT", help="those with it, such as drifted")
     accept.add_argument("--id", action="append", default=[], metavar="PREFIX", help="the one with this request_id")
     accept.add_argument("--yes", action="store_true", help="do not ask")
 
-    explain = commands.add("explain", _explain, "Say what differs between a picture and its stored preview.")
-    explain.add_argument("image", type=Path, help="a picture in results/")
-    explain.add_argument("--try", dest="tried", action="store_true", help="render it again, one thing otherwise a time")
-    explain.add_argument("--preview", type=Path, help="which one, of several stored previews of the picture")
-
-    floor = commands.add("floor", _floor, "Learn how much repeated renders differ: writes conf/compare/<model>.yaml.")
+    floor = commands.add(
+        PREVIEWS,
+        "floor",
+        _floor,
+        "Learn how much repeated renders differ: writes conf/compare/<model>.yaml.",
+        "floor my_job --pictures 4",
+    )
     floor.add_argument("experiment", help="its name")
     floor.add_argument("--repeats", type=_at_least(2), default=3, help="renders of each picture")
     floor.add_argument("--pictures", type=_at_least(1), default=8, help="how many, spread over the experiment")
     floor.add_argument("--margin", type=_margin, default=1.5, help="what the largest difference is multiplied by")
     floor.add_argument("--force", action="store_true", help="overwrite a file that was edited")
-    for parser in (explain, floor):
-        add_offload(parser)
-
-    memory = commands.add("memory", _memory, "Print how much memory each model takes, by memory mode (docs/memory.md).")
-    memory.add_argument("--width", type=_side, default=1024, help="pixels")
-    memory.add_argument("--height", type=_side, default=1024, help="pixels")
-
-
-def _show(options: argparse.Namespace) -> None:
-    from darkroom.review.show import as_conf, show
-
-    print(as_conf(options.image) if options.as_conf else show(options.image), end="")
+    add_offload(floor)
 
 
 def _accept(options: argparse.Namespace) -> int:
@@ -97,19 +86,6 @@ def _agreed() -> bool:
     return input("Accept? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _explain(options: argparse.Namespace) -> None:
-    from darkroom.review.explain import explain
-
-    outcomes = None
-    if options.tried:
-        from darkroom.plan.trials.sheet import write_trials
-        from darkroom.render.trials import render_trials
-
-        sheet = write_trials(options.image, RESULTS, options.preview)
-        outcomes = render_trials(sheet, RESULTS, offload=options.offload)
-    print(explain(options.image, outcomes, RESULTS, options.preview), end="")
-
-
 def _floor(options: argparse.Namespace) -> None:
     from darkroom.plan.trials.repeats import write_sheets, write_thresholds_to_conf
     from darkroom.render.trials import render_afresh
@@ -123,18 +99,6 @@ def _floor(options: argparse.Namespace) -> None:
     }
     print(*(told(model, thresholds) for model, thresholds in learned.items()), sep="\n")
     print(*write_thresholds_to_conf(learned, options.experiment, force=options.force), sep="\n")
-
-
-def _memory(options: argparse.Namespace) -> None:
-    from darkroom.render.memory_table import memory_table
-
-    print(memory_table(options.width, options.height))
-
-
-def _side(text: str) -> int:
-    if not text.isdecimal() or not 64 <= int(text) <= 4096:
-        raise argparse.ArgumentTypeError(f"expected 64 to 4096 pixels, got {text}")
-    return int(text)
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -1,0 +1,50 @@
+"""The commands that look at what came out: show, explain."""
+
+import argparse
+from pathlib import Path
+
+from darkroom.cli import LOOK, Commands, add_offload
+from darkroom.store import RESULTS
+
+
+def add_to(commands: Commands) -> None:
+    show = commands.add(
+        LOOK,
+        "show",
+        _show,
+        "Print the record embedded in a picture.",
+        "show results/demo/images/demo/none/demo_prompts/0.png",
+    )
+    show.add_argument("image", type=Path)
+    show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
+
+    explain = commands.add(
+        LOOK,
+        "explain",
+        _explain,
+        "Say what differs between a picture and its stored preview.",
+        "explain results/my_job/images/my_job/none/my_job/0.png --try",
+    )
+    explain.add_argument("image", type=Path, help="a picture in results/")
+    explain.add_argument("--try", dest="tried", action="store_true", help="render it again, one thing otherwise a time")
+    explain.add_argument("--preview", type=Path, help="which one, of several stored previews of the picture")
+    add_offload(explain)
+
+
+def _show(options: argparse.Namespace) -> None:
+    from darkroom.review.show import as_conf, show
+
+    print(as_conf(options.image) if options.as_conf else show(options.image), end="")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from darkroom.review.explain import explain
+
+    outcomes = None
+    if options.tried:
+        from darkroom.plan.trials.sheet import write_trials
+        from darkroom.render.trials import render_trials
+
+        sheet = write_trials(options.image, RESULTS, options.preview)
+        outcomes = render_trials(sheet, RESULTS, offload=options.offload)
+    print(explain(options.image, outcomes, RESULTS, options.preview), end="")
