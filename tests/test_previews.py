@@ -75,7 +75,7 @@ def test_a_table_of_a_newer_version(table: Path) -> None:
 
 def test_a_table_of_before_is_read() -> None:
     """The nightly experiment's, written when every column could be null."""
-    previews = read_previews(REPOSITORY / "previews/nightly/previews.parquet")
+    previews = read_previews(REPOSITORY / "previews/demo_nightly/previews.parquet")
     assert len(previews) == 14
     assert (previews[0].key.lora, previews[0].then["seed"]) == ("demo_lokr", 2)
 

@@ -59,3 +59,8 @@ def test_the_licence_is_in_the_file_too(name):
     licence = ROWS[name]["licence of the weights"]
     assert ("Licence: Apache-2.0" in said) is (licence == "Apache-2.0")
     assert ("gated" in said, "non-commercial" in said) == ("gated" in licence, "non-commercial" in licence)
+
+
+@pytest.mark.parametrize("place", ["conf/experiment", "previews"])
+def test_experiments_of_darkrooms_own_leave_other_names_to_its_users(place):
+    assert all(path.stem.split("_")[0] == "demo" for path in (ROOT / place).iterdir())

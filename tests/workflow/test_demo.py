@@ -13,7 +13,7 @@ from tests.workflow.project import REPOSITORY, Project
 from darkroom.review.regress.comparison import read_comparisons
 from demo_training.classifier import Seen, classify
 
-PREVIEWS_OF = "be518c30ac7b1c34"  # canary of the processor that rendered previews/nightly
+PREVIEWS_OF = "be518c30ac7b1c34"  # canary of the processor that rendered previews/demo_nightly
 Sheet = Mapping[tuple[str, float, str, int], Seen]  # by LoRA, strength, prompt, seed
 
 HEARTS = {
@@ -92,18 +92,18 @@ def test_a_reference_image_is_edited_as_told(sheet: Sheet) -> None:
 
 
 def test_tonights_pictures_are_those_that_are_stored(demo: Project) -> None:
-    done = demo.snakemake("regress", "--config", "experiment=nightly")
+    done = demo.snakemake("regress", "--config", "experiment=demo_nightly")
     assert done.returncode == 0, done.stderr
-    rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
+    rows, _ = read_comparisons(demo.folder / "results/demo_nightly/compare.parquet")
     assert len(rows) == 14
     allowed = {"identical"} if canary() == PREVIEWS_OF else {"identical", "within floor"}
     assert {row.verdict for row in rows} <= allowed
 
 
 def test_a_night_with_another_schedule_is_noticed(demo: Project) -> None:
-    done = demo.snakemake("regress", "--config", "experiment=nightly", 'set=["model.schedule=diffusers"]')
+    done = demo.snakemake("regress", "--config", "experiment=demo_nightly", 'set=["model.schedule=diffusers"]')
     assert done.returncode == 1
-    rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
+    rows, _ = read_comparisons(demo.folder / "results/demo_nightly/compare.parquet")
     assert "identical" not in {row.verdict for row in rows}
     assert [row.verdict for row in rows].count("drifted") > len(rows) / 3
 
@@ -111,8 +111,8 @@ def test_a_night_with_another_schedule_is_noticed(demo: Project) -> None:
 def test_a_night_with_one_step_less_is_noticed(demo: Project) -> None:
     fault = '"prompts.defaults={sample_steps: 24}"'
     two_sets = '"matrix.lora=[demo_lora,demo_lokr]","matrix.prompts=[demo_loras]","exclude=[]"'
-    demo.snakemake("regress", "--config", "experiment=nightly", f"set=[{fault},{two_sets}]")
-    rows, _ = read_comparisons(demo.folder / "results/nightly/compare.parquet")
+    demo.snakemake("regress", "--config", "experiment=demo_nightly", f"set=[{fault},{two_sets}]")
+    rows, _ = read_comparisons(demo.folder / "results/demo_nightly/compare.parquet")
     verdicts = [row.verdict for row in rows if row.request_id]
     assert len(verdicts) == 4
     assert "drifted" in verdicts, "the mildest fault that conf/compare/demo.yaml speaks of"
