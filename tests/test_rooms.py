@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "embedded_record": "errors names files record previews",
     # plan: what to render
     "plan/prompt_text": "errors",
-    "plan/conf": "errors names display request files checkpoint plan/prompt_text",
+    "plan/conf": "__init__ errors names display request files checkpoint plan/prompt_text",
     "plan/weights": "errors request display files checkpoint store lora_files plan/conf",
     "plan/trials": (
         "errors names request files lora_files record planned store trials thresholds previews embedded_record "

@@ -22,12 +22,13 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from darkroom import OWN_FOLDER
 from darkroom.display import from_here
 from darkroom.errors import ConfigError, raise_together
 from darkroom.files import unquoted
 from darkroom.names import name_fault
 from darkroom.plan.conf.experiment_files import Written
-from darkroom.plan.conf.folders import OWN_FOLDER, existing_folders
+from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config

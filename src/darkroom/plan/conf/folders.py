@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom import OWN_FOLDER
 from darkroom.display import from_here
 from darkroom.errors import ConfigError
 from darkroom.plan.conf.origin import suggestion
 
-OWN_FOLDER = Path(__file__).parents[4]  # Darkroom's: conf/ and demo/ lie beside src/
 BUILT_IN = OWN_FOLDER / "conf"
 
 
