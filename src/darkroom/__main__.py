@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         _tell("interrupted; finished images are kept", options)
+        if options.log is not None:
+            end_job(options.log)  # nothing is wrong with it: its pictures had no turn
         return 130
     except Exception as error:  # a bug of ours or of a library
         _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")

@@ -14,10 +14,14 @@ from darkroom.files.atomic import read_json, write_json
 
 @dataclass(frozen=True)
 class JobError:
-    """A job's error. `pictures`: by request_id, where each of some pictures came to nothing for a reason of its own."""
+    """A job's error. `pictures`: by request_id, where each of some pictures came to nothing for a reason of its own.
+
+    `ended`: False while the job may still be at work, since it left this as it began.
+    """
 
     text: str
     pictures: Mapping[str, str] = field(default_factory=dict)
+    ended: bool = True
 
     def write(self, log: Path) -> None:
         write_json(_beside(log), asdict(self))
@@ -26,23 +30,26 @@ class JobError:
 def read_job_error(log: Path) -> JobError | None:
     """The error that a job with this log left; None where it left none."""
     path = _beside(log)
-    if not path.is_file():
+    try:
+        values = read_json(path)
+    except StoreError:
+        if path.is_file():
+            raise
         return None
-    values = read_json(path)
     try:
         return JobError(**values)
     except TypeError as error:
-        raise StoreError(f"{path}: expected text and pictures, got {str(values)[:80]}; delete it") from error
+        raise StoreError(f"{path}: expected text, pictures and ended, got {str(values)[:80]}; delete it") from error
 
 
 def begin_job(log: Path) -> None:
     """Leave the error of a job that is killed, by the system when memory runs out for one."""
     said = f"ended without a word: it was killed, perhaps for lack of memory; {log} has what it said before"
-    JobError(said).write(log)
+    JobError(said, ended=False).write(log)
 
 
 def end_job(log: Path) -> None:
-    """The job has done what it was for."""
+    """The job has done what it was for, or is not to be heard of: it was interrupted."""
     _beside(log).unlink(missing_ok=True)
 
 

@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ImageError, StoreError, VersionError
+from darkroom.errors import ImageError, VersionError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import sha256_of
-from darkroom.job_errors import JobError, read_job_error
+from darkroom.job_errors import JobError
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
 from darkroom.record import Failure, Record, Row, read_embedded_record
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
+from darkroom.review.progress import job_error, planned_now
 from darkroom.store import ENDINGS, ExperimentFolder
 
 _UNTOLD = JobError("not rendered: the run ended before it was its turn")
@@ -38,8 +39,8 @@ def write_unfinished_manifest(folder: ExperimentFolder) -> list[Row]:
 
 def rows_of(folder: ExperimentFolder, names: Names) -> list[Row]:
     """Of a combination whose render job did not end well: its pictures that are there, and why the others are not."""
-    asked = _asked(folder, names)
-    error = _job_error(folder, names)
+    asked = planned_now(folder, names) or PlannedCombination.read(folder.draft(names))
+    error = job_error(folder, names) or _UNTOLD
     return [
         _record(folder, request, asked.output)
         or Failure.of(request, error.pictures.get(request.request_id, error.text))
@@ -64,29 +65,6 @@ def _s(count: int) -> str:
 def _first_line(text: str) -> str:
     first, *others = text.splitlines() or [""]
     return f"{first} …" if others else first
-
-
-def _asked(folder: ExperimentFolder, names: Names) -> PlannedCombination:
-    """The combination with the digests of its files where they were planned in this run, else as conf/ gives it."""
-    draft = PlannedCombination.read(folder.draft(names))
-    if not (folder.checkpoint(names.model).is_file() and folder.requests(names).is_file()):
-        return draft
-    try:
-        planned = PlannedCombination.read(folder.requests(names))
-    except StoreError:  # of another version, or damaged: it was to be planned again
-        return draft
-    return planned if planned.asked == draft.asked else draft
-
-
-def _job_error(folder: ExperimentFolder, names: Names) -> JobError:
-    """Of the first job on the way to the pictures that left one."""
-    logs = (
-        folder.log("checkpoint", names.model),
-        folder.log("plan", *names),
-        folder.log("encode", names.model),
-        folder.log("render", *names),
-    )
-    return next((error for log in logs if (error := read_job_error(log))), _UNTOLD)
 
 
 def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> Record | None:
