@@ -11,7 +11,7 @@ from darkroom.errors import StoreError
 from darkroom.files.atomic import link, write_json
 from darkroom.job_errors import JobError, begin_job, end_job
 from darkroom.planned import PlannedCombination
-from darkroom.review.progress import Watch
+from darkroom.review.progress import Watch, pace, time_left
 from darkroom.store import ExperimentFolder, Store
 
 FOLDER, STORE = ExperimentFolder(Path("results/strength")), Store(Path("results/store"))
@@ -44,11 +44,11 @@ def plan(*requests, asked="now"):
     combination(*requests, asked=asked).write(FOLDER.requests(NAMES))
 
 
-def stored(request, seconds_ago=0.0):
+def stored(request, at=None):
     path = STORE.image(request.request_id, "png", 95)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(request.request_id.encode())
-    os.utime(path, (time.time() - seconds_ago,) * 2)
+    os.utime(path, (time.time() if at is None else at,) * 2)
     return path
 
 
@@ -56,8 +56,8 @@ def shown(request):
     return FOLDER.images(NAMES) / f"{request.title.image_name}.png"
 
 
-def rendered(request, seconds_ago=0.0):
-    link(stored(request, seconds_ago), shown(request))
+def rendered(request, at=None):
+    link(stored(request, at), shown(request))
 
 
 def test_a_run_that_has_just_begun_has_nothing():
@@ -125,21 +125,22 @@ def test_what_was_planned_for_another_question_does_not_count():
     assert watch.look().done == {0}
 
 
-def test_the_time_that_is_left_is_told_from_the_pictures_of_this_run():
-    cat, dog = (FOX.changed(index=n, image_name=f"{n:03}_7", seed=n) for n in (2, 3))
-    combination(FOX, OWL, cat, dog).write(FOLDER.draft(NAMES))
-    write_json(FOLDER.contents, {"experiment": "strength", "combinations": [[*NAMES, 4, 0]]})
-    os.utime(FOLDER.contents, (time.time() - 100,) * 2)
-    watch = Watch(FOLDER)
-    plan(FOX, OWL, cat, dog)
-    rendered(FOX, seconds_ago=1000)
-    rendered(OWL, seconds_ago=10)
-    assert watch.look().seconds_each is None, "one picture has no pace"
-    rendered(cat, seconds_ago=4)
-    now = watch.look()
-    assert now.seconds_each == pytest.approx(6, abs=0.01)
-    assert 0 <= now.seconds_left <= 2.1, "the fourth one was begun 4 seconds ago"
-    assert 100 <= now.seconds < 160
+def test_only_pictures_of_this_run_give_the_pace():
+    watch = began()
+    plan(FOX, OWL)
+    rendered(FOX, at=1_000_000_000)  # in 2001
+    rendered(OWL)
+    assert (watch.look().done, watch.look().seconds_each) == ({0, 1}, None), "one picture has no pace"
+
+
+def test_the_time_that_is_left_is_that_of_the_pictures_but_for_what_the_next_one_has_had():
+    assert pace([100.0]) is None
+    assert pace([100.0, 106.0, 112.0]) == 6
+    assert time_left([100.0, 106.0, 112.0], left=3, now=114.0) == 16
+    assert time_left([100.0, 106.0, 112.0], left=3, now=500.0) == 12, "another base model is being loaded"
+    assert time_left([100.0, 106.0, 112.0], left=3, now=90.0) == 18, "the clock of the disk is ahead"
+    assert time_left([100.0, 106.0], left=0, now=107.0) == 0
+    assert time_left([100.0], left=3, now=101.0) is None
 
 
 def test_a_job_at_work_has_not_failed_and_one_that_failed_fails_what_it_did_not_make():

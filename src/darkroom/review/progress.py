@@ -64,16 +64,27 @@ class Watch:
         done = frozenset(place for each in self._combinations for place in each.done)
         failed = {place: reason for each in self._combinations for place, reason in each.failed.items()}
         rendered = sorted(at for each in self._combinations for at in each.rendered)
-        pace = _pace(rendered)
-        left = self._total - len(done) - len(failed)
         return Progress(
             total=self._total,
             done=done,
             failed=failed,
             seconds=now - self._began,
-            seconds_each=pace,
-            seconds_left=None if pace is None else max(0.0, pace * left - min(pace, now - rendered[-1])),
+            seconds_each=pace(rendered),
+            seconds_left=time_left(rendered, self._total - len(done) - len(failed), now),
         )
+
+
+def pace(rendered: Sequence[float]) -> float | None:
+    """Seconds a picture, by the times at which pictures were rendered, sorted; None for fewer than two."""
+    return None if len(rendered) < 2 else (rendered[-1] - rendered[0]) / (len(rendered) - 1)
+
+
+def time_left(rendered: Sequence[float], left: int, now: float) -> float | None:
+    """Seconds until `left` further pictures are there at the same pace, the first of them begun with the last one."""
+    each = pace(rendered)
+    if each is None or not left:
+        return None if each is None else 0.0
+    return each * left - min(each, max(0.0, now - rendered[-1]))
 
 
 class _Combination:
@@ -166,10 +177,6 @@ def _seen_at(picture: _Picture, began_ns: int) -> float | None:
         return None
     is_same = (shown.st_dev, shown.st_ino) == (stored.st_dev, stored.st_ino)
     return stored.st_mtime if is_same or shown.st_ctime_ns >= began_ns else None
-
-
-def _pace(rendered: Sequence[float]) -> float | None:
-    return None if len(rendered) < 2 else (rendered[-1] - rendered[0]) / (len(rendered) - 1)
 
 
 def _changed_at(path: Path) -> int | None:
