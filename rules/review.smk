@@ -42,6 +42,7 @@ rule compare:
         table="results/{experiment}/compare.parquet",
         page="results/{experiment}/regress.html",
         junit="results/{experiment}/junit.xml",
+        summary="results/{experiment}/summary.md",
     log:
         "results/{experiment}/logs/compare.log",
     retries: 0

@@ -64,7 +64,7 @@ MAY_IMPORT = {
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",
-    "review/regress": "__init__ errors request files record trials thresholds previews review/page review/pair",
+    "review/regress": "__init__ errors display request files record trials thresholds previews review/page review/pair",
     "review": (
         "__init__ errors names display request files record planned job_errors store trials thresholds previews "
         "embedded_record review/pair review/regress"

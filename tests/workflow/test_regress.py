@@ -89,7 +89,7 @@ def test_adapters_are_applied_as_the_trainer_did(imported: Project) -> None:
     assert not any(row["not_comparable"] for name in regimes for row in imported.rows(name))
 
 
-def test_the_page_and_the_junit_file_are_there(imported: Project) -> None:
+def test_the_page_and_the_files_for_ci_are_there(imported: Project) -> None:
     folder = imported.folder / "results/png"
     page = (folder / "regress.html").read_text(encoding="utf-8")
     assert "4 previews: 4 " in page
@@ -97,6 +97,7 @@ def test_the_page_and_the_junit_file_are_there(imported: Project) -> None:
     suite = ElementTree.parse(folder / "junit.xml").getroot()
     assert len(list(suite.iter("testcase"))) == 4
     assert not list(suite.iter("failure"))
+    assert (folder / "summary.md").read_text(encoding="utf-8").startswith("### png: passed\n")
 
 
 def test_a_second_import_and_a_second_run_change_nothing(imported: Project) -> None:

@@ -162,10 +162,12 @@ def _write_comparison(folder: ExperimentFolder, previews: Path) -> None:
     from darkroom.review.regress.compare import compare
     from darkroom.review.regress.junit import write_junit
     from darkroom.review.regress.regress_page import write_regress_page
+    from darkroom.review.regress.step_summary import write_step_summary
 
     compare(folder.manifest, previews, folder.thresholds, folder.comparison)
     write_regress_page(folder.comparison, folder.root / "regress.html")
     write_junit(folder.comparison, folder.root / "junit.xml")
+    write_step_summary(folder.comparison, folder.root / "summary.md")
 
 
 def _verdict(options: argparse.Namespace) -> int:
