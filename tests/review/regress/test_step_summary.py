@@ -7,6 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 from tests.review.renders import THRESHOLDS, picture, preview, render
 
+from darkroom.review.pair.differences import Difference
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import write_comparisons
 from darkroom.review.regress.step_summary import escaped, step_summary, write_step_summary
@@ -77,6 +78,13 @@ def test_nothing_to_compare():
     assert step_summary([], {"experiment": "e"}, INSTALLED) == (
         "### e: failed\n\n0 previews: nothing could be compared\n"
     )
+
+
+def test_a_long_fact_is_named_only(comparisons):
+    then, now = "1, 0.97, 0.94, 0.92, 0.89, 0.86, 0.83", "1, 0.96, 0.92, 0.88, 0.85, 0.82, 0.80"
+    facts = (Difference("schedule", "aitk", "diffusers"), Difference("sigmas", then, now))
+    [row] = [row for row in summary([replace(comparisons[1], differs=facts)]).splitlines() if "regress.html" in row]
+    assert row.endswith("; schedule: aitk then, diffusers now; sigmas differs |")
 
 
 def test_a_bad_night_of_thousands_stays_small(comparisons):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from darkroom.display import printable
 from darkroom.files.atomic import atomic
+from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import MEASURES
 from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.regress_page import measures, names, worst_first
@@ -18,7 +19,7 @@ from darkroom.review.regress.summary import failed, installed_versions, outdated
 from darkroom.review.regress.verdicts import VERDICTS
 
 _ROWS = 20  # pictures
-_WHY = 200  # characters
+_WHY, _FACT = 300, 80  # characters of all that is said of a picture, and of one fact that differs
 _PAGE = "regress.html"  # lies beside the summary
 _PSNR = next(measure for measure in MEASURES if measure.name == "psnr")
 # What begins a mark anywhere in a line, and where GitHub would see an address: https://… and www.…
@@ -94,9 +95,13 @@ def _why(comparison: Comparison) -> str:
     """The reason, limits that do not hold, facts that differ, what else is known, as far as there is room."""
     taken = measures(comparison)
     broken = (f"{each['name']} {each['value']}, {each['threshold']}" for each in taken if each["held"] is False)
-    differs = (f"{fact.name}: {fact.then} then, {fact.now} now" for fact in comparison.differs)
-    said = "; ".join(filter(None, [comparison.reason, *broken, *differs, comparison.note]))
+    said = "; ".join(filter(None, [comparison.reason, *broken, *map(_differs, comparison.differs), comparison.note]))
     return f"{said[:_WHY]} …" if len(said) > _WHY else said
+
+
+def _differs(fact: Difference) -> str:
+    said = f"{fact.name}: {fact.then} then, {fact.now} now"
+    return said if len(said) <= _FACT else f"{fact.name} differs"
 
 
 def _rendered_with(metadata: Mapping[str, str], installed: Mapping[str, str]) -> str:
