@@ -26,7 +26,12 @@ rule report:
     input:
         "results/{experiment}/manifest.parquet",
     output:
-        "results/{experiment}/report.html",
+        report(
+            "results/{experiment}/report.html",
+            caption="captions/contact_sheet.rst",
+            category="Pictures",
+            labels={"page": "contact sheet"},
+        ),
     log:
         "results/{experiment}/logs/report.log",
     retries: 0
@@ -40,9 +45,19 @@ rule compare:
         previews=lambda wildcards: DARKROOM.previews(),
     output:
         table="results/{experiment}/compare.parquet",
-        page="results/{experiment}/regress.html",
+        page=report(
+            "results/{experiment}/regress.html",
+            caption="captions/pairs.rst",
+            category="Comparison with previews",
+            labels={"page": "pairs"},
+        ),
         junit="results/{experiment}/junit.xml",
-        summary="results/{experiment}/summary.md",
+        summary=report(
+            "results/{experiment}/summary.md",
+            caption="captions/summary.rst",
+            category="Comparison with previews",
+            labels={"page": "summary"},
+        ),
     log:
         "results/{experiment}/logs/compare.log",
     retries: 0
