@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -98,6 +99,18 @@ def test_the_page_and_the_files_for_ci_are_there(imported: Project) -> None:
     assert len(list(suite.iter("testcase"))) == 4
     assert not list(suite.iter("failure"))
     assert (folder / "summary.md").read_text(encoding="utf-8").startswith("### png: passed\n")
+
+
+def test_snakemakes_report_carries_sheet_pairs_and_summary(imported: Project) -> None:
+    config = ("--config", "experiment=png")
+    assert imported.snakemake("all", *config).returncode == 0
+    done = imported.snakemake("all", "regress", "--report", "report.zip", *config)
+    assert done.returncode == 0, done.stderr
+    with ZipFile(imported.folder / "report.zip") as report:
+        carried = {Path(name).name for name in report.namelist() if "/data/raw/" in name}
+        index = report.read("report/report.html").decode()
+    assert carried == {"report.html", "regress.html", "summary.md"}
+    assert "All pictures of the experiment <strong>png</strong>" in index
 
 
 def test_a_second_import_and_a_second_run_change_nothing(imported: Project) -> None:
