@@ -41,7 +41,7 @@ def test_a_floor_is_not_learned_from_less_than_there_has_to_be(capsys, option, v
 def test_alone_it_lists_what_people_type_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     listed = capsys.readouterr().out
-    assert "Look:\n  show " in listed
+    assert "Look:\n  list " in listed
     assert "Previews:\n  accept " in listed
 
 

@@ -70,10 +70,11 @@ MAY_IMPORT = {
         "embedded_record review/pair review/regress"
     ),
     "review/sheet": "errors request files record review review/page",
+    "review/inventory": "errors names display filesystem files record store trials review/regress",
     # the commands
     "cli": (
         "errors names filesystem files planned store previews plan plan/conf plan/trials plan/weights intake "
-        "intake/aitk render render/device render/worker review review/regress review/sheet"
+        "intake/aitk render render/device render/worker review review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
 }

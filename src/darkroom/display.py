@@ -1,7 +1,7 @@
-"""Text, lists of names and paths as people are shown them, and as they are written down."""
+"""Text, lists of names, tables, sizes, times and paths as people are shown them, and as they are written down."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 
@@ -20,3 +20,28 @@ def from_here(path: Path) -> Path:
     """Relative to the working directory if it is below it; `..` is followed first, as a link may stand before it."""
     absolute = Path(os.path.realpath(path)) if ".." in path.parts else path.absolute()
     return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+
+
+def sized(count: int) -> str:
+    """Bytes in the unit that suits them, 10^3 each: "1.4 MB"."""
+    number, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while number >= 999.5 and len(units) > 1:
+        number, units = number / 1000, units[1:]
+    return f"{number:.0f} {units[0]}" if units[0] in ("bytes", "kB") or number >= 99.5 else f"{number:.1f} {units[0]}"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 picture`, `7 pictures`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """Lines of aligned columns, two spaces between them; those numbered in `right` end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

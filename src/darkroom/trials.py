@@ -14,6 +14,8 @@ from typing import Any, Self
 from darkroom.files.atomic import read_json, write_json
 from darkroom.request import Request
 
+EXPLAIN, FLOOR = "explain", "floor"  # folders of an experiment: what each of the two commands has rendered
+
 
 @dataclass(frozen=True)
 class Trial:

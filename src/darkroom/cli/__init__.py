@@ -1,8 +1,10 @@
 """The command line: what people type, in groups, and what rules call. Each command imports its room when it runs."""
 
 import argparse
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from darkroom.render.device.mode import AUTO, WISHES  # numbers and words, no torch
@@ -59,3 +61,18 @@ def add_offload(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--offload", choices=list(WISHES), default=AUTO, help="where weights rest between uses (docs/memory.md)"
     )
+
+
+def described() -> list[str]:
+    """The experiments of conf/, the working directory's and Darkroom's own."""
+    from darkroom.plan.conf.folders import BUILT_IN, existing_folders
+
+    return existing_folders([Path("conf"), BUILT_IN]).names("experiment")
+
+
+def agreed(question: str) -> bool:
+    """What a person answers on the terminal; without one nobody is asked, and --yes is said to be the way."""
+    if not sys.stdin.isatty():
+        print("The input is no terminal, so nobody is asked: --yes agrees.")
+        return False
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

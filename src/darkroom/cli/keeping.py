@@ -3,12 +3,11 @@
 import argparse
 import getpass
 import platform
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 
-from darkroom.cli import PREVIEWS, Commands, add_offload
+from darkroom.cli import PREVIEWS, Commands, add_offload, agreed
 from darkroom.errors import ConfigError, StoreError
 from darkroom.store import RESULTS, ExperimentFolder
 
@@ -58,7 +57,7 @@ def _accept(options: argparse.Namespace) -> int:
         # 2. Consent
         if acceptance.is_empty:
             return 0
-        if not (options.yes or _agreed()):
+        if not (options.yes or agreed("Accept?")):
             print("nothing was changed")
             return 1
         # 3. The change
@@ -77,13 +76,6 @@ def _rendered(experiment: str) -> ExperimentFolder:
     if not folder.manifest.is_file():
         raise StoreError(f"{folder.manifest}: missing: render the experiment first")
     return folder
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        print("The input is no terminal, so nobody is asked: --yes accepts.")
-        return False
-    return input("Accept? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _floor(options: argparse.Namespace) -> None:

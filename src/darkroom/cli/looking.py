@@ -1,13 +1,22 @@
-"""The commands that look at what came out: show, explain."""
+"""The commands that look at what came out: list, open, show, explain."""
 
 import argparse
 from pathlib import Path
 
-from darkroom.cli import LOOK, Commands, add_offload
+from darkroom.cli import LOOK, Commands, add_offload, described
 from darkroom.store import RESULTS
 
 
 def add_to(commands: Commands) -> None:
+    listing = commands.add(
+        LOOK, "list", _list, "List experiments: how far each has come, its size, how it compares.", "list"
+    )
+    listing.add_argument("--json", action="store_true", help="for programs")
+
+    opening = commands.add(LOOK, "open", _open, "Open an experiment's page in the browser.", "open demo")
+    opening.add_argument("experiment", help="its name")
+    opening.add_argument("--regress", action="store_true", help="the page that compares it with its previews")
+
     show = commands.add(
         LOOK,
         "show",
@@ -29,6 +38,22 @@ def add_to(commands: Commands) -> None:
     explain.add_argument("--try", dest="tried", action="store_true", help="render it again, one thing otherwise a time")
     explain.add_argument("--preview", type=Path, help="which one, of several stored previews of the picture")
     add_offload(explain)
+
+
+def _list(options: argparse.Namespace) -> None:
+    from darkroom.review.inventory.experiments import files_below, size_of
+    from darkroom.review.inventory.listing import as_json, as_table, listed
+
+    experiments = listed(RESULTS, described())
+    total = size_of(files_below(RESULTS))
+    print(as_json(experiments) if options.json else as_table(experiments, total), end="")
+
+
+def _open(options: argparse.Namespace) -> None:
+    from darkroom.review.inventory.browser import open_page
+    from darkroom.review.inventory.pages import page_of
+
+    print(open_page(page_of(options.experiment, RESULTS, described(), regress=options.regress)))
 
 
 def _show(options: argparse.Namespace) -> None:

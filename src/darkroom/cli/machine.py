@@ -1,8 +1,14 @@
-"""The commands about this machine: memory."""
+"""The commands about this machine: memory, prune."""
 
 import argparse
+import re
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
 
-from darkroom.cli import MACHINE, Commands
+from darkroom.cli import MACHINE, Commands, agreed
+from darkroom.previews import PREVIEWS
+from darkroom.store import RESULTS
 
 
 def add_to(commands: Commands) -> None:
@@ -16,6 +22,46 @@ def add_to(commands: Commands) -> None:
     memory.add_argument("--width", type=_side, default=1024, help="pixels")
     memory.add_argument("--height", type=_side, default=1024, help="pixels")
 
+    prune = commands.add(
+        MACHINE,
+        "prune",
+        _prune,
+        "Show what of results/ nothing refers to any more, and remove it.",
+        "prune --older 30d",
+    )
+    prune.add_argument(
+        "--older", type=_age, metavar="AGE", help="whole experiments too that did not change for so long: 12h, 30d, 8w"
+    )
+    prune.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from darkroom.filesystem.lock import locked
+    from darkroom.review.inventory.experiments import experiment_folders, is_running
+    from darkroom.review.inventory.pruning import plan_pruning, prune
+
+    folders, elsewhere = experiment_folders(RESULTS), [*Path("conf").rglob("*.y*ml"), *PREVIEWS.rglob("*.parquet")]
+    running = [folder.root.name for folder in folders if is_running(folder)]
+    with ExitStack() as held:
+        # 1. What would go, while no run needs any of it
+        if not running:
+            for folder in folders:
+                held.enter_context(closing(locked(folder.lock)))
+        pruning = plan_pruning(RESULTS, elsewhere, now=time.time(), older=options.older)
+        print(pruning.text())
+        # 2. Consent
+        if running:
+            print(f"{', '.join(running)}: at work now, and may need any of it; nothing is removed before the end")
+        if pruning.is_empty:
+            return 0
+        if running or not (options.yes or agreed("Remove?")):
+            print("nothing was removed")
+            return 1
+        # 3. Gone
+        prune(pruning, RESULTS)
+    print("removed")
+    return 0
+
 
 def _memory(options: argparse.Namespace) -> None:
     from darkroom.render.memory_table import memory_table
@@ -27,3 +73,13 @@ def _side(text: str) -> int:
     if not text.isdecimal() or not 64 <= int(text) <= 4096:
         raise argparse.ArgumentTypeError(f"expected 64 to 4096 pixels, got {text}")
     return int(text)
+
+
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7}
+
+
+def _age(text: str) -> float:
+    """Seconds."""
+    if not (match := re.fullmatch(r"(\d{1,4})([hdw])", text)):
+        raise argparse.ArgumentTypeError(f"expected hours, days or weeks, such as 12h, 30d or 8w, got {text}")
+    return int(match[1]) * _HOURS[match[2]] * 3600.0

@@ -13,9 +13,10 @@ import os
 import platform
 import secrets
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import IO, NoReturn, Protocol
 
 import psutil
 
@@ -23,12 +24,28 @@ from darkroom.errors import StoreError
 from darkroom.filesystem.refusals import lacks
 
 _CLOCK = 2.0  # seconds by which the start of a process may be told otherwise later
+_MOMENT = 0.1  # seconds
 
 
 class Lock(Protocol):
     """Held until it is closed."""
 
     def close(self) -> None: ...
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has the lock at `path` now. Nothing is written."""
+    if (owned := path.with_name(f"{path.name}.owner")).exists():
+        owner = _read(owned)
+        return owner is None or not owner.is_gone
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return isinstance(error, BlockingIOError) or not lacks(error)
+    return False
 
 
 def locked(path: Path) -> Lock:
@@ -39,7 +56,7 @@ def locked(path: Path) -> Lock:
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(file)
     except OSError as error:
         file.close()
         if isinstance(error, BlockingIOError):
@@ -50,6 +67,15 @@ def locked(path: Path) -> Lock:
             raise StoreError(f"{path}: cannot be locked: {error.strerror or error}") from error
         return _OwnedFile(path.with_name(f"{path.name}.owner"), error.strerror or str(error))
     return file
+
+
+def _flock(file: IO[str]) -> None:
+    """Tried twice: whoever asks `is_held` has it for a moment."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_MOMENT)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @dataclass(frozen=True)

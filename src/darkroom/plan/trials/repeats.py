@@ -16,7 +16,7 @@ from darkroom.record import read_records
 from darkroom.request import Request
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import Thresholds
-from darkroom.trials import Trial, TrialSheet
+from darkroom.trials import FLOOR, Trial, TrialSheet
 
 
 def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int) -> dict[str, list[Path]]:
@@ -31,7 +31,7 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     planned = {m: _sheet(folder, [names for names in combinations if names.model == m], pictures) for m in models}
     sheets = {}
     for model, sheet in planned.items():
-        root = folder.root / "floor" / model
+        root = folder.root / FLOOR / model
         _empty(root)
         sheets[model] = [root / str(repeat) / "trials.json" for repeat in range(1, repeats + 1)]
         for path in sheets[model]:

@@ -15,7 +15,7 @@ from darkroom.previews import DARKROOM, Preview, previews_file
 from darkroom.record import EmbeddedRecord
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store
-from darkroom.trials import Trial, TrialSheet
+from darkroom.trials import EXPLAIN, Trial, TrialSheet
 
 _PIXELS_PER_TOKEN = 16  # per side, of every family
 _DIVISORS = (8, 16, 32, 48, 64)
@@ -56,7 +56,7 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
         image=str(image),
         preview=stored.path,
     )
-    path = folder.root.joinpath("explain", *asked.names, asked.image_name, "trials.json")
+    path = folder.root.joinpath(EXPLAIN, *asked.names, asked.image_name, "trials.json")
     sheet.write(path)
     return path
 
