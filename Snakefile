@@ -1,5 +1,5 @@
 # Names the experiment, lists its combinations, includes three rule files.
-#   snakemake --cores 1 --config experiment=NAME 'set=["model.numerics=fast"]'
+#   snakemake --cores 1 --config experiment=NAME 'set=["model.numerics=fast"]' name=NAME_IN_RESULTS
 import sys
 from pathlib import Path
 
@@ -61,8 +61,9 @@ onstart:
 onerror:
     if DARKROOM.take_stock():
         compares = any(job.rule.name == "compare" for job in workflow.dag.jobs)
+        option = f"--compare {DARKROOM.previews()}" if compares else ""
         shell(
-            f"python -m darkroom rule unfinished results/{DARKROOM.name} {'--compare' if compares else ''} || true"
+            f"python -m darkroom rule unfinished results/{DARKROOM.name} {option} || true"
         )
 
 

@@ -4,7 +4,7 @@ import pytest
 from snakemake.cli import parse_config
 
 from darkroom.errors import ConfigError, collected
-from darkroom.plan.arguments import read_arguments
+from darkroom.plan.arguments import Arguments, read_arguments
 
 NUMBERS = ["2026_02_14", "007", "7", "1.10", "1e5", "1e3", "True", "nan", "inf", "-1", "0x10", "true", "null", "yes"]
 
@@ -16,25 +16,29 @@ def read(*words, job=False, known=(), config=None):
     return collected(read_arguments(config, command_line, known))
 
 
+def asked(experiment):
+    return Arguments(experiment, name=experiment, overrides=())
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_name_is_the_text_as_typed(name):
-    assert read(f"experiment={name}") == ((name, []), [])
+    assert read(f"experiment={name}") == (asked(name), [])
 
 
 @pytest.mark.parametrize("word", ["experiment='007'", "--config=experiment=007", "-Cexperiment=007"])
 def test_however_it_is_typed(word):
     command_line = ["snakemake", word]
-    assert collected(read_arguments({"experiment": 7}, command_line, ())) == (("007", []), [])
+    assert collected(read_arguments({"experiment": 7}, command_line, ())) == (asked("007"), [])
 
 
 def test_the_last_one_counts():
-    assert read("experiment=7", "experiment=007") == (("007", []), [])
+    assert read("experiment=7", "experiment=007") == (asked("007"), [])
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_job_finds_the_experiment_that_the_main_process_found(name):
     others = {"demo", "20260215", "8", "1.2", "2e5"}
-    assert read(f"experiment={name}", job=True, known={name, *others}) == ((name, []), [])
+    assert read(f"experiment={name}", job=True, known={name, *others}) == (asked(name), [])
 
 
 def test_a_job_never_takes_another_experiment():
@@ -51,7 +55,7 @@ def test_a_number_of_a_file_is_refused_with_the_quoting_that_works():
         "--config experiment: Snakemake reads it as the number 7, and how it was typed cannot be seen: "
         "write 'experiment=!!str 007' after --config, \"007\" in quotes in a file"
     ]
-    assert read("experiment=!!str 007") == (("007", []), [])
+    assert read("experiment=!!str 007") == (asked("007"), [])
 
 
 def test_what_is_no_name():
@@ -61,13 +65,35 @@ def test_what_is_no_name():
 
 def test_an_unknown_key_is_told_the_known_ones_once():
     (error,) = read("experiment=x", "colour=4")[1]
-    assert str(error) == '--config colour: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]'
+    assert str(error) == '--config colour: unknown key; expected experiment=NAME, name=NAME or set=["KEY=VALUE", …]'
 
 
 def test_a_setting_beside_the_experiment():
     (error,) = read("experiment=x", "steps=4")[1]
     assert isinstance(error, ConfigError)
     assert str(error) == (
-        '--config steps: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]; '
+        '--config steps: unknown key; expected experiment=NAME, name=NAME or set=["KEY=VALUE", …]; '
         'steps: set=["matrix.sample_steps=VALUE"]'
     )
+
+
+def test_a_variant_has_a_name_of_its_own_in_results():
+    assert read("experiment=strength", "name=strength_fast", 'set=["model.numerics=fast"]', known=["strength"]) == (
+        Arguments("strength", name="strength_fast", overrides=("model.numerics=fast",)),
+        [],
+    )
+    assert read("experiment=strength", "name=!!str 007")[0].name == "007"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("007", "--config name: Snakemake reads it as the number 7: write 'name=!!str 007'"),
+        ("../x", "--config name: '../x' is not a usable name: letters, digits, '.', '_' and '-' only, a letter or "),
+        ("demo", "--config name=demo: results/demo is experiment demo's own; name it otherwise"),
+        ("store", "--config name=store: results/store is the store's; name it otherwise"),
+    ],
+)
+def test_a_variant_takes_no_folder_of_anothers(name, said):
+    (error,) = read("experiment=strength", f"name={name}", known=["demo", "strength"])[1]
+    assert str(error).startswith(said)

@@ -1,12 +1,15 @@
 """conf/ in, requests out: names, defaults, precedence, trigger words, sizes, seeds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
-from tests.examples.small_project import values
+from tests.examples.small_project import BUILT_IN, values
 
 from darkroom.names import Names
+from darkroom.plan.experiment import load_experiment
 from darkroom.request import Lora
 
 NAMES = Names("m", "l", "p")
@@ -153,6 +156,14 @@ def test_seed_minus_one_is_drawn_once_for_all_models_loras_and_strengths(project
 def test_seed_minus_one_has_a_fixed_value(project):
     project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, seed: -1}\n")
     assert [r.sampling.seed for r in requests(project.load())] == [1504194589]  # 31 bits of sha256('e\np\n0\n-')
+
+
+def test_a_variant_asks_for_the_same_pictures_under_a_name_of_its_own(project):
+    project.write("conf/prompts/p.yaml", "prompts:\n  - {prompt: a, seed: -1}\n")
+    variant = load_experiment("e", [Path("conf"), BUILT_IN], [], variant="e_again")
+    assert (variant.name, variant.source) == ("e_again", "e")
+    assert [r.title.experiment for r in requests(variant)] == ["e_again"]
+    assert [r.request_id for r in requests(variant)] == [r.request_id for r in requests(project.load())]
 
 
 def test_excluded_points_and_combinations_are_left_out(project):

@@ -64,7 +64,7 @@ def add_to(commands: Commands) -> None:
         _BESIDES, "unfinished", _unfinished, "Manifest and page of a run that failed, and why it did."
     )
     unfinished.add_argument("experiment", type=Path, help="results/NAME")
-    unfinished.add_argument("--compare", action="store_true", help="compare with stored previews as well")
+    unfinished.add_argument("--compare", type=Path, metavar="PREVIEWS", help="compare with stored previews as well")
 
     report = add("report", _report, "Write the contact sheet of a manifest.")
     report.add_argument("manifest", type=Path)
@@ -135,7 +135,6 @@ def _manifest(options: argparse.Namespace) -> None:
 
 
 def _unfinished(options: argparse.Namespace) -> None:
-    from darkroom.previews import previews_file
     from darkroom.review.sheet.report import write_report
     from darkroom.review.unfinished import told, write_unfinished_manifest
 
@@ -143,7 +142,7 @@ def _unfinished(options: argparse.Namespace) -> None:
     rows = write_unfinished_manifest(folder)
     write_report(folder.manifest, folder.report)
     if options.compare:
-        _write_comparison(folder, previews_file(folder.root.name))
+        _write_comparison(folder, options.compare)
         _print_summary(folder.comparison)
     print(told(rows, folder.report), end="", file=sys.stderr)
 

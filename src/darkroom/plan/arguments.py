@@ -1,4 +1,4 @@
-"""What `--config` asks for: the experiment's name as it was typed, and overrides.
+"""What `--config` asks for: the experiment's name as it was typed, overrides, and the name of a variant.
 
 Snakemake reads what is typed as a number where it can: 2026_02_14 as 20260214, 007 as 7, 1.10 as 1.1, quotes or not.
 The text is looked for on the command line that Snakemake was started with. A job that Snakemake starts elsewhere is
@@ -6,39 +6,63 @@ told the number only; the main process has found the experiment by then.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from darkroom.errors import ConfigError, Reading
+from darkroom.names import name_fault
 from darkroom.plan.conf.other_tools import instead, our_key
 from darkroom.plan.conf.schema import Settings
 from darkroom.store import STORE
 
-_KEYS = ("experiment", "set")
+_KEYS = ("experiment", "name", "set")
 _BEFORE = ("--config=", "-C", "")  # what may stand before experiment= in one word of the command line
 _SETTINGS = tuple(Settings.__dataclass_fields__)
 
 
+@dataclass(frozen=True)
+class Arguments:
+    """`experiment`: of conf/experiment/. `name`: of its folder in results/, another one for a variant beside it."""
+
+    experiment: str
+    name: str
+    overrides: tuple[str, ...]
+
+
 def read_arguments(
-    config: Mapping[str, Any], command_line: Sequence[str] | None, known: Iterable[str]
-) -> Reading[tuple[str, list[str]]]:
-    """The name and the overrides. `command_line`: None in a job; `known`: the names of all experiments."""
+    config: Mapping[str, Any], command_line: Sequence[str] | None, known: Sequence[str]
+) -> Reading[Arguments]:
+    """`command_line`: None in a job; `known`: the names of all experiments."""
     for key in config:
         if key not in _KEYS:
-            yield ConfigError(
-                f'--config {key}: unknown key; expected experiment=NAME or set=["KEY=VALUE", …]{_hint(key)}'
-            )
+            expected = 'experiment=NAME, name=NAME or set=["KEY=VALUE", …]'
+            yield ConfigError(f"--config {key}: unknown key; expected {expected}{_hint(key)}")
     overrides = config.get("set", [])
     overrides = [overrides] if isinstance(overrides, str) else overrides
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
         yield ConfigError(f'--config set: expected a list of "KEY=VALUE" strings, got {overrides!r}')
-    name = yield from _name(config.get("experiment", "demo"), command_line, known)
+        overrides = []
+    experiment = yield from _experiment(config.get("experiment", "demo"), command_line, known)
+    name = config.get("name", experiment)
+    if "name" in config:
+        yield from _variant_faults(name, experiment, known)
     if name == STORE:
-        yield ConfigError(f"--config experiment={name}: results/{name} is the store's; name it otherwise")
-    return name, overrides
+        key = "name" if "name" in config else "experiment"
+        yield ConfigError(f"--config {key}={name}: results/{name} is the store's; name it otherwise")
+    return Arguments(experiment, name, tuple(overrides))
 
 
-def _name(value: Any, command_line: Sequence[str] | None, known: Iterable[str]) -> Reading[str]:
+def _variant_faults(name: Any, experiment: str, known: Iterable[str]) -> Iterator[ConfigError]:
+    if isinstance(name, int | float):
+        yield ConfigError(f"--config name: Snakemake reads it as the number {name!r}: write 'name=!!str 007'")
+    elif fault := name_fault(name):
+        yield ConfigError(f"--config name: {fault}")
+    elif name != experiment and name in known:
+        yield ConfigError(f"--config name={name}: results/{name} is experiment {name}'s own; name it otherwise")
+
+
+def _experiment(value: Any, command_line: Sequence[str] | None, known: Iterable[str]) -> Reading[str]:
     if isinstance(value, str):
         return value
     if command_line is None:

@@ -45,7 +45,8 @@ class Combination:
 class Experiment:
     """Everything that conf/ says, resolved. Digests (16 hex digits) change with what is asked, not with files."""
 
-    name: str
+    name: str  # of its folder in results/
+    source: str  # conf/experiment/<source>.yaml: another name where it is a variant, rendered beside the first
     output: Output
     combinations: tuple[Combination, ...]
     models: Mapping[str, Model]
@@ -115,14 +116,16 @@ def load_experiment(
     conf_dirs: Sequence[Path],
     overrides: Sequence[str],
     *,
+    variant: str | None = None,
     tell_unfit: Callable[[ConfigError], None] | None = None,
 ) -> Experiment:
     """Compose, check and resolve conf/experiment/NAME.yaml; an earlier folder of `conf_dirs` goes ahead of a later one.
 
-    `overrides` are Hydra's, such as "model.numerics=fast". Raises ConfigError, or Problems with everything that can be
-    said without opening weights. `tell_unfit`: hears of LoRAs that cannot be applied, for a run that renders the rest.
+    `overrides` are Hydra's, such as "model.numerics=fast"; `variant` is the name in results/ where it is not NAME.
+    Raises ConfigError, or Problems with everything that can be said without opening weights. `tell_unfit`: hears of
+    LoRAs that cannot be applied, for a run that renders the rest.
     """
-    experiment, errors = collected(_experiment(name, Conf(name, conf_dirs, overrides)))
+    experiment, errors = collected(_experiment(variant or name, name, Conf(name, conf_dirs, overrides)))
     if tell_unfit is None:
         raise_together(errors)
     else:
@@ -132,20 +135,20 @@ def load_experiment(
     return experiment
 
 
-def _experiment(name: str, conf: Conf) -> Reading[Experiment]:
+def _experiment(name: str, source: str, conf: Conf) -> Reading[Experiment]:
     output = yield from read(Output, conf.root["output"], conf.output_origin)
     choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
     matrix = yield from read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""))
     options = Options(conf)
     yield from options.open(matrix.options)
-    plan = _Plan(name, matrix, options)
+    plan = _Plan(name, source, matrix, options)
     combinations = yield from plan.combinations()
     yield from plan.idle_strengths(conf.origin(""))
     yield from plan.lora_faults()
     yield from plan.missing_weights(combinations)
     thresholds = yield from _thresholds(conf, plan.models)
     # Without an output there was an error, and nobody gets to see this.
-    return Experiment(name, output or Output(), combinations, plan.models, thresholds)
+    return Experiment(name, source, output or Output(), combinations, plan.models, thresholds)
 
 
 def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThresholds]]:
@@ -172,8 +175,8 @@ def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThr
 class _Plan:
     """Walks the combinations and keeps what they share: checked models and stacks, pictures of a set."""
 
-    def __init__(self, experiment: str, matrix: Matrix, options: Options) -> None:
-        self._experiment, self._matrix, self._options = experiment, matrix, options
+    def __init__(self, experiment: str, source: str, matrix: Matrix, options: Options) -> None:
+        self._experiment, self._source, self._matrix, self._options = experiment, source, matrix, options
         self._pictures: dict[tuple[str, ...], list[Picture]] = {}
         self.models: dict[str, Model] = {}
         self._stacks: dict[str, LoraStack | None] = {}  # None: cannot be read
@@ -237,7 +240,7 @@ class _Plan:
     def _set_pictures(self, names: Names, model: Model, sheet: Sheet) -> Reading[list[Picture]]:
         key = (names.model, *self._options.key("prompts", names))
         if key not in self._pictures:
-            drawn_for = (self._experiment, names.prompts)
+            drawn_for = (self._source, names.prompts)  # a variant has the seeds of the first
             self._pictures[key] = yield from pictures(sheet, model, self._matrix.points, drawn_for)
         return self._pictures[key]
 

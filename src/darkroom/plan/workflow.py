@@ -94,8 +94,12 @@ class Workflow:
         return _watchable(map(str, local_files(choice.checkpoint, choice.family, needs_text)))
 
     def previews(self) -> str:
-        """The list of the experiment's stored previews, for a run that compares."""
-        path = previews_file(self.name)
+        """The list of the stored previews that a run compares with.
+
+        A variant's are those of the first until some of its own were accepted.
+        """
+        own, first = previews_file(self.name), previews_file(self.experiment.source)
+        path = own if own.is_file() else first
         if not path.is_file():
             stop(no_previews(path))
         return str(path)
@@ -103,7 +107,7 @@ class Workflow:
     def compared_with(self) -> str:
         """Changes when pictures have to be compared anew: a preview's file is another one now, or a threshold."""
         try:
-            paths = {preview.path for preview in read_previews(previews_file(self.name)) if preview.path}
+            paths = {preview.path for preview in read_previews(Path(self.previews())) if preview.path}
         except StoreError as error:
             stop(error)
         files = [[path, _identity_if_there(path)] for path in sorted(paths)]
@@ -155,10 +159,13 @@ def open_workflow(
     """
     try:
         folders = existing_folders(conf_dirs)
-        name, overrides = value_of(read_arguments(config, command_line, folders.names("experiment")))
+        asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
         _check_writable(RESULTS)
         there = [path for path in conf_dirs if path.is_dir()]
-        return Workflow(load_experiment(name, there, overrides, tell_unfit=None if is_dry_run else _tell_unfit))
+        tell_unfit = None if is_dry_run else _tell_unfit
+        return Workflow(
+            load_experiment(asked.experiment, there, asked.overrides, variant=asked.name, tell_unfit=tell_unfit)
+        )
     except DarkroomError as error:
         stop(error)
 
