@@ -1,11 +1,22 @@
-"""Puts the long runs first, so that processes end together; says at the end how strictly pixels were compared."""
+"""An empty home for all; the long runs first, so that processes end together; how strictly pixels were compared."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from tests.places import DATA
 
 _GOLDEN = DATA / "parity/golden"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a machine's owner keeps at home, configuration and caches, is nothing to a test."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE"):
+            environment.delenv(name, raising=False)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -138,7 +138,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/experiment/e.yaml",
             "defaults: [bsae]\nmatrix: {}\n",
-            "conf/experiment/e.yaml: defaults: there is no conf/experiment/bsae.yaml; known: demo, e",
+            "conf/experiment/e.yaml: defaults: there is no conf/experiment/bsae.yaml; known: demo, demo_nightly, e",
         ),
         ("conf/experiment/e.yaml", "defaults: [e]\n", "conf/experiment/e.yaml: defaults: includes itself"),
         (
@@ -149,7 +149,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/config.yaml",
             "defaults: [schema]\n",
-            "conf/config.yaml: defaults: needs an entry experiment@_global_: NAME",
+            "conf/config.yaml: defaults: needs an entry experiment@_global_: NAME; "
+            "or leave defaults out, and the rest goes over Darkroom's own config.yaml",
         ),
         (
             "conf/output/default.yaml",

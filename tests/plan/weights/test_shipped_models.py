@@ -92,8 +92,7 @@ def test_a_comfyui_folder_named_once_in_config_goes_for_every_model(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     Path("comfyui/models/vae").mkdir(parents=True)
     Path("conf").mkdir()
-    written = (CONF / "config.yaml").read_text() + "model: {checkpoint: {comfyui_models: comfyui/models}}\n"
-    Path("conf/config.yaml").write_text(written)
+    Path("conf/config.yaml").write_text("model: {checkpoint: {comfyui_models: comfyui/models}}\n")
     overrides = [
         "matrix.model=[flux2, flux2_klein_4b, demo]",
         "matrix.lora=[none]",
@@ -108,8 +107,7 @@ def test_a_comfyui_folder_named_once_in_config_goes_for_every_model(tmp_path, mo
 def test_a_comfyui_folder_that_is_not_there_is_told_with_the_file_that_names_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("conf").mkdir()
-    written = (CONF / "config.yaml").read_text() + "model: {checkpoint: {comfyui_models: /gone}}\n"
-    Path("conf/config.yaml").write_text(written)
+    Path("conf/config.yaml").write_text("model: {checkpoint: {comfyui_models: /gone}}\n")
     with pytest.raises(
         Exception, match=r"^conf/config.yaml: model.checkpoint.comfyui_models: /gone: expected a folder"
     ):

@@ -19,7 +19,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from darkroom import OWN_FOLDER
@@ -28,7 +28,7 @@ from darkroom.errors import ConfigError, raise_together
 from darkroom.files import unquoted
 from darkroom.names import name_fault
 from darkroom.plan.conf.experiment_files import Written
-from darkroom.plan.conf.folders import existing_folders
+from darkroom.plan.conf.folders import existing_folders, machine_file
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
@@ -36,7 +36,8 @@ from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 _BLANK = "blank"  # conf/prompts/blank.yaml
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
-_PRIMARY = "_primary_"  # includes config.yaml: Hydra looks for a primary config in the first folder only
+_PRIMARY = "_primary_"  # includes _CONFIG: Hydra looks for a primary config in the first folder only
+_CONFIG = "_config_"  # the files config.yaml, one over the other
 
 
 class Visible:
@@ -86,10 +87,13 @@ class Conf:
             raise ConfigError(f"experiment: {fault}")
         self.file = self._folders.option("experiment", experiment, "experiment")
         self._hydra_overrides = [f"experiment@_global_='{experiment}'", *self._overrides.of_hydra]
-        main = self._folders.find("config")
-        if main is None:
+        configs = self._folders.configs(machine_file())
+        if not configs:
             raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
-        self._written = Written((*self._experiment_files(experiment), (main, _load_with_defaults_list(main))))
+        self._written = Written(
+            tuple(self._experiment_files(experiment)),
+            tuple((file, _load_with_defaults_list(file)) for file in configs),
+        )
         raise_together(self._written.faults())
         self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
         _load_with_defaults_list(self._output_file)  # for errors that name the file
@@ -156,7 +160,8 @@ class Conf:
         unchosen = [f"{group}={_UNCHOSEN}" for group in AXIS_GROUPS]
         first, *others = (str(path.absolute()) for path in self._folders.paths)
         search = f"hydra.searchpath={json.dumps([f'file://{path}' for path in others])}"
-        _register_schema()
+        config = OmegaConf.merge(*(content for _, content in reversed(self._written.configs)))
+        _register(config)
         with _as_config_errors(self.file), initialize_config_dir(first, version_base="1.3"):
             composed = compose(_PRIMARY, [search, *self._hydra_overrides, *unchosen])
             content = OmegaConf.to_container(composed)
@@ -164,10 +169,11 @@ class Conf:
         return {str(key): value for key, value in content.items()}
 
 
-def _register_schema() -> None:
+def _register(config: ListConfig | DictConfig) -> None:
     store = ConfigStore.instance()
     store.store("schema", Config)
-    store.store(_PRIMARY, {"defaults": ["config"]})
+    store.store(_PRIMARY, {"defaults": [_CONFIG]})
+    store.store(_CONFIG, config)
     for group in AXIS_GROUPS:
         store.store(_UNCHOSEN, {}, group=group)
 

@@ -16,9 +16,14 @@ _EXPERIMENT = "experiment@_global_"  # so that the files of experiments need no 
 
 @dataclass(frozen=True)
 class Written:
-    """The experiment's file, those that it includes, then config.yaml: the first that sets a key counts."""
+    """The experiment's file, those that it includes, then the files config.yaml: the first that sets a key counts."""
 
-    files: tuple[tuple[Path, Mapping[str, Any]], ...]
+    experiments: tuple[tuple[Path, Mapping[str, Any]], ...]
+    configs: tuple[tuple[Path, Mapping[str, Any]], ...]
+
+    @property
+    def files(self) -> tuple[tuple[Path, Mapping[str, Any]], ...]:
+        return (*self.experiments, *self.configs)
 
     def faults(self) -> Iterator[ConfigError]:
         """Keys that the root does not have, or that hold something else than it expects."""
@@ -31,16 +36,21 @@ class Written:
                     wanted = "a list" if key == "exclude" else "keys and values"
                     hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""
                     yield ConfigError(f"{file}: {key}: expected {wanted}, got {content[key]!r}{hint}")
-        file, content = self.files[-1]
-        if not any(isinstance(entry, Mapping) and _EXPERIMENT in entry for entry in content.get("defaults", [])):
-            yield ConfigError(f"{file}: defaults: needs an entry {_EXPERIMENT}: NAME")
+        for file, content in self._with_choices():
+            if not any(isinstance(entry, Mapping) and _EXPERIMENT in entry for entry in content["defaults"]):
+                cure = "leave defaults out, and the rest goes over Darkroom's own config.yaml"
+                yield ConfigError(f"{file}: defaults: needs an entry {_EXPERIMENT}: NAME; or {cure}")
+
+    def _with_choices(self) -> tuple[tuple[Path, Mapping[str, Any]], ...]:
+        """The one config.yaml whose defaults list counts: the first that has one."""
+        return tuple(each for each in self.configs if "defaults" in each[1])[:1]
 
     def choice(self, group: str, instead: str | None = None) -> str:
         """The option that the defaults lists name for a group; ConfigError if there is none.
 
         `instead`: what goes before the choice of config.yaml.
         """
-        files = self.files[:-1] if instead else self.files
+        files = self.experiments if instead else (*self.experiments, *self._with_choices())
         for entry in (entry for _, content in files for entry in content.get("defaults", [])):
             if isinstance(entry, Mapping):
                 chosen = entry.get(f"override /{group}", entry.get(group))
@@ -48,7 +58,9 @@ class Written:
                     return str(chosen)
         if instead:
             return instead
-        raise ConfigError(f"{self.files[0][0]}: names no {group}, and neither does the defaults list of config.yaml")
+        raise ConfigError(
+            f"{self.experiments[0][0]}: names no {group}, and neither does the defaults list of config.yaml"
+        )
 
     def origin(self, group: str, file: Path, overridden: list[str]) -> Origin:
         """Where the values of a group's option were written; of the root for the group "". Overrides come first."""

@@ -1,5 +1,9 @@
-"""The folders of conf/ in search order, Darkroom's own last: which file an option is, which options there are."""
+"""The folders of conf/ in search order, Darkroom's own last: which file an option is, which options there are.
 
+Of files named config.yaml all count, one over the other: conf/config.yaml, this machine's, Darkroom's own.
+"""
+
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +14,7 @@ from darkroom.errors import ConfigError
 from darkroom.plan.conf.origin import suggestion
 
 BUILT_IN = OWN_FOLDER / "conf"
+_CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,17 @@ class Folders:
     paths: tuple[Path, ...]
 
     def find(self, name: str) -> Path | None:
-        """The file of `config` or of `model/demo`, as it is to be shown to people."""
+        """The file of `model/demo`, as it is to be shown to people."""
         for folder in self.paths:
             if (folder / f"{name}.yaml").is_file():
                 return folder / f"{name}.yaml"
         return None
+
+    def configs(self, machine: Path) -> list[Path]:
+        """The files config.yaml that there are, the strongest first; `machine`'s goes over the last folder's alone."""
+        *before, last = [folder / _CONFIG for folder in self.paths]
+        # Not Path.is_file, which fails in a home that is another user's.
+        return [file for file in (*before, from_here(machine), last) if os.path.isfile(file)]  # noqa: PTH113
 
     def option(self, group: str, name: str, where: str) -> Path:
         """The file of a group's option; ConfigError with the closest name if there is none."""
@@ -35,6 +46,17 @@ class Folders:
     def names(self, group: str) -> list[str]:
         """All options of a group."""
         return sorted({file.stem for folder in self.paths for file in (folder / group).glob("*.yaml")})
+
+
+def machine_file() -> Path:
+    """What goes for every project on this machine, such as where ComfyUI keeps its files; it need not exist."""
+    said = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    folder = said if said.is_absolute() else _home() / ".config"  # as the XDG base directories have it
+    return folder / "darkroom" / _CONFIG
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111  unlike pathlib's, "~" itself for a user without a home
 
 
 def existing_folders(conf_dirs: Sequence[Path], searchpath: Sequence[str] = ()) -> Folders:
