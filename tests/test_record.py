@@ -17,6 +17,7 @@ from tests.places import DATA
 from darkroom.errors import ImageError, StoreError, VersionError
 from darkroom.files.columns import columns_of, groups_of, schema_of, value_of
 from darkroom.record import (
+    NOT_RENDERED,
     Cost,
     Environment,
     Failure,
@@ -100,6 +101,13 @@ def test_a_picture_that_failed_has_a_row_with_the_reason_and_without_a_picture(t
     assert (row["image_path"], row["reused"], row["device"], row["sigmas"]) == (None, None, None, None)
     assert row["prompt"] == done["prompt"]
     assert (done["status"], done["error"]) == ("done", None)
+
+
+def test_a_picture_that_had_no_turn_has_a_row_of_its_own_status(tmp_path):
+    no_turn = Failure.of(REQUEST, "not rendered: the run ended before it was its turn", NOT_RENDERED)
+    write_records(tmp_path / "m.parquet", [no_turn], {})
+    assert read_rows(tmp_path / "m.parquet")[0] == (no_turn,)
+    assert pq.read_table(tmp_path / "m.parquet").column("status").to_pylist() == ["not rendered"]
 
 
 def test_a_reused_image_has_cost_nothing():

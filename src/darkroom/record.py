@@ -1,6 +1,6 @@
 """What was done for one image: the record that a picture carries, and with its cost the row of the manifest.
 
-The fields of Record are the columns of the manifest; a picture that came to nothing has a row too (`Failure`). Rows
+The fields of Record are the columns of the manifest; a picture that is not there has a row too (`Failure`). Rows
 travel in Parquet files (`write_records`, `read_rows`), and without what a second run would change inside the picture
 (`EmbeddedRecord.to_json`, `read_embedded_record`).
 PIL is imported by the function that needs it: importing this file is cheap.
@@ -187,7 +187,7 @@ class EmbeddedRecord:
 
 
 _FILE = {GROUP: "file", **_OF_A_PICTURE}
-DONE, FAILED = "done", "failed"  # values of `status`
+DONE, FAILED, NOT_RENDERED = "done", "failed", "not rendered"  # values of `status`; the last: the run ended before
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Record(EmbeddedRecord):
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that came to nothing, and why: a row of the manifest whose other columns are null."""
+    """A picture that is not there, and why: a row of the manifest whose other columns are null."""
 
     request: Request  # its files without digests where it was not planned
     request_id: str
@@ -219,8 +219,8 @@ class Failure:
     status: str = FAILED
 
     @classmethod
-    def of(cls, request: Request, error: str) -> Self:
-        return cls(request, request.request_id, tuple(map(LoraUse.of_none, request.adapters.loras)), error)
+    def of(cls, request: Request, error: str, status: str = FAILED) -> Self:
+        return cls(request, request.request_id, tuple(map(LoraUse.of_none, request.adapters.loras)), error, status)
 
     @property
     def key(self) -> PictureKey:
@@ -279,7 +279,7 @@ def read_record_table(path: Path) -> pa.Table:
 
 
 def _kind_of(row: Mapping[str, Any]) -> type[Row]:
-    return Failure if row.get("status") == FAILED else Record
+    return Record if row.get("status", DONE) == DONE else Failure
 
 
 _AGAIN, _RESTORE = "run Snakemake again", "delete it and run Snakemake again"

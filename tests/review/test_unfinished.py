@@ -10,14 +10,14 @@ from tests.review.renders import picture, render
 from darkroom.files.atomic import write_json
 from darkroom.job_errors import JobError, begin_job, end_job, forget_job_errors
 from darkroom.planned import PlannedCombination
-from darkroom.record import Failure, Record, read_rows, write_records
+from darkroom.record import NOT_RENDERED, Failure, Record, read_rows, write_records
 from darkroom.review.unfinished import rows_of, told, write_unfinished_manifest
 from darkroom.store import ExperimentFolder
 
 NAMES = REQUEST.title.names
 FOLDER = ExperimentFolder(Path("results/strength"))
 RENDER = FOLDER.log("render", *NAMES)
-NONE_YET = "not rendered: the run ended before it was its turn"
+NO_TURN = "not rendered: the run ended before it was its turn"
 
 
 def write_combination(*requests):
@@ -55,7 +55,7 @@ def test_a_picture_of_what_was_asked_before_does_not_count():
     there = write_picture()
     asked = there.request.changed(seed=8)
     write_combination(asked)
-    assert rows_of(FOLDER, NAMES) == [Failure.of(asked, NONE_YET)]
+    assert rows_of(FOLDER, NAMES) == [Failure.of(asked, NO_TURN, NOT_RENDERED)]
 
 
 def test_requests_of_an_earlier_run_do_not_count():
@@ -64,7 +64,7 @@ def test_requests_of_an_earlier_run_do_not_count():
     write_combination(there.request)
     planned = PlannedCombination.read(FOLDER.draft(NAMES))
     replace(planned, asked="later", requests=(asked,)).write(FOLDER.draft(NAMES))
-    assert rows_of(FOLDER, NAMES) == [Failure.of(asked, NONE_YET)]
+    assert rows_of(FOLDER, NAMES) == [Failure.of(asked, NO_TURN, NOT_RENDERED)]
 
 
 def test_the_job_that_failed_first_says_why():
@@ -89,13 +89,13 @@ def test_a_run_forgets_what_an_earlier_one_said():
     write_combination(REQUEST)
     JobError("holds NaN").write(RENDER)
     forget_job_errors(FOLDER.logs)
-    assert [row.error for row in rows_of(FOLDER, NAMES)] == [NONE_YET]
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == [NO_TURN]
 
 
 def test_requests_of_another_version_are_passed_over_for_the_draft():
     write_combination(REQUEST)
     write_json(FOLDER.requests(NAMES), {"asked": "now"})
-    assert [row.error for row in rows_of(FOLDER, NAMES)] == [NONE_YET]
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == [NO_TURN]
 
 
 def test_finished_combinations_keep_their_records_and_the_experiment_is_finished_no_more():
@@ -126,3 +126,12 @@ def test_the_terminal_hears_each_sentence_once():
         "  and 2 more reasons\n"
     )
     assert told([], Path("report.html")) == ""
+
+
+def test_the_terminal_hears_of_pictures_that_had_no_turn_by_their_number():
+    no_turn = [Failure.of(REQUEST, NO_TURN, NOT_RENDERED)] * 21
+    assert told(no_turn, Path("report.html")) == "darkroom: 21 pictures not rendered; report.html shows which\n"
+    assert told([Failure.of(REQUEST, "a.safetensors: holds NaN"), *no_turn], Path("report.html")) == (
+        "darkroom: 1 picture failed, 21 pictures not rendered; report.html shows which:\n"
+        "  a.safetensors: holds NaN (1 picture)\n"
+    )

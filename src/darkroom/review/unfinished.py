@@ -1,4 +1,4 @@
-"""The manifest of a run that failed: what was rendered, and a row with the reason for each picture that was not."""
+"""The manifest of a run that failed or was stopped: a row with the reason for each picture that is not there."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,15 @@ from typing import Any
 from darkroom.errors import ImageError, VersionError
 from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import sha256_of
-from darkroom.job_errors import JobError
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
-from darkroom.record import Failure, Record, Row, read_embedded_record
+from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row, read_embedded_record
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
 from darkroom.store import ENDINGS, ExperimentFolder
 
-_UNTOLD = JobError("not rendered: the run ended before it was its turn")
+_NO_TURN = "not rendered: the run ended before it was its turn"
 _REASONS = 3  # sentences in the terminal; the page has all
 
 
@@ -40,26 +39,30 @@ def write_unfinished_manifest(folder: ExperimentFolder) -> list[Row]:
 def rows_of(folder: ExperimentFolder, names: Names) -> list[Row]:
     """Of a combination whose render job did not end well: its pictures that are there, and why the others are not."""
     asked = planned_now(folder, names) or PlannedCombination.read(folder.draft(names))
-    error = job_error(folder, names) or _UNTOLD
-    return [
-        _record(folder, request, asked.output)
-        or Failure.of(request, error.pictures.get(request.request_id, error.text))
-        for request in asked.requests
-    ]
+    error = job_error(folder, names)
+
+    def lack(request: Request) -> Failure:
+        if error is None:
+            return Failure.of(request, _NO_TURN, NOT_RENDERED)
+        return Failure.of(request, error.pictures.get(request.request_id, error.text))
+
+    return [_record(folder, request, asked.output) or lack(request) for request in asked.requests]
 
 
 def told(rows: Sequence[Row], page: Path) -> str:
-    """A few lines for the terminal: how many pictures failed, and why, each sentence once; "" where none did."""
-    errors = Counter(_first_line(row.error) for row in rows if isinstance(row, Failure))
-    lines = [f"darkroom: {errors.total()} picture{_s(errors.total())} failed; {page} shows which:"] if errors else []
-    lines += [f"  {error} ({count} picture{_s(count)})" for error, count in errors.most_common(_REASONS)]
+    """A few lines for the terminal: how many pictures are not there, and why, each sentence once; "" for none."""
+    lost = Counter(row.status for row in rows if isinstance(row, Failure))
+    errors = Counter(_first_line(row.error) for row in rows if isinstance(row, Failure) and row.status == FAILED)
+    counts = [f"{_pictures(count)} {status}" for status, count in sorted(lost.items())]
+    lines = [f"darkroom: {', '.join(counts)}; {page} shows which{':' if errors else ''}"] if counts else []
+    lines += [f"  {error} ({_pictures(count)})" for error, count in errors.most_common(_REASONS)]
     more = len(errors) - _REASONS
-    lines += [f"  and {more} more reason{_s(more)}"] if more > 0 else []
+    lines += [f"  and {more} more reason{'' if more == 1 else 's'}"] if more > 0 else []
     return "".join(f"{line}\n" for line in lines)
 
 
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"
 
 
 def _first_line(text: str) -> str:

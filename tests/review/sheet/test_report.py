@@ -14,10 +14,11 @@ from tests.examples.record import COST, REQUEST, record
 
 from darkroom.errors import ImageError
 from darkroom.files.image_file import write_image
-from darkroom.record import Failure, read_records, write_records
+from darkroom.record import NOT_RENDERED, Failure, read_records, write_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import script_json
 from darkroom.review.sheet import report
+from darkroom.review.sheet.page_values import facts
 from darkroom.review.sheet.report import make_thumbnails, write_report
 
 HOSTILE = (
@@ -130,8 +131,32 @@ def test_a_page_on_which_every_picture_failed(experiment):
     assert "klein: no such folder" in text
 
 
+def test_a_picture_that_had_no_turn_has_an_empty_frame_and_the_head_says_where_the_run_stopped(experiment):
+    manifest = Path("results/strength/manifest.parquet")
+    (first, *others), _ = read_records(manifest)
+    write_records(manifest, [Failure.of(first.request, "not rendered: the run ended", NOT_RENDERED), *others], {})
+    text = page(experiment)
+    head = re.sub(r"<.*?>", " ", text)
+    assert "stopped at 2 of 3" in head
+    assert "3: 1 rendered, 1 reused, 1 not rendered" in head
+    assert "1 failed" not in head
+    assert data(text)["columns"]["status"] == {"values": ["done", "not rendered"], "codes": [1, 0, 0]}
+
+
+def test_the_head_of_a_page_on_which_something_failed_says_so(experiment):
+    manifest = Path("results/strength/manifest.parquet")
+    (first, second, third), _ = read_records(manifest)
+    failed = Failure.of(first.request, "anna.safetensors: holds NaN")
+    write_records(manifest, [failed, second, third], {})
+    assert "failed: 1 of 3<" in page(experiment)
+    write_records(manifest, [failed, Failure.of(second.request, "no turn", NOT_RENDERED), third], {})
+    assert "failed: 1 of 3, 1 not rendered<" in page(experiment)
+    write_records(manifest, [first, second, third], {})
+    assert '<p class="headline">' not in page(experiment)
+
+
 def test_an_experiment_without_fresh_images_has_no_time():
-    assert [name for name, _ in report.facts([record(reused=True, cost=None)])][:2] == ["images", "models"]
+    assert [name for name, _ in facts([record(reused=True, cost=None)])][:2] == ["images", "models"]
 
 
 def test_large_pictures_become_small_webp(tmp_path):

@@ -1,0 +1,108 @@
+"""What the template of the contact sheet is filled with: the facts of its head, the data that its script lays out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from darkroom.files.columns import columns_of, groups_of
+from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row
+from darkroom.review.page.page import distinct, script_json
+from darkroom.review.sheet.contact_sheet import axes_of, coded
+
+TEMPLATE = "sheet/report.html.j2"
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """One data URI for each distinct picture, `codes[i]` saying which is image i's; none at all if `side` is 0.
+
+    The code of a picture that is not there is -1.
+    """
+
+    side: int  # pixels
+    uris: tuple[str, ...]  # "" where the picture cannot be read
+    codes: tuple[int, ...]
+    problems: tuple[str, ...]  # sentences
+
+
+NO_THUMBNAILS = Thumbnails(0, (), (), ())
+
+
+def page_values(rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thumbnails) -> dict[str, Any]:
+    """`links`: of each row's picture, relative to the page's folder; None where it is not there."""
+    failures = [row for row in rows if isinstance(row, Failure)]
+    return {
+        "experiment": rows[0].request.title.experiment,
+        "headline": headline(rows),
+        "facts": facts(rows),
+        "failures": Counter(row.error for row in failures if row.status == FAILED).most_common(),
+        "labels": Counter(reason for row in rows for reason in row.request.remarks.not_comparable).most_common(),
+        "warnings": Counter(warning for row in rows for warning in row.request.remarks.warnings).most_common(),
+        "problems": thumbnails.problems,
+        "side": thumbnails.side,
+        "data": script_json(page_data(rows, links, thumbnails)),
+    }
+
+
+def page_data(rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thumbnails) -> dict[str, Any]:
+    """What the page's script needs: columns by code, axes, thumbnails, links."""
+    values = [row.row() for row in rows]
+    return {
+        "count": len(rows),
+        "columns": {name: coded([each[name] for each in values]) for name in columns_of(Record)},
+        "groups": groups_of(Record),
+        "axes": [asdict(axis) for axis in axes_of([row.request for row in rows])],
+        "links": links,
+        "thumbnails": {"uris": thumbnails.uris, "codes": thumbnails.codes},
+    }
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """How the run ended where it did not end well: "failed: 4 of 56", "stopped at 35 of 56"; else ""."""
+    counts = Counter(row.status for row in rows)
+    if counts[FAILED]:
+        without = f", {counts[NOT_RENDERED]} not rendered" if counts[NOT_RENDERED] else ""
+        return f"failed: {counts[FAILED]} of {len(rows)}{without}"
+    return f"stopped at {len(rows) - counts[NOT_RENDERED]} of {len(rows)}" if counts[NOT_RENDERED] else ""
+
+
+def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What the head of the page says of the whole experiment, as (name, value)."""
+    records = [row for row in rows if isinstance(row, Record)]
+    costs = [record.cost for record in records if record.cost]
+    statuses = Counter(row.status for row in rows)
+    lost = {status: statuses[status] for status in (FAILED, NOT_RENDERED) if statuses[status]}
+    counts = {"rendered": len(costs), "reused": len(records) - len(costs), **lost}
+    asked, made = [row.row() for row in rows], [record.row() for record in records]
+    steps = ("load", "switch", "denoise", "decode")  # saving happens beside rendering
+    spent = {step: sum(getattr(cost, f"seconds_{step}") for cost in costs) for step in steps}
+    total = sum(spent.values())
+    time = [
+        ("render time", f"{_duration(total)}, {total / max(1, len(costs)):.2f} s an image"),
+        ("of which", ", ".join(f"{step} {_duration(seconds)}" for step, seconds in spent.items())),
+    ]
+    versions = (
+        (name, distinct(made, f"{name}_version")) for name in ("darkroom", "torch", "diffusers", "transformers")
+    )
+    where = [
+        ("device", distinct(made, "device", "gpu_name")),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions)),
+    ]
+    said = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return [
+        ("images", f"{len(rows)}: {said}"),
+        *(time if costs else []),
+        ("models", distinct(asked, "model")),
+        ("loras", distinct(asked, "lora")),
+        ("prompt sets", distinct(asked, "prompts")),
+        ("numerics", distinct(asked, "numerics")),
+        *(where if records else []),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
