@@ -24,7 +24,7 @@ MAY_IMPORT = {
     # files, and what lies in results/ and previews/
     "filesystem": "errors",
     "files": "errors filesystem",
-    "lora_files": "errors display files",
+    "lora_files": "errors names display files",
     "checkpoint": "errors request files",
     "record": "errors request files",
     "planned": "errors request files",

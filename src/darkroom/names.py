@@ -15,6 +15,11 @@ class Names(NamedTuple):
     prompts: str
 
 
+def as_name(text: str) -> str:
+    """The text with what no name can have replaced by _; "" where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "_", text).strip("._-")
+
+
 def name_fault(name: object) -> str | None:
     """What is wrong with the name of an option or experiment: it becomes part of paths."""
     if not isinstance(name, str):

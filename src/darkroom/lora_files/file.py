@@ -7,6 +7,7 @@ from pathlib import Path
 
 from darkroom.files.weight_file import Header, read_header
 
+ENDINGS = (".safetensors", ".sft")
 STEPS = range(10**12)  # what the name of a file can say
 
 

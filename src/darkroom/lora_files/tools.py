@@ -65,6 +65,11 @@ def read_key(key: str) -> Named | None:
     return Named(match["module"], _ENDINGS[ending][1], is_prefixed=bool(match["beginning"]))
 
 
+def is_adapter(keys: Iterable[str]) -> bool:
+    """True where a key is one of a delta, of a kind that can be applied or not."""
+    return any(read_key(key) or _REFUSED_KEY.fullmatch(key) for key in keys)
+
+
 def unsupported(keys: Iterable[str]) -> tuple[str, list[str]] | None:
     """What a file is that cannot be applied, in words that follow "is", and the keys that show it."""
     found: dict[int, list[str]] = {}

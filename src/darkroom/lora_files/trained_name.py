@@ -19,5 +19,5 @@ class TrainedName(NamedTuple):
 def read_name(file: str, run: str | None = None) -> TrainedName | None:
     """What the name of a file says; None for a file that is no LoRA, or not of the run `run` if that is given."""
     name = rf"{re.escape(run)}(?:_LoRA)?" if run else ".+?"
-    found = re.fullmatch(rf"(?P<run>{name})(?:_(?P<step>[0-9]{{9,12}}))?\.safetensors", file)
+    found = re.fullmatch(rf"(?P<run>{name})(?:_(?P<step>[0-9]{{9,12}}))?\.(?:safetensors|sft)", file)
     return TrainedName(found["run"], int(found["step"]) if found["step"] else None) if found else None

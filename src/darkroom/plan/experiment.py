@@ -26,6 +26,7 @@ from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
 from darkroom.plan.strengths import axis_of, nowhere, position_of, stack_at
+from darkroom.plan.weights.lora_axis import read_lora_axis
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.plan.weights.missing_files import missing_weights
 from darkroom.planned import PlannedModel
@@ -51,6 +52,7 @@ class Experiment:
     combinations: tuple[Combination, ...]
     models: Mapping[str, Model]
     thresholds: Mapping[str, ModelThresholds]  # by model
+    notes: tuple[str, ...]  # what a person is to be told, and nothing fails of
 
     @property
     def images(self) -> int:
@@ -138,8 +140,10 @@ def load_experiment(
 def _experiment(name: str, source: str, conf: Conf) -> Reading[Experiment]:
     output = yield from read(Output, conf.root["output"], conf.output_origin)
     choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
-    matrix = yield from read_matrix(conf.root["matrix"], conf.root["exclude"], choices, conf.origin(""))
-    options = Options(conf)
+    axes = {**choices, **conf.root["matrix"]}
+    loras = yield from read_lora_axis(axes["lora"], conf)
+    matrix = yield from read_matrix(axes, conf.root["exclude"], loras.series, conf.origin(""))
+    options = Options(conf, loras.options)
     yield from options.open(matrix.options)
     plan = _Plan(name, source, matrix, options)
     combinations = yield from plan.combinations()
@@ -148,7 +152,7 @@ def _experiment(name: str, source: str, conf: Conf) -> Reading[Experiment]:
     yield from plan.missing_weights(combinations)
     thresholds = yield from _thresholds(conf, plan.models)
     # Without an output there was an error, and nobody gets to see this.
-    return Experiment(name, source, output or Output(), combinations, plan.models, thresholds)
+    return Experiment(name, source, output or Output(), combinations, plan.models, thresholds, tuple(loras.notes))
 
 
 def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThresholds]]:

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,10 +10,11 @@ from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.names import Names, name_fault
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
-from darkroom.plan.conf.reader import numbers_of, read_setting
+from darkroom.plan.conf.reader import entries_of, numbers_of, read_setting
 from darkroom.plan.conf.schema import AXIS_GROUPS, Prompt, Settings
 from darkroom.plan.ranges import read_values
 from darkroom.plan.strengths import WHOLE, Strengths, is_of_file, spelled_out, strengths_of
+from darkroom.plan.weights.lora_axis import LoraSeries
 
 _FURTHER = ("prompt", *(field.name for field in fields(Settings)))
 _SAME_SETTING = {"width", "height"}  # what an axis aspect_ratio would decide as well
@@ -62,36 +63,43 @@ class Matrix:
 
 
 def read_matrix(
-    content: Mapping[str, Any], exclude: Any, choices: Mapping[str, str], origin: Origin
+    content: Mapping[str, Any], exclude: Any, series: Mapping[str, LoraSeries], origin: Origin
 ) -> Reading[Matrix]:
-    """The matrix of an experiment; `choices` are the options of the groups it does not list.
+    """The matrix of an experiment, every group of options in it; `series`: what stands for several LoRAs, by its key.
 
     After an error it has no points, but still the options, so that what is wrong with those can be said too.
     """
-    content = {**choices, **spelled_out(content)}
-    options = {group: _names(content[group]) for group in AXIS_GROUPS}
-    axes = yield from if_sound(_axes(content, origin))
-    rules = None if axes is None else (yield from if_sound(_rules(exclude, axes, origin)))
+    content = spelled_out(content)
+    options = {group: _names(group, content[group], series) for group in AXIS_GROUPS}
+    axes = yield from if_sound(_axes(content, series, origin))
+    rules = None if axes is None else (yield from if_sound(_rules(exclude, axes, series, origin)))
     if axes is None or rules is None:
         return Matrix(options, (), ())
     further = {axis: values for axis, values in axes.items() if axis not in AXIS_GROUPS}
     matrix = Matrix(options, tuple(_product(further)), rules)
-    if next(matrix.combinations(), None) is None:
+    if all(options.values()) and next(matrix.combinations(), None) is None:
         yield ConfigError(f"{origin.at('exclude')}: leaves out everything")
     return matrix
 
 
-def _names(values: Any) -> tuple[str, ...]:
+def _names(group: str, raw: Any, series: Mapping[str, LoraSeries]) -> tuple[str, ...]:
     """Of what stands on an axis of options, what can be one's name."""
-    values = values if isinstance(values, list) else [values]
-    return tuple(name for name in values if not name_fault(name))
+    spread = _spread(entries_of(raw, f"matrix.{group}"), series)
+    return tuple(name for _, name in spread if not name_fault(name))
 
 
-def _axes(content: Mapping[str, Any], origin: Origin) -> Reading[dict[str, tuple[Any, ...]]]:
+def _spread(entries: Iterable[tuple[str, Any]], series: Mapping[str, LoraSeries]) -> list[tuple[str, Any]]:
+    """Entries of an axis, each under its key; in place of a series all its values."""
+    return [(key, each) for key, value in entries for each in (series[key].values if key in series else (value,))]
+
+
+def _axes(
+    content: Mapping[str, Any], series: Mapping[str, LoraSeries], origin: Origin
+) -> Reading[dict[str, tuple[Any, ...]]]:
     axes = {}
     for axis, values in content.items():
         if axis in (*AXIS_GROUPS, *_FURTHER) or is_of_file(str(axis)):
-            axes[axis] = yield from _axis(axis, values, origin)
+            axes[axis] = yield from _axis(axis, values, series, origin)
         else:
             said = answer(str(axis), (*AXIS_GROUPS, *_FURTHER))
             yield ConfigError(f"{origin.at(f'matrix.{axis}')}: unknown axis; {said}")
@@ -100,11 +108,13 @@ def _axes(content: Mapping[str, Any], origin: Origin) -> Reading[dict[str, tuple
     return axes
 
 
-def _axis(axis: str, raw: Any, origin: Origin) -> Reading[tuple[Any, ...]]:
+def _axis(axis: str, raw: Any, series: Mapping[str, LoraSeries], origin: Origin) -> Reading[tuple[Any, ...]]:
     checked: list[Any] = []
     setting = WHOLE if is_of_file(axis) else axis
     numbers = None if axis in AXIS_GROUPS else numbers_of(Prompt, setting)
-    for key, value in (yield from read_values(raw, origin, f"matrix.{axis}", numbers)):
+    whole = f"matrix.{axis}"
+    entries = [(whole, raw)] if whole in series else (yield from read_values(raw, origin, whole, numbers))
+    for key, value in _spread(entries, series):
         if axis in AXIS_GROUPS:
             if fault := name_fault(value):
                 yield ConfigError(f"{origin.at(key)}: {fault}")
@@ -117,10 +127,13 @@ def _axis(axis: str, raw: Any, origin: Origin) -> Reading[tuple[Any, ...]]:
     return tuple(checked)
 
 
-def _rules(exclude: Any, axes: Mapping[str, Sequence[Any]], origin: Origin) -> Reading[tuple[Mapping[str, Any], ...]]:
+def _rules(
+    exclude: Any, axes: Mapping[str, Sequence[Any]], series: Mapping[str, LoraSeries], origin: Origin
+) -> Reading[tuple[Mapping[str, Any], ...]]:
     if not isinstance(exclude, list):
         yield ConfigError(f"{origin.at('exclude')}: expected a list, got {exclude!r}")
         return ()
+    rules: list[Mapping[str, Any]] = []
     for number, rule in enumerate(exclude):
         key = f"exclude[{number}]"
         if not isinstance(rule, dict) or not rule:
@@ -130,10 +143,26 @@ def _rules(exclude: Any, axes: Mapping[str, Sequence[Any]], origin: Origin) -> R
             here = origin.at(f"{key}.{axis}")
             if axis not in axes:
                 yield ConfigError(f"{here}: not an axis of the matrix; {answer(str(axis), axes)}")
-            elif value not in axes[axis]:
+            elif value not in axes[axis] and not (axis == "lora" and _series_of(value, series)):
                 known = ", ".join(map(str, axes[axis]))
                 yield ConfigError(f"{here}: {value!r} is not on that axis: {known}")
-    return tuple(exclude)
+        rules += _for_each_lora(rule, axes, series)
+    return tuple(rules)
+
+
+def _series_of(value: Any, series: Mapping[str, LoraSeries]) -> LoraSeries | None:
+    """What a rule names as a whole, or names a value of that is not there: gone, or to come."""
+    return next((each for each in series.values() if value == each.written or each.may_have(value)), None)
+
+
+def _for_each_lora(
+    rule: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], series: Mapping[str, LoraSeries]
+) -> list[Mapping[str, Any]]:
+    """The rule; of a series that it names as a whole, one for each value that is there."""
+    if "lora" not in rule or rule["lora"] in axes.get("lora", ()):
+        return [rule]
+    named = _series_of(rule["lora"], series)
+    return [{**rule, "lora": value} for value in named.values] if named and rule["lora"] == named.written else []
 
 
 def _product(axes: Mapping[str, Sequence[Any]]) -> Iterator[Point]:

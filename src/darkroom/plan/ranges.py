@@ -7,6 +7,7 @@ from typing import Any
 
 from darkroom.errors import ConfigError, Reading
 from darkroom.plan.conf.origin import Origin
+from darkroom.plan.conf.reader import entries_of
 
 _NUMBER = r"([+-]?(?:\d+\.\d+|\d+|\.\d+))"
 _RANGE = re.compile(rf"\s*{_NUMBER}\s*\.\.\s*{_NUMBER}\s*(?::\s*{_NUMBER}\s*)?")
@@ -17,7 +18,7 @@ def read_values(
     raw: Any, origin: Origin, key: str, numbers: type[int] | type[float] | None
 ) -> Reading[list[tuple[str, Any]]]:
     """Each value and the key that it was written under. `numbers`: what a text such as 0.5..1.0:0.1 is a range of."""
-    entries = [(f"{key}[{n}]", each) for n, each in enumerate(raw)] if isinstance(raw, list) else [(key, raw)]
+    entries = entries_of(raw, key)
     if not entries or raw is None or isinstance(raw, dict):
         yield ConfigError(f"{origin.at(key)}: expected a value or a list of values, got {raw!r}")
         return []

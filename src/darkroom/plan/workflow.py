@@ -163,9 +163,12 @@ def open_workflow(
         _check_writable(RESULTS)
         there = [path for path in conf_dirs if path.is_dir()]
         tell_unfit = None if is_dry_run else _tell_unfit
-        return Workflow(
-            load_experiment(asked.experiment, there, asked.overrides, variant=asked.name, tell_unfit=tell_unfit)
+        experiment = load_experiment(
+            asked.experiment, there, asked.overrides, variant=asked.name, tell_unfit=tell_unfit
         )
+        for note in experiment.notes if command_line is not None else ():
+            print(f"darkroom: {note}", file=sys.stderr)
+        return Workflow(experiment)
     except DarkroomError as error:
         stop(error)
 

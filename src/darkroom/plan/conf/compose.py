@@ -124,6 +124,15 @@ class Conf:
         """One option of an axis with what the experiment and the overrides change in its group."""
         return self._option(group, name, self._folders.option(group, name, f"{self.file}: matrix.{group}"))
 
+    def has_option(self, group: str, name: str) -> bool:
+        """True where there is a file of the name."""
+        return self._folders.find(f"{group}/{name}") is not None
+
+    def changed(self, group: str, content: dict[str, Any], origin: Origin) -> dict[str, Any]:
+        """An option's content with what the experiment and the overrides change in its group."""
+        changes, updates = self._root[group], self._overrides.of_group(group)
+        return _merged(content, changes, updates, origin) if changes or updates else content
+
     def thresholds(self, model: str) -> Option:
         """The option of `compare` that goes for a model: its own, else `default`."""
         name = model if self._folders.find(f"{COMPARE}/{model}") else "default"
@@ -131,11 +140,7 @@ class Conf:
 
     def _option(self, group: str, name: str, file: Path) -> Option:
         origin = self.origin(group, file)
-        content = _load(file)
-        changes, updates = self._root[group], self._overrides.of_group(group)
-        if changes or updates:
-            content = _merged(content, changes, updates, origin)
-        return Option(group, name, content, origin)
+        return Option(group, name, self.changed(group, _load(file), origin), origin)
 
     def _experiment_files(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The experiment's file and those that its defaults list includes, the strongest first."""

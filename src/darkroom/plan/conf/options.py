@@ -25,10 +25,14 @@ _Seen = tuple[str, tuple[str, ...], Any]  # group, names that its option depends
 
 
 class Options:
-    """Each option is read once, and its errors are yielded then; whoever asks for it later gets None."""
+    """Each option is read once, and its errors are yielded then; whoever asks for it later gets None.
 
-    def __init__(self, conf: Conf) -> None:
+    `loras`: options of the axis lora that are known already, by name.
+    """
+
+    def __init__(self, conf: Conf, loras: Mapping[str, Option]) -> None:
         self._conf = conf
+        self._loras = loras
         self._read: dict[tuple[str, ...], Any] = {}
         self._visible: dict[tuple[str, ...], Visible] = {}
         self._options: dict[tuple[str, str], Option] = {}
@@ -38,7 +42,8 @@ class Options:
         for group in AXIS_GROUPS:
             for name in names[group]:
                 try:
-                    option = self._options[group, name] = self._conf.option(group, name)
+                    known = self._loras.get(name) if group == "lora" else None
+                    option = self._options[group, name] = known or self._conf.option(group, name)
                 except ConfigError as error:
                     yield error
                     continue

@@ -14,7 +14,7 @@ from pathlib import Path
 from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
 from darkroom.files.atomic import atomic
-from darkroom.names import name_fault
+from darkroom.names import as_name, name_fault
 
 CONF = Path("conf")  # relative to the working directory
 # What may be there already where a file is to be written.
@@ -63,7 +63,7 @@ def conf_file(path: Path, source: str, body: str, how: str = "Imported by darkro
 
 def import_name(chosen: str | None, found: str, asked_at: str) -> str:
     """The name for the files of an import: `chosen` by --name, or `found` with what no name can have replaced by _."""
-    name = chosen if chosen is not None else re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "_", found).strip("._-")
+    name = chosen if chosen is not None else as_name(found)
     fault = name_fault(name) or (f"{name!r} means no LoRA in every experiment" if name == "none" else None)
     if fault:
         place = "--name" if chosen is not None else f"{asked_at}: as a name for the imported files"

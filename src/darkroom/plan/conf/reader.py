@@ -45,6 +45,11 @@ def read_setting(cls: type[Any], key: str, raw: Any, origin: Origin, path: str) 
     return (yield from _value(*_fields(typing.cast(Any, cls))[key], raw, origin, path))
 
 
+def entries_of(raw: Any, key: str) -> list[tuple[str, Any]]:
+    """What is written at a key, a list or one value alone, each under its key."""
+    return [(f"{key}[{n}]", each) for n, each in enumerate(raw)] if isinstance(raw, list) else [(key, raw)]
+
+
 def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[dict[str, Any]]:
     bare = getattr(cls, "bare", None)
     if isinstance(content, str) and bare:

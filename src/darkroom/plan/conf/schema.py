@@ -133,6 +133,18 @@ class LoraStack:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraFolder:
+    """The same of a training: each LoRA file of `folder` that fits `pattern` is a value, and stands before `loras`."""
+
+    folder: str
+    pattern: str = "*"
+    network_multiplier: float = field(default=1.0, metadata=_MULTIPLIER)  # of the folder's file
+    trigger_word: str | None = None
+    loras: tuple[LoraFile, ...] = ()
+    allow_foreign_lora: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a prompt, the defaults of a set and a further axis of the matrix may set. None: left to the next level."""
 

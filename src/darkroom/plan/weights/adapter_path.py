@@ -8,12 +8,10 @@ from pathlib import Path
 
 from darkroom.display import named
 from darkroom.errors import AdapterError, WeightFileError
-from darkroom.lora_files.file import read_lora
+from darkroom.lora_files.file import ENDINGS, read_lora
 from darkroom.lora_files.trained_name import read_name
 from darkroom.plan.conf.hub_reference import Reference, read_reference
 from darkroom.plan.weights.hub import cached_file, download_command
-
-ENDINGS = (".safetensors", ".sft")
 
 _LISTED = 8  # files of a folder that a message names
 _HUB_PAGE = re.compile(
@@ -57,7 +55,7 @@ def _only_file(path: str, folder: Path) -> Path:
     listed = named([f"{file.name}{_step(file)}" for file in files], _LISTED)
     raise AdapterError(
         f"{path}: expected one .safetensors file in this folder, got {len(files)}: {listed}; write the one that you "
-        f"mean, such as {Path(path) / files[-1].name}"
+        f"mean, such as {Path(path) / files[-1].name}, or `folder: {path}` in place of `loras` for all of them"
     )
 
 
