@@ -56,3 +56,19 @@ def test_each_command_of_peoples_gives_an_example(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="0"):
         main(["show", "--help"])
     assert "example: darkroom show results/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("shwo picture.png", "darkroom: error: there is no command 'shwo'; did you mean 'show'? known: accept, "),
+        ("worker", "darkroom: error: there is no command 'worker'; known: accept, "),
+        ("import aitkk output/job", "there is no command 'aitkk'; did you mean 'aitk'? known: aitk, prompts, request"),
+    ],
+)
+def test_a_command_that_there_is_not_is_answered_with_the_closest_one_that_people_type(command, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    told = capsys.readouterr().err
+    assert said in told
+    assert "rule" not in told

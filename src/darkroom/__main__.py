@@ -7,13 +7,16 @@ import traceback
 from collections.abc import Sequence
 
 from darkroom import __version__
-from darkroom.cli import Command, Commands, importing, keeping, looking, machine, rules
+from darkroom.cli import Command, Commands, Parser, importing, keeping, looking, machine, rules
+from darkroom.cli.completing import complete_if_asked
 from darkroom.errors import DarkroomError
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    complete_if_asked(parser)
+    options = parser.parse_args(arguments)
     command: Command = options.command
     try:
         if options.log is not None:
@@ -56,7 +59,7 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="darkroom",
         usage="darkroom COMMAND …",
         description="Renders LoRA training previews again, exactly as the trainer made them.",

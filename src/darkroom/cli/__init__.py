@@ -3,15 +3,28 @@
 import argparse
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from darkroom.plan.conf.origin import suggestion
 from darkroom.render.device.mode import AUTO, WISHES  # numbers and words, no torch
 
 RENDER, LOOK, PREVIEWS, IMPORT, MACHINE = "Render", "Look", "Previews", "Import", "This machine"  # the groups
 
+HIDDEN = ("rule",)  # what Darkroom itself calls
+
 Command = Callable[[argparse.Namespace], int | None]  # the exit status; None is 0
+
+
+class Parser(ArgumentParser):
+    """Answers a command that there is not with the closest one that people type."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action.choices, Mapping) and value not in action.choices:
+            shown = [name for name in action.choices if name not in HIDDEN]
+            raise argparse.ArgumentError(None, f"there is no command {value!r}; {suggestion(value, shown)}")
+        super()._check_value(action, value)
 
 
 class Commands:
@@ -28,7 +41,7 @@ class Commands:
         """A command, below its group's heading. Its errors go to the terminal."""
         self._list(group, name, what)
         parser: ArgumentParser = self._subparsers.add_parser(
-            name, description=what, epilog=f"example: darkroom {example}" if example else None
+            name, help=what, description=what, epilog=f"example: darkroom {example}" if example else None
         )
         parser.set_defaults(command=command, log=None)
         return parser
@@ -36,11 +49,14 @@ class Commands:
     def add_family(self, group: str, name: str, what: str) -> "Commands":
         """A command that has commands of its own."""
         self._list(group, name, what)
-        return self.add_hidden_family(name, what)
+        return self._family(name, what, help=what)
 
     def add_hidden_family(self, name: str, what: str) -> "Commands":
-        """The same, listed nowhere: for what Darkroom itself calls."""
-        parser = self._subparsers.add_parser(name, description=what)
+        """The same, listed nowhere: for what is HIDDEN."""
+        return self._family(name, what)
+
+    def _family(self, name: str, what: str, **listed: str) -> "Commands":
+        parser = self._subparsers.add_parser(name, description=what, **listed)
         return Commands(parser, prog=parser.prog, metavar="WHAT")
 
     def _list(self, group: str, name: str, what: str) -> None:
@@ -63,11 +79,11 @@ def add_offload(parser: ArgumentParser) -> None:
     )
 
 
-def described() -> list[str]:
-    """The experiments of conf/, the working directory's and Darkroom's own."""
+def described(group: str = "experiment") -> list[str]:
+    """The experiments of conf/, the working directory's and Darkroom's own; or what another group has."""
     from darkroom.plan.conf.folders import BUILT_IN, existing_folders
 
-    return existing_folders([Path("conf"), BUILT_IN]).names("experiment")
+    return existing_folders([Path("conf"), BUILT_IN]).names(group)
 
 
 def agreed(question: str) -> bool:

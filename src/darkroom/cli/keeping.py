@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from darkroom.cli import PREVIEWS, Commands, add_offload, agreed
+from darkroom.cli.completing import completes, experiments
 from darkroom.errors import ConfigError, StoreError
 from darkroom.store import RESULTS, ExperimentFolder
 
@@ -20,7 +21,7 @@ def add_to(commands: Commands) -> None:
         "Take renders as an experiment's previews: what regress compares with.",
         "accept my_job --verdict drifted",
     )
-    accept.add_argument("experiment", help="its name")
+    completes(accept.add_argument("experiment", help="its name"), experiments)
     accept.add_argument("--verdict", action="append", default=[], metavar="TEXT", help="those with it, such as drifted")
     accept.add_argument("--id", action="append", default=[], metavar="PREFIX", help="the one with this request_id")
     accept.add_argument("--yes", action="store_true", help="do not ask")
@@ -32,7 +33,7 @@ def add_to(commands: Commands) -> None:
         "Learn how much repeated renders differ: writes conf/compare/<model>.yaml.",
         "floor my_job --pictures 4",
     )
-    floor.add_argument("experiment", help="its name")
+    completes(floor.add_argument("experiment", help="its name"), experiments)
     floor.add_argument("--repeats", type=_at_least(2), default=3, help="renders of each picture")
     floor.add_argument("--pictures", type=_at_least(1), default=8, help="how many, spread over the experiment")
     floor.add_argument("--margin", type=_margin, default=1.5, help="what the largest difference is multiplied by")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from darkroom.cli import LOOK, Commands, add_offload, described
+from darkroom.cli.completing import completes, experiments, pictures
 from darkroom.store import RESULTS
 
 
@@ -14,7 +15,7 @@ def add_to(commands: Commands) -> None:
     listing.add_argument("--json", action="store_true", help="for programs")
 
     opening = commands.add(LOOK, "open", _open, "Open an experiment's page in the browser.", "open demo")
-    opening.add_argument("experiment", help="its name")
+    completes(opening.add_argument("experiment", help="its name"), experiments)
     opening.add_argument("--regress", action="store_true", help="the page that compares it with its previews")
 
     show = commands.add(
@@ -24,7 +25,7 @@ def add_to(commands: Commands) -> None:
         "Print the record embedded in a picture.",
         "show results/demo/images/demo/none/demo_prompts/0.png",
     )
-    show.add_argument("image", type=Path)
+    completes(show.add_argument("image", type=Path, help="a picture in results/"), pictures)
     show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
 
     explain = commands.add(
@@ -34,7 +35,7 @@ def add_to(commands: Commands) -> None:
         "Say what differs between a picture and its stored preview.",
         "explain results/my_job/images/my_job/none/my_job/0.png --try",
     )
-    explain.add_argument("image", type=Path, help="a picture in results/")
+    completes(explain.add_argument("image", type=Path, help="a picture in results/"), pictures)
     explain.add_argument("--try", dest="tried", action="store_true", help="render it again, one thing otherwise a time")
     explain.add_argument("--preview", type=Path, help="which one, of several stored previews of the picture")
     add_offload(explain)

@@ -1,4 +1,4 @@
-"""The commands about this machine: memory, prune."""
+"""The commands about this machine: memory, prune, completion."""
 
 import argparse
 import re
@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from darkroom.cli import MACHINE, Commands, agreed
+from darkroom.cli.completing import SHELLS, shell_code
 from darkroom.previews import PREVIEWS
 from darkroom.store import RESULTS
 
@@ -33,6 +34,15 @@ def add_to(commands: Commands) -> None:
         "--older", type=_age, metavar="AGE", help="whole experiments too that did not change for so long: 12h, 30d, 8w"
     )
     prune.add_argument("--yes", action="store_true", help="do not ask")
+
+    completion = commands.add(
+        MACHINE,
+        "completion",
+        _completion,
+        "Print what makes a shell complete commands, experiments and pictures.",
+        "completion bash >> ~/.bashrc",
+    )
+    completion.add_argument("shell", choices=SHELLS)
 
 
 def _prune(options: argparse.Namespace) -> int:
@@ -61,6 +71,10 @@ def _prune(options: argparse.Namespace) -> int:
         prune(pruning, RESULTS)
     print("removed")
     return 0
+
+
+def _completion(options: argparse.Namespace) -> None:
+    print(shell_code(options.shell))
 
 
 def _memory(options: argparse.Namespace) -> None:
