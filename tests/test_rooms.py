@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "errors job_errors names request filesystem files checkpoint planned store thresholds previews lora_files "
         "plan/conf plan/weights"
     ),
+    "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/prompt_text plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/prompt_text plan/conf intake",
@@ -73,7 +74,7 @@ MAY_IMPORT = {
     "review/inventory": "errors names display filesystem files record store trials review/regress",
     # the commands
     "cli": (
-        "errors names filesystem files planned store previews plan plan/conf plan/trials plan/weights intake "
+        "errors names filesystem files planned store previews plan plan/conf plan/estimate plan/trials plan/weights intake "
         "intake/aitk render render/device render/worker review review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",

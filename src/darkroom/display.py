@@ -30,6 +30,14 @@ def sized(count: int) -> str:
     return f"{number:.0f} {units[0]}" if units[0] in ("bytes", "kB") or number >= 99.5 else f"{number:.1f} {units[0]}"
 
 
+def lasting(seconds: float) -> str:
+    """A time in the two units that suit it: "3 h 20 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def counted(count: int, what: str) -> str:
     """`1 picture`, `7 pictures`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -8,6 +8,7 @@ results/<experiment>/drafts, requests, records, images / <model> / <lora> / <pro
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from darkroom.files.atomic import read_json, write_json
 from darkroom.files.weight_file import identity, sha256_of
@@ -38,13 +39,20 @@ class Store:
 
     def sha256(self, path: Path) -> str:
         """SHA-256 of a weight file, read once for each (path, size, modification time)."""
+        if known := self.known_sha256(path):
+            return known
         seen = identity(path)
-        note = self.root / "digests" / f"{digest_of(seen)[:32]}.json"
-        if note.is_file():
-            return str(read_json(note)["sha256"])
         sha256 = sha256_of(path)
-        write_json(note, {"file": seen, "sha256": sha256})
+        write_json(self._note(seen), {"file": seen, "sha256": sha256})
         return sha256
+
+    def known_sha256(self, path: Path) -> str | None:
+        """The same where it was taken before; None where the file would have to be read for it."""
+        note = self._note(identity(path))
+        return str(read_json(note)["sha256"]) if note.is_file() else None
+
+    def _note(self, seen: list[Any]) -> Path:
+        return self.root / "digests" / f"{digest_of(seen)[:32]}.json"
 
     def _path(self, folder: str, name: str) -> Path:
         return self.root / folder / name[:2] / name

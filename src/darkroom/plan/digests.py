@@ -1,6 +1,6 @@
 """Completes the requests of a draft (conf/ resolved, files unread) with the digests of their files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,31 +19,31 @@ from darkroom.store import Store
 _File = TypeVar("_File", Lora, ReferenceImage)
 
 
-def complete(request: Request, lora_merge: str, checkpoint: Checkpoint, store: Store) -> Request:
+def complete(request: Request, lora_merge: str, checkpoint: Checkpoint, sha256: Callable[[Path], str]) -> Request:
     """The request with the digests of every file that its pixels depend on. `lora_merge`: conf's key of the model."""
     embeds = request.text.prompt_embeds
     return _on_quantized_files(request, lora_merge, checkpoint).changed(
         checkpoint_revision=checkpoint.revision,
         checkpoint_digest=checkpoint.digest,
         text_encoder_digest=checkpoint.text_encoder_digest,
-        transformer_sha256=_sha256_of_one(checkpoint["transformer"], store),
-        prompt_embeds_sha256=store.sha256(Path(embeds)) if embeds else None,
-        ctrl_images=_with_digests(request.sampling.ctrl_images, store),
-        loras=_with_digests(request.adapters.loras, store),
+        transformer_sha256=_sha256_of_one(checkpoint["transformer"], sha256),
+        prompt_embeds_sha256=sha256(Path(embeds)) if embeds else None,
+        ctrl_images=_with_digests(request.sampling.ctrl_images, sha256),
+        loras=_with_digests(request.adapters.loras, sha256),
     )
 
 
-def _sha256_of_one(component: Component, store: Store) -> str | None:
+def _sha256_of_one(component: Component, sha256: Callable[[Path], str]) -> str | None:
     """Of the component's one file of weights; None where it has several."""
     path = Path(component.path)
     if not path.is_dir():
         return component.digest
     files = weight_files(path)
-    return store.sha256(files[0]) if len(files) == 1 else None
+    return sha256(files[0]) if len(files) == 1 else None
 
 
-def _with_digests(files: Iterable[_File], store: Store) -> tuple[_File, ...]:
-    return tuple(replace(file, sha256=store.sha256(Path(file.path))) for file in files)
+def _with_digests(files: Iterable[_File], sha256: Callable[[Path], str]) -> tuple[_File, ...]:
+    return tuple(replace(file, sha256=sha256(Path(file.path))) for file in files)
 
 
 def _on_quantized_files(request: Request, lora_merge: str, checkpoint: Checkpoint) -> Request:
@@ -66,7 +66,7 @@ def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Stor
     seen = {(image.path, family, each.ctrl_idx) for family, each in samplings for image in each.ctrl_images}
     raise_together(_image_faults(seen))
     check_loras(planned.requests, Path(checkpoint["transformer"].path))
-    requests = tuple(complete(request, planned.lora_merge, checkpoint, store) for request in planned.requests)
+    requests = tuple(complete(request, planned.lora_merge, checkpoint, store.sha256) for request in planned.requests)
     replace(planned, requests=requests).write(output, with_ids=True)
 
 

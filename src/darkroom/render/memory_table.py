@@ -1,11 +1,15 @@
-"""The table of docs/memory.md: what each model takes, by mode and quantisation. Knows the families, no sizes.
+"""The table of docs/memory.md: what each model takes, by mode and quantisation; and what mode one has on this machine.
 
 The same footprints as the planner's, of modules on the meta device.
 """
 
+from collections.abc import Iterator
+
 import torch
 
-from darkroom.render.device.mode import LADDER, TEXT_LADDER, Workload
+from darkroom.errors import DeviceMemoryError
+from darkroom.render.device.environment import memory_budget
+from darkroom.render.device.mode import LADDER, TEXT_LADDER, Footprint, Workload, plan
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux2 import real_sizes as flux2_sizes
 
@@ -18,10 +22,32 @@ def memory_table(width: int = 1024, height: int = 1024) -> str:
     heads = [f"encode, {mode}" for mode in TEXT_LADDER] + [f"render, {mode}" for mode in LADDER]
     lines = [f"| model | quantised | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(heads)}"]
     picture = Workload(width, height, references=0, text_tokens=_TEXT_TOKENS, live_adapters=())
-    for family in (flux2_sizes, flux1_sizes):
-        for ids, text, base in family.footprints(picture, torch.bfloat16):
-            for quantization, label in _ROWS.items():
-                peaks = [text[quantization].peak(mode) for mode in TEXT_LADDER]
-                peaks += [base[quantization].peak(mode) for mode in LADDER]
-                lines.append(f"| {ids} | {label} | {' | '.join(f'{peak / 1e9:.1f}' for peak in peaks)} |")
+    for ids, text, base in _footprints(picture):
+        for quantization, label in _ROWS.items():
+            peaks = [text[quantization].peak(mode) for mode in TEXT_LADDER]
+            peaks += [base[quantization].peak(mode) for mode in LADDER]
+            lines.append(f"| {ids} | {label} | {' | '.join(f'{peak / 1e9:.1f}' for peak in peaks)} |")
     return "\n".join(lines)
+
+
+def mode_here(model: str, quantization: str | None, picture: Workload) -> str:
+    """In which mode a model of the table would render such a picture on this machine, and why; or why in none.
+
+    `model`: its id in conf/model/. Of any other nothing is known before its files are read.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for ids, _, base in _footprints(picture):
+        if model in ids.split(", "):
+            try:
+                return plan(base, quantization, memory_budget(device)).reason
+            except DeviceMemoryError as error:
+                return str(error)
+    return "known once its files are read"
+
+
+def _footprints(
+    picture: Workload,
+) -> Iterator[tuple[str, dict[str | None, Footprint], dict[str | None, Footprint]]]:
+    """As the families' real_sizes.py give them."""
+    for family in (flux2_sizes, flux1_sizes):
+        yield from family.footprints(picture, torch.bfloat16)

@@ -108,7 +108,7 @@ class _Search:
                 wanted.setdefault((place.repo, place.revision), {})[part] = place
         snapshots = {}
         for pinned, parts in wanted.items():
-            patterns = [pattern for part, place in parts.items() for pattern in _patterns(place, part)]
+            patterns = [pattern for part, place in parts.items() for pattern in patterns_of(place, part)]
             try:
                 snapshots[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
             except CheckpointError as error:
@@ -123,8 +123,8 @@ class _Search:
             if isinstance(place, Here):
                 path, commit, advice = place.path, None, ""
             elif snapshot := snapshots.get((place.repo, place.revision)):
-                path, commit = _inside(snapshot, place, part), snapshot.name
-                command = download_command(place.repo, commit, _patterns(place, part))
+                path, commit = inside(snapshot, place, part), snapshot.name
+                command = download_command(place.repo, commit, patterns_of(place, part))
                 advice = f"; if {place.repo} has it, this completes the download: {command}"
             else:
                 continue  # its repository is among the errors
@@ -146,11 +146,12 @@ def _layout(path: Path, part: str) -> str:
     return folder if path.is_dir() else LAYOUT_OF_ENDING.get(path.suffix.lower(), folder)
 
 
-def _inside(snapshot: Path, place: OnHub, part: str) -> Path:
+def inside(snapshot: Path, place: OnHub, part: str) -> Path:
+    """Where a component lies in its repository's snapshot."""
     return component_folder(snapshot, part) if place.path is None else snapshot / place.path
 
 
-def _patterns(place: OnHub, part: str) -> list[str]:
+def patterns_of(place: OnHub, part: str) -> list[str]:
     """The files of a repository that loading the component reads, as fnmatch patterns (`*` goes across `/`)."""
     described = [f"*{ending}" for ending in READ_ENDINGS]
     if place.path is None:

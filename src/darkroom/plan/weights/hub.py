@@ -5,9 +5,13 @@ HF_HUB_OFFLINE, HF_TOKEN and HF_HOME (where the cache lies) are respected by hug
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from darkroom.errors import CheckpointError
+
+_PATIENCE = 3.0  # seconds
 
 
 def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
@@ -36,6 +40,39 @@ def cached_file(repo: str, revision: str | None, file: str) -> str | None:
     except HFValidationError:
         return None
     return found if isinstance(found, str) else None
+
+
+def cached_snapshot(repo: str, revision: str | None) -> Path | None:
+    """The folder of what the hub's cache has of a repository at a revision, whole or not; no network is asked."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError):
+        return None
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the hub says of a repository. `size`: bytes of the files that were asked for."""
+
+    size: int
+    is_gated: bool
+
+
+def described(repo: str, revision: str | None, patterns: Sequence[str]) -> Described | None:
+    """Of the files that match; None where the hub does not say within 3 seconds."""
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=_PATIENCE)
+    except (HFValidationError, httpx2.HTTPError, OSError):
+        return None
+    files = [file for file in info.siblings or () if any(fnmatch(file.rfilename, each) for each in patterns)]
+    return Described(sum(file.size or 0 for file in files), bool(info.gated))
 
 
 def download_command(repo: str, revision: str | None, patterns: Sequence[str]) -> str:

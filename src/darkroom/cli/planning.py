@@ -1,0 +1,72 @@
+"""The command that says what a run would take before it is begun: plan."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom.cli import RENDER, Commands
+from darkroom.errors import ConfigError, DarkroomError
+from darkroom.store import RESULTS
+
+if TYPE_CHECKING:
+    from darkroom.plan.estimate.estimate import Estimate
+    from darkroom.plan.experiment import Experiment
+
+
+def add_to(commands: Commands) -> None:
+    plan = commands.add(
+        RENDER,
+        "plan",
+        _plan,
+        "Say what rendering an experiment would take: pictures, time, downloads, memory, disk, problems.",
+        "plan demo model.numerics=fast",
+    )
+    plan.add_argument("experiment", help="its name")
+    plan.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what to have otherwise than conf/ says")
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from darkroom.plan.estimate.look import estimate_of
+    from darkroom.plan.estimate.told import told
+
+    # 1. What is asked for; an experiment that cannot be rendered at all ends here, with every problem
+    experiment, problems = _load(options.experiment, options.overrides)
+    # 2. What it takes
+    estimate = estimate_of(experiment, RESULTS)
+    print(told(estimate, list(_memory(experiment, estimate)), problems), end="")
+    return int(bool(problems))
+
+
+def _load(name: str, overrides: list[str]) -> tuple[Experiment, list[DarkroomError]]:
+    """The experiment, and the LoRAs that cannot be applied in it; all problems together where there is another one."""
+    from darkroom.plan.conf.folders import BUILT_IN
+    from darkroom.plan.experiment import load_experiment
+
+    folders = [folder for folder in (Path("conf"), BUILT_IN) if folder.is_dir()]
+    try:
+        return load_experiment(name, folders, overrides), []
+    except DarkroomError as error:
+        unfit: list[ConfigError] = []
+        try:
+            return load_experiment(name, folders, overrides, tell_unfit=unfit.append), [*unfit]
+        except DarkroomError:
+            raise error from None
+
+
+def _memory(experiment: Experiment, estimate: Estimate) -> Iterator[str]:
+    """A sentence for each model, of its largest picture; torch says what this machine has."""
+    from darkroom.plan.weights.catalogue import catalogue_id
+
+    if not estimate.to_render:
+        return
+    from darkroom.render.device.mode import Workload
+    from darkroom.render.memory_table import mode_here
+
+    for name, model in experiment.models.items():
+        pictures = [Workload.of(r) for c in experiment.combinations if c.names.model == name for r in c.requests]
+        if pictures:
+            largest = max(pictures, key=lambda picture: picture.width * picture.height)
+            yield f"{name}: {mode_here(catalogue_id(model.checkpoint) or name, model.quantize.transformer, largest)}"

@@ -1,0 +1,83 @@
+"""What results/ remembers of pictures that were rendered: how long each took, for how much work, and how large it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.errors import DarkroomError
+from darkroom.record import Record, read_records
+from darkroom.request import Request
+
+MOST = 2_000  # pictures, the latest: enough to know a pace by
+_PIXELS_PER_TOKEN = 16 * 16  # of every family
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What pictures have in common that take as long for as much work."""
+
+    checkpoint: str  # as configured
+    dtype: str
+    quantized: str | None
+    numerics: str
+
+    @classmethod
+    def of(cls, request: Request) -> "Kind":
+        base = request.base
+        return cls(request.source.checkpoint, base.dtype, base.quantize_transformer, base.numerics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastPicture:
+    """One that was rendered, not taken from the store. Seconds of wall time, bytes."""
+
+    kind: Kind
+    device: str  # the GPU's name, or cpu
+    started_at: str  # ISO 8601, UTC
+    work: float
+    seconds_load: float  # 0 where the base model was loaded already
+    seconds: float  # all else
+    pixels: int
+    size: int  # of its file
+
+
+def work_of(request: Request) -> float:
+    """Tokens that go through the transformer for a picture: what its seconds grow with."""
+    sampling = request.sampling
+    tokens = (1 + len(sampling.ctrl_images)) * sampling.width * sampling.height / _PIXELS_PER_TOKEN
+    return (tokens + request.encoder.max_sequence_length) * passes_of(request)
+
+
+def passes_of(request: Request) -> int:
+    """How often the transformer runs for a picture."""
+    return request.sampling.sample_steps * (2 if request.uses_neg else 1)
+
+
+def past_pictures(manifests: Iterable[Path]) -> tuple[PastPicture, ...]:
+    """Of the latest manifests, at most MOST. A manifest that cannot be read tells nothing: `darkroom list` names it."""
+    found: list[PastPicture] = []
+    for manifest in sorted(manifests, key=lambda path: -path.stat().st_mtime):
+        if len(found) >= MOST:
+            break
+        try:
+            records, _ = read_records(manifest)
+        except DarkroomError:
+            continue
+        found += [_past(record) for record in records if record.cost]
+    return tuple(found[:MOST])
+
+
+def _past(record: Record) -> PastPicture:
+    cost, environment, sampling = record.cost, record.environment, record.request.sampling
+    assert cost is not None
+    path = Path(record.image_path)
+    return PastPicture(
+        kind=Kind.of(record.request),
+        device=environment.gpu_name or environment.device,
+        started_at=cost.started_at,
+        work=work_of(record.request),
+        seconds_load=cost.seconds_load,
+        seconds=cost.seconds_switch + cost.seconds_denoise + cost.seconds_decode,
+        pixels=sampling.width * sampling.height,
+        size=path.stat().st_size if path.is_file() else 0,
+    )

@@ -1,0 +1,69 @@
+"""An estimate as people read it, before they spend anything: a line each for time, downloads, disk."""
+
+from collections.abc import Iterator, Sequence
+
+from darkroom.display import counted, lasting, printable, sized
+from darkroom.errors import DarkroomError
+from darkroom.plan.estimate.estimate import Estimate
+from darkroom.plan.weights.downloads import Download
+
+_NAME = 11  # characters of the column of names
+
+
+def told(estimate: Estimate, memory: Sequence[str] = (), problems: Sequence[DarkroomError] = ()) -> str:
+    """A few lines. `memory`: a sentence for each model; `problems`: why some of the pictures would fail."""
+    lines = [f"{estimate.experiment}: {_pictures(estimate)}"]
+    if estimate.to_render:
+        lines += _entry("time", [_time(estimate), *estimate.basis])
+        lines += _entry("downloads", list(_downloads(estimate.downloads)))
+        lines += _entry("memory", memory)
+        lines += _entry("disk", [_disk(estimate)])
+    lines += _entry("problems", [line for problem in problems for line in str(problem).splitlines()])
+    return "\n".join(map(printable, lines)) + "\n"
+
+
+def question(estimate: Estimate) -> str:
+    """What a run asks that would take much."""
+    fetched = f", after {sized(estimate.download_size)} of downloads" if estimate.download_size else ""
+    return f"{counted(estimate.to_render, 'picture')}, {_about(estimate)}{fetched}: begin?"
+
+
+def _pictures(estimate: Estimate) -> str:
+    said = counted(estimate.pictures, "picture")
+    if not estimate.to_render:
+        return f"{said}, all there: nothing to render"
+    return f"{said}, {estimate.there:,} there, {estimate.to_render:,} to render"
+
+
+def _time(estimate: Estimate) -> str:
+    loads = counted(estimate.loads, "base model")
+    switches = f", {counted(estimate.switches, 'switch').replace('switchs', 'switches')} of LoRA weights"
+    return f"{_about(estimate)}; {loads} to load{switches if estimate.switches else ''}"
+
+
+def _about(estimate: Estimate) -> str:
+    if estimate.seconds is None:
+        return "nobody can tell how long"
+    return f"about {lasting(estimate.seconds)}{', a guess' if estimate.is_guess else ''}"
+
+
+def _downloads(downloads: Sequence[Download]) -> Iterator[str]:
+    if not downloads:
+        yield "none"
+    for each in downloads:
+        size = "of unknown size" if each.size is None else f"{'about ' if each.is_about else ''}{sized(each.size)}"
+        yield f"{each.repo}: {', '.join(each.parts)}, {size}"
+        if each.licence:
+            yield (
+                f"  gated: accept {each.licence} at https://huggingface.co/{each.repo}, then set HF_TOKEN to your token"
+            )
+
+
+def _disk(estimate: Estimate) -> str:
+    short = estimate.disk_needed + estimate.download_size > estimate.disk_free
+    said = f"about {sized(estimate.disk_needed)} of pictures, {sized(estimate.disk_free)} free"
+    return f"{said}: too little; `darkroom prune` shows what can go" if short else said
+
+
+def _entry(name: str, said: Sequence[str]) -> list[str]:
+    return [f"  {name if number == 0 else '':{_NAME}}{line}" for number, line in enumerate(said)]
