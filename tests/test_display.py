@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.display import from_here, named, printable
+from darkroom.display import from_here, lasting, named, printable, sized, table
 
 
 def test_what_would_command_a_terminal_is_escaped():
@@ -31,3 +31,24 @@ def test_a_path_that_leads_out_by_a_link_is_not_below_here(tmp_path, monkeypatch
     (tmp_path / "here/link").symlink_to(tmp_path / "out/deep")
     monkeypatch.chdir(tmp_path / "here")
     assert from_here(Path("link/../b.png")) == tmp_path / "out/b.png"
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1_400, "1 kB"), (1_449_999, "1.4 MB"), (64_400_000_000, "64.4 GB")],
+)
+def test_sizes_are_in_the_unit_that_suits_them(count, said):
+    assert sized(count) == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(7.4, "7 s"), (61, "1 min 1 s"), (12_000, "3 h 20 min")])
+def test_times_are_in_the_two_units_that_suit_them(seconds, said):
+    assert lasting(seconds) == said
+
+
+def test_a_tables_columns_are_as_wide_as_their_widest_cell():
+    assert table([("name", "size"), ("a", "1"), ("longer", "20")], right=(1,)) == [
+        "name    size",
+        "a          1",
+        "longer    20",
+    ]

@@ -74,8 +74,8 @@ MAY_IMPORT = {
     "review/inventory": "errors names display filesystem files record store trials review/regress",
     # the commands
     "cli": (
-        "errors names filesystem files planned store previews plan plan/conf plan/estimate plan/trials plan/weights intake "
-        "intake/aitk render render/device render/worker review review/inventory review/regress review/sheet"
+        "errors names filesystem files planned store previews plan plan/conf plan/estimate plan/trials plan/weights "
+        "intake intake/aitk render render/device render/worker review review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
 }

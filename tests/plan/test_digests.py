@@ -30,26 +30,30 @@ def checkpoint(quantized: str | None = None) -> Checkpoint:
 
 
 def test_a_file_of_8_bits_takes_adapters_live_and_is_no_trainers(tmp_path):
-    made = complete(REQUEST, "auto", checkpoint("8-bit float"), Store(tmp_path))
+    made = complete(REQUEST, "auto", checkpoint("8-bit float"), Store(tmp_path).sha256)
     assert (made.adapters.lora_merge, made.remarks.lora_merge_reason) == (
         "live",
         "auto: the file of the transformer is quantised (8-bit float)",
     )
     assert made.remarks.not_comparable == ("the file of the transformer is quantised (8-bit float)",)
-    assert complete(REQUEST, "merged", checkpoint("8-bit float"), Store(tmp_path)).adapters.lora_merge == "merged"
-    assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path)).adapters.lora_merge == "merged"
+    assert (
+        complete(REQUEST, "merged", checkpoint("8-bit float"), Store(tmp_path).sha256).adapters.lora_merge == "merged"
+    )
+    assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path).sha256).adapters.lora_merge == "merged"
 
 
 def test_files_are_known_by_their_content(tmp_path):
     picture = tmp_path / "a.png"
     Image.new("RGB", (64, 64)).save(picture)
-    made = complete(REQUEST.changed(ctrl_images=(ReferenceImage(str(picture)),)), "auto", checkpoint(), Store(tmp_path))
+    made = complete(
+        REQUEST.changed(ctrl_images=(ReferenceImage(str(picture)),)), "auto", checkpoint(), Store(tmp_path).sha256
+    )
     assert made.sampling.ctrl_images == (ReferenceImage(str(picture), sha256_of(picture)),)
     assert (made.base.checkpoint_digest, made.encoder.text_encoder_digest) == ("t1+v1", "")
 
 
 def test_a_transformer_in_one_file_is_known_by_that_file(tmp_path):
-    assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path)).source.transformer_sha256 == "t1"
+    assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path).sha256).source.transformer_sha256 == "t1"
     folder = tmp_path / "klein"
     folder.mkdir()
     (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"weights")
@@ -57,12 +61,13 @@ def test_a_transformer_in_one_file_is_known_by_that_file(tmp_path):
         "transformer": Component(str(folder), DIFFUSERS, "t1"),
         "vae": Component("ae.safetensors", SINGLE_FILE, "v1"),
     }
-    made = complete(REQUEST, "auto", Checkpoint("klein", None, parts), Store(tmp_path))
+    made = complete(REQUEST, "auto", Checkpoint("klein", None, parts), Store(tmp_path).sha256)
     assert made.source.transformer_sha256 == sha256_of(folder / "diffusion_pytorch_model.safetensors")
     index = {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
     (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     assert (
-        complete(REQUEST, "auto", Checkpoint("klein", None, parts), Store(tmp_path)).source.transformer_sha256 is None
+        complete(REQUEST, "auto", Checkpoint("klein", None, parts), Store(tmp_path).sha256).source.transformer_sha256
+        is None
     )
 
 

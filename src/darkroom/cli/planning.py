@@ -26,6 +26,7 @@ def add_to(commands: Commands) -> None:
     )
     plan.add_argument("experiment", help="its name")
     plan.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what to have otherwise than conf/ says")
+    plan.add_argument("--name", metavar="Y", help="as a variant beside the first, in results/Y")
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -33,40 +34,41 @@ def _plan(options: argparse.Namespace) -> int:
     from darkroom.plan.estimate.told import told
 
     # 1. What is asked for; an experiment that cannot be rendered at all ends here, with every problem
-    experiment, problems = _load(options.experiment, options.overrides)
+    experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes
     estimate = estimate_of(experiment, RESULTS)
     print(told(estimate, list(_memory(experiment, estimate)), problems), end="")
     return int(bool(problems))
 
 
-def _load(name: str, overrides: list[str]) -> tuple[Experiment, list[DarkroomError]]:
+def _load(name: str, overrides: list[str], variant: str | None) -> tuple[Experiment, list[DarkroomError]]:
     """The experiment, and the LoRAs that cannot be applied in it; all problems together where there is another one."""
     from darkroom.plan.conf.folders import BUILT_IN
     from darkroom.plan.experiment import load_experiment
 
     folders = [folder for folder in (Path("conf"), BUILT_IN) if folder.is_dir()]
     try:
-        return load_experiment(name, folders, overrides), []
+        return load_experiment(name, folders, overrides, variant=variant), []
     except DarkroomError as error:
         unfit: list[ConfigError] = []
         try:
-            return load_experiment(name, folders, overrides, tell_unfit=unfit.append), [*unfit]
+            return load_experiment(name, folders, overrides, variant=variant, tell_unfit=unfit.append), [*unfit]
         except DarkroomError:
             raise error from None
 
 
 def _memory(experiment: Experiment, estimate: Estimate) -> Iterator[str]:
-    """A sentence for each model, of its largest picture; torch says what this machine has."""
+    """A sentence for each model, of its largest picture; torch, which says what this machine has, takes seconds."""
     from darkroom.plan.weights.catalogue import catalogue_id
 
-    if not estimate.to_render:
-        return
-    from darkroom.render.device.mode import Workload
-    from darkroom.render.memory_table import mode_here
+    for name, model in experiment.models.items() if estimate.to_render else ():
+        known_as = catalogue_id(model.checkpoint)
+        if known_as is None:
+            yield f"{name}: known once its files are read"
+            continue
+        from darkroom.render.device.mode import Workload
+        from darkroom.render.memory_table import mode_here
 
-    for name, model in experiment.models.items():
         pictures = [Workload.of(r) for c in experiment.combinations if c.names.model == name for r in c.requests]
-        if pictures:
-            largest = max(pictures, key=lambda picture: picture.width * picture.height)
-            yield f"{name}: {mode_here(catalogue_id(model.checkpoint) or name, model.quantize.transformer, largest)}"
+        largest = max(pictures, key=lambda picture: picture.width * picture.height)
+        yield f"{name}: {mode_here(known_as, model.quantize.transformer, largest)}"

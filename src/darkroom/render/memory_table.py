@@ -33,16 +33,14 @@ def memory_table(width: int = 1024, height: int = 1024) -> str:
 def mode_here(model: str, quantization: str | None, picture: Workload) -> str:
     """In which mode a model of the table would render such a picture on this machine, and why; or why in none.
 
-    `model`: its id in conf/model/. Of any other nothing is known before its files are read.
+    `model`: its id in conf/model/.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for ids, _, base in _footprints(picture):
-        if model in ids.split(", "):
-            try:
-                return plan(base, quantization, memory_budget(device)).reason
-            except DeviceMemoryError as error:
-                return str(error)
-    return "known once its files are read"
+    base = next(base for ids, _, base in _footprints(picture) if model in ids.split(", "))
+    try:
+        return plan(base, quantization, memory_budget(device)).reason
+    except DeviceMemoryError as error:
+        return str(error)
 
 
 def _footprints(

@@ -32,6 +32,7 @@ class Machine:
     has_gpu: bool
     cores: int
     disk_free: int  # bytes, where results/ lies
+    cache_free: int  # bytes, where the hub's files are kept
     weights: Mapping[str, int | None]  # by model
     downloads: tuple[Download, ...]
 
@@ -51,6 +52,7 @@ class Estimate:
     downloads: tuple[Download, ...]
     disk_needed: int  # bytes of the pictures
     disk_free: int
+    cache_free: int
 
     @property
     def to_render(self) -> int:
@@ -90,6 +92,7 @@ def estimate(
         downloads=machine.downloads,
         disk_needed=_disk([r for requests in by_model.values() for r in requests], past, experiment),
         disk_free=machine.disk_free,
+        cache_free=machine.cache_free,
     )
 
 
@@ -127,7 +130,7 @@ def _guessed(name: str, requests: Sequence[Request], machine: Machine) -> _Pace:
     parameters = weights / 2  # of 16 bits
     each = (max(2 * parameters * work_of(r) / speed, _PASS * passes_of(r)) for r in requests)
     device = "an NVIDIA GPU" if machine.has_gpu else f"{machine.cores} CPU cores"
-    said = f"{name}: a guess: never rendered here, so by its size and {speed / 1e12:.2g} TFLOP/s for {device}"
+    said = f"{name}: never rendered here, so by its size and {speed / 1e12:.2g} TFLOP/s for {device}"
     return _Pace(weights / _READING + sum(each), said, True)
 
 

@@ -17,6 +17,7 @@ from darkroom.plan.experiment import Combination, Experiment
 from darkroom.plan.weights.catalogue import size_about
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.downloads import Download, downloads
+from darkroom.plan.weights.hub import hub_cache
 from darkroom.plan.weights.places import Here, OnHub, place_of
 from darkroom.request import Request
 from darkroom.store import STORE, ExperimentFolder, Store
@@ -24,8 +25,8 @@ from darkroom.store import STORE, ExperimentFolder, Store
 _NVIDIA = Path("/proc/driver/nvidia/gpus")  # a folder for each; in WSL the device is another
 
 
-def estimate_of(experiment: Experiment, results: Path) -> Estimate:
-    """What rendering an experiment would take, now and here. Asks the hub for at most 3 seconds a repository."""
+def estimate_of(experiment: Experiment, results: Path, *, ask_hub: bool = True) -> Estimate:
+    """What rendering an experiment would take, now and here. The hub is asked for at most 3 seconds a repository."""
     folder = ExperimentFolder(results / experiment.name)
     done, store = DoneSoFar(experiment, folder), Store(results / STORE)
     missing = {
@@ -39,7 +40,8 @@ def estimate_of(experiment: Experiment, results: Path) -> Estimate:
         cores=len(os.sched_getaffinity(0)),
         disk_free=shutil.disk_usage(_existing(results)).free,
         weights={name: _weights(experiment.models[name]) for name in models},
-        downloads=tuple(_downloads(experiment, models)),
+        cache_free=shutil.disk_usage(_existing(hub_cache())).free,
+        downloads=tuple(_downloads(experiment, models, ask_hub)),
     )
     return estimate(experiment, missing, past_pictures(results.glob("*/manifest.parquet")), machine)
 
@@ -92,12 +94,12 @@ def _is_of(place: Here, file: Path) -> bool:
     return file == place.path or file.is_relative_to(place.path)
 
 
-def _downloads(experiment: Experiment, models: set[str]) -> Iterator[Download]:
+def _downloads(experiment: Experiment, models: set[str], ask_hub: bool) -> Iterator[Download]:
     """Each repository once, though several models take from it."""
     seen = set()
     for name in sorted(models):
         model = experiment.models[name]
-        for each in downloads(model.checkpoint, model.family, bool(experiment.texts(name))):
+        for each in downloads(model.checkpoint, model.family, bool(experiment.texts(name)), ask=ask_hub):
             if (each.repo, each.parts) not in seen:
                 seen.add((each.repo, each.parts))
                 yield each

@@ -1,4 +1,4 @@
-"""What results/ remembers of pictures that were rendered: how long each took, for how much work, and how large it is."""
+"""What results/ remembers of pictures that were rendered: how long each took, for how much work, and its size."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

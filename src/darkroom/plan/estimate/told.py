@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from darkroom.display import counted, lasting, printable, sized
 from darkroom.errors import DarkroomError
 from darkroom.plan.estimate.estimate import Estimate
-from darkroom.plan.weights.downloads import Download
 
 _NAME = 11  # characters of the column of names
 
@@ -15,7 +14,7 @@ def told(estimate: Estimate, memory: Sequence[str] = (), problems: Sequence[Dark
     lines = [f"{estimate.experiment}: {_pictures(estimate)}"]
     if estimate.to_render:
         lines += _entry("time", [_time(estimate), *estimate.basis])
-        lines += _entry("downloads", list(_downloads(estimate.downloads)))
+        lines += _entry("downloads", list(_downloads(estimate)))
         lines += _entry("memory", memory)
         lines += _entry("disk", [_disk(estimate)])
     lines += _entry("problems", [line for problem in problems for line in str(problem).splitlines()])
@@ -37,32 +36,34 @@ def _pictures(estimate: Estimate) -> str:
 
 def _time(estimate: Estimate) -> str:
     loads = counted(estimate.loads, "base model")
-    switches = f", {counted(estimate.switches, 'switch').replace('switchs', 'switches')} of LoRA weights"
-    return f"{_about(estimate)}; {loads} to load{switches if estimate.switches else ''}"
+    changes = f", {counted(estimate.switches, 'change')} of LoRA weights"
+    return f"{_about(estimate)}; {loads} to load{changes if estimate.switches else ''}"
 
 
 def _about(estimate: Estimate) -> str:
     if estimate.seconds is None:
         return "nobody can tell how long"
-    return f"about {lasting(estimate.seconds)}{', a guess' if estimate.is_guess else ''}"
+    return f"{'at a guess' if estimate.is_guess else 'about'} {lasting(estimate.seconds)}"
 
 
-def _downloads(downloads: Sequence[Download]) -> Iterator[str]:
-    if not downloads:
+def _downloads(estimate: Estimate) -> Iterator[str]:
+    if not estimate.downloads:
         yield "none"
-    for each in downloads:
+    for each in estimate.downloads:
         size = "of unknown size" if each.size is None else f"{'about ' if each.is_about else ''}{sized(each.size)}"
         yield f"{each.repo}: {', '.join(each.parts)}, {size}"
         if each.licence:
             yield (
                 f"  gated: accept {each.licence} at https://huggingface.co/{each.repo}, then set HF_TOKEN to your token"
             )
+    if estimate.download_size > estimate.cache_free:
+        yield f"too much: {sized(estimate.cache_free)} are free; HF_HOME names a folder on another disk"
 
 
 def _disk(estimate: Estimate) -> str:
-    short = estimate.disk_needed + estimate.download_size > estimate.disk_free
     said = f"about {sized(estimate.disk_needed)} of pictures, {sized(estimate.disk_free)} free"
-    return f"{said}: too little; `darkroom prune` shows what can go" if short else said
+    is_short = estimate.disk_needed > estimate.disk_free
+    return f"{said}: too little; `darkroom prune` shows what can go" if is_short else said
 
 
 def _entry(name: str, said: Sequence[str]) -> list[str]:

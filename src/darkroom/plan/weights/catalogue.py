@@ -18,10 +18,8 @@ _ABOUT: Mapping[str, Mapping[str, float]] = {
     "Qwen/Qwen3-4B": {"text_encoder": 8.1, "tokenizer": 0.02},
     "Qwen/Qwen3-8B": {"text_encoder": 16.4, "tokenizer": 0.02},
     "mistralai/Mistral-Small-3.1-24B-Instruct-2503": {"text_encoder": 48.0, "tokenizer": 0.02},
-    **dict.fromkeys(
-        ("ostris/Flex.1-alpha", "ostris/Flex.2-preview"),
-        {"transformer": 16.3, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
-    ),
+    "ostris/Flex.1-alpha": {"transformer": 16.3, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
+    "ostris/Flex.2-preview": {"transformer": 16.3, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
     "black-forest-labs/FLUX.1-dev": {"transformer": 23.8, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
 }
 LICENCES = {
@@ -48,7 +46,7 @@ _IDS = {
 def size_about(repo: str, *parts: str) -> int | None:
     """Bytes of these components, roughly; None for a repository that is not listed."""
     known = _ABOUT.get(repo)
-    return int(sum(known.get(part, 0.0) for part in parts) * 1e9) if known else None
+    return round(sum(known.get(part, 0.0) for part in parts) * 1e9) if known else None
 
 
 def catalogue_id(source: CheckpointSource) -> str | None:

@@ -42,6 +42,13 @@ def cached_file(repo: str, revision: str | None, file: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def hub_cache() -> Path:
+    """The folder that files of the hub are kept in."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
 def cached_snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of what the hub's cache has of a repository at a revision, whole or not; no network is asked."""
     from huggingface_hub import snapshot_download
