@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.cli import RENDER, Commands
+from darkroom.cli.completing import completes, experiments, overrides
 from darkroom.errors import ConfigError, DarkroomError
 from darkroom.store import RESULTS
 
@@ -24,8 +25,11 @@ def add_to(commands: Commands) -> None:
         "Say what rendering an experiment would take: pictures, time, downloads, memory, disk, problems.",
         "plan demo model.numerics=fast",
     )
-    plan.add_argument("experiment", help="its name")
-    plan.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what to have otherwise than conf/ says")
+    completes(plan.add_argument("experiment", help="its name"), experiments)
+    words = plan.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="what to have otherwise than conf/ says"
+    )
+    completes(words, overrides)
     plan.add_argument("--name", metavar="Y", help="as a variant beside the first, in results/Y")
 
 
@@ -41,18 +45,18 @@ def _plan(options: argparse.Namespace) -> int:
     return int(bool(problems))
 
 
-def _load(name: str, overrides: list[str], variant: str | None) -> tuple[Experiment, list[DarkroomError]]:
+def _load(name: str, words: list[str], variant: str | None) -> tuple[Experiment, list[DarkroomError]]:
     """The experiment, and the LoRAs that cannot be applied in it; all problems together where there is another one."""
     from darkroom.plan.conf.folders import BUILT_IN
     from darkroom.plan.experiment import load_experiment
 
     folders = [folder for folder in (Path("conf"), BUILT_IN) if folder.is_dir()]
     try:
-        return load_experiment(name, folders, overrides, variant=variant), []
+        return load_experiment(name, folders, words, variant=variant), []
     except DarkroomError as error:
         unfit: list[ConfigError] = []
         try:
-            return load_experiment(name, folders, overrides, variant=variant, tell_unfit=unfit.append), [*unfit]
+            return load_experiment(name, folders, words, variant=variant, tell_unfit=unfit.append), [*unfit]
         except DarkroomError:
             raise error from None
 
