@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "previews": "errors files record",
     "embedded_record": "errors names files record previews",
     # plan: what to render
-    "plan/prompt_text": "errors",
+    "plan/prompt_text": "errors files",
     "plan/conf": "__init__ errors names display request files checkpoint plan/prompt_text",
     "plan/weights": "errors request display files checkpoint store lora_files plan/conf",
     "plan/trials": (

@@ -160,7 +160,9 @@ class Source:
 class Asked:
     """What was asked for, where what is in effect stands beside it."""
 
-    prompt_template: str
+    prompt_template: str  # with [trigger] as it was written
+    # the template of the set that it is one of the texts of; None where it was written so
+    drawn_from: str | None = field(default=None, metadata={"since": 3})
     trigger_word: str | None = None
     width_requested: int  # pixels
     height_requested: int

@@ -78,7 +78,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/prompts/p.yaml",
             "prompts: []\n",
-            "conf/prompts/p.yaml: prompts: the set is empty; it needs prompts or a text file",
+            "conf/prompts/p.yaml: prompts: the set is empty; it needs prompts, templates or a text file",
         ),
         (
             "conf/prompts/p.yaml",
@@ -348,7 +348,7 @@ def test_a_bad_axis_hides_no_bad_option(project):
         project.error()
         == """2 problems:
   - conf/experiment/e.yaml: matrix.lora: expected a value or a list of values, got {'l': 1}
-  - conf/prompts/p.yaml: prompts: the set is empty; it needs prompts or a text file"""
+  - conf/prompts/p.yaml: prompts: the set is empty; it needs prompts, templates or a text file"""
     )
 
 

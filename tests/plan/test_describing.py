@@ -104,7 +104,7 @@ def test_a_template_of_other_tools_is_rendered_as_it_is_and_said(project, templa
     made = requests(project, "model: m, lora: l, prompts: p")
     assert made[0].text.prompt == f"a {template} car"
     assert [warning for each in made for warning in each.remarks.warnings] == [
-        f"{template} stays as it is: nothing is drawn from it; several texts are an axis of the matrix, prompt"
+        f"{template} stays as it is; a prompt that stands for several is one of the set's `templates`"
     ]
 
 

@@ -23,7 +23,7 @@ from darkroom.review.show import as_conf, show
 from darkroom.thresholds import write_thresholds
 
 # As if they were new: these may be null, or have a default.
-CAME_SINCE = ["gpu_name", "noise_device", "latents_path", "allow_foreign_lora", "transformer_sha256"]
+CAME_SINCE = ["gpu_name", "noise_device", "latents_path", "allow_foreign_lora", "transformer_sha256", "drawn_from"]
 MANIFEST, COMPARED = Path("results/strength/manifest.parquet"), Path("compare.parquet")
 LISTED = previews_file("strength")
 

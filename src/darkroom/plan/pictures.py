@@ -80,6 +80,7 @@ def _picture(
         set_trigger_word=_first("trigger_word", (common.defaults, common)),
         asked=Asked(
             prompt_template=template,
+            drawn_from=entry.template if point.settings.prompt is None else None,
             width_requested=requested[0],
             height_requested=requested[1],
             network_multiplier=_first("network_multiplier", levels, 1.0),
@@ -91,7 +92,7 @@ def _picture(
                 *_warnings(model, requested, sampling, neg),
                 *shown.warnings,
                 *entry.notes,
-                *_undrawn(template),
+                *(_undrawn(template) if entry.template is None else ()),
             ),
         ),
     )
@@ -181,7 +182,7 @@ def _seed(chosen: int | None, base: int, index: int, position: int | None, drawn
 def _undrawn(template: str) -> Iterator[str]:
     """What other tools would draw a text from."""
     if match := _TEMPLATE.search(template):
-        yield f"{match[0]} stays as it is: nothing is drawn from it; several texts are an axis of the matrix, prompt"
+        yield f"{match[0]} stays as it is; a prompt that stands for several is one of the set's `templates`"
 
 
 def _warnings(model: Model, requested: tuple[int, int], sampling: Sampling, neg: str) -> Iterator[str]:

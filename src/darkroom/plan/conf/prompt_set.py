@@ -1,6 +1,6 @@
-"""A prompt set as written: its prompts, those of its text file, and what cannot stand together in it."""
+"""A prompt set as written: its prompts, those of its text file and templates, and what cannot stand together in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from darkroom.files import unquoted
 from darkroom.files.regular_file import read_text
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
-from darkroom.plan.conf.schema import Prompt, PromptSet
+from darkroom.plan.conf.schema import Prompt, PromptSet, Settings
 from darkroom.plan.prompt_text.lines import read_lines
+from darkroom.plan.prompt_text.templates import expanded
+from darkroom.plan.prompt_text.wildcards import Wildcards
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,19 @@ class Entry:
     prompt: Prompt
     where: str
     notes: tuple[str, ...] = ()  # what was written with it and has no effect
+    template: str | None = None  # that the text is one of; None: it was written so
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A prompt set with the prompts of its text file."""
+    """A prompt set with all its prompts."""
 
     entries: tuple[Entry, ...]
     common: PromptSet
 
 
 def read_sheet(content: Any, origin: Origin) -> Reading[Sheet | None]:
-    """The prompts of the list, then those of the text file; None where anything is wrong."""
+    """The prompts of the list, those of the text file, those of the templates; None where anything is wrong."""
     prompt_set = yield from read(PromptSet, content, origin)
     return None if prompt_set is None else (yield from if_sound(_sheet(prompt_set, origin)))
 
@@ -44,8 +47,9 @@ def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
     ]
     if prompt_set.file is not None:
         entries += yield from _lines(prompt_set.file, origin.at("file"))
-    elif not entries:
-        yield ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts or a text file")
+    elif not (entries or prompt_set.templates):
+        yield ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts, templates or a text file")
+    entries += yield from _of_templates(prompt_set, origin)
     if prompt_set.trigger_word is not None and prompt_set.defaults.trigger_word is not None:
         yield ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already")
     for entry in entries:
@@ -58,6 +62,24 @@ def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
         if level.aspect_ratio and (level.width or level.height):
             yield ConfigError(f"{where}.aspect_ratio: takes the place of width and height; give one or the other")
     return Sheet(tuple(entries), prompt_set)
+
+
+def _of_templates(prompt_set: PromptSet, origin: Origin) -> Reading[list[Entry]]:
+    """A prompt for each text that a template stands for."""
+    wildcards = Wildcards(Path(prompt_set.wildcards))
+    entries = []
+    for number, each in enumerate(prompt_set.templates):
+        where = origin.at(f"templates[{number}]")
+        settings = {field.name: getattr(each, field.name) for field in fields(Settings)}
+        try:
+            texts = expanded(each.prompt, each.neg or "", each.draws, each.draw_seed, wildcards.lines)
+        except ConfigError as error:
+            yield ConfigError(f"{where}: {error}")
+            continue
+        for prompt, neg in texts:
+            drawn = Prompt(**settings | {"prompt": prompt, "neg": neg if each.neg else each.neg})
+            entries.append(Entry(drawn, where, template=each.prompt))
+    return entries
 
 
 def _cut_note(comment: str | None) -> tuple[str, ...]:

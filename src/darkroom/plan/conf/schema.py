@@ -175,13 +175,26 @@ class Prompt(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Template(Settings):
+    """A prompt that stands for several, by {red|green} and __colour__ in it or its neg; a bare string is its text."""
+
+    bare: ClassVar[str] = "prompt"
+
+    prompt: str
+    draws: int | None = field(default=None, metadata={"range": (1, 10_000)})  # how many of them; None: every one
+    draw_seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class PromptSet:
-    """conf/prompts/*.yaml: prompts, then those of a text file (one a line), with what they have in common."""
+    """conf/prompts/*.yaml: prompts, those of a text file (one a line), those that templates stand for."""
 
     trigger_word: str | None = None
     defaults: Settings = Settings()
     prompts: tuple[Prompt, ...] = ()
     file: str | None = None
+    templates: tuple[Template, ...] = ()
+    wildcards: str = "wildcards"  # the folder with the lists that templates name
 
 
 @dataclass(frozen=True, kw_only=True)
