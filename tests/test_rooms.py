@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "filesystem": "errors",
     "files": "errors filesystem",
     "lora_files": "errors names display files",
+    "lora_files/inspection": "errors display files lora_files",
     "checkpoint": "errors request files",
     "record": "errors request files",
     "planned": "errors request files",
@@ -74,8 +75,9 @@ MAY_IMPORT = {
     "review/inventory": "errors names display filesystem files record store trials review/regress",
     # the commands
     "cli": (
-        "errors names filesystem files planned store previews plan plan/conf plan/estimate plan/trials plan/weights "
-        "intake intake/aitk render render/device render/worker review review/inventory review/regress review/sheet"
+        "errors names filesystem files lora_files/inspection planned store previews plan plan/conf plan/estimate "
+        "plan/trials plan/weights intake intake/aitk render render/device render/worker review review/inventory "
+        "review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
 }

@@ -28,6 +28,17 @@ def add_to(commands: Commands) -> None:
     completes(show.add_argument("image", type=Path, help="a picture in results/"), pictures)
     show.add_argument("--as-conf", action="store_true", help="print a prompts file that renders the picture again")
 
+    lora = commands.add(
+        LOOK,
+        "lora",
+        _lora,
+        "Say what LoRA files are: tool, base, rank, training, sizes of their deltas.",
+        "lora output/my_job/*.safetensors",
+    )
+    lora.add_argument("files", type=Path, nargs="+", metavar="FILE", help="of several, a table")
+    lora.add_argument("--base", type=Path, metavar="FILE", help="a transformer's .safetensors, to set sizes beside")
+    lora.add_argument("--layers", action="store_true", help="the size of every layer's delta")
+
     explain = commands.add(
         LOOK,
         "explain",
@@ -61,6 +72,23 @@ def _show(options: argparse.Namespace) -> None:
     from darkroom.review.show import as_conf, show
 
     print(as_conf(options.image) if options.as_conf else show(options.image), end="")
+
+
+def _lora(options: argparse.Namespace) -> None:
+    from darkroom.errors import DarkroomError, raise_together
+    from darkroom.lora_files.inspection.facts import facts_of
+    from darkroom.lora_files.inspection.told import as_block, as_table
+
+    found, errors = [], []
+    for path in options.files:
+        try:
+            found.append(facts_of(path, options.base))
+        except DarkroomError as error:
+            errors.append(error)
+    is_whole = len(options.files) == 1 or options.layers or options.base
+    blocks = [as_block(facts, every_layer=options.layers) for facts in found]
+    print("\n".join(blocks) if is_whole else as_table(found) if found else "", end="")
+    raise_together(errors)
 
 
 def _explain(options: argparse.Namespace) -> None:

@@ -31,12 +31,17 @@ def layers_in(shapes: Mapping[str, tuple[int, ...]], naming: AdapterNaming) -> d
     """
     found: dict[str, tuple[int, int]] = {}
     for key, shape in shapes.items():
-        module, _, leaf = _WRAPPED.sub("", key, count=1).rpartition(".")
-        name = _own_name(module, naming) if leaf == "weight" and len(shape) == 2 else None
-        if name:
+        name = layer_of(key, naming)
+        if name and len(shape) == 2:
             rows, columns = shape
             found[name] = (found.get(name, (0, 0))[0] + rows, columns)
     return found
+
+
+def layer_of(key: str, naming: AdapterNaming) -> str | None:
+    """The layer whose weight, or a part of it, a transformer's file has under this key."""
+    module, _, leaf = _WRAPPED.sub("", key, count=1).rpartition(".")
+    return _own_name(module, naming) if leaf == "weight" else None
 
 
 def hidden_size(layers: Iterable[tuple[str, tuple[int, int]]], naming: AdapterNaming) -> int:

@@ -77,6 +77,13 @@ def foreign_to(
     return None
 
 
+def bases_of(read: ReadKeys, naming: AdapterNaming, version: str | None) -> tuple[KnownBase, ...]:
+    """The known bases that have all layers of an adapter; those that its header says, if any of them are."""
+    found = {delta.place.layer: delta.shape for delta in read.deltas}
+    fitting = _fitting(found, (*naming.bases, *naming.kin), naming)
+    return tuple([base for base in fitting if base.header == version] or fitting)
+
+
 def _named_elsewhere(naming: AdapterNaming, read: ReadKeys) -> Foreign | None:
     """Whose the modules are that no base of the family has; None where some are the family's and none has the rest."""
     others = [family for family in NAMINGS.values() if family.named_alike != naming.named_alike]
