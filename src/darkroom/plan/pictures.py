@@ -45,7 +45,7 @@ class Picture:
 def pictures(sheet: Sheet, model: Model, points: Sequence[Point], drawn_for: Sequence[str]) -> Reading[list[Picture]]:
     """Every prompt at every point, prompt by prompt. `drawn_for`: experiment and set, on which a seed of -1 depends."""
     made, conditions = [], Conditions(model.family)
-    for index, entry in enumerate(sheet.entries):
+    for index, entry in sheet.entries.items():
         for point in points:
             try:
                 made.append((yield from _picture(index, entry, sheet.common, model, point, drawn_for, conditions)))

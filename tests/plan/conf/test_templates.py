@@ -79,7 +79,7 @@ def test_the_folder_may_be_another(project):
         ('"{0::a|0::b}"', "{ at character 1: all weights are 0"),
         (
             '"{0|1|2|3|4|5|6|7|8|9}{0|1|2|3|4|5|6|7|8|9}{0|1|2|3|4|5|6|7|8|9}{9-$$0|1|2|3|4|5|6|7|8|9}"',
-            "stands for 7,257,600,000 texts; expected 10,000 at most: `draws: 100` takes a hundred of them",
+            "stands for 7,257,600,000 texts; expected 1000 at most: `draws: 100` takes a hundred of them",
         ),
         ('{prompt: "{a|b}", draws: 3}', "draws: 3 of 2 texts; without it there is every one"),
         ('{prompt: "{a|a}", draws: 2}', "draws: 2, and no more than 1 different texts come up"),
@@ -134,8 +134,8 @@ def test_each_text_is_a_prompt_of_its_own_behind_those_that_are_written(project)
     assert [(each.title.index, each.title.image_name, each.sampling.seed, each.text.prompt) for each in made] == [
         (0, "000_42", 42, "a {red|green} door"),
         (1, "001_43", 43, "a line"),
-        (2, "002_44", 44, "a red car"),
-        (3, "003_45", 45, "a green car"),
+        (1000, "1000_1042", 1042, "a red car"),
+        (1001, "1001_1043", 1043, "a green car"),
     ]
     assert [each.asked.drawn_from for each in made] == [None, None, "a {red|green} car", "a {red|green} car"]
     assert [len(each.remarks.warnings) for each in made] == [1, 0, 0, 0]
@@ -168,16 +168,26 @@ def test_the_trigger_word_goes_into_the_text_that_was_drawn(project):
     assert second.text.prompt == "a dog runs"
 
 
-def test_a_line_that_is_added_to_a_list_changes_no_picture_that_is_there(project):
+def test_what_is_added_changes_no_picture_that_is_there(project):
     project.write("wildcards/colour.txt", "red\ngreen\n")
-    write(project, 'prompts: ["a dog"]\ntemplates: ["a __colour__ car"]\n')
+    write(project, 'prompts: ["a dog"]\ntemplates: ["a __colour__ car", "a {big|small} door"]\n')
     before = project.load()
     project.write("wildcards/colour.txt", "red\ngreen\nblue\n")
+    write(project, 'prompts: ["a dog", "a cat"]\ntemplates: ["a __colour__ car", "a {big|small} door"]\n')
     after = project.load()
     [one], [other] = before.combinations, after.combinations
     assert before.digest(one.names) != after.digest(other.names)
-    assert [each.request_id for each in one.requests] == [each.request_id for each in other.requests][:3]
-    assert [each.title.image_name for each in one.requests] == [each.title.image_name for each in other.requests][:3]
+    pictures = {each.title.image_name: each.request_id for each in other.requests}
+    assert len(pictures) == 5 + 2
+    assert {each.title.image_name: each.request_id for each in one.requests}.items() < pictures.items()
+
+
+def test_a_thousand_prompts_leave_room_for_templates_and_more_do_not(project):
+    project.write("list.txt", "a line\n" * 1001)
+    write(project, 'file: list.txt\ntemplates: ["{a|b}"]\n')
+    assert project.error() == (
+        "conf/prompts/p.yaml: templates: beside 1001 prompts, expected 1000 at most; give them a set of their own"
+    )
 
 
 def test_a_prompt_of_the_matrix_is_drawn_from_nothing(project):

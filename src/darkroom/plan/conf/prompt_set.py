@@ -1,5 +1,6 @@
 """A prompt set as written: its prompts, those of its text file and templates, and what cannot stand together in it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import Prompt, PromptSet, Settings
 from darkroom.plan.prompt_text.lines import read_lines
-from darkroom.plan.prompt_text.templates import expanded
+from darkroom.plan.prompt_text.templates import MOST, expanded
 from darkroom.plan.prompt_text.wildcards import Wildcards
 
 
@@ -27,9 +28,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A prompt set with all its prompts."""
+    """A prompt set with all its prompts, by index.
 
-    entries: tuple[Entry, ...]
+    Those that are written have 0, 1, …; the texts of the first template 1000, 1001, …, those of the second 2000, …: a
+    prompt or a list that grows changes no index, and so no seed and no name, of another template's.
+    """
+
+    entries: Mapping[int, Entry]
     common: PromptSet
 
 
@@ -49,25 +54,31 @@ def _sheet(prompt_set: PromptSet, origin: Origin) -> Reading[Sheet]:
         entries += yield from _lines(prompt_set.file, origin.at("file"))
     elif not (entries or prompt_set.templates):
         yield ConfigError(f"{origin.at('prompts')}: the set is empty; it needs prompts, templates or a text file")
-    entries += yield from _of_templates(prompt_set, origin)
+    if prompt_set.templates and len(entries) > MOST:
+        advice = "give them a set of their own"
+        yield ConfigError(f"{origin.at('templates')}: beside {len(entries)} prompts, expected {MOST} at most; {advice}")
+    indexed = dict(enumerate(entries)) | (yield from _of_templates(prompt_set, origin))
     if prompt_set.trigger_word is not None and prompt_set.defaults.trigger_word is not None:
         yield ConfigError(f"{origin.at('defaults.trigger_word')}: the set itself has a trigger_word already")
-    for entry in entries:
+    for entry in indexed.values():
         if (entry.prompt.prompt is None) == (entry.prompt.prompt_embeds is None):
             yield ConfigError(f"{entry.where}: expected either prompt or prompt_embeds")
         elif entry.prompt.prompt_embeds == "":
             yield ConfigError(f"{entry.where}.prompt_embeds: is empty; expected a .safetensors file")
-    levels = [(prompt_set.defaults, origin.at("defaults")), *((entry.prompt, entry.where) for entry in entries)]
+    levels = [
+        (prompt_set.defaults, origin.at("defaults")),
+        *((entry.prompt, entry.where) for entry in indexed.values()),
+    ]
     for level, where in levels:
         if level.aspect_ratio and (level.width or level.height):
             yield ConfigError(f"{where}.aspect_ratio: takes the place of width and height; give one or the other")
-    return Sheet(tuple(entries), prompt_set)
+    return Sheet(indexed, prompt_set)
 
 
-def _of_templates(prompt_set: PromptSet, origin: Origin) -> Reading[list[Entry]]:
-    """A prompt for each text that a template stands for."""
+def _of_templates(prompt_set: PromptSet, origin: Origin) -> Reading[dict[int, Entry]]:
+    """A prompt for each text that a template stands for, by index."""
     wildcards = Wildcards(Path(prompt_set.wildcards))
-    entries = []
+    entries = {}
     for number, each in enumerate(prompt_set.templates):
         where = origin.at(f"templates[{number}]")
         settings = {field.name: getattr(each, field.name) for field in fields(Settings)}
@@ -76,9 +87,9 @@ def _of_templates(prompt_set: PromptSet, origin: Origin) -> Reading[list[Entry]]
         except ConfigError as error:
             yield ConfigError(f"{where}: {error}")
             continue
-        for prompt, neg in texts:
+        for index, (prompt, neg) in enumerate(texts, (number + 1) * MOST):
             drawn = Prompt(**settings | {"prompt": prompt, "neg": neg if each.neg else each.neg})
-            entries.append(Entry(drawn, where, template=each.prompt))
+            entries[index] = Entry(drawn, where, template=each.prompt)
     return entries
 
 

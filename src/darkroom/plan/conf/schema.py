@@ -181,7 +181,7 @@ class Template(Settings):
     bare: ClassVar[str] = "prompt"
 
     prompt: str
-    draws: int | None = field(default=None, metadata={"range": (1, 10_000)})  # how many of them; None: every one
+    draws: int | None = field(default=None, metadata={"range": (1, 1000)})  # how many of them; None: every one
     draw_seed: int = 0
 
 

@@ -21,7 +21,7 @@ from random import Random
 
 from darkroom.errors import ConfigError
 
-MOST = 10_000  # texts of one template
+MOST = 1000  # texts of one template
 
 Lists = Callable[[str], Sequence[str]]  # the lines of a list by its name; ConfigError where there is none
 
@@ -64,9 +64,7 @@ def expanded(prompt: str, neg: str, draws: int | None, seed: int, lists: Lists) 
     both = [_Reader(text, lists).template() for text in (prompt, neg)]
     number = math.prod(map(_count, both))
     if draws is None and number > MOST:
-        raise ConfigError(
-            f"stands for {number:,} texts; expected {MOST:,} at most: `draws: 100` takes a hundred of them"
-        )
+        raise ConfigError(f"stands for {number:,} texts; expected {MOST} at most: `draws: 100` takes a hundred of them")
     if draws is None:
         return list(dict.fromkeys((text, beside) for text in _texts(both[0]) for beside in _texts(both[1])))
     if draws > number:
