@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "plan/conf": "__init__ errors names display request files checkpoint plan/prompt_text",
     "plan/weights": "errors request display files checkpoint store lora_files plan/conf",
     "plan/trials": (
-        "errors names request files lora_files record planned store trials thresholds previews embedded_record "
+        "errors names display request files lora_files record planned store trials thresholds previews embedded_record "
         "plan/conf"
     ),
     "plan": (

@@ -10,6 +10,7 @@ from tests.review.renders import THRESHOLDS, picture, preview, render, write_man
 from darkroom.errors import VersionError
 from darkroom.files.image_file import read_record, with_record
 from darkroom.files.weight_file import sha256_of
+from darkroom.plan.trials.as_conf import as_conf
 from darkroom.previews import previews_file, read_previews, write_previews
 from darkroom.record import Record, read_records
 from darkroom.review.accept import apply, plan_acceptance
@@ -19,7 +20,7 @@ from darkroom.review.regress.compare import compare
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.regress_page import write_regress_page
 from darkroom.review.sheet.report import write_report
-from darkroom.review.show import as_conf, show
+from darkroom.review.show import show
 from darkroom.thresholds import write_thresholds
 
 # As if they were new: these may be null, or have a default.

@@ -9,8 +9,8 @@ import pytest
 from safetensors import safe_open
 from tests.workflow.project import CATS, DEMO, REPOSITORY, Project
 
+from darkroom.plan.trials.as_conf import as_conf
 from darkroom.record import read_embedded_record
-from darkroom.review.show import as_conf
 
 
 def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) -> None:

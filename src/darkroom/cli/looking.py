@@ -1,4 +1,4 @@
-"""The commands that look at what came out: list, open, show, explain."""
+"""The commands that look at what came out, and at what went in: list, open, show, lora, diff, explain."""
 
 import argparse
 from pathlib import Path
@@ -39,6 +39,16 @@ def add_to(commands: Commands) -> None:
     lora.add_argument("--base", type=Path, metavar="FILE", help="a transformer's .safetensors, to set sizes beside")
     lora.add_argument("--layers", action="store_true", help="the size of every layer's delta")
 
+    diff = commands.add(
+        LOOK,
+        "diff",
+        _diff,
+        "Say what differs between two pictures, or two experiments; status 1 if anything does.",
+        "diff results/a/images/demo/none/cats/000_1.png results/b/images/demo/none/cats/000_1.png",
+    )
+    for name in ("first", "second"):
+        completes(diff.add_argument(name, help="a picture, or an experiment's name"), pictures)
+
     explain = commands.add(
         LOOK,
         "explain",
@@ -69,7 +79,8 @@ def _open(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from darkroom.review.show import as_conf, show
+    from darkroom.plan.trials.as_conf import as_conf
+    from darkroom.review.show import show
 
     print(as_conf(options.image) if options.as_conf else show(options.image), end="")
 
@@ -89,6 +100,14 @@ def _lora(options: argparse.Namespace) -> None:
     blocks = [as_block(facts, every_layer=options.layers) for facts in found]
     print("\n".join(blocks) if is_whole else as_table(found) if found else "", end="")
     raise_together(errors)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from darkroom.review.diff import diff
+
+    text, is_same = diff(options.first, options.second, RESULTS)
+    print(text, end="")
+    return int(not is_same)
 
 
 def _explain(options: argparse.Namespace) -> None:
