@@ -48,6 +48,7 @@ MAY_IMPORT = {
         "plan/conf plan/weights"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
+    "machine": "errors files plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/prompt_text plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/prompt_text plan/conf intake",
@@ -76,8 +77,8 @@ MAY_IMPORT = {
     # the commands
     "cli": (
         "errors names filesystem files lora_files/inspection planned store previews plan plan/conf plan/estimate "
-        "plan/trials plan/weights intake intake/aitk render render/device render/worker review review/inventory "
-        "review/regress review/sheet"
+        "plan/trials plan/weights machine intake intake/aitk render render/device render/worker review "
+        "review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
 }

@@ -128,7 +128,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "conf/experiment/e.yaml",
             "matrx: {}\n",
             "conf/experiment/e.yaml: matrx: unknown key; did you mean 'matrix'? "
-            "known: compare, exclude, lora, matrix, model, output, prompts",
+            "known: compare, exclude, lora, machine, matrix, model, output, prompts",
         ),
         (
             "conf/experiment/e.yaml",

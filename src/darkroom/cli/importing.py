@@ -72,7 +72,21 @@ def _job(options: argparse.Namespace) -> None:
     from darkroom.intake.aitk.job import import_job
 
     copies = Copies(options.checkpoint, options.text_encoder, options.text_encoder_2, options.vae)
-    _tell(import_job(options.path, _options(options), copies=copies, config_unchanged=options.config_unchanged))
+    _tell(
+        import_job(
+            _job_folder(options.path), _options(options), copies=copies, config_unchanged=options.config_unchanged
+        )
+    )
+
+
+def _job_folder(path: Path) -> Path:
+    """What is here by that name, else the job of that name in the output/ of this machine's ai-toolkit."""
+    from darkroom.machine.facts import FactsFile
+    from darkroom.plan.conf.folders import machine_file
+
+    toolkit = FactsFile.read(machine_file()).facts.ai_toolkit
+    there = Path(toolkit, "output", path) if toolkit else path
+    return there if there.exists() and not path.exists() else path
 
 
 def _request(options: argparse.Namespace) -> None:

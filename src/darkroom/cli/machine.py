@@ -1,18 +1,32 @@
-"""The commands about this machine: memory, prune, completion."""
+"""The commands about this machine: init, memory, prune, completion."""
 
 import argparse
 import re
+import sys
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from darkroom.cli import MACHINE, Commands, agreed
 from darkroom.cli.completing import SHELLS, shell_code
+from darkroom.errors import ConfigError
 from darkroom.previews import PREVIEWS
 from darkroom.store import RESULTS
 
 
 def add_to(commands: Commands) -> None:
+    init = commands.add(
+        MACHINE,
+        "init",
+        _init,
+        "Say once where ComfyUI, ai-toolkit and the hub's cache lie; see what this machine can render.",
+        "init --comfyui ~/ComfyUI --yes",
+    )
+    init.add_argument("--comfyui", metavar="FOLDER", help="ComfyUI, or its models folder; '' for none")
+    init.add_argument("--ai-toolkit", metavar="FOLDER", help="ai-toolkit; '' for none")
+    init.add_argument("--hf-home", metavar="FOLDER", help="what HF_HOME is to be; '' for the usual place")
+    init.add_argument("--yes", action="store_true", help="do not ask: what is given here, and what is found")
+
     memory = commands.add(
         MACHINE,
         "memory",
@@ -43,6 +57,41 @@ def add_to(commands: Commands) -> None:
         "completion bash >> ~/.bashrc",
     )
     completion.add_argument("shell", choices=SHELLS)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from darkroom.machine.asking import agreed_facts, checked
+    from darkroom.machine.facts import Facts, FactsFile
+    from darkroom.machine.hardware import hardware
+    from darkroom.machine.usual_places import guessed
+    from darkroom.plan.conf.folders import machine_file
+
+    # 1. Where things lie, as told, as written, as found
+    told = checked(Facts(comfyui=options.comfyui, ai_toolkit=options.ai_toolkit, hf_home=options.hf_home))
+    file = FactsFile.read(machine_file())
+    known = told.over(file.facts).over(guessed(Path.home()))
+    if not options.yes and not sys.stdin.isatty():
+        raise ConfigError("the input is no terminal, so nobody can be asked: --yes takes what is given and found")
+    facts = known if options.yes else agreed_facts(known, told, input)
+    # 2. The file, with consent to every change of one that is there
+    text = file.with_facts(facts)
+    changes = file.changes(text)
+    print(f"{file.path}: {'is to become' if changes else 'as it is'}", *changes, sep="\n    ")
+    if changes and (options.yes or file.text is None or agreed("Write it?")):
+        file.write(text)
+        print("written")
+    # 3. What there is, and what it will do
+    print("\n".join(["", *hardware().lines(), ""]))
+    print(_what_will_work(), end="")
+    return 0
+
+
+def _what_will_work() -> str:
+    from darkroom.machine.shipped_models import modes_table, text_quantization
+    from darkroom.plan.conf.folders import BUILT_IN
+    from darkroom.render.memory_table import modes_here  # imports torch
+
+    return modes_table(modes_here(text_quantization(BUILT_IN)))
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -19,13 +19,14 @@ from darkroom.plan.conf.options import Options, mentions_trigger_word
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.prompt_set import Sheet
 from darkroom.plan.conf.reader import is_finite, read
-from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Model, Output
+from darkroom.plan.conf.schema import AXIS_GROUPS, LoraStack, Machine, Model, Output
 from darkroom.plan.contradictions import contradictions
 from darkroom.plan.matrix import Matrix, Point, read_matrix
 from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
 from darkroom.plan.strengths import axis_of, nowhere, position_of, stack_at
+from darkroom.plan.weights.hub import look_in
 from darkroom.plan.weights.lora_axis import read_lora_axis
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.plan.weights.missing_files import missing_weights
@@ -138,6 +139,9 @@ def load_experiment(
 
 
 def _experiment(name: str, source: str, conf: Conf) -> Reading[Experiment]:
+    machine = yield from read(Machine, conf.root["machine"], conf.origin("machine"))
+    if machine and machine.hf_home:
+        look_in(machine.hf_home)
     output = yield from read(Output, conf.root["output"], conf.output_origin)
     choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
     axes = {**choices, **conf.root["matrix"]}

@@ -3,13 +3,13 @@
 The same footprints as the planner's, of modules on the meta device.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
 from darkroom.errors import DeviceMemoryError
 from darkroom.render.device.environment import memory_budget
-from darkroom.render.device.mode import LADDER, TEXT_LADDER, Footprint, Workload, plan
+from darkroom.render.device.mode import LADDER, TEXT_LADDER, Budget, Footprint, Workload, plan
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux2 import real_sizes as flux2_sizes
 
@@ -41,6 +41,28 @@ def mode_here(model: str, quantization: str | None, picture: Workload) -> str:
         return plan(base, quantization, memory_budget(device)).reason
     except DeviceMemoryError as error:
         return str(error)
+
+
+def modes_here(text_quantization: Mapping[str, str | None]) -> Iterator[tuple[str, str, str]]:
+    """Of each model, for a picture of 1024 × 1024: its ids, the mode of its text encoder and its own on this machine.
+
+    `text_quantization`: that of the text encoder, by id. Where no mode fits, what quantised weights would make fit.
+    """
+    budget = memory_budget(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    for ids, text, base in _footprints(Workload(1024, 1024, 0, _TEXT_TOKENS, ())):
+        quantization = text_quantization.get(ids.split(", ")[0])
+        yield ids, _fitting(text, quantization, budget, TEXT_LADDER), _fitting(base, None, budget, LADDER)
+
+
+def _fitting(
+    footprints: Mapping[str | None, Footprint], quantization: str | None, budget: Budget, ladder: Sequence[str]
+) -> str:
+    modes = ladder[:1] if budget.device == "cpu" else ladder
+    for smaller in dict.fromkeys((quantization, "qfloat8", "qint4")):
+        for mode in modes:
+            if budget.lacks(footprints[smaller], mode) is None:
+                return mode if smaller == quantization else f"{mode} if quantised ({smaller}): another picture"
+    return "too large"
 
 
 def _footprints(

@@ -1,5 +1,6 @@
 """config.yaml in layers: the folder's over the machine's over Darkroom's own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,13 @@ def test_readme_s_line_for_comfyui_s_models_works_as_printed(project, tmp_path, 
     project.write("conf/config.yaml", f"{line}\n")
     checkpoint = project.load().models["m"].checkpoint
     assert local_files(checkpoint, "flux2", needs_text=False) == [tmp_path / transformer, tmp_path / vae]
+
+
+def test_the_machine_s_hf_home_is_the_environment_s_where_that_names_none(project, monkeypatch):
+    monkeypatch.delenv("HF_HOME", raising=False)
+    project.write(MACHINE, "machine: {hf_home: /big/hf}\n")
+    project.load()
+    assert os.environ["HF_HOME"] == "/big/hf"
+    monkeypatch.setenv("HF_HOME", "/mine")
+    project.load()
+    assert os.environ["HF_HOME"] == "/mine"

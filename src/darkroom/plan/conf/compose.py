@@ -33,6 +33,7 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
+_OF_ROOT = ("output", "machine", "matrix", "exclude")
 _BLANK = "blank"  # conf/prompts/blank.yaml
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
@@ -100,7 +101,7 @@ class Conf:
         self._root = self._compose()
         # Darkroom's own folder, for the files that come with it: a path in conf/ starts in the working directory.
         own = {"folder": str(from_here(OWN_FOLDER))}
-        plan = OmegaConf.create({"darkroom": own, **{key: self._root[key] for key in ("output", "matrix", "exclude")}})
+        plan = OmegaConf.create({"darkroom": own, **{key: self._root[key] for key in _OF_ROOT}})
         output = _resolved(plan.output, "output", self.output_origin)
         self.root: dict[str, Any] = {**_resolved(plan, "", self.origin("")), "output": output}
         self.visible = (Visible("darkroom", own), Visible("output", output))  # to every option

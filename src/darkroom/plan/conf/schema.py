@@ -39,8 +39,17 @@ class Config:
     prompts: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)
     compare: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
     matrix: dict[str, Any] = field(default_factory=dict)
     exclude: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """machine: where things lie on this one. No picture depends on it; `darkroom init` writes it."""
+
+    hf_home: str | None = None  # what the environment's HF_HOME is where that is not set: a cron job's, for instance
+    ai_toolkit: str | None = None  # `darkroom import aitk NAME` finds NAME in its output/
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 HF_HUB_OFFLINE, HF_TOKEN and HF_HOME (where the cache lies) are respected by huggingface_hub itself.
 """
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from pathlib import Path
 from darkroom.errors import CheckpointError
 
 _PATIENCE = 3.0  # seconds
+
+
+def look_in(hf_home: str) -> None:
+    """Let this process and its jobs look there, unless the environment's HF_HOME says where; before the first look."""
+    os.environ.setdefault("HF_HOME", str(Path(hf_home).expanduser()))
 
 
 def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:

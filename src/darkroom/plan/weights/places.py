@@ -34,6 +34,7 @@ _COMFYUI = {
     "text_encoder": ("text_encoders", "clip"),
     "text_encoder_2": ("text_encoders", "clip"),
 }
+COMFYUI_FOLDERS = ", ".join(dict.fromkeys(name for names in _COMFYUI.values() for name in names))
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,9 @@ def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str,
             yield key, f"{value}: has no effect: a model of the family {family} has no {key}"
     if source.revision is not None and not _takes_from_hub_repo(source, family):
         yield "revision", f"{source.revision}: has no effect: nothing comes from {_repository(source)}"
-    if source.comfyui_models is not None:
-        folder = Path(source.comfyui_models).expanduser()
-        known = [name for names in _COMFYUI.values() for name in names]
-        if not any((folder / name).is_dir() for name in known):
-            yield "comfyui_models", f"{source.comfyui_models}: expected a folder with one of {', '.join(known)} in it"
+    comfyui = source.comfyui_models
+    if comfyui is not None and not holds_comfyui_models(Path(comfyui).expanduser()):
+        yield "comfyui_models", f"{comfyui}: expected a folder with one of {COMFYUI_FOLDERS} in it"
 
 
 def place_of(source: CheckpointSource, part: str) -> Place:
@@ -100,6 +99,11 @@ def component_folder(root: Path, part: str) -> Path:
     """A component's folder: the root itself, or the one with the component's name below it."""
     own = holds_tokenizer(root) if part in ENCODER_OF else (root / "config.json").is_file()
     return root / part if not own and (root / part).is_dir() else root
+
+
+def holds_comfyui_models(folder: Path) -> bool:
+    """True for a ComfyUI models/ folder."""
+    return any((folder / name).is_dir() for names in _COMFYUI.values() for name in names)
 
 
 def holds_tokenizer(folder: Path) -> bool:
