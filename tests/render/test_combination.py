@@ -147,6 +147,17 @@ def test_sentences_name_the_file_of_their_own_request(
     assert [warning[: len(said)] for warning in shown.request.remarks.warnings] == [said]
 
 
+def test_an_adapter_too_small_for_the_weights_is_named(
+    bench: Bench, make_request: MakeRequest, adapters: Path, tmp_path: Path
+) -> None:
+    tiny = {key: tensor * 1e-6 for key, tensor in load_file(adapters / "lora_bf16.safetensors").items()}
+    save_file(tiny, path := tmp_path / "tiny.safetensors")
+    lora = Lora(str(path), 0.5, sha256_of(path))
+    (row,), _ = bench.render(bench.request(make_request, dtype="bfloat16", loras=(lora,)))
+    said = "tiny.safetensors: changes nothing: at strength 0.5 its deltas are below what bfloat16 weights"
+    assert said in row["loras"][0]["dead"]
+
+
 def test_weights_change_least(bench: Bench, make_request: MakeRequest, adapters: Path) -> None:
     path = adapters / "lora_bf16.safetensors"
     strengths = [1.0, 0.5, 0.0, 1.0, 0.5, 0.0]

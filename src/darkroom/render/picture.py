@@ -86,14 +86,22 @@ def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
     adapters = loaded.adapters(request)
     stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.adapters.active]
     loaded.stack.apply(stack, request.adapters.lora_merge or "merged")
+    lost_in = str(loaded.base.dtype).removeprefix("torch.") if loaded.stack.is_lost_in_rounding else None
     return [
-        _use(lora, adapters[lora.sha256]) if lora in request.adapters.active else LoraUse.of_none(lora)
+        _use(lora, adapters[lora.sha256], lost_in) if lora in request.adapters.active else LoraUse.of_none(lora)
         for lora in request.adapters.loras
     ]
 
 
-def _use(lora: Lora, adapter: Adapter) -> LoraUse:
-    """The adapter may have been read where an earlier request has the same content."""
+def _use(lora: Lora, adapter: Adapter, lost_in: str | None) -> LoraUse:
+    """The adapter may have been read where an earlier request has the same content.
+
+    `lost_in`: the dtype of base weights that its delta is too small to change.
+    """
+    lost = (
+        f"{adapter.path}: changes nothing: at strength {lora.network_multiplier:g} its deltas are below what {lost_in} "
+        "weights can hold, so that pictures are the base model's; give it more strength, or use lora_merge: live"
+    )
     use = LoraUse(
         path=adapter.path,
         sha256=lora.sha256,
@@ -103,7 +111,7 @@ def _use(lora: Lora, adapter: Adapter) -> LoraUse:
         left_out_keys=adapter.left_out,
         warning=adapter.warning,
         tool=adapter.tool,
-        dead=adapter.dead,
+        dead=adapter.dead or (lost if lost_in else None),
     )
     return use.of_file(lora)
 

@@ -194,6 +194,21 @@ def test_the_way_to_a_stack_does_not_matter(base: Base, adapters: Path) -> None:
     assert all(torch.equal(tensor, direct[name]) for name, tensor in base.transformer.state_dict().items())
 
 
+def test_deltas_below_what_the_weights_can_hold_are_lost_in_rounding(base: Base, save: Save) -> None:
+    whole = _lora(PROJ, 96, 96)
+    tiny = {key: tensor * 1e-6 for key, tensor in whole.items()}
+    stack, small, large = MergedStack(base), _read(base, save(tiny)), _read(base, save(whole))
+    assert not stack.is_lost_in_rounding
+    stack.apply([(small, 1.0)], "merged")
+    assert stack.is_lost_in_rounding
+    stack.apply([(small, 1.0), (large, 1.0)], "merged")
+    assert not stack.is_lost_in_rounding
+    stack.apply([(small, 1.0)], "merged")
+    assert stack.is_lost_in_rounding
+    stack.apply([], "merged")
+    assert not stack.is_lost_in_rounding
+
+
 def test_a_layer_left_torn_by_an_error_is_written_again(
     klein: Checkpoint, make_request: Callable[..., Request], save: Save, tmp_path: Path
 ) -> None:

@@ -27,6 +27,12 @@ class MergedStack:
     def __init__(self, base: Base) -> None:
         self._base = base
         self._recipes: dict[str, _Recipe] = dict.fromkeys(base.adapter_modules, _BASE)
+        self._moved = ""  # a layer whose weights the stack has changed, if one is known
+
+    @property
+    def is_lost_in_rounding(self) -> bool:
+        """True where adapters are merged, but into no weight: their deltas are below what the base's dtype holds."""
+        return not self._moved and any(recipe != _BASE for recipe in self._recipes.values())
 
     @torch.no_grad()
     def apply(self, stack: Sequence[tuple[Adapter, float]], regime: str) -> int:
@@ -43,9 +49,23 @@ class MergedStack:
             recipe = (regime, parts) if parts else _BASE
             if recipe != current:
                 self._recipes[layer] = _TORN
+                self._moved = "" if layer == self._moved else self._moved
                 rewritten += self._rewrite(layer, recipe)
                 self._recipes[layer] = recipe
+        if not self._moved:
+            merged = (layer for layer, recipe in self._recipes.items() if recipe != _BASE)
+            self._moved = next(filter(self._is_moved, merged), "")
         return rewritten
+
+    def _is_moved(self, layer: str) -> bool:
+        base = self._base
+        return any(
+            not torch.equal(
+                base.transformer.get_parameter(part.parameter),
+                base.weights.read(part.parameter, base.dtype, base.device),
+            )
+            for part in base.adapter_modules[layer]
+        )
 
     def _rewrite(self, layer: str, recipe: _Recipe) -> int:
         base, (regime, adapters) = self._base, recipe

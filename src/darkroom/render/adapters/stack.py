@@ -15,6 +15,11 @@ class AdapterStack:
     def __init__(self, base: Base) -> None:
         self._merged, self._live = MergedStack(base), LiveStack(base)
 
+    @property
+    def is_lost_in_rounding(self) -> bool:
+        """True where adapters are in effect that change no weight of the base by a step of its dtype."""
+        return self._merged.is_lost_in_rounding
+
     def apply(self, stack: Sequence[tuple[Adapter, float]], regime: str) -> int:
         """Make the base compute base + stack; the number of weights rewritten, or of branches hung up beside them.
 
