@@ -19,7 +19,7 @@ from darkroom.review.regress.summary import failed, installed_versions, outdated
 from darkroom.review.regress.verdicts import VERDICTS
 
 _ROWS = 20  # pictures
-_WHY, _FACT = 300, 80  # characters of all that is said of a picture, and of one fact that differs
+_WHY, _FACT = 300, 120  # characters of all that is said of a picture, and of one fact that differs
 _PAGE = "regress.html"  # lies beside the summary
 _PSNR = next(measure for measure in MEASURES if measure.name == "psnr")
 # What begins a mark anywhere in a line, and where GitHub would see an address: https://… and www.…
@@ -92,10 +92,10 @@ def _psnr(comparison: Comparison) -> str:
 
 
 def _why(comparison: Comparison) -> str:
-    """The reason, limits that do not hold, facts that differ, what else is known, as far as there is room."""
+    """The reason, facts that differ, limits that do not hold, what else is known, as far as there is room."""
     taken = measures(comparison)
     broken = (f"{each['name']} {each['value']}, {each['threshold']}" for each in taken if each["held"] is False)
-    said = "; ".join(filter(None, [comparison.reason, *broken, *map(_differs, comparison.differs), comparison.note]))
+    said = "; ".join(filter(None, [comparison.reason, *map(_differs, comparison.differs), *broken, comparison.note]))
     return f"{said[:_WHY]} …" if len(said) > _WHY else said
 
 
