@@ -1,6 +1,9 @@
 """Prompts that stand for several: which texts they give, how these are drawn, and what becomes of each."""
 
+import re
+
 import pytest
+from tests.places import REPOSITORY
 
 
 def write(project, content):
@@ -180,6 +183,16 @@ def test_what_is_added_changes_no_picture_that_is_there(project):
     pictures = {each.title.image_name: each.request_id for each in other.requests}
     assert len(pictures) == 5 + 2
     assert {each.title.image_name: each.request_id for each in one.requests}.items() < pictures.items()
+
+
+def test_the_example_of_the_page_renders_without_a_warning(project):
+    page = (REPOSITORY / "docs/templates.md").read_text(encoding="utf-8")
+    file, example = re.findall(r"```yaml\n# (conf/\S+)\n(.*?)```", page, re.DOTALL)[0]
+    project.write(file, example)
+    project.write("wildcards/colour.txt", "red\ngreen\nblue\nwhite\n")
+    [combination] = project.load("matrix.prompts=cars").combinations
+    assert len(combination.requests) == 2 + 8
+    assert {each.remarks.warnings for each in combination.requests} == {()}
 
 
 def test_a_thousand_prompts_leave_room_for_templates_and_more_do_not(project):
