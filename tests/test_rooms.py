@@ -76,9 +76,9 @@ MAY_IMPORT = {
     "review/inventory": "errors names display filesystem files record store trials review/regress",
     # the commands
     "cli": (
-        "errors names filesystem files lora_files/inspection planned store previews plan plan/conf plan/estimate "
-        "plan/trials plan/weights machine intake intake/aitk render render/device render/worker review "
-        "review/inventory review/regress review/sheet"
+        "__init__ errors names filesystem files lora_files/inspection record planned store trials previews plan "
+        "plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk render render/device "
+        "render/worker review review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
 }

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 from darkroom import __version__
-from darkroom.cli import Command, Commands, Parser, importing, keeping, looking, machine, planning, rules
+from darkroom.cli import Command, Commands, Parser, importing, keeping, looking, machine, planning, repeating, rules
 from darkroom.cli.completing import complete_if_asked
 from darkroom.errors import DarkroomError
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
     commands = Commands(parser, prog="darkroom", metavar="COMMAND")
-    for part in (planning, looking, keeping, importing, machine, rules):
+    for part in (planning, repeating, looking, keeping, importing, machine, rules):
         part.add_to(commands)
     return parser
 
