@@ -7,12 +7,18 @@ from typing import Any
 
 from darkroom.display import printable
 from darkroom.files.yaml_text import yaml_text
-from darkroom.intake.aitk.previews import PromptOption
-from darkroom.intake.aitk.prompts import SamplePrompt
+from darkroom.intake.aitk.previews import BASE, PromptOption
+from darkroom.intake.aitk.prompts import DRAWN, SamplePrompt
+from darkroom.intake.aitk.values import LoraValues
 from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file
 
 _COMMON = ("width", "height", "sample_steps", "guidance_scale", "neg", "network_multiplier")
 _NO_STRENGTH = {"network_multiplier": 1.0}  # what a prompt has that names none
+# Of <job>_pick:
+_STRENGTHS = (0.6, 0.8, 1.0)
+_SEEDS = 2  # the job's first, and the next
+_FIRST_SEED = 42
+_AXES = ("seed", "network_multiplier")  # which the prompts leave to the matrix
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,46 @@ class ConfWriter:
     def _file(self, group: str, name: str, comments: Sequence[str], content: Mapping[str, Any]) -> ConfFile:
         body = "".join(f"# {printable(line)}\n" for line in comments) + yaml_text(content)
         return conf_file(CONF / group / f"{name}.yaml", self.source, body)
+
+
+def pick_files(writer: ConfWriter, main: PromptOption, trigger_word: str | None, values: LoraValues) -> list[ConfFile]:
+    """<job>_pick, in which a checkpoint and a strength are chosen, and its prompts: written once, and then people's.
+
+    All checkpoints, those to come too, at some strengths, with the prompts of the job's samples and some seeds; without
+    such prompts, those that people write. None where there is no checkpoint yet.
+    """
+    if values.folder is None:
+        return []
+    pick = replace(writer, name=f"{writer.name}_pick")
+    prompts = pick.name if main.sheet.prompts else writer.name
+    matrix = {
+        "model": writer.name,
+        "lora": [BASE, writer.name],
+        "prompts": prompts,
+        "network_multiplier": list(_STRENGTHS),
+        **({"seed": _seeds(main)} if main.sheet.prompts else {}),
+    }
+    exclude = [*_once(), *map(_without, values.others)]
+    command = f"darkroom run {pick.name}"
+    files = [pick.experiment(matrix, exclude, [command, "Written once: no import changes it, or its prompts"])]
+    if main.sheet.prompts:
+        files.append(pick.prompts(replace(main, name=pick.name), trigger_word, without=_AXES))
+    return files
+
+
+def _without(value: str) -> dict[str, object]:
+    return {"lora": value}
+
+
+def _once() -> Iterator[dict[str, object]]:
+    """The base model has no strengths."""
+    yield from ({"lora": BASE, "network_multiplier": strength} for strength in _STRENGTHS[:-1])
+
+
+def _seeds(main: PromptOption) -> Sequence[int]:
+    first = main.sheet.prompts[0].settings["seed"]
+    start = _FIRST_SEED if first == DRAWN else first
+    return [start + number for number in range(_SEEDS)]
 
 
 def _common(prompts: Sequence[SamplePrompt]) -> dict[str, Any]:

@@ -14,12 +14,11 @@ from darkroom.display import from_here, named
 from darkroom.errors import ConfigError, Reading, raise_together, value_of
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
-from darkroom.intake.aitk.conf_files import ConfWriter
+from darkroom.intake.aitk.conf_files import ConfWriter, pick_files
 from darkroom.intake.aitk.config import JobConfig, config_file, job_roots, links_out, read_job, training_folder
 from darkroom.intake.aitk.control_images import unused_images, with_images
 from darkroom.intake.aitk.model import TrainedModel, sampler_reasons, trained_model
 from darkroom.intake.aitk.passed_over import passed_over
-from darkroom.intake.aitk.pick import pick_files
 from darkroom.intake.aitk.placing import Placed, Placing
 from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
