@@ -14,7 +14,8 @@ from typing import Any, Self
 from darkroom.files.atomic import read_json, write_json
 from darkroom.request import Request
 
-EXPLAIN, FLOOR = "explain", "floor"  # folders of an experiment: what each of the two commands has rendered
+# Folders of an experiment: what explain --try, floor and again have rendered.
+TRIAL_FOLDERS = (EXPLAIN, FLOOR, AFRESH) = ("explain", "floor", "afresh")
 
 
 @dataclass(frozen=True)

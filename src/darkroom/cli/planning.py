@@ -34,13 +34,14 @@ def add_to(commands: Commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from darkroom.machine.hardware import card_here
     from darkroom.plan.estimate.look import estimate_of
     from darkroom.plan.estimate.told import told
 
     # 1. What is asked for; an experiment that cannot be rendered at all ends here, with every problem
     experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes
-    estimate = estimate_of(experiment, RESULTS)
+    estimate = estimate_of(experiment, RESULTS, card=card_here())
     print(told(estimate, list(_memory(experiment, estimate)), problems), end="")
     return int(bool(problems))
 

@@ -64,6 +64,12 @@ def hardware(query: list[str] = _QUERY) -> Hardware:
     )
 
 
+def card_here() -> str | None:
+    """The name of the card that pictures are rendered on; None where that is the processor."""
+    found = hardware()
+    return found.cards[0].name if found.cards and not found.torch.endswith("+cpu") else None
+
+
 def _system(name: str, release: str) -> str:
     if name != "Linux":
         return f"{name} {release}: Darkroom is made for Linux and WSL2"

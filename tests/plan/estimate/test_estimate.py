@@ -17,7 +17,7 @@ from darkroom.store import RESULTS
 
 KLEIN = Download(repo="someone/klein", parts=("transformer",), size=8 * 10**9, is_about=True, licence=None)
 MACHINE = Machine(
-    has_gpu=True, cores=2, disk_free=10**10, cache_free=10**11, weights={"m": 8 * 10**9}, downloads=(KLEIN,)
+    card="NVIDIA H100", cores=2, disk_free=10**10, cache_free=10**11, weights={"m": 8 * 10**9}, downloads=(KLEIN,)
 )
 
 
@@ -58,7 +58,7 @@ def test_a_model_that_was_never_rendered_here_is_guessed_by_its_size(project):
     found = estimate(experiment, missing(experiment), [], MACHINE)
     operations = 2 * 4e9 * sum(map(work_of, experiment.combinations[0].requests))
     assert found.seconds == pytest.approx(10 + 8 + operations / 60e12)
-    assert found.basis == ("m: never rendered here, so by its size and 60 TFLOP/s for an NVIDIA GPU",)
+    assert found.basis == ("m: never rendered here, so by its size and 60 TFLOP/s for NVIDIA H100",)
     assert told(found).splitlines()[1].startswith("  time       at a guess 21 s; 1 base model to load")
 
 
@@ -104,7 +104,7 @@ def test_a_manifest_that_cannot_be_read_tells_nothing(project):
 
 
 def test_of_a_folder_where_nothing_was_rendered_everything_is_to_be_done(project):
-    found = estimate_of(project.load(), RESULTS, ask_hub=False)
+    found = estimate_of(project.load(), RESULTS, card=None, ask_hub=False)
     assert isinstance(found, Estimate)
     assert (found.pictures, found.there, found.seconds) == (2, 0, None)
     assert [(each.repo, each.size) for each in found.downloads] == [("someone/klein", None)]

@@ -29,7 +29,7 @@ _LATENTS = 2.0
 class Machine:
     """What of this machine counts. `weights`: bytes of a model's transformer, None where nobody knows."""
 
-    has_gpu: bool
+    card: str | None  # the GPU's name
     cores: int
     disk_free: int  # bytes, where results/ lies
     cache_free: int  # bytes, where the hub's files are kept
@@ -126,10 +126,10 @@ def _guessed(name: str, requests: Sequence[Request], machine: Machine) -> _Pace:
     weights = machine.weights[name]
     if weights is None:
         return _Pace(None, f"{name}: never rendered here, and of unknown size: nobody can tell", True)
-    speed = _GPU if machine.has_gpu else _CORE * machine.cores
+    speed = _GPU if machine.card else _CORE * machine.cores
     parameters = weights / 2  # of 16 bits
     each = (max(2 * parameters * work_of(r) / speed, _PASS * passes_of(r)) for r in requests)
-    device = "an NVIDIA GPU" if machine.has_gpu else f"{machine.cores} CPU cores"
+    device = machine.card or f"{machine.cores} CPU cores"
     said = f"{name}: never rendered here, so by its size and {speed / 1e12:.2g} TFLOP/s for {device}"
     return _Pace(weights / _READING + sum(each), said, True)
 

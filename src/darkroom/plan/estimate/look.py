@@ -22,11 +22,12 @@ from darkroom.plan.weights.places import Here, OnHub, place_of
 from darkroom.request import Request
 from darkroom.store import STORE, ExperimentFolder, Store
 
-_NVIDIA = Path("/proc/driver/nvidia/gpus")  # a folder for each; in WSL the device is another
 
+def estimate_of(experiment: Experiment, results: Path, *, card: str | None, ask_hub: bool = True) -> Estimate:
+    """What rendering an experiment would take, now and here. `card`: the GPU's name, None for the processor.
 
-def estimate_of(experiment: Experiment, results: Path, *, ask_hub: bool = True) -> Estimate:
-    """What rendering an experiment would take, now and here. The hub is asked for at most 3 seconds a repository."""
+    `ask_hub`: what it would send, for at most 3 seconds a repository.
+    """
     folder = ExperimentFolder(results / experiment.name)
     done, store = DoneSoFar(experiment, folder), Store(results / STORE)
     missing = {
@@ -36,7 +37,7 @@ def estimate_of(experiment: Experiment, results: Path, *, ask_hub: bool = True) 
     }
     models = {names.model for names, requests in missing.items() if requests}
     machine = Machine(
-        has_gpu=has_gpu(),
+        card=card,
         cores=len(os.sched_getaffinity(0)),
         disk_free=shutil.disk_usage(_existing(results)).free,
         weights={name: _weights(experiment.models[name]) for name in models},
@@ -44,11 +45,6 @@ def estimate_of(experiment: Experiment, results: Path, *, ask_hub: bool = True) 
         downloads=tuple(_downloads(experiment, models, ask_hub)),
     )
     return estimate(experiment, missing, past_pictures(results.glob("*/manifest.parquet")), machine)
-
-
-def has_gpu() -> bool:
-    """Whether the driver of an NVIDIA card is there; torch, which would know more, takes seconds to import."""
-    return _NVIDIA.is_dir() or Path("/dev/dxg").exists()
 
 
 def _missing(

@@ -27,7 +27,7 @@ from darkroom.planned import PlannedCombination
 from darkroom.record import EmbeddedRecord, Record
 from darkroom.request import Lora, digest_of
 from darkroom.store import ExperimentFolder
-from darkroom.trials import Trial, TrialSheet
+from darkroom.trials import AFRESH, Trial, TrialSheet
 
 _PROMPT = tuple(each.name for each in fields(Prompt))
 _TEXTS = ("prompt", "prompt_embeds", "trigger_word", "neg", "aspect_ratio")  # and ctrl_img…: as typed, whatever it is
@@ -84,7 +84,7 @@ def write_afresh(again: Again, record: Record, results: Path) -> Path:
     """
     folder, title = ExperimentFolder(results / again.name), record.request.title
     planned = PlannedCombination.read(folder.requests(title.names))
-    root = folder.root / "afresh"
+    root = folder.root / AFRESH
     empty(root)
     TrialSheet(
         name=again.name,

@@ -24,12 +24,12 @@ from darkroom.review.inventory.experiments import (
 )
 from darkroom.review.inventory.references import References, references
 from darkroom.store import STORE, ExperimentFolder
-from darkroom.trials import EXPLAIN, FLOOR
+from darkroom.trials import TRIAL_FOLDERS
 
 YOUNG = 3600.0  # seconds for which a file of the store, or a trial, may be somebody's who holds no lock
 _IMAGES, _EMBEDDINGS, _DIGESTS = "images", "embeddings", "digests"  # folders of the store
 _PICTURES, _LATENTS, _TEXTS, _NOTES = "pictures", "latents", "embeddings of texts", "digests of files that are gone"
-_TRIALS = "trials of explain and floor"
+_TRIALS = "trials of explain, floor and again"
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ def _removed(pruning: Pruning, results: Path) -> Iterator[DarkroomError]:
 def _is_pruned_in(folder: Path, results: Path) -> bool:
     """A folder of the store, or of trials."""
     top, *below = folder.relative_to(results).parts
-    return len(below) > 1 if top == STORE else bool(below) and below[0] in (EXPLAIN, FLOOR)
+    return len(below) > 1 if top == STORE else bool(below) and below[0] in TRIAL_FOLDERS
 
 
 def _own_files(folder: ExperimentFolder) -> Iterator[Path]:
     """Where an experiment names what it needs; trials have been told of."""
-    trials = [folder.root / name for name in (EXPLAIN, FLOOR)]
+    trials = [folder.root / name for name in TRIAL_FOLDERS]
     for file in files_below(folder.root):
         if not any(file.path.is_relative_to(each) for each in trials):
             yield file.path
@@ -171,7 +171,7 @@ def _old(named: Mapping[Path, References], outside: References, before: float) -
 
 def _trials(folder: ExperimentFolder, before: float) -> Iterator[Found]:
     """Files of trials that nobody has added to since: a link is as old as its picture, the folder that it is in not."""
-    for name in (EXPLAIN, FLOOR):
+    for name in TRIAL_FOLDERS:
         files = list(files_below(folder.root / name))
         if files and max(file.path.parent.stat().st_mtime for file in files) < before:
             yield from files
