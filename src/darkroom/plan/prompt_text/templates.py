@@ -181,25 +181,26 @@ class _Reader:
 def _made(found: Sequence[_Parts], place: str) -> _Choice:
     """A choice of what stands between its bars, behind its head if it has one."""
     head, first = _cut(_HEAD, found[0])
-    options = [_option(parts) for parts in (first, *found[1:])]
-    if len(options) == 1 and len(options[0].parts) == 1 and isinstance(listed := options[0].parts[0], _Choice):
-        options = list(listed.options)  # {2$$__colour__}: two of its lines
-    begins = str(options[0].parts[0])[:1] if options[0].parts else ""
-    if begins in _MARKS:
-        raise ConfigError(
-            f"{place}: the mark {begins} ({_MARKS[begins]}) is not taken; `draws` says how texts are chosen"
-        )
-    if any("$$" in part for option in options for part in option.parts if isinstance(part, str)):
-        raise ConfigError(f"{place}: $$ stands behind a number, as in {{2$$red|green}} or {{1-2$$ and $$red|green}}")
-    if not sum(option.weight for option in options):
-        raise ConfigError(f"{place}: all weights are 0")
+    options = tuple(map(_option, (first, *found[1:])))
+    if fault := _fault(options):
+        raise ConfigError(f"{place}: {fault}")
+    match options:
+        case (_Option(parts=(_Choice() as listed,)),):
+            options = listed.options  # {2$$__colour__}: two of its lines
     if head is None:
-        return _Choice(tuple(options))
-    least, most = (
-        int(head["exactly"] or head[end] or otherwise) for end, otherwise in (("least", 1), ("most", len(options)))
-    )
-    least, most = sorted((min(least, len(options)), min(most, len(options))))
-    return _Choice(tuple(options), least, most, "," if head["separator"] is None else head["separator"])
+        return _Choice(options)
+    ends = head["exactly"] or head["least"] or 1, head["exactly"] or head["most"] or len(options)
+    least, most = sorted(min(int(end), len(options)) for end in ends)
+    return _Choice(options, least, most, "," if head["separator"] is None else head["separator"])
+
+
+def _fault(options: Sequence[_Option]) -> str | None:
+    begins = next((part[:1] for part in options[0].parts[:1] if isinstance(part, str)), "")
+    if begins in _MARKS:
+        return f"the mark {begins} ({_MARKS[begins]}) is not taken; `draws` says how texts are chosen"
+    if any("$$" in part for option in options for part in option.parts if isinstance(part, str)):
+        return "$$ stands behind a number, as in {2$$red|green} or {1-2$$ and $$red|green}"
+    return None if any(option.weight for option in options) else "all weights are 0"
 
 
 def _option(parts: _Parts) -> _Option:
