@@ -8,6 +8,7 @@ from snakemake.utils import min_version
 from darkroom.render.worker.owner import adopt_jobs
 from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.workflow import open_workflow
+from darkroom.review.sheet.live_page import LivePage
 
 min_version("9.0")
 
@@ -19,6 +20,7 @@ DARKROOM = open_workflow(
     sys.argv if workflow.is_main_process else None,
     is_dry_run=workflow.output_settings.dryrun,
 )
+PAGE = LivePage(DARKROOM.folder)
 adopt_jobs()
 
 
@@ -55,6 +57,15 @@ rule all:
 
 onstart:
     DARKROOM.start()
+    # Not for a run that writes no page at its end: this one would stay.
+    if not workflow.touch and {"manifest", "report"} <= {
+        job.rule.name for job in workflow.dag.needrun_jobs()
+    }:
+        PAGE.open()
+
+
+onsuccess:
+    PAGE.close()
 
 
 # Manifest and page of what there is, and why the rest is not there. The run has failed, whatever becomes of this.
@@ -65,6 +76,7 @@ onerror:
         shell(
             f"python -m darkroom rule unfinished results/{DARKROOM.name} {option} || true"
         )
+    PAGE.close()
 
 
 include: "rules/plan.smk"

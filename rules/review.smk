@@ -24,7 +24,9 @@ rule manifest:
 
 rule report:
     input:
-        "results/{experiment}/manifest.parquet",
+        manifest="results/{experiment}/manifest.parquet",
+        # Unread. It is gone while the page is that of a run at work.
+        finished="results/{experiment}/finished",
     output:
         report(
             "results/{experiment}/report.html",
@@ -36,7 +38,7 @@ rule report:
         "results/{experiment}/logs/report.log",
     retries: 0
     shell:
-        "python -m darkroom rule report {input:q} {output:q} --log {log:q}"
+        "python -m darkroom rule report {input.manifest:q} {output:q} --log {log:q}"
 
 
 rule compare:
@@ -74,6 +76,7 @@ rule regress:
     input:
         table=expand("results/{name}/compare.parquet", name=DARKROOM.name),
         finished=expand("results/{name}/finished", name=DARKROOM.name),
+        report=expand("results/{name}/report.html", name=DARKROOM.name),
     log:
         expand("results/{name}/logs/regress.log", name=DARKROOM.name),
     retries: 0

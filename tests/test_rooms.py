@@ -72,7 +72,7 @@ MAY_IMPORT = {
         "__init__ errors names display request files record planned job_errors store trials thresholds previews "
         "embedded_record review/pair review/regress"
     ),
-    "review/sheet": "errors request files record review review/page",
+    "review/sheet": "errors names request files record planned store review review/page",
     "review/inventory": "errors names display filesystem files record store trials review/regress",
     # the commands
     "cli": (
@@ -169,7 +169,9 @@ def test_a_room_leaves_torch_out(room):
 def test_nothing_that_the_snakefile_imports_is_slow():
     """Beside what Snakemake itself has imported by then."""
     own = loaded_by("import snakemake.api")
-    ours = loaded_by("import snakemake.api, darkroom.plan.workflow, darkroom.render.worker.owner")
+    ours = loaded_by(
+        "import snakemake.api, darkroom.plan.workflow, darkroom.render.worker.owner, darkroom.review.sheet.live_page"
+    )
     assert (ours - own) & SLOW == set()
 
 

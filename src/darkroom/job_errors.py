@@ -30,12 +30,14 @@ class JobError:
 def read_job_error(log: Path) -> JobError | None:
     """The error that a job with this log left; None where it left none."""
     path = _beside(log)
+    if not path.is_file():
+        return None
     try:
         values = read_json(path)
     except StoreError:
         if path.is_file():
             raise
-        return None
+        return None  # the job has ended well meanwhile
     try:
         return JobError(**values)
     except TypeError as error:

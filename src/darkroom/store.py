@@ -77,6 +77,10 @@ class ExperimentFolder:
     def images(self, names: Names) -> Path:
         return self.root.joinpath("images", *names)
 
+    def image(self, names: Names, image_name: str, image_format: str) -> Path:
+        """One picture, where a person opens it."""
+        return self.images(names) / f"{image_name}.{ENDINGS[image_format]}"
+
     @property
     def contents(self) -> Path:
         """The experiment's table of contents: its combinations and how many images each has."""

@@ -78,6 +78,11 @@ class Project:
         images = self.folder / "results" / experiment / "images"
         return {str(path.relative_to(images)): path.read_bytes() for path in sorted(images.rglob("*.png"))}
 
+    def has_live_page(self, experiment: str = "small") -> bool:
+        """True where report.html is the page of a run at work, or of one that was killed."""
+        page = self.folder / "results" / experiment / "report.html"
+        return page.is_file() and "live.js" in page.read_text(encoding="utf-8")
+
     def stored(self) -> list[Path]:
         """Pictures that are finished, whether or not their combination is."""
         return sorted((self.folder / "results/store/images").rglob("[!.]*.png"))

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections import Counter
 
 import psutil
 from PIL import Image
@@ -50,6 +51,7 @@ def test_sigkill_of_everything_then_resume_equals_an_undisturbed_run(project: Pr
     worker.kill()
     run.wait()
     finished = {path.name for path in project.stored()}
+    assert project.has_live_page(), "it waits for news"
 
     resumed = project.snakemake("--rerun-incomplete")
 
@@ -58,8 +60,25 @@ def test_sigkill_of_everything_then_resume_equals_an_undisturbed_run(project: Pr
     reused = {f"{row['request_id']}.png" for row in rows if row["reused"]}
     assert finished <= reused, "what was finished before is not rendered again"
     assert project.pictures() == finished_once.pictures()
+    assert not project.has_live_page()
     for row in rows:
         Image.open(project.folder / row["image_path"]).load()
+
+
+def test_a_run_of_another_question_that_was_killed_leaves_its_page_until_the_next_run_only(finished: Project) -> None:
+    run = finished.start("--config", "experiment=small", 'set=["model.schedule=diffusers"]')
+    wait_for(finished.has_live_page, "the page of the run at work", run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    _no_worker_is_left(finished)
+    assert finished.has_live_page()
+
+    back = finished.snakemake()
+
+    assert back.returncode == 0, back.stderr
+    assert not finished.has_live_page(), "though every picture is there"
+    settled = finished.snakemake()
+    assert "Nothing to be done" in settled.stderr + settled.stdout
 
 
 def test_no_worker_outlives_a_killed_snakemake(project: Project) -> None:
@@ -113,8 +132,12 @@ def test_ctrl_c_ends_run_and_worker_and_keeps_finished_pictures(project: Project
     worker.resume()
     assert run.wait(PATIENCE) != 0
     _no_worker_is_left(project)
-    assert project.stored()
     assert "Traceback" not in (project.folder / "snakemake.out").read_text()
+    statuses = Counter(row["status"] for row in project.rows())
+    assert statuses.keys() == {"done", "not rendered"}
+    assert statuses["done"] <= len(project.stored())
+    assert f"stopped at {statuses['done']} of 12<" in (project.folder / "results/small/report.html").read_text()
+    assert not project.has_live_page()
 
 
 def test_where_sigint_is_ignored_a_run_goes_on_and_its_worker_ends_with_it(project: Project) -> None:

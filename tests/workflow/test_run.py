@@ -24,6 +24,7 @@ def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) ->
         "results/small/images/demo/demo_lora/cats/000_2.png",
     ]
     assert (finished.folder / "results/small/report.html").stat().st_size > 10_000
+    assert not finished.has_live_page()
 
     again = finished.snakemake()
     assert again.returncode == 0

@@ -13,7 +13,8 @@ from darkroom.files.atomic import read_json
 from darkroom.job_errors import JobError, read_job_error
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
-from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store
+from darkroom.request import Request
+from darkroom.store import STORE, ExperimentFolder, Store
 
 _NS = 1_000_000_000
 
@@ -129,6 +130,11 @@ class _Combination:
         return {place: reason for place, reason in reasons.items() if place not in self._seen}
 
 
+def in_order(requests: Sequence[Request]) -> list[Request]:
+    """The requests of one combination in the order of the manifest's rows."""
+    return sorted(requests, key=lambda request: (request.title.index, request.title.image_name))
+
+
 def planned_now(folder: ExperimentFolder, names: Names) -> PlannedCombination | None:
     """The combination with the digests of its files; None until it is planned as conf/ asks in this run."""
     if not (folder.checkpoint(names.model).is_file() and folder.requests(names).is_file()):
@@ -158,8 +164,8 @@ def _pictures(folder: ExperimentFolder, names: Names) -> list[_Picture]:
         return []
     store, output = Store(folder.root.parent / STORE), planned.output
     pictures = []
-    for request in sorted(planned.requests, key=lambda each: (each.title.index, each.title.image_name)):
-        shown = folder.images(names) / f"{request.title.image_name}.{ENDINGS[output['format']]}"
+    for request in in_order(planned.requests):
+        shown = folder.image(names, request.title.image_name, output["format"])
         stored = store.image(request.request_id, output["format"], output["quality"])
         pictures.append(_Picture(shown, stored, request.request_id))
     return pictures

@@ -14,7 +14,7 @@ from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row, read_emb
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
-from darkroom.store import ENDINGS, ExperimentFolder
+from darkroom.store import ExperimentFolder
 
 _NO_TURN = "not rendered: the run ended before it was its turn"
 _REASONS = 3  # sentences in the terminal; the page has all
@@ -72,7 +72,7 @@ def _first_line(text: str) -> str:
 
 def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> Record | None:
     """Of a picture that is there, and was rendered for just this request."""
-    path = folder.images(request.title.names) / f"{request.title.image_name}.{ENDINGS[output['format']]}"
+    path = folder.image(request.title.names, request.title.image_name, output["format"])
     latents = path.with_suffix(".safetensors") if output["save_latents"] else None
     try:
         embedded = read_embedded_record(path)

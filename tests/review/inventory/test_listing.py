@@ -11,7 +11,7 @@ from tests.review.inventory.results_folder import RESULTS, experiment, shown, st
 from darkroom.__main__ import main
 from darkroom.errors import ConfigError, StoreError
 from darkroom.filesystem.lock import locked
-from darkroom.record import Failure, write_records
+from darkroom.record import NOT_RENDERED, Failure, write_records
 from darkroom.review.inventory.browser import address, no_browser
 from darkroom.review.inventory.listing import as_json, as_table, listed
 from darkroom.review.inventory.pages import page_of
@@ -50,6 +50,15 @@ def test_pictures_that_failed_are_counted():
     lines = as_table(listed(RESULTS, []), 0).splitlines()
     assert [line.split("  ")[0] for line in lines] == ["experiment", "cats      "[:4]]
     assert "1 failed    1 of 2" in lines[1]
+
+
+def test_an_experiment_whose_run_was_stopped_is_unfinished():
+    folder = experiment("cats", "a", "b")
+    no_turn = Failure.of(MADE.request.changed(index=1), "no turn", NOT_RENDERED)
+    write_records(folder.manifest, [MADE, no_turn], {})
+    assert states() == {"cats": ("unfinished", 1, 2)}
+    write_records(folder.manifest, [MADE, FAILED, no_turn], {})
+    assert "1 failed    1 of 3" in as_table(listed(RESULTS, []), 0)
 
 
 def test_what_is_damaged_is_listed_with_what_is_wrong():

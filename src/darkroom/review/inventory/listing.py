@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from darkroom import record
 from darkroom.display import printable, sized, table
 from darkroom.errors import DarkroomError
 from darkroom.files.atomic import read_json
-from darkroom.record import DONE, read_record_table
 from darkroom.review.inventory.experiments import changed_at, experiment_folders, files_below, is_running, size_of
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.verdicts import VERDICTS
@@ -27,6 +27,7 @@ class Listed:
     name: str
     state: str
     pictures: int = 0  # that are there
+    failed: int = 0  # that came to nothing in the last run
     asked: int | None = None  # in all; None: nobody can tell
     changed_at: str | None = None  # ISO 8601, UTC
     size: int = 0  # bytes in its folder; its pictures are links of the store's
@@ -61,8 +62,7 @@ def as_json(experiments: Sequence[Listed]) -> str:
 
 
 def _row(each: Listed) -> tuple[str, ...]:
-    missing = (each.asked or 0) - each.pictures
-    state = f"{missing} failed" if each.state == FAILED else each.state
+    state = f"{each.failed} failed" if each.state == FAILED else each.state
     if each.state == NEVER_RENDERED:
         return each.name, state, "", "", "", ""
     pictures = str(each.pictures) if each.asked in (None, each.pictures) else f"{each.pictures} of {each.asked}"
@@ -74,11 +74,12 @@ def _row(each: Listed) -> tuple[str, ...]:
 def _look(folder: ExperimentFolder) -> Listed:
     """Whatever cannot be read of it is told, and the rest is listed."""
     problems: list[str] = []
-    pictures, asked, state = _progress(folder, problems)
+    pictures, failed, asked, state = _progress(folder, problems)
     return Listed(
         name=folder.root.name,
         state=state,
         pictures=pictures,
+        failed=failed,
         asked=asked,
         changed_at=datetime.fromtimestamp(changed_at(folder), UTC).isoformat(timespec="seconds"),
         size=size_of(files_below(folder.root)),
@@ -87,19 +88,20 @@ def _look(folder: ExperimentFolder) -> Listed:
     )
 
 
-def _progress(folder: ExperimentFolder, problems: list[str]) -> tuple[int, int | None, str]:
-    """Pictures there, pictures asked for, and the state."""
+def _progress(folder: ExperimentFolder, problems: list[str]) -> tuple[int, int, int | None, str]:
+    """Pictures there, pictures that failed, pictures asked for, and the state."""
     if is_running(folder) or not folder.manifest.is_file():
         state = RUNNING if is_running(folder) else UNFINISHED
         asked = _asked(folder, problems)
-        return _pictures(folder), asked, UNREADABLE if problems else state
+        return _pictures(folder), 0, asked, UNREADABLE if problems else state
     try:
-        statuses = read_record_table(folder.manifest).column("status").to_pylist()
+        statuses = record.read_record_table(folder.manifest).column("status").to_pylist()
     except DarkroomError as error:
         problems.append(str(error))
-        return _pictures(folder), None, UNREADABLE
-    done = statuses.count(DONE)
-    return done, len(statuses), FINISHED if done == len(statuses) else FAILED
+        return _pictures(folder), 0, None, UNREADABLE
+    done, failed = statuses.count(record.DONE), statuses.count(record.FAILED)
+    state = FINISHED if done == len(statuses) else FAILED if failed else UNFINISHED
+    return done, failed, len(statuses), state
 
 
 def _asked(folder: ExperimentFolder, problems: list[str]) -> int | None:

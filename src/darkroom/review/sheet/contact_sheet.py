@@ -131,10 +131,15 @@ def _placed(axes: Sequence[Axis]) -> tuple[Axis, ...]:
 
 def coded(values: Sequence[Any]) -> dict[str, Any]:
     """A column as its distinct values and a code for each row; without codes where all are equal or all differ."""
-    keys = [json.dumps(value, sort_keys=True) for value in values]
+    keys = [_key(value) for value in values]
     distinct = dict(zip(reversed(keys), reversed(values), strict=True))
     if len(distinct) == len(values) and len(values) > 1:
         return {"values": list(values)}
     position = {key: number for number, key in enumerate(distinct)}
     column: dict[str, Any] = {"values": list(distinct.values())}
     return column if len(distinct) == 1 else column | {"codes": [position[key] for key in keys]}
+
+
+def _key(value: Any) -> Any:
+    """Equal for equal values of one type only: 1 is not 1.0, and not True."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else (type(value), value)

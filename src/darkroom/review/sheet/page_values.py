@@ -29,19 +29,26 @@ class Thumbnails:
 NO_THUMBNAILS = Thumbnails(0, (), (), ())
 
 
-def page_values(rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thumbnails) -> dict[str, Any]:
-    """`links`: of each row's picture, relative to the page's folder; None where it is not there."""
+def page_values(
+    rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thumbnails, run_id: str | None = None
+) -> dict[str, Any]:
+    """`links`: of each row's picture, relative to the page's folder; None where it is not there.
+
+    `run_id`: of the run that the page waits for; None where it is over.
+    """
     failures = [row for row in rows if isinstance(row, Failure)]
     return {
         "experiment": rows[0].request.title.experiment,
+        "run": run_id,
+        "count": len(rows),
         "headline": headline(rows),
-        "facts": facts(rows),
+        "facts": [("images", str(len(rows))), *_asked(rows)] if run_id else facts(rows),
         "failures": Counter(row.error for row in failures if row.status == FAILED).most_common(),
         "labels": Counter(reason for row in rows for reason in row.request.remarks.not_comparable).most_common(),
         "warnings": Counter(warning for row in rows for warning in row.request.remarks.warnings).most_common(),
         "problems": thumbnails.problems,
         "side": thumbnails.side,
-        "data": script_json(page_data(rows, links, thumbnails)),
+        "data": script_json({"run": run_id, **page_data(rows, links, thumbnails)}),
     }
 
 
@@ -74,7 +81,7 @@ def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     statuses = Counter(row.status for row in rows)
     lost = {status: statuses[status] for status in (FAILED, NOT_RENDERED) if statuses[status]}
     counts = {"rendered": len(costs), "reused": len(records) - len(costs), **lost}
-    asked, made = [row.row() for row in rows], [record.row() for record in records]
+    made = [record.row() for record in records]
     steps = ("load", "switch", "denoise", "decode")  # saving happens beside rendering
     spent = {step: sum(getattr(cost, f"seconds_{step}") for cost in costs) for step in steps}
     total = sum(spent.values())
@@ -93,12 +100,15 @@ def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [
         ("images", f"{len(rows)}: {said}"),
         *(time if costs else []),
-        ("models", distinct(asked, "model")),
-        ("loras", distinct(asked, "lora")),
-        ("prompt sets", distinct(asked, "prompts")),
-        ("numerics", distinct(asked, "numerics")),
+        *_asked(rows),
         *(where if records else []),
     ]
+
+
+def _asked(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    asked = [{**row.request.title.names._asdict(), "numerics": row.request.base.numerics} for row in rows]
+    columns = {"models": "model", "loras": "lora", "prompt sets": "prompts", "numerics": "numerics"}
+    return [(name, distinct(asked, column)) for name, column in columns.items()]
 
 
 def _duration(seconds: float) -> str:
