@@ -40,7 +40,9 @@ def offered(line: str, *python: str) -> tuple[list[str], str]:
     [
         ("darkroom sho", ["show"]),
         ("darkroom import ", ["aitk", "request", "prompts"]),
-        ("darkroom ru", []),
+        ("darkroom ru", ["run"]),
+        ("darkroom run st", ["strength"]),
+        ("darkroom run strength model.nu", ["model.numerics=exact", "model.numerics=fast"]),
         ("darkroom open st", ["strength"]),
         ("darkroom accept d", ["demo", "demo_nightly"]),
         ("darkroom show --as", ["--as-conf"]),

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": "",
     "names": "",
     "display": "",
+    "telling": "",
     "request": "names",
     # files, and what lies in results/ and previews/
     "filesystem": "errors",
@@ -44,8 +45,8 @@ MAY_IMPORT = {
         "plan/conf"
     ),
     "plan": (
-        "errors job_errors names request filesystem files checkpoint planned store thresholds previews lora_files "
-        "plan/conf plan/weights"
+        "errors telling job_errors names request filesystem files checkpoint planned store thresholds previews "
+        "lora_files plan/conf plan/weights"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
     "machine": "errors files plan/weights",
@@ -63,22 +64,24 @@ MAY_IMPORT = {
         "errors names request filesystem files lora_files checkpoint record planned job_errors store trials "
         "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors files checkpoint planned record store render",
+    "render/worker": "errors telling files checkpoint planned record store render",
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",
     "review/regress": "__init__ errors display request files record trials thresholds previews review/page review/pair",
     "review": (
-        "__init__ errors names display request files record planned job_errors store trials thresholds previews "
-        "embedded_record review/pair review/regress"
+        "__init__ errors telling names display request files record planned job_errors store trials thresholds "
+        "previews embedded_record review/pair review/regress"
     ),
     "review/sheet": "errors names request files record planned store review review/page",
     "review/inventory": "errors names display filesystem files record store trials review/regress",
+    # a run of Snakemake as a person sees it
+    "terminal": "__init__ errors telling display store job_errors plan/conf review",
     # the commands
     "cli": (
-        "__init__ errors names filesystem files lora_files/inspection record planned store trials previews plan "
-        "plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk render render/device "
-        "render/worker review review/inventory review/regress review/sheet"
+        "__init__ errors telling names filesystem files lora_files/inspection record planned store trials previews "
+        "plan plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk terminal render "
+        "render/device render/worker review review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
 }

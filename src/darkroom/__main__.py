@@ -7,7 +7,19 @@ import traceback
 from collections.abc import Sequence
 
 from darkroom import __version__
-from darkroom.cli import Command, Commands, Parser, importing, keeping, looking, machine, planning, repeating, rules
+from darkroom.cli import (
+    Command,
+    Commands,
+    Parser,
+    importing,
+    keeping,
+    looking,
+    machine,
+    planning,
+    rendering,
+    repeating,
+    rules,
+)
 from darkroom.cli.completing import complete_if_asked
 from darkroom.errors import DarkroomError
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
@@ -16,7 +28,10 @@ from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     complete_if_asked(parser)
-    options = parser.parse_args(arguments)
+    options, words = parser.parse_known_args(arguments)
+    if words and not options.passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    options.words = words
     command: Command = options.command
     try:
         if options.log is not None:
@@ -66,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
     commands = Commands(parser, prog="darkroom", metavar="COMMAND")
-    for part in (planning, repeating, looking, keeping, importing, machine, rules):
+    for part in (rendering, planning, repeating, looking, keeping, importing, machine, rules):
         part.add_to(commands)
     return parser
 

@@ -35,7 +35,7 @@ class Commands:
         self._subparsers: Any = parser.add_subparsers(prog=prog, metavar=metavar, help=argparse.SUPPRESS)
         self._groups: dict[str, list[tuple[str, str]]] = {}  # heading → (name, what it does)
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.set_defaults(command=self._help, log=None)
+        parser.set_defaults(command=self._help, log=None, passes_on=False)
 
     def add(self, group: str, name: str, command: Command, what: str, example: str | None = None) -> ArgumentParser:
         """A command, below its group's heading. Its errors go to the terminal."""

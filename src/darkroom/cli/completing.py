@@ -19,10 +19,14 @@ _PICTURES = ("png", "jpg", "jpeg", "webp")
 
 def complete_if_asked(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks what could be typed next, and end; nothing where none asks."""
-    if "_ARGCOMPLETE" in os.environ:
+    if _is_asked():
         from argcomplete import autocomplete
 
         autocomplete(parser, always_complete_options=False, exclude=HIDDEN)
+
+
+def _is_asked() -> bool:
+    return "_ARGCOMPLETE" in os.environ
 
 
 def shell_code(shell: str) -> str:
@@ -35,6 +39,12 @@ def shell_code(shell: str) -> str:
 def completes(argument: argparse.Action, completer: Completer) -> None:
     """Let a completer answer for an argument; without one it is a file."""
     setattr(argument, "completer", completer)  # noqa: B010  argcomplete's way; argparse's classes do not know it
+
+
+def completes_words(parser: argparse.ArgumentParser, completer: Completer) -> None:
+    """Let a completer answer for words that argparse leaves to the command, and knows of only where a shell asks."""
+    if _is_asked():
+        completes(parser.add_argument("words", nargs="*"), completer)
 
 
 def experiments(**_: Any) -> list[str]:

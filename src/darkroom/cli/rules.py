@@ -136,7 +136,8 @@ def _manifest(options: argparse.Namespace) -> None:
 
 def _unfinished(options: argparse.Namespace) -> None:
     from darkroom.review.sheet.report import write_report
-    from darkroom.review.unfinished import told, write_unfinished_manifest
+    from darkroom.review.unfinished import failures_of, told, write_unfinished_manifest
+    from darkroom.telling.messages import tell
 
     folder = ExperimentFolder(options.experiment)
     rows = write_unfinished_manifest(folder)
@@ -145,6 +146,8 @@ def _unfinished(options: argparse.Namespace) -> None:
         _write_comparison(folder, options.compare)
         _print_summary(folder.comparison)
     print(told(rows, folder.report), end="", file=sys.stderr)
+    for failed in failures_of(rows):
+        tell(failed)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -182,7 +185,10 @@ def _print_summary(table: Path) -> tuple[tuple[Comparison, ...], dict[str, str]]
     """Say how a comparison came out, and return it."""
     from darkroom.review.regress.comparison import read_comparisons
     from darkroom.review.regress.summary import summary
+    from darkroom.telling.messages import Judged, tell
 
     comparisons, metadata = read_comparisons(table)
-    print(f"{summary(comparisons)}; {table.with_name('regress.html')} shows them")
+    text = summary(comparisons)
+    print(f"{text}; {table.with_name('regress.html')} shows them")
+    tell(Judged(text))
     return comparisons, metadata

@@ -8,7 +8,7 @@ from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import identity
 from darkroom.names import Names
 from darkroom.plan.experiment import Combination, Experiment
-from darkroom.request import digest_of
+from darkroom.request import Request, digest_of
 from darkroom.store import ENDINGS, ExperimentFolder
 
 
@@ -19,6 +19,7 @@ class State:
     asked: str  # a digest: what conf/ asks of it, and the files that it names as they are now
     lost: str  # a token: another one when pictures of the finished combination are gone, the same until the next loss
     is_complete: bool  # the pictures in results/ are those that are asked for now
+    there: int  # how many of them are
 
 
 class DoneSoFar:
@@ -44,13 +45,19 @@ class DoneSoFar:
             planned = read_json(self._folder.requests(combination.names))
             planned_for, lost = str(planned["asked"]), str(planned["lost"])
         except (StoreError, KeyError, TypeError):  # none yet, or of no use: it is planned anew
-            return State(asked, "", False)
+            return State(asked, "", is_complete=False, there=0)
+        found = _names_in(self._folder.images(combination.names))
+        files = [self._files_of(request) for request in combination.requests]
+        there = sum(each <= found for each in files) if planned_for == asked else 0
         if not self._has_records(combination.names):
-            return State(asked, lost, False)
-        expected = {f"{r.title.image_name}.{ending}" for r in combination.requests for ending in self._endings}
-        gone = expected - _names_in(self._folder.images(combination.names))
+            return State(asked, lost, is_complete=False, there=there)
+        gone = frozenset().union(*files) - found
         # The plan job copies the token from the draft into the requests file: one loss is planned once.
-        return State(asked, digest_of([lost, sorted(gone)])[:8] if gone else lost, not gone and planned_for == asked)
+        lost = digest_of([lost, sorted(gone)])[:8] if gone else lost
+        return State(asked, lost, is_complete=not gone and planned_for == asked, there=there)
+
+    def _files_of(self, request: Request) -> frozenset[str]:
+        return frozenset(f"{request.title.image_name}.{ending}" for ending in self._endings)
 
     def _has_records(self, names: Names) -> bool:
         """True where they are of the requests that there are, and those of the base model that there is."""

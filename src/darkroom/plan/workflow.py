@@ -29,6 +29,7 @@ from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.telling.messages import Began, Planned, Refused, say, tell
 
 
 class Workflow:
@@ -123,6 +124,17 @@ class Workflow:
             write_drafts(self.experiment, self._done, self.folder)
         except DarkroomError as error:
             stop(error)
+        tell(Began())
+
+    def planned(self) -> Planned:
+        """The experiment in numbers."""
+        return Planned(
+            experiment=self.name,
+            pictures=self.experiment.images,
+            there=sum(self._done.of(combination).there for combination in self.experiment.combinations),
+            combinations=len(self.experiment.combinations),
+            models=len(self.experiment.models),
+        )
 
     def take_stock(self) -> bool:
         """Write into the table of contents what is done by now; True where something is left."""
@@ -166,19 +178,24 @@ def open_workflow(
         experiment = load_experiment(
             asked.experiment, there, asked.overrides, variant=asked.name, tell_unfit=tell_unfit
         )
-        for note in experiment.notes if command_line is not None else ():
-            print(f"darkroom: {note}", file=sys.stderr)
-        return Workflow(experiment)
+        workflow = Workflow(experiment)
+        if command_line is not None:
+            tell(workflow.planned())
+            for note in experiment.notes:
+                say(note)
+        return workflow
     except DarkroomError as error:
         stop(error)
 
 
 def _tell_unfit(error: ConfigError) -> None:
-    print(f"darkroom: {error}\ndarkroom: so its pictures fail; all others are rendered", file=sys.stderr)
+    say(str(error))
+    say("so its pictures fail; all others are rendered")
 
 
 def stop(error: DarkroomError) -> NoReturn:
     print(f"darkroom: {error}", file=sys.stderr)
+    tell(Refused(str(error)))
     sys.exit(1)
 
 

@@ -25,6 +25,7 @@ class Progress:
 
     total: int
     done: frozenset[int]
+    rendered: int  # of these, in this run
     failed: Mapping[int, str]  # and why
     seconds: float  # since the run began
     seconds_each: float | None  # a picture; None until two were rendered in this run
@@ -68,6 +69,7 @@ class Watch:
         return Progress(
             total=self._total,
             done=done,
+            rendered=len(rendered),
             failed=failed,
             seconds=now - self._began,
             seconds_each=pace(rendered),

@@ -15,6 +15,7 @@ from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
 from darkroom.store import ExperimentFolder
+from darkroom.telling.messages import Failed
 
 _NO_TURN = "not rendered: the run ended before it was its turn"
 _REASONS = 3  # sentences in the terminal; the page has all
@@ -49,13 +50,20 @@ def rows_of(folder: ExperimentFolder, names: Names) -> list[Row]:
     return [_record(folder, request, asked.output) or lack(request) for request in asked.requests]
 
 
+def failures_of(rows: Sequence[Row]) -> list[Failed]:
+    """How many pictures failed for which reason, each sentence once, the most frequent first."""
+    failures = (row for row in rows if isinstance(row, Failure) and row.status == FAILED)
+    errors = Counter(_first_line(row.error) for row in failures)
+    return [Failed(count, error) for error, count in errors.most_common()]
+
+
 def told(rows: Sequence[Row], page: Path) -> str:
     """A few lines for the terminal: how many pictures are not there, and why, each sentence once; "" for none."""
     lost = Counter(row.status for row in rows if isinstance(row, Failure))
-    errors = Counter(_first_line(row.error) for row in rows if isinstance(row, Failure) and row.status == FAILED)
+    errors = failures_of(rows)
     counts = [f"{_pictures(count)} {status}" for status, count in sorted(lost.items())]
     lines = [f"darkroom: {', '.join(counts)}; {page} shows which{':' if errors else ''}"] if counts else []
-    lines += [f"  {error} ({_pictures(count)})" for error, count in errors.most_common(_REASONS)]
+    lines += [f"  {each.reason} ({_pictures(each.pictures)})" for each in errors[:_REASONS]]
     more = len(errors) - _REASONS
     lines += [f"  and {more} more reason{'' if more == 1 else 's'}"] if more > 0 else []
     return "".join(f"{line}\n" for line in lines)

@@ -19,6 +19,7 @@ from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import Done, Failed, Prewarm
 from darkroom.render.worker.owner import owner
+from darkroom.telling.messages import say
 
 _START_SECONDS = 60.0  # for a worker to open its socket, which it does before any heavy import
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
@@ -45,7 +46,7 @@ def _say_dead_loras(records: Path) -> None:
     """One line on each file of a combination that changes nothing, as its pictures' records have it."""
     found, _ = read_records(records)
     for sentence in dict.fromkeys(lora.dead for record in found for lora in record.loras if lora.dead):
-        print(f"darkroom: warning: {sentence}", file=sys.stderr, flush=True)
+        say(f"warning: {sentence}")
 
 
 def _render_here(job: Job) -> None:

@@ -1,0 +1,47 @@
+"""The commands that render: run, regress. Their work is a line of Snakemake, which terminal/ composes and watches."""
+
+import argparse
+
+from darkroom.cli import RENDER, Commands
+from darkroom.cli.completing import completes_words, experiments, overrides
+
+_WORDS = (
+    "What else is typed goes to Snakemake unchanged: -n shows what would be rendered, --cores 4, --profile slurm, "
+    "--set-resources render:offload=block. Without an X, the experiments that there are are listed."
+)
+
+
+def add_to(commands: Commands) -> None:
+    run = commands.add(
+        RENDER,
+        "run",
+        _run,
+        "Render an experiment's pictures and their page; key=value are overrides.",
+        "run strength model.numerics=fast --name strength_fast",
+    )
+    regress = commands.add(
+        RENDER,
+        "regress",
+        _regress,
+        "Render an experiment's previews again, and compare; status 1 if one drifted.",
+        "regress my_job",
+    )
+    for parser in (run, regress):
+        parser.usage = f"{parser.prog} X [KEY=VALUE …] [--name Y] [--verbose] [SNAKEMAKE'S OPTIONS …]"
+        parser.description = f"{parser.description} {_WORDS}"
+        parser.set_defaults(passes_on=True)
+        completes_words(parser, lambda **_: [*experiments(), *overrides()])
+        parser.add_argument("--name", metavar="Y", help="render a variant beside the first, into results/Y")
+        parser.add_argument("--verbose", action="store_true", help="Snakemake's line, and its own output, whole")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from darkroom.terminal.run import run
+
+    return run(options.words, name=options.name, verbose=options.verbose)
+
+
+def _regress(options: argparse.Namespace) -> int:
+    from darkroom.terminal.run import run
+
+    return run(options.words, target="regress", name=options.name, verbose=options.verbose)

@@ -1,0 +1,154 @@
+"""`darkroom run` and `darkroom regress`: one line of Snakemake, as a person sees it.
+
+1. the words → a line of Snakemake        line.py
+2. Snakemake at work                      snakemake.py
+3. what it tells, and how far it is       screen.py
+4. what came of it                        words.py
+"""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from darkroom.errors import ConfigError, DarkroomError, value_of
+from darkroom.job_errors import read_job_error
+from darkroom.plan.conf.folders import BUILT_IN, existing_folders
+from darkroom.review.progress import Watch
+from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.telling.messages import Began, Failed, Judged, Message, Planned, Refused, Said
+from darkroom.terminal.line import Wish, read_words, snakemake_line
+from darkroom.terminal.screen import Screen
+from darkroom.terminal.snakemake import Snakemake
+from darkroom.terminal.words import Outcome, closing_lines, dry_line, planned_line, stopped_line
+
+_MOMENT = 0.2  # seconds between looks at what is told
+_LOOK = 1.0  # seconds between looks at the pictures
+
+
+def run(words: Sequence[str], *, target: str | None = None, name: str | None = None, verbose: bool = False) -> int:
+    """Run what was typed, and say what came of it; the exit status.
+
+    `target`: of Snakemake, if not the experiment's pictures and page; `name`: of a variant; `verbose`: Snakemake's own
+    output instead. ConfigError for words that make no sense.
+    """
+    wish = value_of(read_words(words))
+    if wish.experiment is None:
+        raise ConfigError(f"which experiment? There are {', '.join(_experiments())}")
+    line = snakemake_line(wish, target, name)
+    if verbose:
+        print(shlex.join(line), file=sys.stderr, flush=True)
+        os.execv(line[0], line)
+    with Snakemake(line) as process:
+        return _Watched(process, wish).status()
+
+
+def _experiments() -> list[str]:
+    return existing_folders([Path("conf"), BUILT_IN]).names("experiment")
+
+
+class _Watched:
+    """A run on the screen."""
+
+    def __init__(self, process: Snakemake, wish: Wish) -> None:
+        self._process, self._is_dry_run = process, wish.is_dry_run
+        self._screen, self._started = Screen(), time.monotonic()
+        # What was told so far
+        self._planned: Planned | None = None
+        self._watch: Watch | None = None  # once it has begun
+        self._refused = False
+        self._judged: str | None = None
+        self._failed: list[Failed] = []
+
+    def status(self) -> int:
+        """The exit status, once the run is over and it is said what came of it."""
+        looked = self._started
+        while self._process.goes_on(_MOMENT):
+            self._hear()
+            if time.monotonic() - looked >= _LOOK:
+                self._look()
+                looked = time.monotonic()
+        self._hear()
+        self._screen.close(*self._last_lines())
+        return self._process.status
+
+    def _hear(self) -> None:
+        for message in self._process.told():
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Planned():
+                self._planned = message
+                self._screen.say(planned_line(message))
+            case Began():
+                assert self._planned is not None
+                self._process.log_to(self._folder.logs / "snakemake.log")
+                self._watch = Watch(self._folder)
+                self._screen.begin(self._planned)
+            case Said():
+                self._screen.say(message.text)
+            case Refused():
+                self._refused = True
+                self._screen.say(f"darkroom: {message.text}")
+            case Judged():
+                self._judged = message.text
+            case Failed():
+                self._failed.append(message)
+
+    def _look(self) -> None:
+        if self._watch is None:
+            return
+        try:
+            self._screen.show(self._watch.look())
+        except DarkroomError as error:  # no reason to end a run that goes on
+            self._screen.say(f"darkroom: {error}")
+
+    @property
+    def _folder(self) -> ExperimentFolder:
+        assert self._planned is not None
+        return ExperimentFolder(RESULTS / self._planned.experiment)
+
+    def _last_lines(self) -> list[str]:
+        process, planned = self._process, self._planned
+        if self._refused:
+            return []
+        if planned is None:
+            return ["stopped"] if process.stopped_by else self._words_of_snakemake()
+        if self._watch is None:
+            return self._unbegun(planned)
+        if process.stopped_by:
+            return [stopped_line(planned, len(self._watch.look().done), self._folder.report)]
+        outcome = self._outcome(planned, self._watch)
+        unknown = self._words_of_snakemake() if process.status and not outcome.is_told else []
+        return [*closing_lines(outcome), *unknown]
+
+    def _unbegun(self, planned: Planned) -> list[str]:
+        """Of a run that had no job to do."""
+        if self._process.stopped_by:
+            return [stopped_line(planned, planned.there, self._folder.report)]
+        if self._process.status:
+            return self._words_of_snakemake()
+        if self._is_dry_run:
+            return [dry_line(planned)]
+        asked_for = self._process.printed.decode(errors="replace").rstrip()  # by an option such as --summary
+        return [asked_for or f"nothing to do; {self._folder.report}"]
+
+    def _outcome(self, planned: Planned, watch: Watch) -> Outcome:
+        folder, progress = self._folder, watch.look()
+        errors = [read_job_error(path) for path in sorted(folder.logs.glob("*.json"))]
+        return Outcome(
+            planned=planned,
+            there=len(progress.done),
+            rendered=progress.rendered,
+            seconds=time.monotonic() - self._started,
+            page=folder.root / "regress.html" if self._judged else folder.report,
+            judged=self._judged,
+            failed=self._failed,
+            errors=[error.text for error in errors if error],
+        )
+
+    def _words_of_snakemake(self) -> list[str]:
+        return [f"Snakemake ended with status {self._process.status}; its last words:", self._process.last_words()]

@@ -1,0 +1,123 @@
+"""Runs the Snakemake line as a process of its own: what it prints goes to the run's log, what it tells is handed on.
+
+    with Snakemake(line) as run:
+        while run.goes_on(0.2):
+            for message in run.told(): …
+
+It has a process group of its own, so that Ctrl-C reaches it once: passed on, and a second one ends it at once.
+"""
+
+import contextlib
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import BinaryIO, Self
+
+from darkroom.telling.messages import VARIABLE, Message, read
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CHUNK = 65_536  # bytes
+_LAST_WORDS = 12  # lines
+
+
+class Snakemake:
+    """A line of Snakemake at work."""
+
+    def __init__(self, line: Sequence[str]) -> None:
+        self._line = line
+        self._log: BinaryIO | None = None
+        self._unlogged = b""  # until there is a log
+        self._last = b""
+        self.printed = b""  # on stdout, until there is a log: what an option such as --summary asked for
+        self.stopped_by: int | None = None  # the signal
+        self._half = b""  # of a line that is being written
+        self._closing = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-")))
+        told = folder / "told.jsonl"
+        told.touch()
+        self._told = self._closing.enter_context(told.open("rb"))
+        self._process = subprocess.Popen(
+            self._line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, VARIABLE: str(told)},
+            process_group=0,
+        )
+        self._pipes = self._closing.enter_context(selectors.DefaultSelector())
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            self._closing.enter_context(pipe)
+            self._pipes.register(pipe, selectors.EVENT_READ)
+        self._closing.enter_context(self._signals_passed_on())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process.poll() is None:  # an error of ours: nobody would watch it any more
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._closing.close()
+
+    def goes_on(self, seconds: float) -> bool:
+        """Wait at most so long for output and put it away; False once Snakemake has ended."""
+        has_ended = self._process.poll() is not None  # before the last look, which then sees all there is
+        for key, _ in self._pipes.select(0 if has_ended else seconds):
+            chunk = os.read(key.fd, _CHUNK)
+            if not chunk:  # its end
+                self._pipes.unregister(key.fileobj)
+                continue
+            self._last = (self._last + chunk)[-_CHUNK:]
+            if self._log is not None:
+                self._log.write(chunk)
+            else:
+                self._unlogged += chunk
+                self.printed += chunk if key.fileobj is self._process.stdout else b""
+        return not has_ended
+
+    def told(self) -> Iterator[Message]:
+        """What was told since the last time."""
+        *lines, self._half = (self._half + self._told.read()).split(b"\n")
+        yield from (read(line.decode()) for line in lines)
+
+    def log_to(self, path: Path) -> None:
+        """From here on, after the line itself and what was printed so far."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = self._closing.enter_context(path.open("wb", buffering=0))
+        self._log.write(f"{shlex.join(self._line)}\n\n".encode() + self._unlogged)
+
+    @property
+    def status(self) -> int:
+        """Of Snakemake; once a signal has stopped it, as a shell says it."""
+        return 128 + self.stopped_by if self.stopped_by else self._process.wait()
+
+    def last_words(self) -> str:
+        """The last lines that Snakemake printed."""
+        lines = [line for line in self._last.decode(errors="replace").splitlines() if line.strip()]
+        return "\n".join(f"  {line}" for line in lines[-_LAST_WORDS:])
+
+    @contextlib.contextmanager
+    def _signals_passed_on(self) -> Iterator[None]:
+        """But those that are ignored here, as under nohup, and so there."""
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            is_first, self.stopped_by = self.stopped_by is None, self.stopped_by or number
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGINT if is_first else signal.SIGKILL)
+
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, pass_on)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
