@@ -31,7 +31,7 @@ prompts:
   - "[trigger] a photo of a person"
   - a cat
 """
-EXPERIMENT = """# snakemake --cores 1 --config experiment=e
+EXPERIMENT = """# darkroom run e
 matrix:
   model: [m]
   lora: [l]

@@ -75,14 +75,14 @@ def test_the_smallest_request_has_the_defaults_of_the_service():
         "conf/lora/request.yaml: written",
         "conf/prompts/request.yaml: written",
         "conf/experiment/request.yaml: written",
-        "snakemake --cores 1 --config experiment=request",
+        "darkroom run request",
     ]
     assert {path: Path(f"conf/{path}/request.yaml").read_text().split("\n", 1)[1] for path in ("lora", "prompts")} == {
         "lora": "loras:\n  - {path: sks.safetensors}\n",
         "prompts": 'prompts:\n  - {prompt: "a cat"}\n',
     }
     assert Path("conf/experiment/request.yaml").read_text().splitlines()[1:] == [
-        "# snakemake --cores 1 --config experiment=request",
+        "# darkroom run request",
         "# The service rounds where the trainer does not. For its arithmetic: model: {lora_merge: merged_in_dtype}",
         "matrix:",
         "  model: [flux2_klein_4b]",
@@ -140,7 +140,7 @@ def test_every_field_of_the_schema(project):
         "request.json: prompts[1].sample_step: unknown to the service, and ignored; did you mean 'sample_steps'? "
         "known: ctrl_img, ctrl_img_1, ctrl_img_2, ctrl_img_3, fps, guidance_scale, height, neg, num_frames, prompt, "
         "resolution, sample_steps, sampler, seed, trigger_word, width",
-        "snakemake --cores 1 --config experiment=mine",
+        "darkroom run mine",
     ]
     assert not any("topsecret" in path.read_text() for path in Path("conf").rglob("*.yaml"))
     first, second, third = _requests("mine")

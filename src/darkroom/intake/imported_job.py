@@ -33,7 +33,7 @@ class ImportedJob:
         if writing.dry_run:
             done += [line for file in self.files for line in ("", f"{file.path}:", *file.text.splitlines())]
         elif self.previews:
-            done.append(f"snakemake --cores 1 regress --config experiment={self.name}")
+            done.append(f"darkroom regress {self.name}")
         return [*self._summary(), *done]
 
     def _write_previews(self, dry_run: bool) -> str:

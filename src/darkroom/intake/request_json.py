@@ -116,7 +116,7 @@ def import_request(path: Path, options: ImportOptions, *, download: bool = False
     importing = _Import(path, name, options, download)
     files = value_of(importing.files(content))
     written = write_conf_files(files, options)
-    return [*written, *importing.notes, f"snakemake --cores 1 --config experiment={name}"]
+    return [*written, *importing.notes, f"darkroom run {name}"]
 
 
 class _Import:
@@ -148,7 +148,7 @@ class _Import:
         common = {"trigger_word": request.trigger_word} if request.trigger_word else {}
         matrix = {"model": [request.model], "lora": [self._name if request.loras else "none"], "prompts": [self._name]}
         comment = _SEED_COMMENT if any(prompt.seed == -1 for prompt in request.prompts) else ""
-        command = f"# snakemake --cores 1 --config experiment={self._name}\n"
+        command = f"# darkroom run {self._name}\n"
         files = [
             self._file("prompts", comment + yaml_text({**({} if request.loras else common), "prompts": entries})),
             self._file("experiment", command + _EXPERIMENT_COMMENT + yaml_text({"matrix": matrix})),

@@ -162,7 +162,7 @@ prompts:
   - {prompt: "a cat", seed: 7}
 """,
             """conf/experiment/my_job.yaml
-# snakemake --cores 1 regress --config experiment=my_job
+# darkroom regress my_job
 matrix:
   model: [my_job]
   lora: [none, my_job_000000250, my_job_000000500]
@@ -216,7 +216,7 @@ output: {format: png}
             f"  not reproducible: 2: no checkpoint kept: {MS + 2_500_000}__000000250_0.jpg, "
             f"{MS + 2_500_100}__000000250_1.jpg",
         ]
-        assert said[-1] == "snakemake --cores 1 regress --config experiment=my_job"
+        assert said[-1] == "darkroom regress my_job"
 
 
 class TestReasons:
@@ -675,7 +675,7 @@ class TestPlaces:
         job = imported(Path("mine.yaml"))
         assert job.previews == ()
         experiment = text_of(job, "experiment/my_job")
-        assert "# snakemake --cores 1 --config experiment=my_job\n" in experiment
+        assert "# darkroom run my_job\n" in experiment
         assert "lora: [none, my_job_000000250, my_job_000000500]" in experiment
         assert not any("previews.parquet" in line for line in job.write(Writing()))
 

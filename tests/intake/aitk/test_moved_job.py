@@ -52,7 +52,7 @@ class TestWithoutSamples:
         assert written(job, "experiment/my_job")["matrix"] == matrix
         assert (
             "prompts are wanted, as the job asks for no samples: write them in conf/prompts/my_job.yaml, such as "
-            'prompts: ["[trigger] a photo, outdoors"], then snakemake --cores 1 --config experiment=my_job'
+            'prompts: ["[trigger] a photo, outdoors"], then darkroom run my_job'
         ) in job.notes
         Path("conf/prompts").mkdir(parents=True)
         Path("conf/prompts/my_job.yaml").write_text("prompts: [a photo]\n")

@@ -40,7 +40,7 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
         "max_sequence_length: 512, text_encoder_cast: false, attn_masking: false, "
         "quantize: {transformer: null, text_encoder: null}, lora_merge: merged}",
         "#        output: {format: png}",
-        "#   3. snakemake --cores 1 --config experiment=again",
+        "#   3. darkroom run again",
         "#   model demo: demo, revision none,",
         "#     jobs/anna/anna.safetensors at 0.5, sha256 5555555555aaaaaa",
     ):

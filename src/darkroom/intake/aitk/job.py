@@ -193,13 +193,12 @@ class _Import:
         files += [writer.lora(writer.lora_name(lora.step), str(from_here(lora.path)), trigger_word) for lora in usable]
         files += [writer.prompts(option, trigger_word) for option in written]
         self._notes += stale(self._name, files)
-        command = "snakemake --cores 1 regress --config experiment=" + self._name
+        compares = self._job.folder is not None and written
+        command = f"darkroom {'regress' if compares else 'run'} {self._name}"
         rendered = {lora for lora, _ in combinations}
         idle = [name for lora in usable if (name := writer.lora_name(lora.step)) not in rendered]
         comments = [f"Without previews, and not rendered: {', '.join(idle)}"] if idle else []
         comments += [f"Cannot be applied, and is not rendered: {lora.fault}" for lora in found.loras if lora.fault]
-        if self._job.folder is None or not written:
-            command = command.replace(" regress", "")
         if not written:
             comments.append(f"It renders the prompts of conf/prompts/{self._name}.yaml, which the job has none for")
             self._notes += self._wanted(trigger_word, command)

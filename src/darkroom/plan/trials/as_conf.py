@@ -65,7 +65,7 @@ def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:
         f"       model: {yaml_line(model_settings(record))}",
         f"       output: {yaml_line({'format': format_of(path)})}",
         *(["       lora: {allow_foreign_lora: true}"] if record["allow_foreign_lora"] else []),
-        f"  3. snakemake --cores 1 --config experiment={_AGAIN}",
+        f"  3. darkroom run {_AGAIN}",
         "",
         f"It was rendered in experiment {record['experiment']} from prompt {record['index']} of {record['prompts']},",
         f"numerics {record['numerics']}, with darkroom {record['darkroom_version']} on {record['device']}, and needs",
