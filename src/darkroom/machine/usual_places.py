@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darkroom.errors import ConfigError
 from darkroom.machine.facts import Facts
-from darkroom.plan.weights.places import COMFYUI_FOLDERS, holds_comfyui_models
+from darkroom.plan.weights.comfyui import FOLDERS, holds_models
 
 _BELOW_HOME = ("", "Documents", "git", "src", "code", "projects", "apps")  # Documents: the desktop app's
 _ELSEWHERE = ("/workspace", "/opt", "/app", "/data", "/mnt/data")  # of rented machines and containers
@@ -20,7 +20,7 @@ def guessed(home: Path, elsewhere: Iterable[str] = _ELSEWHERE) -> Facts:
     toolkits = [root / "ai-toolkit" for root in roots]
     cache = os.environ.get("HF_HOME")
     return Facts(
-        comfyui=next((str(folder) for folder in comfyui if holds_comfyui_models(folder)), None),
+        comfyui=next((str(folder) for folder in comfyui if holds_models(folder)), None),
         ai_toolkit=next((str(folder) for folder in toolkits if _is_ai_toolkit(folder)), None),
         hf_home=cache if cache and Path(cache).is_dir() and Path(cache) != home / _USUAL_CACHE else None,
     )
@@ -30,9 +30,9 @@ def comfyui_models(said: str) -> str:
     """The models folder that a person means, by it or by ComfyUI's own; ConfigError where it is neither."""
     folder = _absolute(said)
     for models in (folder, folder / "models"):
-        if holds_comfyui_models(models):
+        if holds_models(models):
             return str(models)
-    raise ConfigError(f"{said}: expected ComfyUI's folder, or its models folder with one of {COMFYUI_FOLDERS} in it")
+    raise ConfigError(f"{said}: expected ComfyUI's folder, or its models folder with one of {', '.join(FOLDERS)} in it")
 
 
 def ai_toolkit(said: str) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -13,9 +14,13 @@ from huggingface_hub.utils import filter_repo_objects
 from tests.plan.weights.model_files import SOURCE, find, put, refusal
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, Checkpoint
+from darkroom.errors import CheckpointError
 from darkroom.plan.conf.schema import CheckpointSource, Model
 from darkroom.plan.model_values import base_of, encoder_of
+from darkroom.plan.weights.checkpoint_files import find_checkpoint
+from darkroom.plan.weights.places import Here, OnHub, place_of
 from darkroom.planned import PlannedModel
+from darkroom.store import Store
 
 COMMIT = "0123456789" * 4
 OTHER_COMMIT = "abcdef0123" * 4
@@ -199,3 +204,56 @@ def test_only_what_loading_reads_is_asked_for(tmp_path, monkeypatch, klein):
     names = ["config.json", "model-00001-of-00010.safetensors", "model.safetensors.index.json", "tokenizer.json"]
     others = ["consolidated.safetensors", "pytorch_model.bin", "model.pt", "original/model.pth", "README.md"]
     assert list(filter_repo_objects([*names, *others], allow_patterns=asked["Qwen/Qwen3-4B"])) == names
+
+
+class TestWithComfyUI:
+    """Files that ComfyUI has by their usual names are not asked of the hub."""
+
+    def source(self, comfyui: Path, **changes: str) -> CheckpointSource:
+        return CheckpointSource(
+            repo=BASE_4B,
+            transformer="flux-2-klein-base-4b.safetensors",
+            vae="ai-toolkit/flux2_vae/ae.safetensors",
+            text_encoder="Qwen/Qwen3-4B",
+            comfyui_models=str(comfyui),
+            **changes,
+        )
+
+    def test_usual_names_need_not_be_written_and_the_tokenizer_is_said_to_be_fetched(self, tmp_path, cache):
+        comfyui = put(
+            tmp_path / "models",
+            "diffusion_models/flux-2-klein-base-4b.safetensors",
+            "vae/flux2-vae.safetensors",
+            "text_encoders/qwen_3_4b.safetensors",
+        )
+        said: list[str] = []
+        source = self.source(comfyui)
+        with pytest.raises(CheckpointError, match=r"checkpoint.text_encoder: Qwen/Qwen3-4B at main is neither here"):
+            find_checkpoint(source, "flux2", "m.yaml", Store(tmp_path / "store"), True, tell=said.append)
+        assert said == ["tokenizer: fetching a few MB from Qwen/Qwen3-4B into the hub's cache"]
+
+        cached(cache, "Qwen/Qwen3-4B", "tokenizer.json")
+        found = find_checkpoint(source, "flux2", "m.yaml", Store(tmp_path / "store"), True, tell=said.append)
+        assert {part: Path(component.path).name for part, component in found.components.items()} == {
+            "transformer": "flux-2-klein-base-4b.safetensors",
+            "vae": "flux2-vae.safetensors",
+            "text_encoder": "qwen_3_4b.safetensors",
+            "tokenizer": COMMIT,
+        }
+        assert (found["vae"].source, len(said)) == ("flux2-vae.safetensors", 1)
+
+    def test_what_has_other_numbers_is_named_and_not_taken(self, tmp_path):
+        comfyui = put(tmp_path / "models", "text_encoders/qwen_3_4b_fp8mixed.safetensors", "vae/flux2-vae.safetensors")
+        told = refusal(tmp_path, self.source(comfyui))
+        assert (
+            f"; no qwen_3_4b.safetensors below text_encoders and clip of {comfyui}; "
+            f"{comfyui}/text_encoders/qwen_3_4b_fp8mixed.safetensors: may be another precision, another picture, "
+            "and is taken where checkpoint.text_encoder names it"
+        ) in told
+        assert f"; no flux-2-klein-base-4b.safetensors below diffusion_models and unet of {comfyui}" in told
+
+    def test_a_revision_that_is_named_is_the_hub_s(self, tmp_path):
+        comfyui = put(tmp_path / "models", "vae/flux2-vae.safetensors")
+        source = replace(self.source(comfyui), vae=f"ai-toolkit/flux2_vae/ae.safetensors@{COMMIT}")
+        assert isinstance(place_of(source, "vae"), OnHub)
+        assert isinstance(place_of(self.source(comfyui), "vae"), Here)

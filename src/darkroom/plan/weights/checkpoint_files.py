@@ -3,7 +3,7 @@
 Of each repository of the hub only what loading reads is fetched, into the hub's own cache, at one commit.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,9 +24,11 @@ from darkroom.files.gguf_header import read_gguf_header
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.schema import CheckpointSource
-from darkroom.plan.weights.hub import download_command, fetch
+from darkroom.plan.weights.comfyui import instead
+from darkroom.plan.weights.hub import cached_file, download_command, fetch
 from darkroom.plan.weights.missing_files import component_faults
 from darkroom.plan.weights.places import (
+    TOKENIZERS,
     Here,
     OnHub,
     Place,
@@ -55,12 +57,21 @@ _WEIGHTS = {
 }
 
 
-def find_checkpoint(source: CheckpointSource, family: str, where: str, store: Store, needs_text: bool) -> Checkpoint:
+def find_checkpoint(
+    source: CheckpointSource,
+    family: str,
+    where: str,
+    store: Store,
+    needs_text: bool,
+    *,
+    tell: Callable[[str], None] = print,
+) -> Checkpoint:
     """Resolve conf's `checkpoint:` section to files with digests; CheckpointError, all problems together.
 
     `where` names the conf file for messages. Without texts to encode, nothing that encodes them is looked for.
+    `tell`: hears of small files that are fetched beside those that are here.
     """
-    return value_of(_Search(source, where).checkpoint(family, needs_text, store))
+    return value_of(_Search(source, where, tell).checkpoint(family, needs_text, store))
 
 
 def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list[Path]:
@@ -79,8 +90,8 @@ def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list
 class _Search:
     """One search for a base model."""
 
-    def __init__(self, source: CheckpointSource, where: str) -> None:
-        self._source, self._where = source, where
+    def __init__(self, source: CheckpointSource, where: str, tell: Callable[[str], None]) -> None:
+        self._source, self._where, self._tell = source, where, tell
 
     def checkpoint(self, family: str, needs_text: bool, store: Store) -> _Reading[Checkpoint]:
         for key, fault in section_faults(self._source, family):
@@ -109,11 +120,18 @@ class _Search:
         snapshots = {}
         for pinned, parts in wanted.items():
             patterns = [pattern for part, place in parts.items() for pattern in patterns_of(place, part)]
+            if parts.keys() <= ENCODER_OF.keys() and not _has_tokenizer(pinned):
+                self._tell(f"{' and '.join(parts)}: fetching a few MB from {pinned[0]} into the hub's cache")
             try:
                 snapshots[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
             except CheckpointError as error:
-                yield self._error(key_of(self._source, next(iter(parts))), error)
+                yield self._error(key_of(self._source, next(iter(parts))), f"{error}{self._looked_for(parts)}")
         return snapshots
+
+    def _looked_for(self, parts: Iterable[str]) -> str:
+        """What was looked for in ComfyUI's folder before the hub was asked."""
+        comfyui, named = self._source.comfyui_models, {part: getattr(self._source, part) for part in parts}
+        return "".join(f"; {instead(comfyui, part, name)}" for part, name in named.items() if comfyui and name)
 
     def _components(
         self, places: Mapping[str, Place], snapshots: Mapping[_Pinned, Path], store: Store
@@ -144,6 +162,11 @@ class _Search:
 def _layout(path: Path, part: str) -> str:
     folder = TOKENIZER if part in ENCODER_OF else DIFFUSERS
     return folder if path.is_dir() else LAYOUT_OF_ENDING.get(path.suffix.lower(), folder)
+
+
+def _has_tokenizer(pinned: _Pinned) -> bool:
+    repo, revision = pinned
+    return any(all(cached_file(repo, revision, name) for name in names) for names in TOKENIZERS)
 
 
 def inside(snapshot: Path, place: OnHub, part: str) -> Path:

@@ -3,7 +3,6 @@
 Files here go ahead of the hub's: a file that lies in a ComfyUI `models/` folder is not downloaded once more.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from darkroom.errors import CheckpointError
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.hub_reference import Reference, is_hub_id, read_reference
 from darkroom.plan.conf.schema import CheckpointSource
+from darkroom.plan.weights.comfyui import FOLDERS, below, files_named, holds_models, same_numbers
 
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # without one, transformers builds an empty one
@@ -28,13 +28,6 @@ _FILES = {
     "text_encoder": (".safetensors", ".sft"),
     "text_encoder_2": (".safetensors", ".sft"),
 }
-_COMFYUI = {
-    "transformer": ("diffusion_models", "unet"),
-    "vae": ("vae",),
-    "text_encoder": ("text_encoders", "clip"),
-    "text_encoder_2": ("text_encoders", "clip"),
-}
-COMFYUI_FOLDERS = ", ".join(dict.fromkeys(name for names in _COMFYUI.values() for name in names))
 
 
 @dataclass(frozen=True)
@@ -81,8 +74,8 @@ def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str,
     if source.revision is not None and not _takes_from_hub_repo(source, family):
         yield "revision", f"{source.revision}: has no effect: nothing comes from {_repository(source)}"
     comfyui = source.comfyui_models
-    if comfyui is not None and not holds_comfyui_models(Path(comfyui).expanduser()):
-        yield "comfyui_models", f"{comfyui}: expected a folder with one of {COMFYUI_FOLDERS} in it"
+    if comfyui is not None and not holds_models(Path(comfyui).expanduser()):
+        yield "comfyui_models", f"{comfyui}: expected a folder with one of {', '.join(FOLDERS)} in it"
 
 
 def place_of(source: CheckpointSource, part: str) -> Place:
@@ -99,11 +92,6 @@ def component_folder(root: Path, part: str) -> Path:
     """A component's folder: the root itself, or the one with the component's name below it."""
     own = holds_tokenizer(root) if part in ENCODER_OF else (root / "config.json").is_file()
     return root / part if not own and (root / part).is_dir() else root
-
-
-def holds_comfyui_models(folder: Path) -> bool:
-    """True for a ComfyUI models/ folder."""
-    return any((folder / name).is_dir() for names in _COMFYUI.values() for name in names)
 
 
 def holds_tokenizer(folder: Path) -> bool:
@@ -150,6 +138,9 @@ def _beside_encoder(source: CheckpointSource, part: str) -> Place:
         for folder in (encoder.path, encoder.path.parent / part):
             if holds_tokenizer(folder):
                 return Here(folder, encoder.written)
+    reference = read_reference(getattr(source, ENCODER_OF[part]) or "")
+    if reference and not reference.file and is_named:  # ComfyUI has the text encoder, and no tokenizers
+        return _on_hub(source, reference, encoder.written)
     try:
         return _in_repo(source, part)
     except CheckpointError as error:
@@ -178,7 +169,7 @@ def _file(source: CheckpointSource, part: str, written: str) -> Place:
         return Here(path, written)
     reference = read_reference(written)
     if reference and not Path(reference.repo).is_dir():
-        return OnHub(reference.repo, _revision(source, reference), reference.file, written)
+        return _same_here(source, part, reference, written) or _on_hub(source, reference, written)
     if written.startswith(("/", "./", "../", "~")):
         raise CheckpointError(f"{written}: no such file")
     return _by_name(source, part, written)
@@ -188,40 +179,17 @@ def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
     repo = Path(source.repo).expanduser() if source.repo else None
     if repo and (repo / name).is_file():
         return Here(repo / name, name)
-    files = _in_comfyui(source.comfyui_models, part, name) if source.comfyui_models else []
+    files = files_named(source.comfyui_models, part, name) if source.comfyui_models else []
     if len(files) > 1:
         raise CheckpointError(f"{name}: there are several, name one of them by its path: {', '.join(map(str, files))}")
     if files:
         return Here(files[0], name)
     if source.repo and repo and not repo.is_dir() and is_hub_id(source.repo):
         return OnHub(source.repo, source.revision, name, f"{source.repo}/{name}")
-    comfyui = f", below {' and '.join(_COMFYUI[part])} of {source.comfyui_models}" if source.comfyui_models else ""
+    comfyui = f", {below(source.comfyui_models, part)}" if source.comfyui_models else ""
     advice = f"; null means {source.repo}/{part}" if repo and (repo / part).is_dir() else ""
     in_repo = f", in {source.repo}" if repo else ""
     raise CheckpointError(f"{name}: no such file; looked for it here{in_repo}{comfyui}{advice}")
-
-
-def _in_comfyui(models: str, part: str, name: str) -> list[Path]:
-    """The files of that name, each once: unet and clip are often links to diffusion_models and text_encoders."""
-    tail = Path(name).parts
-    by_target: dict[Path, Path] = {}
-    for folder in _COMFYUI[part]:
-        for path in _files_below(Path(models).expanduser() / folder):
-            if path.parts[-len(tail) :] == tail:
-                by_target.setdefault(path.resolve(), path)
-    return sorted(by_target.values())
-
-
-def _files_below(folder: Path) -> tuple[Path, ...]:
-    """All files, links followed; a folder that links lead to again is looked into once."""
-    paths, seen = [], set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(root)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        paths += [Path(root, file) for file in files]
-    return tuple(paths)
 
 
 def _folder(source: CheckpointSource, part: str, written: str) -> Place:
@@ -231,7 +199,19 @@ def _folder(source: CheckpointSource, part: str, written: str) -> Place:
     reference = read_reference(written)
     if reference is None:
         raise CheckpointError(f"{written}: neither a folder nor a file here, nor a hub id such as organisation/name")
-    return OnHub(reference.repo, _revision(source, reference), None, written)
+    return _same_here(source, part, reference, written) or _on_hub(source, reference, written)
+
+
+def _on_hub(source: CheckpointSource, reference: Reference, written: str) -> OnHub:
+    return OnHub(reference.repo, _revision(source, reference), reference.file, written)
+
+
+def _same_here(source: CheckpointSource, part: str, reference: Reference, written: str) -> Here | None:
+    """What ComfyUI has under the name that it usually has there; nothing of its files is of a named revision."""
+    if source.comfyui_models is None or _revision(source, reference) is not None:
+        return None
+    path = same_numbers(source.comfyui_models, part, written)
+    return Here(path, path.name) if path else None
 
 
 def _revision(source: CheckpointSource, reference: Reference) -> str | None:
