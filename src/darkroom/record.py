@@ -50,7 +50,11 @@ def axes_text(axes: Iterable[tuple[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where an image was rendered and with what. `threads`: torch's threads within one operation."""
+    """Where an image was rendered and with what. `threads`: torch's threads within one operation.
+
+    Of a CPU: its model, the instructions that torch's own kernels use, and those that oneDNN is held to, if it is. Of a
+    GPU: its compute capability (9.0), and versions. None for what is not there or not known.
+    """
 
     device: str
     gpu_name: str | None  # None on a CPU
@@ -60,6 +64,13 @@ class Environment:
     diffusers_version: str
     transformers_version: str
     darkroom_version: str
+    processor: str | None = field(default=None, metadata={SINCE: 2})
+    cpu_capability: str | None = field(default=None, metadata={SINCE: 2})
+    onednn_max_cpu_isa: str | None = field(default=None, metadata={SINCE: 2})
+    gpu_capability: str | None = field(default=None, metadata={SINCE: 2})
+    driver_version: str | None = field(default=None, metadata={SINCE: 2})
+    cuda_version: str | None = field(default=None, metadata={SINCE: 2})
+    cudnn_version: str | None = field(default=None, metadata={SINCE: 2})
 
     @property
     def known(self) -> dict[str, str | int]:

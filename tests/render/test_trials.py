@@ -319,6 +319,17 @@ def test_an_accepted_jpeg_is_tried_as_one(desk: Desk) -> None:
     assert "  accepted by anna, 2026-01-02; it was: drifted\n" in explain(image, results=RESULTS)
 
 
+def test_another_machine_is_said_before_all_else_that_differs(desk: Desk) -> None:
+    image = desk.plan()
+    desk.preview(desk.request, processor="Intel(R) Xeon(R) Platinum 8480+", sample_steps=25)
+    told = explain(image, results=RESULTS).splitlines()
+    said = "  rendered on another machine, which rounds otherwise: a small distance may be that alone"
+    first = told.index(said)
+    assert told[first + 1] == "  recorded otherwise:"
+    assert told[first + 2].startswith("    processor:              Intel(R) Xeon(R) Platinum 8480+ → ")
+    assert told[first + 3].startswith("    sample_steps:           25 → ")
+
+
 def test_of_several_previews_the_latest_that_can_be_reproduced_is_tried(desk: Desk) -> None:
     image = desk.plan()
     desk.preview(desk.request)

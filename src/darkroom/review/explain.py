@@ -23,6 +23,8 @@ from darkroom.trials import Outcomes
 
 # Groups of what may explain a difference and is not recorded by everybody: weights, and the machine.
 _NOT_BY_EVERYBODY = ("base", "encoder", "adapters", "environment")
+# What decides how a machine rounds, by what it is; these come first.
+_OF_THE_MACHINE = ("device", "gpu_name", "gpu_capability", "processor", "cpu_capability", "onednn_max_cpu_isa")
 _NAME = 24  # characters of the column of names
 _WIDTH = 110  # characters of a line
 
@@ -79,7 +81,9 @@ def _against(preview: Preview, render: Record, thresholds: ModelThresholds) -> I
     for note in (preview.note, *judged.notes):
         if note:
             yield from _wrapped(note)
-    differing = differences(preview.then, render)
+    differing = sorted(differences(preview.then, render), key=lambda each: each.name not in _OF_THE_MACHINE)
+    if any(each.name in _OF_THE_MACHINE for each in differing):
+        yield from _wrapped("rendered on another machine, which rounds otherwise: a small distance may be that alone")
     yield f"  {'recorded otherwise:' if differing else 'nothing that is recorded of both differs'}"
     yield from (f"    {each.name + ':':{_NAME}}{each.then} → {each.now}" for each in differing)
     groups = groups_of(EmbeddedRecord)

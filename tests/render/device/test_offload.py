@@ -1,5 +1,6 @@
 """Memory modes at work: no mode changes a picture, and what happens when memory runs out."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -254,6 +255,14 @@ def test_attention_has_one_kernel_for_each_part() -> None:
     assert attention_kernels("transformer", torch.bfloat16, (7, 5)) == [SDPBackend.MATH]  # no bfloat16 in the others
     assert attention_kernels("vae", torch.bfloat16, (9, 0)) == [efficient]  # one head of 512, flash takes 256
     assert attention_kernels("text_encoder", torch.bfloat16, (9, 0)) == [efficient, flash]  # masked, and not
+
+
+def test_records_say_how_a_cpu_computes() -> None:
+    here = environment_of(CPU, torch.bfloat16)
+    assert here.processor
+    assert here.cpu_capability == torch.backends.cpu.get_cpu_capability()
+    assert here.onednn_max_cpu_isa == os.environ.get("ONEDNN_MAX_CPU_ISA")
+    assert (here.gpu_capability, here.driver_version, here.cuda_version, here.cudnn_version) == (None,) * 4
 
 
 def test_a_cpu_is_left_alone() -> None:

@@ -5,9 +5,14 @@ Knows no model. On a CPU torch's attention has one kernel and nothing is fixed.
 
 import contextlib
 import functools
+import os
+import platform
+import re
 import resource
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import diffusers
 import psutil
@@ -19,22 +24,54 @@ from darkroom import __version__
 from darkroom.record import Environment
 from darkroom.render.device.mode import Budget
 
+_CPUINFO, _DRIVER = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")
 _FLASH_SINCE = (8, 0)  # compute capability (Ampere)
 
 
 @functools.cache
 def environment_of(device: torch.device, dtype: torch.dtype) -> Environment:
     """Device, attention for models of this dtype, threads and versions of this process."""
-    return Environment(
+    here = Environment(
         device=device.type,
-        gpu_name=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        gpu_name=None,
         attention_backend=_attention_name(device, dtype),
         threads=torch.get_num_threads(),
         torch_version=torch.__version__,
         diffusers_version=diffusers.__version__,
         transformers_version=transformers.__version__,
         darkroom_version=__version__,
+        processor=_processor(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        onednn_max_cpu_isa=os.environ.get("ONEDNN_MAX_CPU_ISA"),
     )
+    return here if device.type == "cpu" else _with_gpu(here, device)
+
+
+def _with_gpu(here: Environment, device: torch.device) -> Environment:
+    return replace(
+        here,
+        gpu_name=torch.cuda.get_device_name(device),
+        gpu_capability=".".join(map(str, torch.cuda.get_device_capability(device))),
+        driver_version=_driver_version(),
+        cuda_version=torch.version.cuda,
+        cudnn_version=str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+    )
+
+
+def _processor() -> str | None:
+    """As Linux names it; of an Arm, which has no name there, its architecture."""
+    named = re.search(r"^model name\s*:\s*(.+)$", _read(_CPUINFO), re.MULTILINE)
+    return named[1].strip() if named else platform.machine() or None
+
+
+def _driver_version() -> str | None:
+    """NVIDIA's, as its kernel module says it."""
+    said = re.search(r"Kernel Module\D*([\d.]+)", _read(_DRIVER))
+    return said[1] if said else None
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def fix_arithmetic(device: torch.device) -> None:
