@@ -60,6 +60,7 @@ def test_what_the_page_hears():
     progress = Progress(
         total=5,
         done=frozenset({0, 4}),
+        rendered=2,
         failed={1: "a.safetensors: holds NaN", 2: "a.safetensors: holds NaN"},
         seconds=8.5,
         seconds_each=4.0,
