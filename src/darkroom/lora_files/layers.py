@@ -6,9 +6,8 @@ Of a base that is known by name, or of one whose files are here, by the names an
 import re
 from collections.abc import Iterable, Mapping
 
+from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.lora_files.naming import HIDDEN, AdapterNaming, Hidden, KnownBase, Layer, Size
-
-_WRAPPED = re.compile(r"^(?:model\.)?diffusion_model\.")  # before every key of some single files
 
 
 def layers_of(base: KnownBase, naming: AdapterNaming) -> dict[str, tuple[int, int]]:
@@ -30,8 +29,9 @@ def layers_in(shapes: Mapping[str, tuple[int, ...]], naming: AdapterNaming) -> d
     What is no weight of a layer is passed over: whether the files are whole and the right ones is not asked here.
     """
     found: dict[str, tuple[int, int]] = {}
+    prefix = shared_prefix(shapes)
     for key, shape in shapes.items():
-        name = layer_of(key, naming)
+        name = layer_of(key.removeprefix(prefix), naming)
         if name and len(shape) == 2:
             rows, columns = shape
             found[name] = (found.get(name, (0, 0))[0] + rows, columns)
@@ -39,8 +39,8 @@ def layers_in(shapes: Mapping[str, tuple[int, ...]], naming: AdapterNaming) -> d
 
 
 def layer_of(key: str, naming: AdapterNaming) -> str | None:
-    """The layer whose weight, or a part of it, a transformer's file has under this key."""
-    module, _, leaf = _WRAPPED.sub("", key, count=1).rpartition(".")
+    """The layer whose weight, or a part of it, a transformer's file has under a key, less what is before all keys."""
+    module, _, leaf = key.rpartition(".")
     return _own_name(module, naming) if leaf == "weight" else None
 
 

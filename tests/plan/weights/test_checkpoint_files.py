@@ -8,11 +8,15 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from tests.plan.weights.model_files import KLEIN, SOURCE, find, put, refusal, write_gguf
 
 from darkroom.checkpoint import DIFFUSERS, GGUF, SINGLE_FILE, TOKENIZER
+from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.checkpoint_files import local_files
+from darkroom.plan.weights.missing_files import missing_weights
 from darkroom.plan.weights.places import place_of
 
 
@@ -206,6 +210,32 @@ class TestComfyui:
     def test_a_name_that_is_nowhere(self, tmp_path, models):
         said = refusal(tmp_path, self.source(models, vae="ae.safetensors"))
         assert f"ae.safetensors: no such file; looked for it here, in any name, below vae of {models}" in said
+
+
+def packed(path: Path, form: str = "nvfp4") -> Path:
+    """A file of one weight in 4 bits."""
+    tensors = {
+        "w.weight": torch.zeros(2, 16, dtype=torch.uint8),
+        "w.weight_scale": torch.zeros(128, 4).to(torch.float8_e4m3fn),
+        "w.weight_scale_2": torch.ones(()),
+        "w.comfy_quant": torch.tensor(list(json.dumps({"format": form}).encode()), dtype=torch.uint8),
+    }
+    save_file(tensors, path)
+    return path
+
+
+def test_an_nvfp4_file_is_quantised(tmp_path):
+    found = find(tmp_path, replace(SOURCE, transformer=str(packed(tmp_path / "x.safetensors"))))
+    assert found["transformer"].quantized == "4-bit float (nvfp4)"
+
+
+def test_a_quantisation_that_is_not_read_is_told_by_a_dry_run(tmp_path):
+    source = replace(SOURCE, transformer=str(packed(tmp_path / "x.safetensors", "mxfp8")))
+    (said,) = missing_weights(source, "flux2", Origin("m.yaml"), needs_text=True)
+    assert str(said) == (
+        f"m.yaml: checkpoint.transformer: {tmp_path}/x.safetensors: quantised as mxfp8, which cannot be read; use the "
+        "file with float8 or nvfp4 weights, or the bfloat16 file"
+    )
 
 
 @pytest.mark.parametrize(("dtype", "quantized"), [(np.float16, None), (np.float32, None)])

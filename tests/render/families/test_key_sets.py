@@ -15,6 +15,7 @@ from diffusers.loaders.single_file_utils import (
 )
 from tests.places import DATA
 
+from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import SINGLE_FILE, Component
 from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.lora_files.layers import layers_in, layers_of
@@ -25,7 +26,7 @@ from darkroom.render.families.flux2.transformer_layout import has_guidance_embed
 KEY_SETS = DATA / "key_sets"
 Shapes = dict[str, tuple[int, ...]]
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape by key
-BYTES = {"I64": 8, "F32": 4, "BF16": 2, "F8_E4M3": 1}
+BYTES = {"I64": 8, "F32": 4, "BF16": 2, "F8_E4M3": 1, "U8": 1}
 
 # model → hidden size, double blocks, single blocks, features of a text token, guidance embedder
 TRANSFORMERS = {
@@ -178,6 +179,29 @@ def test_a_scaled_fp8_transformer_at_full_size(tmp_path: Path, model: str, size:
     assert Path(component.path).stat().st_size == size
     transformer, _ = build_transformer(component)
     assert transformer.inner_dim == TRANSFORMERS[model][0]
+
+
+# black-forest-labs/FLUX.2-dev-NVFP4: a file of 731 tensors, of which 144 are packed
+def test_an_nvfp4_transformer_at_full_size(tmp_path: Path) -> None:
+    shapes = transformer_shapes("dev")
+    tensors = in_dtype(shapes, "BF16")
+    layers = [key.removesuffix(".weight") for key in tensors if re.search(r"blocks\.\d+\..+(?<!norm)\.weight", key)]
+    layers = [layer for layer in layers if ".txt_attn." not in layer]
+    for layer in layers:
+        rows, columns = shapes[f"{layer}.weight"]
+        tensors[f"{layer}.weight"] = ("U8", (rows, columns // 2))
+        tensors[f"{layer}.weight_scale"] = ("F8_E4M3", (rows, columns // 16))
+        tensors |= {f"{layer}.{scale}": ("F32", ()) for scale in ("weight_scale_2", "input_scale")}
+    assert (len(layers), len(tensors)) == (144, 731)
+    named = {"format_version": "1.0", "layers": {layer: {"format": "nvfp4"} for layer in layers}}
+    component = write_without_weights(
+        tmp_path / "x.safetensors", tensors, {"_quantization_metadata": json.dumps(named)}
+    )
+    transformer, weights = build_transformer(component)
+    assert transformer.inner_dim == 6144
+    assert weights.shapes["single_transformer_blocks.47.attn.to_out.weight"] == (6144, 24576)
+    stored = {key: weight.shape for key, weight in stored_weights(Path(component.path)).items()}
+    assert layers_in(stored, FLUX2_NAMING) == layers_of(FLUX2_NAMING.bases[2], FLUX2_NAMING)
 
 
 # ae.safetensors (ai-toolkit/flux2_vae, FLUX.2-dev); full_encoder_small_decoder.safetensors (FLUX.2-small-decoder)

@@ -139,7 +139,7 @@ def test_a_scale_a_row(tmp_path: Path, stored: Tensors, dtype: torch.dtype, shap
     assert_same(loaded(single(tmp_path / "x.safetensors", tensors), dtype), in_diffusers(values), dtype)
 
 
-@pytest.mark.parametrize("prefix", ["model.diffusion_model.", "diffusion_model."])
+@pytest.mark.parametrize("prefix", ["model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net."])
 def test_a_prefix_of_every_key(tmp_path: Path, stored: Tensors, prefix: str) -> None:
     tensors, scales, values = quantised(stored)
     tensors |= {f"{layer}.scale_weight": scale for layer, scale in scales.items()}
@@ -149,8 +149,10 @@ def test_a_prefix_of_every_key(tmp_path: Path, stored: Tensors, prefix: str) -> 
     assert text_features(component) == 96
 
 
-def test_diffusers_naming_in_a_single_file(tmp_path: Path, stored: Tensors) -> None:
-    component = single(tmp_path / "x.safetensors", in_diffusers(stored))
+@pytest.mark.parametrize("prefix", ["", "transformer.", "model.diffusion_model."])
+def test_diffusers_naming_in_a_single_file(tmp_path: Path, stored: Tensors, prefix: str) -> None:
+    tensors = {f"{prefix}{key}": tensor for key, tensor in in_diffusers(stored).items()}
+    component = single(tmp_path / "x.safetensors", tensors)
     assert_same(loaded(component), in_diffusers(stored))
     assert text_features(component) == 96
     assert has_guidance_embedder(component) is False
@@ -170,7 +172,21 @@ def test_diffusers_naming_in_a_single_file(tmp_path: Path, stored: Tensors) -> N
         ),
         (
             lambda t: t.update({"single_blocks.0.linear2.weight": torch.ones(96, 384, dtype=torch.int8)}),
-            "single_blocks.0.linear2.weight: is stored as I8, which cannot be read; use the bfloat16 file",
+            "single_blocks.0.linear2.weight: is stored as I8, which cannot be read; use the file with float8 or nvfp4 "
+            "weights, or the bfloat16 file",
+        ),
+        (
+            lambda t: t.update(
+                {
+                    "single_blocks.0.linear2.weight": torch.ones(96, 384).to(E4M3),
+                    "single_blocks.0.linear2.weight_scale": torch.ones(128, 12, dtype=torch.uint8),
+                }
+            ),
+            "quantised as mxfp8, which cannot be read; use the file with float8 or nvfp4 weights, or the bfloat16 file",
+        ),
+        (
+            lambda t: t.update({"img_in.weight.quant_state.bitsandbytes__nf4": torch.ones(9, dtype=torch.uint8)}),
+            "quantised as bitsandbytes' nf4 or fp4, which cannot be read",
         ),
     ],
 )
@@ -186,8 +202,10 @@ def test_companions_that_do_not_fit(
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        (b'{"format": "nvfp4"}', "quantised as nvfp4, which cannot be read; expected float8_e4m3fn or"),
-        (b'{"format": "int8_tensorwise", "convrot": true}', "quantised as int8_tensorwise, which cannot be read"),
+        (b'{"format": "mxfp8"}', "quantised as mxfp8, which cannot be read; use the file with float8 or nvfp4 weights"),
+        (b'{"format": "int8_tensorwise", "convrot": true}', "as int8_tensorwise with convrot, which cannot be read"),
+        (b'{"format": "nvfp4", "convrot": true}', "quantised as nvfp4 with convrot, which cannot be read"),
+        (b'{"format": "nvfp4"}', "lacks single_blocks.0.linear2.weight_scale; is its download complete"),
         (b'{"format": "float8_e4m3fn"}', "lacks single_blocks.0.linear2.weight_scale; is its download complete"),
         (b"?", "its quantised layers cannot be understood"),
         (b"[]", "its quantised layers cannot be understood"),
@@ -296,6 +314,12 @@ def vae_of(component: Component) -> torch.nn.Module:
     return vae
 
 
+def test_a_vae_in_a_checkpoint_of_its_own(tmp_path: Path, klein: Checkpoint, stored_vae: Tensors) -> None:
+    tensors = {f"first_stage_model.{key}": tensor for key, tensor in stored_vae.items()}
+    ours, theirs = vae_of(single(tmp_path / "x.safetensors", tensors)), vae_of(klein["vae"])
+    assert_same(dict(ours.state_dict()), dict(theirs.state_dict()), torch.float32)
+
+
 def test_a_vae_in_each_naming(tmp_path: Path, klein: Checkpoint, stored_vae: Tensors) -> None:
     latents = torch.randn(1, 32, 4, 4, generator=torch.Generator().manual_seed(0))
     vae = vae_of(klein["vae"])
@@ -384,6 +408,10 @@ NEEDED = (
         ({"text_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, "is CLIP, a text encoder of FLUX.1"),
         ({"decoder.conv_in.weight": (8, 32, 3, 3), "bn.running_mean": (8,)}, "is FLUX.2's VAE"),
         ({"diffusion_model.img_in.lora_A.weight": (4, 8)}, "is a LoRA or LoKr, which belongs into conf/lora"),
+        (
+            {"transformer.img_in.weight": (8, 8), "text_encoder.shared.weight": (8, 8)},
+            "is a checkpoint with transformer, VAE or text encoder in one file",
+        ),
         (
             {"model.diffusion_model.img_in.weight": (8, 8), "first_stage_model.decoder.conv_in.weight": (8, 8, 3, 3)},
             "is a checkpoint with transformer, VAE or text encoder in one file",

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from darkroom.base_files.key_prefix import shared_prefix
+from darkroom.base_files.stored_weights import stored_weights
 from darkroom.display import named
 from darkroom.errors import AdapterError
 from darkroom.files.json_text import parse_json
@@ -140,11 +142,14 @@ def _layers_of(bases: Sequence[KnownBase], naming: AdapterNaming) -> int | None:
 
 def _base_norms(base: Path, lora: LoraFile, naming: AdapterNaming, sizes: Sequence[DeltaSize]) -> dict[str, float]:
     """Frobenius norms of a base's weights, by the name of the size that they stand beside."""
-    file = LoraFile(str(base), read_header(base))
+    weights = stored_weights(base)
+    if any(weight.scales for weight in weights.values()):
+        raise AdapterError(f"{base}: its weights are quantised; name the bfloat16 file of the base to compare with")
+    file, prefix = LoraFile(str(base), read_header(base)), shared_prefix(weights)
     wanted = {layer for size in sizes for layer in size.layers}
     squares: dict[str, float] = defaultdict(float)
-    for key in file.shapes:
-        layer = layer_of(key, naming)
+    for key in weights:
+        layer = layer_of(key.removeprefix(prefix), naming)
         if layer in wanted:
             squares[layer] += float(np.sum(read_tensor(file, key) ** 2))
     if missing := sorted(wanted - squares.keys()):

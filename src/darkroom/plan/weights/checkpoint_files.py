@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from darkroom.base_files.stored_weights import quantization_of
 from darkroom.checkpoint import (
     DIFFUSERS,
     GGUF,
@@ -21,7 +22,6 @@ from darkroom.checkpoint import (
 )
 from darkroom.errors import CheckpointError, value_of
 from darkroom.files.gguf_header import read_gguf_header
-from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.comfyui import instead
@@ -185,11 +185,10 @@ def patterns_of(place: OnHub, part: str) -> list[str]:
 
 
 def _quantized(path: Path, layout: str) -> str | None:
-    """Component.quantized, by the dtypes in the headers of its files."""
+    """Component.quantized, by the headers of its files."""
     if layout == GGUF:
         return None if {tensor.kind.name for tensor in read_gguf_header(path).tensors} <= _FULL_GGUF_TYPES else "GGUF"
     if layout == TOKENIZER:
         return None
     files = weight_files(path) if path.is_dir() else [path]
-    dtypes = {dtype for file in files for dtype in read_header(file).dtypes.values()}
-    return "8-bit float" if any(dtype.startswith("F8") for dtype in dtypes) else None
+    return next(filter(None, map(quantization_of, files)), None)

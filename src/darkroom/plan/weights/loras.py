@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import weight_files
 from darkroom.display import named
 from darkroom.errors import (
@@ -20,7 +21,6 @@ from darkroom.errors import (
     caught,
     raise_together,
 )
-from darkroom.files.weight_file import read_header
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import LoraFile, read_lora
 from darkroom.lora_files.judge import judge
@@ -137,4 +137,6 @@ def _layers_at(transformer: Path, naming: AdapterNaming) -> LayerShapes | None:
     if transformer.suffix.lower() == ".gguf":
         return None
     files = weight_files(transformer) if transformer.is_dir() else [transformer]
-    return layers_in({key: shape for file in files for key, shape in read_header(file).shapes.items()}, naming) or None
+    return (
+        layers_in({key: weight.shape for file in files for key, weight in stored_weights(file).items()}, naming) or None
+    )

@@ -1,12 +1,12 @@
-"""Which files of a base model are not there, or not whole by their headers."""
+"""Which files of a base model are not there, or by their headers not whole, or in a format that is not read."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.display import named
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError
-from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource
@@ -80,8 +80,8 @@ def _file_faults(path: Path) -> Iterator[DarkroomError]:
         if LAYOUT_OF_ENDING.get(path.suffix.lower()) == GGUF:
             _check_gguf(path)
         else:
-            read_header(path)
-    except WeightFileError as error:
+            stored_weights(path)
+    except (CheckpointError, WeightFileError) as error:
         yield error
     except OSError as error:
         yield WeightFileError(f"{path}: {error.strerror}")

@@ -1,6 +1,6 @@
 """The tensors in a component's files, whatever the format: which there are, and reading one. Knows no model's names.
 
-Formats: .safetensors, plain or with scaled 8-bit weights (safetensors_file.py), and .gguf (gguf_file.py).
+Formats: .safetensors, plain or with scaled weights of 8 or 4 bits (safetensors_file.py), and .gguf (gguf_file.py).
 """
 
 from pathlib import Path

@@ -25,7 +25,6 @@ _DTYPES = {
     "I64": torch.int64,
     "U8": torch.uint8,
 }
-READ = frozenset(_DTYPES) - {"U8"}  # of weights; I64: counters beside them
 
 
 def read_rows(path: Path, key: str, rows: slice = slice(None)) -> torch.Tensor:

@@ -8,9 +8,9 @@ from typing import Any
 
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 
+from darkroom.base_files.kinds import FLUX1_TRANSFORMER, FLUX1_VAE, kind_of
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError, DarkroomError, caught
-from darkroom.render.families.file_kind import FLUX1_TRANSFORMER, FLUX1_VAE, kind_of
 from darkroom.render.weights.reading import BaseWeights, built, by_own_name, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from darkroom.base_files.kinds import kind_of
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
-from darkroom.render.families.file_kind import kind_of
 from darkroom.render.families.text_folder import built_config, read_encoder_config
 from darkroom.render.weights.reading import Part, read_config
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 
+from darkroom.base_files.kinds import FLUX2_TRANSFORMER, FLUX2_VAE, kind_of
 from darkroom.checkpoint import DIFFUSERS, GGUF, Component
 from darkroom.errors import CheckpointError, DarkroomError, caught
-from darkroom.render.families.file_kind import FLUX2_TRANSFORMER, FLUX2_VAE, kind_of
 from darkroom.render.families.flux2 import transformer_layout as flux2_layout
 from darkroom.render.families.flux2 import vae_layout as flux2_vae_layout
 from darkroom.render.weights.gguf_file import gguf_architecture

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
 from darkroom.lora_files.flux2 import FLUX2_NAMING
@@ -27,7 +28,6 @@ _SHIFT_BEFORE_SCALE = "final_layer.adaLN_modulation.1"  # diffusers has scale be
 
 
 _TIME = "time_guidance_embed"
-_WRAPPED = re.compile(r"^(?:model\.)?diffusion_model\.")  # before every key of some single files
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
 
 
@@ -43,8 +43,8 @@ def linear_parts(module: str) -> tuple[Part, ...]:
 
 
 def transformer_layout(key: str) -> tuple[Part, ...]:
-    """The parameters in one tensor of a single-file transformer."""
-    module, _, leaf = _WRAPPED.sub("", key, count=1).rpartition(".")
+    """The parameters in one tensor of a single-file transformer, by its key without what stands before all keys."""
+    module, _, leaf = key.rpartition(".")
     if leaf == "weight":
         return linear_parts(module)
     match = _BLOCK.fullmatch(module)
@@ -110,8 +110,10 @@ def _single_file(component: Component) -> Shapes:
 
 def transformer_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeights:
     """The weights of a transformer by diffusers' names, whichever its files have."""
-    own = any(key.startswith("single_transformer_blocks.") for key in stored)
-    return BaseWeights(component, stored.values(), by_own_name if own else transformer_layout)
+    prefix = shared_prefix(stored)
+    own = any(key.startswith(f"{prefix}single_transformer_blocks.") for key in stored)
+    layout = by_own_name if own else transformer_layout
+    return BaseWeights(component, stored.values(), lambda key: layout(key.removeprefix(prefix)))
 
 
 def _prefix(kind: str, index: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
 from darkroom.render.families.flux2.transformer_layout import count
@@ -50,8 +51,10 @@ def vae_layout(levels: int) -> Layout:
 
 def vae_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeights:
     """The weights of a VAE by diffusers' names, whichever its files have."""
-    levels = count(dict.fromkeys(stored, ()), r"encoder\.down\.(\d+)\..*")
-    return BaseWeights(component, stored.values(), vae_layout(levels) if levels else by_own_name)
+    prefix = shared_prefix(stored)
+    levels = count(dict.fromkeys(stored, ()), rf"{re.escape(prefix)}encoder\.down\.(\d+)\..*")
+    layout = vae_layout(levels) if levels else by_own_name
+    return BaseWeights(component, stored.values(), lambda key: layout(key.removeprefix(prefix)))
 
 
 def vae_config(shapes: Shapes, path: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ FLUX1_TRANSFORMER = "a transformer of FLUX.1 or Flex"
 FLUX1_VAE = "FLUX.1's VAE (16 latent channels, no bn statistics)"
 
 _ENCODERS = {2560: "Qwen3-4B", 4096: "Qwen3-8B", 5120: "Mistral-Small-3.1"}  # by hidden size
-_INSIDE = re.compile(r"(model\.)?diffusion_model\..+")
-_BESIDE = re.compile(r"(first_stage_model|vae|cond_stage_model|conditioner|text_encoders)\..+")
+_INSIDE = re.compile(r"((model\.)?diffusion_model|transformer)\..+")
+_BESIDE = re.compile(r"(first_stage_model|vae|cond_stage_model|conditioner|text_encoders?)\..+")
 _SIGNS = (  # what a file is, and a key that none but it has; the first that is found counts
     ("a LoRA or LoKr, which belongs into conf/lora", r".+\.(lora_(A|B|up|down)|lokr_w\d(_\w)?)(\..+)?"),
     (FLUX2_TRANSFORMER, r"(.+\.)?double_stream_modulation_img\.(lin|linear)\.weight"),
