@@ -151,7 +151,7 @@ def test_planted_faults_are_caught_and_explained_and_may_be_accepted(project: Pr
     assert "Closest: seed: 42 (as recorded)" in explained.stdout
     # 4. Accepted: from now on this is right
     asked = darkroom(project, "accept", "jpg")
-    assert (asked.returncode, "--yes accepts" in asked.stdout) == (1, True)
+    assert (asked.returncode, "--yes agrees" in asked.stdout) == (1, True)
     accepted = darkroom(project, "accept", "jpg", "--yes")
     assert "4 renders to become previews of jpg" in accepted.stdout, accepted.stderr
     assert regress(project, "jpg").returncode == 0

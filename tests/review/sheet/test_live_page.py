@@ -78,6 +78,7 @@ def test_the_page_has_an_empty_frame_for_each_picture_and_knows_where_it_will_be
     assert (data["run"], data["count"]) == ("1795861734324352308", 2)
     assert data["columns"]["image_name"]["values"] == ["000 #7", "001_7"], "in the order of the manifest"
     assert data["columns"]["status"] == {"values": ["not rendered"]}
+    assert data["columns"]["request_id"] == {"values": [""]}, "which needs the digests of files"
     assert data["links"] == [f"images/{'/'.join(NAMES)}/000%20%237.png", f"images/{'/'.join(NAMES)}/001_7.png"]
     text = FOLDER.report.read_text(encoding="utf-8")
     assert "0 of 2" in text

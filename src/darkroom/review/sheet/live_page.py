@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from darkroom.errors import DarkroomError
@@ -35,6 +36,7 @@ class LivePage:
     def __init__(self, folder: ExperimentFolder) -> None:
         self._folder = folder
         self._reporter: _Reporter | None = None
+        self._page: tuple[int, int] | None = None  # the file that is ours
 
     def open(self) -> None:
         """Write it and keep it informed: before the first job of a run that will write manifest and page anew.
@@ -139,6 +141,7 @@ def write_live_page(folder: ExperimentFolder, run_id: str) -> None:
 
     asked = list(_asked(folder))
     rows = [Failure.of(request, "not rendered yet", NOT_RENDERED) for request, _ in asked]
+    rows = [replace(row, request_id="") for row in rows]  # it is known once the digests of all files are
     links = [link_from(folder.root, path) for _, path in asked]
     write_page(folder.report, TEMPLATE, page_values(rows, links, NO_THUMBNAILS, run_id))
 
