@@ -41,7 +41,9 @@ def test_sizes_are_in_the_unit_that_suits_them(count, said):
     assert sized(count) == said
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(7.4, "7 s"), (61, "1 min 1 s"), (12_000, "3 h 20 min")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(7.4, "7 s"), (61, "1 min 1 s"), (12_000, "3 h 20 min"), (5_483_520, "63 days 11 h")]
+)
 def test_times_are_in_the_two_units_that_suit_them(seconds, said):
     assert lasting(seconds) == said
 
