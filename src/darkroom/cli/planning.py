@@ -1,13 +1,14 @@
-"""The command that says what a run would take before it is begun: plan."""
+"""What a run would take before it is begun: the command plan, and the question that a run asks which takes much."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.cli import RENDER, Commands
+from darkroom.cli import RENDER, Commands, agreed
 from darkroom.cli.completing import completes, experiments, overrides
 from darkroom.errors import ConfigError, DarkroomError
 from darkroom.store import RESULTS
@@ -44,6 +45,28 @@ def _plan(options: argparse.Namespace) -> int:
     estimate = estimate_of(experiment, RESULTS, card=card_here())
     print(told(estimate, list(_memory(experiment, estimate)), problems), end="")
     return int(bool(problems))
+
+
+def may_begin(words: Sequence[str], variant: str | None) -> bool:
+    """Whether a run is to begin: asked once on a terminal where it takes much. `words`: those after `darkroom run`."""
+    from darkroom.errors import value_of
+    from darkroom.machine.hardware import card_here
+    from darkroom.plan.estimate.look import estimate_of
+    from darkroom.plan.estimate.told import question, told
+    from darkroom.terminal.line import read_words
+
+    wish = value_of(read_words(words))
+    if wish.experiment is None or wish.is_dry_run or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    try:
+        experiment, _ = _load(wish.experiment, list(wish.overrides), variant)
+    except DarkroomError:  # the run itself says so
+        return True
+    estimate = estimate_of(experiment, RESULTS, card=card_here())
+    if not estimate.is_much:
+        return True
+    print(told(estimate), end="")
+    return agreed(question(estimate))
 
 
 def _load(name: str, words: list[str], variant: str | None) -> tuple[Experiment, list[DarkroomError]]:

@@ -4,6 +4,7 @@ import argparse
 
 from darkroom.cli import RENDER, Commands
 from darkroom.cli.completing import completes_words, experiments, overrides
+from darkroom.cli.planning import may_begin
 
 _WORDS = (
     "What else is typed goes to Snakemake unchanged: -n shows what would be rendered, --cores 4, --profile slurm, "
@@ -26,6 +27,7 @@ def add_to(commands: Commands) -> None:
         "Render an experiment's previews again, and compare; status 1 if one drifted.",
         "regress my_job",
     )
+    run.add_argument("--yes", action="store_true", help="begin without asking, however much it takes")
     for parser in (run, regress):
         parser.usage = f"{parser.prog} X [KEY=VALUE …] [--name Y] [--verbose] [SNAKEMAKE'S OPTIONS …]"
         parser.description = f"{parser.description} {_WORDS}"
@@ -38,6 +40,9 @@ def add_to(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from darkroom.terminal.run import run
 
+    if not (options.yes or may_begin(options.words, options.name)):
+        print("nothing was rendered")
+        return 1
     return run(options.words, name=options.name, verbose=options.verbose)
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom import SNAKEFILE
 from darkroom.cli import RENDER, Commands
 from darkroom.cli.completing import completes, overrides, pictures
 from darkroom.store import RESULTS, ExperimentFolder
@@ -38,12 +34,12 @@ def _again(options: argparse.Namespace) -> int:
     from darkroom.plan.trials.again import write_again
     from darkroom.record import read_records
     from darkroom.review.diff import diff_pictures
+    from darkroom.terminal.run import run
 
     # 1. An experiment of one picture, in results/
     again = write_again(options.picture, options.changes, RESULTS)
     # 2. Rendered as every other; unchanged, where no store has it
-    status = _run(again)
-    if status:
+    if status := run([again.name, *again.overrides]):
         return status
     (record,), _ = read_records(ExperimentFolder(RESULTS / again.name).manifest)
     made = Path(record.image_path) if again.is_changed or not record.reused else _afresh(again, record)
@@ -51,25 +47,6 @@ def _again(options: argparse.Namespace) -> int:
     text, is_same = diff_pictures(options.picture, made)
     print(text, end="")
     return 0 if again.is_changed else int(not is_same)
-
-
-def _run(again: Again) -> int:
-    """Snakemake's exit status."""
-    config = [f"experiment={again.name}", f"set={json.dumps(again.overrides, ensure_ascii=False)}"]
-    line = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(SNAKEFILE),
-        "--cores",
-        "1",
-        "--quiet",
-        "all",
-        "--config",
-        *config,
-    ]
-    return subprocess.run(line, check=False).returncode
 
 
 def _afresh(again: Again, record: Record) -> Path:

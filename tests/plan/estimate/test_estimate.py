@@ -91,7 +91,7 @@ def test_a_run_asks_above_ten_minutes_or_a_gigabyte(project):
     experiment = project.load()
     much = estimate(experiment, missing(experiment), [], MACHINE)
     assert much.is_much
-    assert question(much) == "2 pictures, at a guess 21 s, after 8.0 GB of downloads: begin?"
+    assert question(much) == "2 pictures, at a guess 21 s, after 8.0 GB of downloads. Begin?"
     assert not replace(much, downloads=()).is_much
     assert replace(much, downloads=(), seconds=601.0).is_much
 

@@ -24,7 +24,7 @@ def told(estimate: Estimate, memory: Sequence[str] = (), problems: Sequence[Dark
 def question(estimate: Estimate) -> str:
     """What a run asks that would take much."""
     fetched = f", after {sized(estimate.download_size)} of downloads" if estimate.download_size else ""
-    return f"{counted(estimate.to_render, 'picture')}, {_about(estimate)}{fetched}: begin?"
+    return f"{counted(estimate.to_render, 'picture')}, {_about(estimate)}{fetched}. Begin?"
 
 
 def _pictures(estimate: Estimate) -> str:
