@@ -96,6 +96,14 @@ def test_a_second_time_changes_nothing(rows):
     assert LISTED.stat().st_mtime_ns == before
 
 
+def test_what_awaits_a_preview_of_its_training_is_accepted_by_its_verdict_only():
+    known, new = render(Path(), picture()), render(Path(), picture(), 1, lora="anna_000000750")
+    write_previews(LISTED, "strength", [preview(Path(), known, picture())])
+    assert regress([known, new]) == ["identical", "no preview yet"]
+    assert [change.render for change in plan([known, new]).changes] == []
+    assert [change.render for change in plan([known, new], verdicts=["no preview yet"]).changes] == [new]
+
+
 def test_by_verdict_and_by_id(rows):
     def names(**choice):
         return [change.render.request.title.image_name for change in plan(rows, **choice).changes]

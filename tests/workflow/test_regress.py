@@ -124,7 +124,7 @@ def test_a_second_import_and_a_second_run_change_nothing(imported: Project) -> N
 
 def test_planted_faults_are_caught_and_explained_and_may_be_accepted(project: Project) -> None:
     # 1. A strength of 0.9, a seed off by one, a lost preview, a truncated one
-    edit(project, f"conf/lora/jpg_{LORA}.yaml", lambda conf: conf["loras"][0].update(network_multiplier=0.9))
+    edit(project, "conf/lora/jpg.yaml", lambda conf: conf.update(network_multiplier=0.9))
     edit(project, "conf/prompts/jpg_first.yaml", lambda conf: conf["prompts"][0].update(seed=43))
     lost, cut = sorted((project.folder / "output/jpg/samples").glob("*__000000000_[12].jpg"))
     lost.unlink()
@@ -171,7 +171,7 @@ def test_another_schedule_is_caught(project: Project) -> None:
 def test_another_checkpoint_is_caught(project: Project) -> None:
     other = project.folder / "output/png/png_000000050.safetensors"
     write_checkpoint(other, DATA / "adapters/lora_bf16_alpha.safetensors", 50)
-    edit(project, f"conf/lora/png_{LORA}.yaml", lambda conf: conf["loras"][0].update(path=str(other)))
+    project.write(f"conf/lora/png_{LORA}.yaml", f"loras: [{other}]\n")
     assert regress(project, "png").returncode == 1
     row = compared(project, "png")[LORA, 0]
     assert row.verdict == "drifted"

@@ -16,7 +16,7 @@ from darkroom.record import PictureKey, Record, read_embedded_record, read_rows
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
-from darkroom.review.regress.verdicts import MISSING, NOT_RENDERED, VERDICTS
+from darkroom.review.regress.verdicts import MISSING, NO_PREVIEW_YET, NOT_RENDERED, VERDICTS
 
 _Renders = Mapping[PictureKey, Record]
 _Compared = Mapping[PictureKey, Sequence[Comparison]]  # two where two previews are of one picture
@@ -119,12 +119,16 @@ def _with_id(renders: _Renders, prefix: str) -> set[PictureKey]:
 
 
 def _not_equal(renders: _Renders, compared: _Compared, old: Mapping[PictureKey, Sequence[Preview]]) -> set[PictureKey]:
-    """All of them where nothing was compared; of those that were, what has no preview any more as well."""
+    """All of them where nothing was compared; of those that were, what has no preview any more, and awaits none."""
     return {
         key
         for key in renders
-        if not compared or not old[key] or any(not VERDICTS[each.verdict].is_equal for each in compared[key])
+        if not compared or any(_is_open(each) for each in compared[key]) or not (old[key] or compared[key])
     }
+
+
+def _is_open(comparison: Comparison) -> bool:
+    return not VERDICTS[comparison.verdict].is_equal and comparison.verdict != NO_PREVIEW_YET.name
 
 
 def _is_preview(render: Record, old: Sequence[Preview], folder: PreviewsFolder) -> bool:

@@ -33,7 +33,7 @@ from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.job import plan_job
 from darkroom.intake.imported_job import ImportedJob
 from darkroom.intake.options import ImportOptions
-from darkroom.plan.conf.owned_files import Writing
+from darkroom.plan.conf.owned_files import Writing, conf_file
 from darkroom.plan.experiment import load_experiment
 from darkroom.previews import Preview, previews_file, read_previews, write_previews
 from darkroom.record import PictureKey, Record
@@ -106,6 +106,13 @@ def check_against_requests(job: ImportedJob, conf: tuple[Path, ...] = (Path("con
     return experiment.images
 
 
+def rendered(job: ImportedJob) -> list[str]:
+    """The values of the axis lora that the job's experiment renders."""
+    job.write(Writing())
+    combinations = load_experiment(job.name, [Path("conf"), BUILT_IN], []).combinations
+    return list(dict.fromkeys(combination.names.lora for combination in combinations))
+
+
 def facts(then: Mapping[str, Any]) -> dict[str, Any]:
     """Without digests, which requests have later than here."""
     bare = {key: [{**each, "sha256": ""} for each in then[key]] for key in ("loras", "ctrl_images")}
@@ -132,7 +139,7 @@ class TestWholeJob:
 
     def test_the_files_are_short_and_for_people(self) -> None:
         job = imported(a_job())
-        texts = [f"{file.path}\n{file.text.partition(chr(10))[2]}" for file in job.files]
+        texts = [f"{file.path}\n{file.text.partition(chr(10))[2]}" for file in (*job.files, *job.written_once)]
         assert texts == [
             """conf/model/my_job.yaml
 family: flux2
@@ -144,15 +151,10 @@ checkpoint:
 imported: true
 text_encoder_cast: true
 """,
-            """conf/lora/my_job_000000250.yaml
+            """conf/lora/my_job.yaml
 trigger_word: sks
-loras:
-  - {path: output/my_job/my_job_000000250.safetensors, network_multiplier: 1.0}
-""",
-            """conf/lora/my_job_000000500.yaml
-trigger_word: sks
-loras:
-  - {path: output/my_job/my_job.safetensors, network_multiplier: 1.0}
+folder: output/my_job
+pattern: "my_job*"
 """,
             """conf/prompts/my_job.yaml
 trigger_word: sks
@@ -165,9 +167,30 @@ prompts:
 # darkroom regress my_job
 matrix:
   model: [my_job]
-  lora: [none, my_job_000000250, my_job_000000500]
+  lora: [none, my_job]
   prompts: [my_job]
 output: {format: png}
+""",
+            """conf/experiment/my_job_pick.yaml
+# darkroom run my_job_pick
+# Written once: no import changes it, or its prompts
+matrix:
+  model: my_job
+  lora: [none, my_job]
+  prompts: my_job_pick
+  network_multiplier: [0.6, 0.8, 1.0]
+  seed: [42, 43]
+exclude:
+  - {lora: none, network_multiplier: 0.6}
+  - {lora: none, network_multiplier: 0.8}
+output: {format: png}
+""",
+            """conf/prompts/my_job_pick.yaml
+trigger_word: sks
+defaults: {width: 64, height: 64, sample_steps: 4, guidance_scale: 4.0, neg: ""}
+prompts:
+  - {prompt: "[trigger] a photo of a person"}
+  - {prompt: "a cat"}
 """,
         ]
         assert job.files[0].text.startswith("# Imported by darkroom from output/my_job --text-encoder qwen3; yours")
@@ -178,22 +201,24 @@ output: {format: png}
         times = {path: path.stat().st_mtime_ns for path in files}
         said = imported().write(Writing())
         assert {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()} == times
-        assert sum(line.endswith(": as it is") for line in said) == 6
+        assert sum(line.endswith(": as it is") for line in said) == 5
+        assert sum(line.endswith(": is yours, and stays as it is") for line in said) == 2
 
     def test_a_dry_run_writes_nothing_and_shows_the_files(self) -> None:
         said = imported(a_job()).write(Writing(dry_run=True))
         assert "conf/model/my_job.yaml: would be written" in said
-        assert "  lora: [none, my_job_000000250, my_job_000000500]" in said
+        assert "  lora: [none, my_job]" in said
+        assert "conf/experiment/my_job_pick.yaml:" in said
         assert not Path("conf").exists()
         assert not Path("previews").exists()
 
     def test_an_edited_file_is_kept_unless_forced(self) -> None:
         job = imported(a_job())
         job.write(Writing())
-        Path("conf/lora/my_job_000000250.yaml").write_text("loras: []\n")
-        with pytest.raises(DarkroomError, match=r"my_job_000000250\.yaml: edited"):
+        Path("conf/lora/my_job.yaml").write_text("loras: []\n")
+        with pytest.raises(DarkroomError, match=r"conf/lora/my_job\.yaml: edited"):
             job.write(Writing())
-        assert "conf/lora/my_job_000000250.yaml: overwritten" in job.write(Writing(force=True))
+        assert "conf/lora/my_job.yaml: overwritten" in job.write(Writing(force=True))
 
     def test_after_more_training_options_and_rows_are_added(self) -> None:
         imported(a_job((0, 250), (250,))).write(Writing())
@@ -204,8 +229,8 @@ output: {format: png}
         job = imported()
         assert accepted in job.previews
         assert [(row.lora, row.index) for row in job.previews].count(("none", 0)) == 1
-        assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none", "my_job_000000250", "my_job_000000500"]
-        assert "conf/lora/my_job_000000250.yaml: as it is" in job.write(Writing())
+        assert rendered(job) == ["none", "my_job_000000250", "my_job_000000500"]
+        assert "conf/lora/my_job.yaml: as it is" in job.write(Writing())
         assert read_previews(previews_file("my_job")) == job.previews
 
     def test_the_summary_counts_what_cannot_be_reproduced(self) -> None:
@@ -216,21 +241,66 @@ output: {format: png}
             f"  not reproducible: 2: no checkpoint kept: {MS + 2_500_000}__000000250_0.jpg, "
             f"{MS + 2_500_100}__000000250_1.jpg",
         ]
-        assert said[-1] == "darkroom regress my_job"
+        assert said[-2:] == ["darkroom regress my_job", "darkroom run my_job_pick"]
+
+
+class TestPick:
+    def test_it_has_every_checkpoint_at_every_strength_and_warns_of_nothing(self) -> None:
+        imported(a_job()).write(Writing())
+        combinations = load_experiment("my_job_pick", [Path("conf"), BUILT_IN], []).combinations
+        counts = {combination.names.lora: len(combination.requests) for combination in combinations}
+        assert counts == {"none": 4, "my_job_000000250": 12, "my_job_000000500": 12}
+        assert {request.remarks.warnings for each in combinations for request in each.requests} == {()}
+
+    def test_it_is_never_written_again(self) -> None:
+        job = imported(a_job())
+        job.write(Writing())
+        pick = Path("conf/experiment/my_job_pick.yaml")
+        pick.write_text("matrix: {}\n")
+        Path("conf/prompts/my_job_pick.yaml").unlink()
+        job.write(Writing(force=True))
+        assert pick.read_text() == "matrix: {}\n"
+        assert not Path("conf/prompts/my_job_pick.yaml").exists()
+
+    def test_a_new_checkpoint_appears_in_both_experiments_without_an_import(self) -> None:
+        job = imported(a_job())
+        job.write(Writing())
+        write_checkpoint(JOB / "my_job_000000750.safetensors", ADAPTER, 750)
+        for name in ("my_job", "my_job_pick"):
+            combinations = load_experiment(name, [Path("conf"), BUILT_IN], []).combinations
+            assert combinations[-1].names.lora == "my_job_000000750"
+
+    def test_there_is_none_without_a_checkpoint(self) -> None:
+        job = imported(a_job(kept=()))
+        assert job.written_once == ()
+        assert job.write(Writing())[-1] == "darkroom regress my_job"
+
+    def test_what_is_no_checkpoint_of_the_job_is_in_none_of_them(self) -> None:
+        folder = a_job()
+        write_checkpoint(folder / "my_job_000000300.safetensors", ADAPTER, 300, ss_base_model_version="flux2")
+        imported().write(Writing())
+        for name in ("my_job", "my_job_pick"):
+            loras = {each.names.lora for each in load_experiment(name, [Path("conf"), BUILT_IN], []).combinations}
+            assert loras == {"none", "my_job_000000250", "my_job_000000500"}
 
 
 class TestReasons:
     def test_no_checkpoint_kept(self) -> None:
         job = imported(a_job(kept=(500,)))
         assert reasons(job)["250", 0] == "no checkpoint kept"
-        assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none", "my_job_000000500"]
+        assert rendered(job) == ["none", "my_job_000000500"]
         assert ["loras" in row.then for row in job.previews] == [True, True, False, False, True, True]
         check_against_requests(job)
 
-    def test_a_checkpoint_without_previews_is_an_option_and_not_rendered(self) -> None:
+    def test_an_older_checkpoint_without_previews_is_not_rendered(self) -> None:
         job = imported(a_job(steps=(0, 500)))
         assert "# Without previews, and not rendered: my_job_000000250\n" in text_of(job, "experiment/my_job")
-        assert text_of(job, "lora/my_job_000000250")
+        assert rendered(job) == ["none", "my_job_000000500"]
+
+    def test_a_checkpoint_that_is_newer_than_all_previews_waits_for_its_own(self) -> None:
+        job = imported(a_job(steps=(0, 250)))
+        assert {row.step for row in job.previews} == {0, 250}
+        assert rendered(job) == ["none", "my_job_000000250", "my_job_000000500"]
 
     def test_a_set_that_was_cut_short(self) -> None:
         write_job(JOB, job_config(), {**pictures(0), (250, 0): GREY}, {250: ADAPTER})
@@ -268,7 +338,8 @@ class TestReasons:
             ("500", 1): "no checkpoint kept",
         }
         write_checkpoint(folder / "my_job.safetensors", ADAPTER, None)
-        assert reasons(imported())["500", 0] is None
+        assert reasons(imported())["my_job_final", 0] is None
+        assert rendered(imported()) == ["my_job_final"]
 
     def test_of_two_files_for_a_step_the_one_with_the_step_in_its_name(self) -> None:
         folder = write_job(Path("output/run_01"), job_config(name="run_01"), pictures(500))
@@ -276,7 +347,8 @@ class TestReasons:
             write_checkpoint(folder / f"{name}.safetensors", ADAPTER, 500)
         job = imported(folder)
         path = "output/run_01/run_01_000000500.safetensors"
-        assert written(job, "lora/run_01_000000500")["loras"][0]["path"] == path
+        assert job.previews[0].then["loras"][0]["path"] == path
+        assert rendered(job) == ["run_01_000000500"]
         assert job.notes == (
             "output/run_01/run_01.safetensors: left out: run_01_000000500.safetensors is of the same step 500",
         )
@@ -374,7 +446,7 @@ class TestReasons:
             file.write_bytes(content)
         job = imported()
         assert str(reasons(job)["250", 0]).startswith(reason)
-        assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none", "my_job_000000500"]
+        assert rendered(job) == ["none", "my_job_000000500"]
         assert "# Cannot be applied, and is not rendered: " in text_of(job, "experiment/my_job")
         check_against_requests(job)
 
@@ -581,7 +653,7 @@ class TestFirstSample:
             ("my_job", "my_job_000000250", 0, None),
             ("my_job", "my_job_000000250", 1, None),
         ]
-        assert written(job, "experiment/my_job")["exclude"] == [{"lora": "my_job_000000250", "prompts": "my_job_first"}]
+        assert written(job, "experiment/my_job")["exclude"] == [{"lora": "my_job", "prompts": "my_job_first"}]
         assert check_against_requests(job) == 5
 
     def test_alone_when_the_baseline_is_skipped(self) -> None:
@@ -633,7 +705,7 @@ class TestControlImages:
         Path("output/data").mkdir(parents=True)
         shutil.copy(self.IMAGE, "output/data/a.png")
         samples = [{"prompt": "a", "ctrl_img": "data/a.png", "ctrl_img_2": "output/data/a.png"}]
-        job = imported(a_job(steps=(0,), sample={"samples": samples}))
+        job = imported(a_job(steps=(0,), kept=(), sample={"samples": samples}))
         (entry,) = written(job, "prompts/my_job")["prompts"]
         assert entry == {"prompt": "a", "seed": 42, "ctrl_img": "output/data/a.png", "ctrl_img_2": "output/data/a.png"}
         assert len(job.previews[0].then["ctrl_images"]) == 2
@@ -676,13 +748,13 @@ class TestPlaces:
         assert job.previews == ()
         experiment = text_of(job, "experiment/my_job")
         assert "# darkroom run my_job\n" in experiment
-        assert "lora: [none, my_job_000000250, my_job_000000500]" in experiment
+        assert "lora: [none, my_job]" in experiment
         assert not any("previews.parquet" in line for line in job.write(Writing()))
 
     def test_without_its_training_folder_it_has_the_base_model_only(self) -> None:
         Path("mine.yaml").write_text(yaml.safe_dump(job_config(training_folder="/elsewhere")))
         job = imported(Path("mine.yaml"))
-        assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none"]
+        assert rendered(job) == ["none"]
         assert any("its checkpoints are not looked for" in note for note in job.notes)
 
     def test_the_interfaces_configuration_where_there_is_no_other(self) -> None:
@@ -769,13 +841,29 @@ class TestPlaces:
         alone = imported(JOB / "config.yaml")
         assert [note for note in alone.notes if note.startswith("not as trained: ")] != []
 
-    def test_a_stale_option_is_named(self) -> None:
-        imported(a_job()).write(Writing())
-        (JOB / "my_job_000000250.safetensors").unlink()
-        assert imported().notes == (
-            "conf/lora/my_job_000000250.yaml: is of an earlier import; its checkpoint is gone, "
-            "or cannot be applied any more",
+    def test_files_of_single_checkpoints_go_unless_they_were_edited(self) -> None:
+        """What an import of before wrote: one file for each checkpoint."""
+        a_job()
+        text = "loras:\n  - {path: output/my_job/my_job_000000250.safetensors, network_multiplier: 0.9}\n"
+        untouched = conf_file(Path("conf/lora/my_job_000000250.yaml"), "output/my_job", text)
+        untouched.path.parent.mkdir(parents=True)
+        untouched.path.write_text(untouched.text)
+        edited = Path("conf/lora/my_job_000000500.yaml")
+        edited.write_text("loras: [{path: output/my_job/my_job.safetensors, network_multiplier: 0.5}]\n")
+        job = imported()
+        assert job.notes == (
+            f"{edited}: is yours, and goes ahead of what conf/lora/my_job.yaml says of this checkpoint",
         )
+        assert any(line.startswith(f"{untouched.path}: would be removed") for line in job.write(Writing(dry_run=True)))
+        assert any(line.startswith(f"{untouched.path}: removed") for line in job.write(Writing()))
+        assert (untouched.path.exists(), edited.exists()) == (False, True)
+        requests = [
+            request
+            for combination in load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
+            for request in combination.requests
+        ]
+        strengths = {each.path: each.network_multiplier for request in requests for each in request.adapters.loras}
+        assert list(strengths.values()) == [1.0, 0.5]
 
     def test_folders_and_strange_files_are_named(self) -> None:
         folder = a_job()
@@ -790,7 +878,7 @@ class TestPlaces:
         job = imported(a_job(steps=()))
         assert job.previews == ()
         assert job.notes == ("output/my_job/samples: holds no samples",)
-        assert written(job, "experiment/my_job")["matrix"]["lora"] == ["none", "my_job_000000250", "my_job_000000500"]
+        assert rendered(job) == ["none", "my_job_000000250", "my_job_000000500"]
 
 
 class TestBadInput:
@@ -929,7 +1017,7 @@ class TestBadInput:
         text = "a \"sign\" that says: 'hi'\\ #1 {x}\n[y] ${z} \U0001f600 é \x07"
         job = imported(a_job(steps=(0,), sample={"samples": [{"prompt": text}]}))
         job.write(Writing())
-        (combination,) = load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
+        combination, *_ = load_experiment("my_job", [Path("conf"), BUILT_IN], []).combinations
         assert combination.requests[0].text.prompt == text.strip()
 
 

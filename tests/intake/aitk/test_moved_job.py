@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import yaml
 from tests.examples.job_folder import ADAPTER, DATA, KLEIN, MS, job_config, touch, write_checkpoint, write_job
+from tests.places import REPOSITORY
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.job import plan_job
 from darkroom.intake.imported_job import ImportedJob
 from darkroom.intake.options import ImportOptions
+from darkroom.plan.conf.owned_files import Writing
+from darkroom.plan.experiment import load_experiment
 
 JOB = Path("output/my_job")
 GREY = np.full((64, 64, 3), 128, np.uint8)
@@ -45,10 +48,11 @@ class TestWithoutSamples:
     def check(self, job: ImportedJob) -> None:
         assert [str(file.path) for file in job.files] == [
             "conf/model/my_job.yaml",
+            "conf/lora/my_job.yaml",
             "conf/lora/my_job_000000250.yaml",
             "conf/experiment/my_job.yaml",
         ]
-        matrix = {"model": ["my_job"], "lora": ["none", "my_job_000000250"], "prompts": ["my_job"]}
+        matrix = {"model": ["my_job"], "lora": ["none", "my_job"], "prompts": ["my_job"]}
         assert written(job, "experiment/my_job")["matrix"] == matrix
         assert (
             "prompts are wanted, as the job asks for no samples: write them in conf/prompts/my_job.yaml, such as "
@@ -86,7 +90,16 @@ class TestRenamedCheckpoints:
         write_checkpoint(JOB / "lora.safetensors", ADAPTER, 500, ss_output_name="my_job")
         write_checkpoint(JOB / "early.safetensors", ADAPTER, None, ss_steps="250")
         job = imported()
-        assert written(job, "lora/my_job_000000500")["loras"][0]["path"] == "output/my_job/lora.safetensors"
+        assert written(job, "lora/my_job") == {"trigger_word": "sks", "folder": "output/my_job", "pattern": "*"}
+        assert {(row.lora, row.then["loras"][0]["path"]) for row in job.previews if row.step} == {
+            ("my_job_000000250", "output/my_job/early.safetensors"),
+            ("my_job_000000500", "output/my_job/lora.safetensors"),
+        }
+        job.write(Writing())
+        loras = {
+            each.names.lora for each in load_experiment("my_job", [Path("conf"), REPOSITORY / "conf"], []).combinations
+        }
+        assert loras == {"none", "my_job_000000250", "my_job_000000500"}
         assert reasons(job) == {None}
         assert job.notes == (
             "output/my_job/early.safetensors: taken for the checkpoint of step 250, by its header",

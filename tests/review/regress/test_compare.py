@@ -12,10 +12,12 @@ from darkroom.errors import ImageError, StoreError
 from darkroom.previews import DARKROOM, TRAINER, write_previews
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.picture_file import read_picture
-from darkroom.review.regress.compare import compare
+from darkroom.review.regress.compare import compare, compare_all
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.judged_pair import judge
 from darkroom.thresholds import NO_THRESHOLDS, Limits, write_thresholds
+
+AWAITED = "no preview yet"
 
 
 def verdict_of(tmp_path, render_pixels, preview_pixels, ending="png", image_format="png", **changes):
@@ -90,6 +92,39 @@ def test_no_preview_and_no_render(tmp_path):
     assert judge(row, None, THRESHOLDS).verdict.name == "missing preview"
     judged = judge(None, preview(tmp_path, row, picture()), THRESHOLDS)
     assert (judged.verdict.name, judged.reason) == ("not rendered", None)
+
+
+def test_a_checkpoint_that_came_after_the_previews_awaits_its_own(tmp_path):
+    known, new = render(tmp_path, picture()), render(tmp_path, picture(), 1, lora="anna_000000750")
+    found = compare_all("e", [known, new], [preview(tmp_path, known, picture())], {"demo": THRESHOLDS})
+    assert [(each.lora, each.verdict) for each in found] == [(known.key.lora, "identical"), ("anna_000000750", AWAITED)]
+    accepted = preview(tmp_path, known, picture(), origin=DARKROOM, step=None)
+    found = compare_all("e", [known, new], [accepted], {"demo": THRESHOLDS})
+    assert [each.verdict for each in found] == ["identical", "missing preview"], (
+        "no training run, so nothing is to come"
+    )
+
+
+def test_another_picture_of_a_known_checkpoint_has_no_preview_at_all(tmp_path):
+    known, new = render(tmp_path, picture()), render(tmp_path, picture(), 1)
+    found = compare_all("e", [known, new], [preview(tmp_path, known, picture())], {"demo": THRESHOLDS})
+    assert [each.verdict for each in found] == ["identical", "missing preview"]
+
+
+def test_a_checkpoint_that_the_trainer_deleted_is_no_fault(tmp_path):
+    row = render(tmp_path, picture())
+    kept, deleted = tmp_path / "samples/kept.safetensors", tmp_path / "samples/deleted.safetensors"
+    stored = preview(tmp_path, row, picture(), then={"loras": [{"path": str(deleted)}]})
+    judged = judge(None, stored, THRESHOLDS)
+    assert (judged.verdict.name, judged.reason) == (
+        "not reproducible",
+        f"its checkpoint is not there any more: {deleted}",
+    )
+    kept.touch()
+    assert (
+        judge(None, replace(stored, then={"loras": [{"path": str(kept)}]}), THRESHOLDS).verdict.name == "not rendered"
+    )
+    assert judge(None, replace(stored, origin=DARKROOM), THRESHOLDS).verdict.name == "not rendered"
 
 
 def test_a_picture_that_the_trainer_never_made(tmp_path):

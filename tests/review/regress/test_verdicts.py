@@ -32,6 +32,7 @@ def test_best_first():
         "identical before encoding",
         "within floor",
         "not reproducible",
+        "no preview yet",
         "not rendered",
         "drifted",
         "missing preview",

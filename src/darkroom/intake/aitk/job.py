@@ -8,12 +8,13 @@ Reads headers and digests; renders and compares nothing.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from darkroom.display import from_here, named
 from darkroom.errors import ConfigError, Reading, raise_together, value_of
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
-from darkroom.intake.aitk.conf_files import ConfWriter
+from darkroom.intake.aitk.conf_files import ConfWriter, pick_files
 from darkroom.intake.aitk.config import JobConfig, config_file, job_roots, links_out, read_job, training_folder
 from darkroom.intake.aitk.control_images import unused_images, with_images
 from darkroom.intake.aitk.model import TrainedModel, sampler_reasons, trained_model
@@ -23,7 +24,8 @@ from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleFile, are_copied, sample_files, sample_sets
 from darkroom.intake.aitk.section import process_faults
-from darkroom.intake.imported_job import ImportedJob, stale, with_accepted
+from darkroom.intake.aitk.values import LoraValues, lora_values
+from darkroom.intake.imported_job import ImportedJob, outdated, stale, with_accepted
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.folders import BUILT_IN
@@ -87,21 +89,25 @@ class _Import:
         regimes = {option.name: _regime(model, option) for option in options}
         previewer = Previewer(self._name, model, regimes)
         placed = self._placing(model, options, found, has_times).placed(sample_sets(samples))
-        rows = [row for one in placed for row in self._rows(one, previewer)]
-        usable = {self._writer.lora_name(lora.step): lora for lora in found.loras if lora.fault is None}
-        combinations = _combinations(options, usable, rows)
+        values = lora_values(self._name, self._job.name, self._folder, found.loras)
+        rows = [row for one in placed for row in self._rows(one, previewer, values)]
+        combinations = _combinations(options, values.usable, rows)
         if rows:
-            rows += list(_lacking(previewer, options, usable, combinations, rows))
+            rows += list(_lacking(previewer, options, values.usable, combinations, rows))
         self._notes += _unseen(model, options, found, rows)
         # 4. The files
-        files = self._files(model, options, regimes, found, combinations)
-        self._check_names(files)
+        files = self._files(model, options, regimes, values, combinations, _left_out(values, combinations, rows))
+        trigger_word = self._job.process.text("trigger_word")
+        picked = pick_files(self._writer, options[0], trigger_word, values)
+        self._check_names([*files, *picked])
         names = [option.name for option in options]
         rows.sort(key=lambda row: (row.step or 0, names.index(row.prompts), row.index, row.made_at or ""))
         return ImportedJob(
             name=self._name,
             heading=f"ai-toolkit job {self._job.name} ({model.arch}) in {self._writer.source}",
             files=tuple(files),
+            written_once=tuple(picked),
+            outdated=tuple(outdated(self._name, files, self._writer.source)),
             previews=with_accepted(rows, previews_file(self._name)) if rows else (),
             notes=tuple(self._notes),
         )
@@ -118,8 +124,8 @@ class _Import:
             config_name=self._job.file.name,
         )
 
-    def _rows(self, placed: Placed, previewer: Previewer) -> Iterator[Preview]:
-        lora_name = self._writer.lora_name(placed.samples.step)
+    def _rows(self, placed: Placed, previewer: Previewer, values: LoraValues) -> Iterator[Preview]:
+        lora_name = values.name(placed.samples.step)
         return previewer.rows(placed.option, lora_name, placed.lora, placed.samples.files, placed.reasons)
 
     def _model(self) -> Reading[TrainedModel | None]:
@@ -182,27 +188,32 @@ class _Import:
         model: TrainedModel,
         options: Sequence[PromptOption],
         regimes: Mapping[str, str],
-        found: Found,
+        values: LoraValues,
         combinations: Sequence[tuple[str, str]],
+        left_out: Sequence[str],
     ) -> list[ConfFile]:
+        """`left_out`: values of the job's folder that are not rendered."""
         writer, trigger_word = self._writer, self._job.process.text("trigger_word")
         comments = [f"Not as trained: {reason}" for reason in model.reasons]
         written = [option for option in options if option.sheet.prompts]
         files = [writer.model(_content(model, written or options, regimes), comments)]
-        usable = [lora for lora in found.loras if lora.fault is None]
-        files += [writer.lora(writer.lora_name(lora.step), str(from_here(lora.path)), trigger_word) for lora in usable]
+        if values.folder:
+            files.append(writer.folder(str(from_here(values.folder)), values.pattern, trigger_word))
+        if not written:  # then its checkpoints are what a job is imported for, each by its name
+            files += [
+                writer.lora(name, str(from_here(lora.path)), trigger_word) for name, lora in values.usable.items()
+            ]
         files += [writer.prompts(option, trigger_word) for option in written]
-        self._notes += stale(self._name, files)
-        compares = self._job.folder is not None and written
-        command = f"darkroom {'regress' if compares else 'run'} {self._name}"
-        rendered = {lora for lora, _ in combinations}
-        idle = [name for lora in usable if (name := writer.lora_name(lora.step)) not in rendered]
-        comments = [f"Without previews, and not rendered: {', '.join(idle)}"] if idle else []
-        comments += [f"Cannot be applied, and is not rendered: {lora.fault}" for lora in found.loras if lora.fault]
+        self._notes += stale(self._name, files, writer.source)
+        command = f"darkroom {'regress' if self._job.folder and written else 'run'} {self._name}"
+        idle = [name for name in left_out if name in values.usable]
+        comments = [command, *([f"Without previews, and not rendered: {', '.join(idle)}"] if idle else [])]
+        comments += [f"Cannot be applied, and is not rendered: {lora.fault}" for lora in values.loras if lora.fault]
         if not written:
             comments.append(f"It renders the prompts of conf/prompts/{self._name}.yaml, which the job has none for")
             self._notes += self._wanted(trigger_word, command)
-        return [*files, writer.experiment(combinations, comments, command)]
+        matrix, exclude = _matrix(combinations, options[0], values, left_out)
+        return [*files, writer.experiment(matrix, exclude, comments)]
 
     def _wanted(self, trigger_word: str | None, command: str) -> Iterator[str]:
         """The sentence on what a job without samples lacks, until somebody has written it."""
@@ -267,6 +278,31 @@ def _combinations(
     held = {option.name: range(len(option.sheet.prompts)) for option in options}
     there = {(row.lora, row.prompts) for row in rows if row.index in held[row.prompts]}
     return [pair for pair in every if pair in there] or every
+
+
+def _left_out(values: LoraValues, combinations: Sequence[tuple[str, str]], rows: Sequence[Preview]) -> list[str]:
+    """Values of the job's folder that are not rendered; what is newer than all previews waits for its own, and is."""
+    rendered = {lora for lora, _ in combinations}
+    newest = max((row.step or 0 for row in rows), default=0)
+    return [
+        name
+        for name in values.names.values()
+        if name not in rendered and not (name in values.usable and values.usable[name].step > newest)
+    ]
+
+
+def _matrix(
+    combinations: Sequence[tuple[str, str]], main: PromptOption, values: LoraValues, left_out: Sequence[str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The axes, all checkpoints as one entry, and what is excluded of them."""
+    name = values.option
+    pairs = [(BASE if lora == BASE else name, prompts) for lora, prompts in combinations]
+    if values.folder and (main.sheet.prompts or not pairs):
+        pairs.append((name, main.name))
+    loras, sets = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
+    exclude = [{"lora": lora, "prompts": each} for lora in loras for each in sets if (lora, each) not in pairs]
+    exclude += [{"lora": value} for value in left_out if name in loras]
+    return {"model": [name], "lora": loras, "prompts": sets}, exclude
 
 
 def _lacking(

@@ -71,6 +71,11 @@ def import_name(chosen: str | None, found: str, asked_at: str) -> str:
     return name
 
 
+def is_as_imported(path: Path, source: str) -> bool:
+    """True for a file that an import from the same source wrote, and nobody has edited."""
+    return _state(conf_file(path, source, "")) == _UNTOUCHED
+
+
 def write_conf_files(files: Sequence[ConfFile | ConfPicture], writing: Writing) -> list[str]:
     """Write those that are new or different; a line for each says what was done, or would be.
 

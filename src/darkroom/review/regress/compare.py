@@ -44,23 +44,29 @@ def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> N
 def compare_all(
     experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
 ) -> list[Comparison]:
-    """Sorted by picture, then by the preview's step and place."""
+    """Sorted by picture, then by the preview's step and place.
+
+    Where the previews are a training run's, a LoRA that none of them is of is a checkpoint that came later.
+    """
     rendered = {row.key: row for row in rows}
     known = {preview.key for preview in previews}
+    loras = {preview.lora for preview in previews}
+    of_a_training = any(preview.step is not None for preview in previews)
     pairs: list[_Pair] = [(each.key, rendered.get(each.key), each) for each in previews]
     pairs += [(key, row, None) for key, row in rendered.items() if key not in known]
 
     def compared(pair: _Pair) -> Comparison:
-        return _compared(experiment, pair, thresholds.get(pair[0].model, NO_THRESHOLDS))
+        limits = thresholds.get(pair[0].model, NO_THRESHOLDS)
+        return _compared(experiment, pair, limits, is_awaited=of_a_training and pair[0].lora not in loras)
 
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(compared, pairs))
     return sorted(found, key=lambda each: (each.key, each.step or 0, each.preview_path or ""))
 
 
-def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds) -> Comparison:
+def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds, *, is_awaited: bool) -> Comparison:
     key, row, preview = pair
-    judged = judge(row, preview, thresholds)
+    judged = judge(row, preview, thresholds, is_awaited=is_awaited)
     record = row if isinstance(row, Record) else None
     facts = row.row() if row else preview.then if preview else {}
     own = _notes(record, preview, thresholds) if record and preview else []

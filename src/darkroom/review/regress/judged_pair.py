@@ -18,6 +18,7 @@ from darkroom.review.regress.verdicts import (
     DRIFTED,
     IDENTICAL,
     MISSING,
+    NO_PREVIEW_YET,
     NOT_RENDERED,
     NOT_REPRODUCIBLE,
     WITHIN_FLOOR,
@@ -38,18 +39,33 @@ class JudgedPair:
     thresholds: ModelThresholds | None = None  # that the measures were held against; None where there are none
 
 
-def judge(render: Row | None, preview: Preview | None, thresholds: ModelThresholds) -> JudgedPair:
-    """The verdict on one picture, of which there is a render, a preview or both. `thresholds`: those of its model."""
+def judge(
+    render: Row | None, preview: Preview | None, thresholds: ModelThresholds, *, is_awaited: bool = False
+) -> JudgedPair:
+    """The verdict on one picture, of which there is a render, a preview or both. `thresholds`: those of its model.
+
+    `is_awaited`: where there is no preview, the training run may have one by now.
+    """
     if isinstance(render, Failure):
         return JudgedPair(NOT_RENDERED, render.error)
+    if preview is None and is_awaited:
+        return JudgedPair(NO_PREVIEW_YET, "newer than the previews; `darkroom import aitk JOB` takes them in again")
     if preview is None:
         return JudgedPair(MISSING, "no stored picture; if the render is right: darkroom accept")
     if render is None:
-        return JudgedPair(NOT_REPRODUCIBLE if preview.reason else NOT_RENDERED, preview.reason)
+        reason = preview.reason or _lost_checkpoint(preview)
+        return JudgedPair(NOT_REPRODUCIBLE if reason else NOT_RENDERED, reason)
     numerics = render.request.base.numerics
     if (then := preview.then.get("numerics", numerics)) != numerics:
         return JudgedPair(NOT_REPRODUCIBLE, f"numerics: {then} then, {numerics} now; the two are never compared")
     return _judge_files(render, preview, thresholds)
+
+
+def _lost_checkpoint(preview: Preview) -> str | None:
+    """Of a trainer's preview the checkpoint that is not there any more, in a sentence: trainers keep the last few."""
+    files = [Path(lora["path"]) for lora in preview.then.get("loras", ())] if preview.origin == TRAINER else []
+    lost = [str(file) for file in files if file.parent.is_dir() and not file.exists()]
+    return f"its checkpoint is not there any more: {', '.join(lost)}" if lost else None
 
 
 def _judge_files(render: Record, preview: Preview, thresholds: ModelThresholds) -> JudgedPair:

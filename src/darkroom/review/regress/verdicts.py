@@ -51,6 +51,14 @@ _BEST_FIRST = (
         is_judged=False,
         junit=SKIPPED,
     ),
+    NO_PREVIEW_YET := Verdict(
+        name="no preview yet",
+        meaning="a checkpoint that came after the training run's previews were taken in: shown, until they are again",
+        colours=("#8b8578", "#8b8578"),
+        is_judged=False,
+        lacks="preview",
+        junit=SKIPPED,
+    ),
     NOT_RENDERED := Verdict(
         name="not rendered",
         meaning="could come out, and rendering it failed, or the experiment renders no such picture any more",
