@@ -150,4 +150,4 @@ def test_what_is_no_list(project):
     project.write("p.docx", "a cat\n")
     project.write("p.txt", "\n \n")
     assert _error("p.docx") == ["p.docx: expected a file that ends in .txt, .csv, .tsv, .jsonl, .ndjson"]
-    assert _error("p.txt") == ["p.txt: prompts: the set is empty; it needs prompts or a text file"]
+    assert _error("p.txt") == ["p.txt: prompts: the set is empty; it needs prompts, templates or a text file"]
