@@ -66,6 +66,7 @@ onstart:
 
 onsuccess:
     PAGE.close()
+    DARKROOM.end()
 
 
 # Manifest and page of what there is, and why the rest is not there. The run has failed, whatever becomes of this.
@@ -77,6 +78,7 @@ onerror:
             f"python -m darkroom rule unfinished results/{DARKROOM.name} {option} || true"
         )
     PAGE.close()
+    DARKROOM.end()
 
 
 include: "rules/plan.smk"

@@ -18,7 +18,7 @@ rule encode:
     shell:
         "python -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
-        " --worker-log results/{wildcards.experiment:q}/logs/worker.log"
+        " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {DARKROOM.store:q}"
 
 
 rule render:
@@ -41,4 +41,4 @@ rule render:
         offload="auto",
     shell:
         "python -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
-        " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log"
+        " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {DARKROOM.store:q}"

@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import atomic, link, read_json, write_json
-from darkroom.store import Store
+from darkroom.store import ExperimentFolder, Store, begin_afresh, settle
 
 
 def test_where_things_lie(tmp_path: Path) -> None:
@@ -61,3 +61,25 @@ def test_a_weight_file_is_hashed_again_only_when_it_changed(tmp_path: Path) -> N
     assert store.sha256(file) == "kept"
     file.write_text("three")
     assert store.sha256(file) not in ("kept", first)
+
+
+def test_the_store_of_a_fresh_run_ends_in_the_store_where_that_lacks_something(tmp_path):
+    folder, store = ExperimentFolder(tmp_path / "results/demo"), tmp_path / "results/store"
+    for name, content in (("digests/ab/x.json", "{}"), ("images/ab/kept.png", "before")):
+        (store / name).parent.mkdir(parents=True)
+        (store / name).write_text(content)
+    (folder.root / "records").mkdir(parents=True)
+
+    begin_afresh(folder, store)
+
+    assert not (folder.root / "records").exists()
+    assert [path.name for path in folder.fresh_store.rglob("*.*")] == ["x.json"]
+    (folder.fresh_store / "images/ab").mkdir(parents=True)
+    for name in ("kept.png", "new.png", ".half.png.tmp"):
+        (folder.fresh_store / "images/ab" / name).write_text("now")
+
+    settle(folder, store)
+
+    assert not folder.fresh_store.exists()
+    found = {path.name: path.read_text() for path in (store / "images").rglob("*") if path.is_file()}
+    assert found == {"kept.png": "before", "new.png": "now"}

@@ -4,19 +4,22 @@ results/store/images/ab/<request_id>.png        pictures, latents and embeddings
 results/store/embeddings/ab/<id>.safetensors    what is there is never computed again
 results/store/digests/<id>.json                 SHA-256 of weight files by path, size and modification time
 results/<experiment>/drafts, requests, records, images / <model> / <lora> / <prompts>
+results/<experiment>/fresh                      a store of its own, of a run that renders everything anew, until it ends
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.files.atomic import read_json, write_json
+from darkroom.files.atomic import link, read_json, write_json
 from darkroom.files.weight_file import identity, sha256_of
 from darkroom.names import Names
 from darkroom.request import digest_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have
+_DIGESTS = "digests"  # of weight files
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
@@ -116,6 +119,11 @@ class ExperimentFolder:
         """By model, how near a render has to come to its preview."""
         return self.root / "thresholds.json"
 
+    @property
+    def fresh_store(self) -> Path:
+        """The store of a run that renders everything anew, there until it ends."""
+        return self.root / "fresh"
+
     def log(self, rule: str, *names: str) -> Path:
         """Of a job of one of the rules, by the model or the combination that it is for."""
         return self.logs.joinpath(rule, *names[:-1], f"{names[-1]}.log")
@@ -136,3 +144,27 @@ class ExperimentFolder:
     def embeddings(self, model: str) -> Path:
         """The embedding ids of a model's texts, once they are in the store."""
         return self.root / "embeddings" / f"{model}.json"
+
+
+def begin_afresh(folder: ExperimentFolder, store: Path) -> None:
+    """Forget what was rendered of an experiment, and give it a store that knows no more than what weight files are."""
+    for rendered in (folder.root / "records", folder.root / "images"):
+        if rendered.is_dir():
+            shutil.rmtree(rendered)
+    for note in (store / _DIGESTS).rglob("*.json"):
+        link(note, folder.fresh_store / note.relative_to(store))
+    folder.fresh_store.mkdir(parents=True, exist_ok=True)
+
+
+def settle(folder: ExperimentFolder, store: Path) -> None:
+    """End a run that rendered everything anew, also one that was killed: what the store lacks it gets.
+
+    What the store has stays as it is, since other experiments show it; this one shows what it has rendered.
+    """
+    if not folder.fresh_store.is_dir():
+        return
+    for file in folder.fresh_store.rglob("[!.]*.*"):
+        known = store / file.relative_to(folder.fresh_store)
+        if file.is_file() and not known.exists():
+            link(file, known)
+    shutil.rmtree(folder.fresh_store)

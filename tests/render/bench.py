@@ -73,6 +73,7 @@ class Bench:
             checkpoint=self.folder / "checkpoint.json",
             records=self.folder / "records.parquet",
             results=self.folder / "results",
+            store=self.folder / "results/store",
         )
 
     def records(self) -> list[dict[str, Any]]:

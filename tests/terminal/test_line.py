@@ -19,9 +19,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
 
 
-def line(*words: str, target: str | None = None, name: str | None = None) -> list[str]:
+def line(*words: str, target: str | None = None, name: str | None = None, fresh: bool = False) -> list[str]:
     """But for Python, `-m snakemake` and `--quiet host`, which are in each."""
-    made = snakemake_line(value_of(read_words(words)), target, name)
+    made = snakemake_line(value_of(read_words(words)), target, name, fresh=fresh)
     quiet = made.index("--quiet")
     assert made[:3] == [sys.executable, "-m", "snakemake"]
     assert made[quiet : quiet + 2] == ["--quiet", "host"]
@@ -68,6 +68,11 @@ def test_a_target_and_a_variant():
     made = line("my_job", "model.numerics=fast", target="regress", name="my_job_fast")
     assert made[:3] == ["regress", "-s", SNAKEFILE]
     assert made[-3:] == ["experiment=my_job", "name=my_job_fast", 'set=["model.numerics=fast"]']
+
+
+def test_a_fresh_run_forces_what_computes():
+    made = line("my_job", target="regress", fresh=True)
+    assert made[-6:] == ["--forcerun", "encode", "render", "--config", "experiment=my_job", "fresh=True"]
 
 
 def test_profiles_of_a_person_go_ahead_of_the_built_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -28,6 +28,9 @@ def add_to(commands: Commands) -> None:
         "regress my_job",
     )
     run.add_argument("--yes", action="store_true", help="begin without asking, however much it takes")
+    regress.add_argument(
+        "--fresh", action="store_true", help="render everything anew, whatever the store has; it keeps what it has"
+    )
     for parser in (run, regress):
         parser.usage = f"{parser.prog} X [KEY=VALUE …] [--name Y] [--verbose] [SNAKEMAKE'S OPTIONS …]"
         parser.description = f"{parser.description} {_WORDS}"
@@ -49,4 +52,4 @@ def _run(options: argparse.Namespace) -> int:
 def _regress(options: argparse.Namespace) -> int:
     from darkroom.terminal.run import run
 
-    return run(options.words, target="regress", name=options.name, verbose=options.verbose)
+    return run(options.words, target="regress", name=options.name, fresh=options.fresh, verbose=options.verbose)

@@ -48,6 +48,7 @@ def add_to(commands: Commands) -> None:
     render.add_argument("records", type=Path)
     for parser in (encode, render):
         add_offload(parser)
+        parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")
         parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
 
     worker = family.add(
@@ -100,8 +101,10 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _encode(options: argparse.Namespace) -> None:
     from darkroom.render.worker.encode import encode_texts
+    from darkroom.store import Store
 
-    encode_texts(options.model, options.checkpoint, options.output, RESULTS, options.worker_log, options.offload)
+    store = Store(options.store)
+    encode_texts(options.model, options.checkpoint, options.output, store, options.worker_log, options.offload)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -114,6 +117,7 @@ def _render(options: argparse.Namespace) -> None:
         checkpoint=options.checkpoint,
         records=options.records,
         results=RESULTS,
+        store=options.store,
         offload=options.offload,
     )
     render(job, options.worker_log)

@@ -16,7 +16,7 @@ from darkroom.plan.conf.other_tools import instead, our_key
 from darkroom.plan.conf.schema import Settings
 from darkroom.store import STORE
 
-_KEYS = ("experiment", "name", "set")
+_KEYS = ("experiment", "fresh", "name", "set")
 _BEFORE = ("--config=", "-C", "")  # what may stand before experiment= in one word of the command line
 _SETTINGS = tuple(Settings.__dataclass_fields__)
 
@@ -28,6 +28,7 @@ class Arguments:
     experiment: str
     name: str
     overrides: tuple[str, ...]
+    fresh: bool = False  # render everything anew, whatever the store has; `darkroom regress --fresh` says so
 
 
 def read_arguments(
@@ -50,7 +51,9 @@ def read_arguments(
     if name == STORE:
         key = "name" if "name" in config else "experiment"
         yield ConfigError(f"--config {key}={name}: results/{name} is the store's; name it otherwise")
-    return Arguments(experiment, name, tuple(overrides))
+    if not isinstance(fresh := config.get("fresh", False), bool):
+        yield ConfigError(f"--config fresh: expected True or False, got {fresh!r}")
+    return Arguments(experiment, name, tuple(overrides), fresh=fresh)
 
 
 def _variant_faults(name: Any, experiment: str, known: Iterable[str]) -> Iterator[ConfigError]:

@@ -1,6 +1,6 @@
 """What results/ has of an experiment: which combinations are finished as conf/ asks now, and which lost a picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darkroom.errors import StoreError
@@ -23,17 +23,21 @@ class State:
 
 
 class DoneSoFar:
-    """What an experiment has done so far. Looked at once for each combination, so that rules and drafts agree."""
+    """What an experiment has done so far. Looked at once for each combination, so that rules and drafts agree.
 
-    def __init__(self, experiment: Experiment, folder: ExperimentFolder) -> None:
-        self._experiment, self._folder = experiment, folder
+    `fresh`: nothing that was done before the run counts.
+    """
+
+    def __init__(self, experiment: Experiment, folder: ExperimentFolder, *, fresh: bool = False) -> None:
+        self._experiment, self._folder, self._fresh = experiment, folder, fresh
         output = experiment.output
         self._endings = (ENDINGS[output.format], *(["safetensors"] if output.save_latents else []))
         self._known: dict[Names, State] = {}
 
     def of(self, combination: Combination) -> State:
         if combination.names not in self._known:
-            self._known[combination.names] = self._look(combination, self._asked(combination))
+            state = self._look(combination, self._asked(combination))
+            self._known[combination.names] = replace(state, is_complete=False, there=0) if self._fresh else state
         return self._known[combination.names]
 
     def is_complete_now(self, combination: Combination) -> bool:

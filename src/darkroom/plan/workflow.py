@@ -28,19 +28,22 @@ from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.previews import no_previews, previews_file, read_previews
 from darkroom.request import digest_of
-from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.store import RESULTS, STORE, ExperimentFolder, begin_afresh, settle
 from darkroom.telling.messages import Began, Planned, Refused, say, tell
+
+_STORE = RESULTS / STORE
 
 
 class Workflow:
     """One experiment: what each rule looks up."""
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, *, fresh: bool = False) -> None:
+        """`fresh`: everything is rendered anew, whatever the store has."""
+        self.experiment, self._fresh = experiment, fresh
         self.folder = ExperimentFolder(RESULTS / experiment.name)
         last_first = enumerate(reversed(experiment.combinations), 1)
         self._priorities = {combination.names: priority for priority, combination in last_first}
-        self._done = DoneSoFar(experiment, self.folder)
+        self._done = DoneSoFar(experiment, self.folder, fresh=fresh)
         self._lock: Lock | None = None
 
     @property
@@ -121,6 +124,9 @@ class Workflow:
             self._lock = locked(self.folder.lock)
             sweep(RESULTS)
             forget_job_errors(self.folder.logs)
+            self.end()  # of a run that was killed
+            if self._fresh:
+                begin_afresh(self.folder, _STORE)
             write_drafts(self.experiment, self._done, self.folder)
         except DarkroomError as error:
             stop(error)
@@ -135,6 +141,18 @@ class Workflow:
             combinations=len(self.experiment.combinations),
             models=len(self.experiment.models),
         )
+
+    @property
+    def store(self) -> str:
+        """The folder of the store that encode and render jobs look into, and fill."""
+        return str(self.folder.fresh_store if self._fresh else _STORE)
+
+    def end(self) -> None:
+        """Give the store what a run has rendered anew."""
+        try:
+            settle(self.folder, _STORE)
+        except DarkroomError as error:
+            stop(error)
 
     def take_stock(self) -> bool:
         """Write into the table of contents what is done by now; True where something is left."""
@@ -178,7 +196,7 @@ def open_workflow(
         experiment = load_experiment(
             asked.experiment, there, asked.overrides, variant=asked.name, tell_unfit=tell_unfit
         )
-        workflow = Workflow(experiment)
+        workflow = Workflow(experiment, fresh=asked.fresh)
         if command_line is not None:
             tell(workflow.planned())
             for note in experiment.notes:

@@ -14,7 +14,7 @@ from darkroom.planned import PlannedCombination
 from darkroom.record import EmbeddedRecord, read_embedded_record
 from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
-from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store
+from darkroom.store import ENDINGS, ExperimentFolder, Store
 
 TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
 
@@ -28,6 +28,7 @@ class Job:
     checkpoint: Path
     records: Path
     results: Path
+    store: Path  # what is there is not rendered again
     offload: str = AUTO  # of mode.WISHES: where weights rest between uses; changes no pixel
 
 
@@ -87,7 +88,7 @@ class Combination:
 
 def read_combination(job: Job) -> Combination:
     """The job's files, read; CheckpointError or StoreError when files changed since the plan was made."""
-    planned, store = PlannedCombination.read(job.requests), Store(job.results / STORE)
+    planned, store = PlannedCombination.read(job.requests), Store(job.store)
     first = planned.requests[0].title
     combination = Combination(
         names=first.names,

@@ -164,7 +164,8 @@ def _pictures(folder: ExperimentFolder, names: Names) -> list[_Picture]:
     planned = planned_now(folder, names)
     if planned is None:
         return []
-    store, output = Store(folder.root.parent / STORE), planned.output
+    fresh = folder.fresh_store
+    store, output = Store(fresh if fresh.is_dir() else folder.root.parent / STORE), planned.output
     pictures = []
     for request in in_order(planned.requests):
         shown = folder.image(names, request.title.image_name, output["format"])

@@ -57,11 +57,12 @@ def read_words(words: Sequence[str]) -> Reading[Wish]:
     )
 
 
-def snakemake_line(wish: Wish, target: str | None = None, name: str | None = None) -> list[str]:
-    """The whole line; `name`: of a variant, in results/."""
+def snakemake_line(wish: Wish, target: str | None = None, name: str | None = None, *, fresh: bool = False) -> list[str]:
+    """The whole line; `name`: of a variant, in results/; `fresh`: everything is rendered anew."""
     assert wish.experiment is not None
     config = [f"experiment={_as_text(wish.experiment)}"]
     config += [f"name={_as_text(name)}"] if name else []
+    config += ["fresh=True"] if fresh else []
     config += [f"set={json.dumps(wish.overrides, ensure_ascii=False)}"] if wish.overrides else []
     return [
         *(sys.executable, "-m", "snakemake"),
@@ -70,6 +71,7 @@ def snakemake_line(wish: Wish, target: str | None = None, name: str | None = Non
         *("--quiet", "host"),  # the built-in profile keeps more from a terminal; this is a log
         *_profiles(wish),
         *wish.options,
+        *(["--forcerun", "encode", "render"] if fresh else []),
         *("--config", *config),
     ]
 

@@ -28,16 +28,23 @@ _MOMENT = 0.2  # seconds between looks at what is told
 _LOOK = 1.0  # seconds between looks at the pictures
 
 
-def run(words: Sequence[str], *, target: str | None = None, name: str | None = None, verbose: bool = False) -> int:
+def run(
+    words: Sequence[str],
+    *,
+    target: str | None = None,
+    name: str | None = None,
+    fresh: bool = False,
+    verbose: bool = False,
+) -> int:
     """Run what was typed, and say what came of it; the exit status.
 
-    `target`: of Snakemake, if not the experiment's pictures and page; `name`: of a variant; `verbose`: Snakemake's own
-    output instead. ConfigError for words that make no sense.
+    `target`: of Snakemake, if not the experiment's pictures and page; `name`: of a variant; `fresh`: everything is
+    rendered anew; `verbose`: Snakemake's own output instead. ConfigError for words that make no sense.
     """
     wish = value_of(read_words(words))
     if wish.experiment is None:
         raise ConfigError(f"which experiment? There are {', '.join(_experiments())}")
-    line = snakemake_line(wish, target, name)
+    line = snakemake_line(wish, target, name, fresh=fresh)
     if verbose:
         print(shlex.join(line), file=sys.stderr, flush=True)
         os.execv(line[0], line)

@@ -16,12 +16,13 @@ JOB = Job(
     checkpoint=Path("results/demo/checkpoints/demo.json"),
     records=Path("results/demo/records/demo/none/cats.parquet"),
     results=Path("results"),
+    store=Path("results/store"),
     offload="block",
 )
 JOB_LINE = (
     b'{"job": {"directory": "/home/anna", "requests": "results/demo/requests/demo/none/cats.json", '
     b'"checkpoint": "results/demo/checkpoints/demo.json", "records": "results/demo/records/demo/none/cats.parquet", '
-    b'"results": "results", "offload": "block"}}\n'
+    b'"results": "results", "store": "results/store", "offload": "block"}}\n'
 )
 PROGRESS_LINE = (
     b'{"progress": {"experiment": "demo", "combination": "demo / none / cats", "done": 3, "total": 40, '

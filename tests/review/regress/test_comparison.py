@@ -92,8 +92,8 @@ def test_what_rendered_is_what_is_installed(torch):
 def test_kept_pictures_of_other_versions_say_nothing_of_these(torch, installed):
     metadata = {"experiment": "strength", "rendered_torch_version": torch, "rendered_diffusers_version": "0.42.1"}
     assert outdated(metadata, INSTALLED | {"torch": installed}) == (
-        f"rendered with torch {torch}; installed: torch {installed}. So nothing is known of what is installed: delete "
-        "results/strength, results/store/images and results/store/embeddings to render anew"
+        f"rendered with torch {torch}; installed: torch {installed}. So nothing is known of what is installed: "
+        "darkroom regress strength --fresh renders anew"
     )
 
 

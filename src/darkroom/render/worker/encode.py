@@ -16,11 +16,11 @@ from darkroom.planned import PlannedModel
 from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.render.worker import client, slot
 from darkroom.render.worker.owner import owner
-from darkroom.store import STORE, Store
+from darkroom.store import Store
 
 
 def encode_texts(
-    model_file: Path, checkpoint_file: Path, output: Path, results: Path, worker_log: Path, offload: str
+    model_file: Path, checkpoint_file: Path, output: Path, store: Store, worker_log: Path, offload: str
 ) -> None:
     """Encode what the store lacks, then write `output`: the embedding id of each text of the model.
 
@@ -28,7 +28,6 @@ def encode_texts(
     """
     model, checkpoint = PlannedModel.read(model_file), Checkpoint.from_json(read_json(checkpoint_file))
     encoder = replace(model.encoder, text_encoder_digest=checkpoint.text_encoder_digest)
-    store = Store(results / STORE)
     ids = {text: encoder.embedding_id(text) for text in model.texts}
     missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}
     if missing:

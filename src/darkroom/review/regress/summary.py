@@ -47,8 +47,8 @@ def outdated(metadata: Mapping[str, str], installed: Mapping[str, str]) -> str |
     was = ", ".join(f"{package} {versions}" for package, versions in other.items())
     now = ", ".join(f"{package} {installed[package]}" for package in other)
     return (
-        f"rendered with {was}; installed: {now}. So nothing is known of what is installed: delete "
-        f"results/{metadata['experiment']}, results/store/images and results/store/embeddings to render anew"
+        f"rendered with {was}; installed: {now}. So nothing is known of what is installed: "
+        f"darkroom regress {metadata['experiment']} --fresh renders anew"
     )
 
 
