@@ -18,6 +18,8 @@ from darkroom.errors import CheckpointError
 from darkroom.plan.conf.schema import CheckpointSource, Model
 from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.weights.checkpoint_files import find_checkpoint
+from darkroom.plan.weights.downloads import downloads
+from darkroom.plan.weights.hub import described
 from darkroom.plan.weights.places import Here, OnHub, place_of
 from darkroom.planned import PlannedModel
 from darkroom.store import Store
@@ -69,6 +71,19 @@ def test_each_component_from_its_repository_at_its_commit(tmp_path, klein):
         "tokenizer": ("Qwen/Qwen3-4B", COMMIT, TOKENIZER),
     }
     assert (found.name, found.revision) == (BASE_4B, COMMIT)
+
+
+def test_what_is_whole_in_the_cache_is_not_downloaded_again(cache, klein):
+    assert list(downloads(klein, "flux2", True, ask=False)) == []
+    (cache / "models--Qwen--Qwen3-4B/snapshots" / COMMIT / "model.safetensors").unlink()
+    assert [(each.repo, each.parts) for each in downloads(klein, "flux2", True, ask=False)] == [
+        ("Qwen/Qwen3-4B", ("text_encoder",))
+    ]
+
+
+def test_a_hub_that_cannot_be_asked_says_nothing(cache):
+    assert described(BASE_4B, None, ["*"]) is None
+    assert described("no such/name", None, ["*"]) is None
 
 
 def test_the_command_runs_offline_from_a_cache_named_by_the_environment(tmp_path, cache, klein):

@@ -1,0 +1,24 @@
+"""Whether a lock is held, asked by whoever only looks."""
+
+import json
+import platform
+from contextlib import closing
+
+from darkroom.filesystem.lock import is_held, locked
+
+
+def test_a_lock_is_held_until_it_is_closed(tmp_path):
+    path = tmp_path / "x/.lock"
+    assert not is_held(path)
+    assert not path.parent.exists(), "asking writes nothing"
+    with closing(locked(path)):
+        assert is_held(path)
+    assert not is_held(path)
+
+
+def test_where_a_file_says_who_is_at_work_its_process_counts(tmp_path):
+    path, owner = tmp_path / ".lock", tmp_path / ".lock.owner"
+    owner.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": 0.0}))
+    assert is_held(path), "of another host nobody can tell"
+    owner.write_text(json.dumps({"host": platform.node(), "pid": 2**22 + 1, "started": 0.0}))
+    assert not is_held(path)
