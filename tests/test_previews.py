@@ -10,9 +10,10 @@ import pytest
 from tests.examples.record import REQUEST
 from tests.places import REPOSITORY
 
+from darkroom import OWN_FOLDER
 from darkroom.errors import StoreError, VersionError
 from darkroom.files.columns import row_of, schema_of
-from darkroom.previews import TRAINER, Preview, Replaced, read_previews, write_previews
+from darkroom.previews import TRAINER, Preview, Replaced, read_previews, stored_previews, write_previews
 from darkroom.record import PictureKey, axes_text
 
 PREVIEW = Preview(
@@ -102,3 +103,22 @@ def rewrite(table: Path, rows: list[dict[str, object]], metadata: dict[str, str]
     table.parent.mkdir(parents=True)
     whole = pa.Table.from_pylist(rows, schema=schema_of(Preview))
     pq.write_table(whole.drop_columns(list(without)).replace_schema_metadata(metadata), table)
+
+
+def test_darkrooms_own_previews_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert stored_previews("demo_nightly") == OWN_FOLDER / "previews/demo_nightly/previews.parquet"
+    assert all(Path(str(preview.path)).is_file() for preview in read_previews(stored_previews("demo_nightly")))
+
+
+def test_previews_of_the_folder_come_before_darkrooms_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = Path("previews/demo_nightly/previews.parquet")
+    write_previews(mine, "demo_nightly", [])
+    assert stored_previews("demo_nightly") == mine
+    assert stored_previews("variant", "demo_nightly") == mine
+
+
+def test_of_an_experiment_without_previews_the_place_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert stored_previews("mine") == Path("previews/mine/previews.parquet")

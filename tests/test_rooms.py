@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "trials": "request files",
     "job_errors": "errors files",
     "thresholds": "errors files record",
-    "previews": "errors files record",
+    "previews": "__init__ errors files record",
     "embedded_record": "errors names files record previews",
     # plan: what to render
     "plan/prompt_text": "errors files",

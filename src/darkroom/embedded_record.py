@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darkroom.errors import ImageError, StoreError
 from darkroom.names import name_fault
-from darkroom.previews import Preview, previews_file, read_previews
+from darkroom.previews import Preview, read_previews, stored_previews
 from darkroom.record import EmbeddedRecord, read_embedded_record
 
 
@@ -22,7 +22,7 @@ def read_render(image: Path) -> EmbeddedRecord:
 
 def previews_of(record: EmbeddedRecord, wanted: Path | None = None) -> list[Preview]:
     """The stored previews of a render, or the `wanted` one of them; StoreError where that is none of them."""
-    file = previews_file(record.request.title.experiment)
+    file = stored_previews(record.request.title.experiment)
     previews = [preview for preview in read_previews(file) if preview.key == record.key]
     if wanted is None:
         return previews

@@ -7,10 +7,11 @@ previews/<experiment>/images/…             pictures that were accepted; those 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from darkroom import OWN_FOLDER
 from darkroom.errors import StoreError
 from darkroom.files.table_file import read_values, write_values
 from darkroom.record import PictureKey
@@ -44,7 +45,7 @@ class Preview:
     index: int
     axes: str = "{}"  # `record.axes_text`
     # where it lies
-    path: str | None  # relative to the working directory where it is below it; None: there never was one
+    path: str | None  # relative to the folder with previews/ where it is below it; None: there never was one
     sha256: str | None = None  # of the file when it was taken in
     width: int | None = None
     height: int | None = None
@@ -69,8 +70,14 @@ class Preview:
 
 
 def previews_file(experiment: str) -> Path:
-    """Where an experiment's previews are listed."""
+    """Where an experiment's previews are written down."""
     return PREVIEWS / experiment / "previews.parquet"
+
+
+def stored_previews(*experiments: str) -> Path:
+    """The list of the first of these experiments that has one; Darkroom's own lists come after those of the folder."""
+    files = [previews_file(experiment) for experiment in experiments]
+    return next((file for file in (*files, *map(OWN_FOLDER.joinpath, files)) if file.is_file()), files[0])
 
 
 def no_previews(path: Path) -> StoreError:
@@ -96,7 +103,14 @@ def read_previews(path: Path) -> tuple[Preview, ...]:
         if (place := (preview.key, preview.path)) in seen:
             raise StoreError(f"{path}: lists {preview.path or 'the lack of a picture'} twice for {preview.key}")
         seen.add(place)
-    return previews
+    return tuple(_from_here(preview, path) for preview in previews)
+
+
+def _from_here(preview: Preview, file: Path) -> Preview:
+    """With a path from the working directory; Darkroom's own lists have them from Darkroom's folder."""
+    if preview.path is None or not file.is_relative_to(OWN_FOLDER):
+        return preview
+    return replace(preview, path=str(OWN_FOLDER / preview.path))
 
 
 def refuse_fast(numerics: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ from darkroom.plan.done_so_far import DoneSoFar
 from darkroom.plan.drafts import write_contents, write_drafts
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
-from darkroom.previews import no_previews, previews_file, read_previews
+from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, begin_afresh, settle
 from darkroom.telling.messages import Began, Planned, Refused, say, tell
@@ -102,8 +102,7 @@ class Workflow:
 
         A variant's are those of the first until some of its own were accepted.
         """
-        own, first = previews_file(self.name), previews_file(self.experiment.source)
-        path = own if own.is_file() else first
+        path = stored_previews(self.name, self.experiment.source)
         if not path.is_file():
             stop(no_previews(path))
         return str(path)

@@ -11,7 +11,7 @@ from darkroom.plan.trials.factors import trials_of, where
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.planned import PlannedCombination
-from darkroom.previews import DARKROOM, Preview, previews_file
+from darkroom.previews import DARKROOM, Preview, stored_previews
 from darkroom.record import EmbeddedRecord
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store
@@ -78,7 +78,7 @@ def _preview(record: EmbeddedRecord, wanted: Path | None) -> Preview:
     of_picture = previews_of(record, wanted)
     stored = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
     if not stored:
-        file = previews_file(record.request.title.experiment)
+        file = stored_previews(record.request.title.experiment)
         raise StoreError(
             f"{file}: expected a stored picture for {record.request.title.image_name}, got: {listed(of_picture)}"
         )
