@@ -20,7 +20,7 @@ from darkroom.plan.conf.schema import CheckpointSource
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Of a line as typed: a program of ours, wherever it lies, and what follows until the shell takes over.
-COMMAND = re.compile(r"(?:^|\s)(?:[\w.~/-]*/)?(darkroom|snakemake|make) (.*?)(?=\s(?:&&|\|\||\||>|2>|#)|$)")
+COMMAND = re.compile(r"(?:^|\s)(?:[\w.~/-]*/)?(darkroom|snakemake|make) (.*?)(?=\);|\s(?:&&|\|\||\||>|2>|#)|$)")
 
 
 def typed(page: str) -> Iterator[tuple[str, list[str]]]:
@@ -87,6 +87,12 @@ def test_the_pages_have_commands_of_each_program() -> None:
     found = {program for page in PAGES for program, _ in typed(page)}
     assert found == {"darkroom", "snakemake", "make"}
     assert ["show", "PICTURE", "--as-conf"] in list(mentioned("README.md"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_shown_as_yaml_is_yaml(page: str) -> None:
+    shown = [block for language, block in BLOCK.findall(text_of(page)) if language == "yaml"]
+    assert all(isinstance(yaml.safe_load(block), dict) for block in shown)
 
 
 def test_the_readmes_checkpoint_has_keys_that_there_are() -> None:
