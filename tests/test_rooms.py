@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "embedded_record": "errors names files record previews",
     # plan: what to render
     "plan/prompt_text": "errors files",
-    "plan/conf": "__init__ errors names display request files checkpoint plan/prompt_text",
+    "plan/conf": "__init__ errors names display request files base_files checkpoint plan/prompt_text",
     "plan/weights": "errors request display files base_files checkpoint store lora_files plan/conf",
     "plan/trials": (
         "errors names display request files lora_files record planned store trials thresholds previews embedded_record "

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -38,10 +40,14 @@ class GgufEntry:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """`architecture`: "flux" for FLUX.2 as well, "llama", "qwen3" … for language models, None where left out."""
+    """`architecture`: "flux" for FLUX.2 as well, "llama", "qwen3" … for language models, None where left out.
+
+    `metadata`: single values by key; of an array None.
+    """
 
     architecture: str | None
     tensors: tuple[GgufEntry, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
@@ -75,9 +81,26 @@ def _header(reader: _Reader) -> GgufHeader:
     alignment = int(metadata.get("general.alignment") or _ALIGNMENT)
     begin = math.ceil(reader.place / alignment) * alignment
     architecture = metadata.get("general.architecture")
-    return GgufHeader(
-        None if architecture is None else str(architecture), tuple(_entry(begin, *each) for each in infos)
-    )
+    entries = tuple(_entry(begin, *each) for each in infos)
+    return GgufHeader(None if architecture is None else str(architecture), entries, metadata)
+
+
+def unread_kinds(header: GgufHeader) -> list[str]:
+    """The names of the types of its tensors that the gguf package does not dequantise."""
+    return sorted(kind.name for kind in {tensor.kind for tensor in header.tensors} if not _dequantised(kind))
+
+
+@cache
+def _dequantised(kind: gguf.GGMLQuantizationType) -> bool:
+    """Tried on one block."""
+    import gguf
+    import numpy as np
+
+    try:
+        gguf.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _info(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:

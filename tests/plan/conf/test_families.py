@@ -105,9 +105,9 @@ class TestParts:
             "text_encoder_2"
         )
 
-    def test_gguf_is_for_the_transformer_only(self, tmp_path):
-        source = CheckpointSource(repo=str(FLUX1), text_encoder_2="t5-Q8_0.gguf")
-        assert "checkpoint.text_encoder_2: t5-Q8_0.gguf: GGUF is read for" in refusal(tmp_path, source, family="flux")
+    def test_gguf_is_not_for_the_vae(self, tmp_path):
+        source = CheckpointSource(repo=str(FLUX1), vae="ae-Q8_0.gguf")
+        assert "checkpoint.vae: ae-Q8_0.gguf: GGUF is not read for the vae" in refusal(tmp_path, source, family="flux")
 
     def test_of_the_hub_only_what_loading_reads_is_asked_for(self, tmp_path, monkeypatch):
         asked: list[str] = []

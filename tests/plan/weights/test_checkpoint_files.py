@@ -122,8 +122,8 @@ class TestHere:
             ("repo", "a/b@main", "a/b@main: name the revision as checkpoint.revision: main"),
             ("repo", "./gone", "./gone: neither a folder nor a hub id such as organisation/name"),
             ("repo", " ", "checkpoint.repo: is empty; expected a hub id or a path"),
-            ("vae", "ae.gguf", "ae.gguf: GGUF is read for the transformer only; name a .safetensors file or a folder"),
-            ("text_encoder", "mistral.gguf", "checkpoint.text_encoder: mistral.gguf: GGUF is read for the transformer"),
+            ("vae", "ae.gguf", "ae.gguf: GGUF is not read for the vae; name a .safetensors file or a folder"),
+            ("text_encoder", "/gone.gguf", "checkpoint.text_encoder: /gone.gguf: no such file"),
             ("text_encoder", "./gone", "./gone: neither a folder nor a file here, nor a hub id such as"),
             (
                 "tokenizer",

@@ -11,6 +11,7 @@ import torch
 from diffusers import Flux2KleinPipeline, Flux2Pipeline
 from optimum.quanto import freeze, qfloat8, qint8, quantize
 from safetensors.torch import load_file, save_file
+from tests.base_files.gguf_file import write_encoder, write_gguf
 from tests.places import DATA
 from transformers import (
     AutoModelForCausalLM,
@@ -422,11 +423,42 @@ def test_a_shallow_one_is_refused(tmp_path: Path) -> None:
     assert "expected at least 27 layers of Qwen3, got 26: FLUX.2 reads its hidden states 9, 18, 27" in fault
 
 
-def test_gguf_is_refused(tmp_path: Path) -> None:
-    components = dict(_checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER).components)
-    components["text_encoder"] = Component(str(tmp_path / "qwen.gguf"), GGUF, digest="")
-    (fault,) = _faults(Checkpoint("tiny", None, components))
-    assert fault == f"{tmp_path / 'qwen.gguf'}: expected a folder or a .safetensors file as text encoder, got GGUF"
+def _with_gguf(folder: Path, path: Path) -> Checkpoint:
+    components = dict(_checkpoint(folder, QWEN3_FOLDER, QWEN3_FOLDER).components)
+    components["text_encoder"] = Component(str(path), GGUF, digest="")
+    return Checkpoint("tiny", None, components)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("BF16", "bfloat16"), ("F32", "bfloat16"), ("F16", "float32")])
+def test_a_gguf_file_is_the_same_as_safetensors(tmp_path: Path, kind: str, dtype: str) -> None:
+    tensors = load_file(QWEN3_FOLDER / "model.safetensors")
+    rounded = {key: tensor.half() if kind == "F16" and tensor.ndim > 1 else tensor for key, tensor in tensors.items()}
+    save_file(rounded, tmp_path / "x.safetensors")
+    encoder = replace(SMALL, dtype=dtype)
+    theirs = load_text_encoder(_checkpoint(tmp_path, tmp_path / "x.safetensors", QWEN3_FOLDER), encoder, CPU)
+    checkpoint = _with_gguf(tmp_path, write_encoder(tmp_path / "x.gguf", tensors, "qwen3", kind))
+    assert _faults(checkpoint) == []
+    ours = load_text_encoder(checkpoint, encoder, CPU)
+    for prompt in PROMPTS:
+        assert torch.equal(encode(ours, prompt)["prompt_embeds"], encode(theirs, prompt)["prompt_embeds"])
+
+
+def test_a_quantised_gguf_file_is_near(tmp_path: Path, qwen3_embeds: dict[str, torch.Tensor]) -> None:
+    tensors = load_file(QWEN3_FOLDER / "model.safetensors")
+    checkpoint = _with_gguf(tmp_path, write_encoder(tmp_path / "x.gguf", tensors, "qwen3", "Q8_0"))
+    ours = encode(load_text_encoder(checkpoint, SMALL, CPU), "a cat")["prompt_embeds"].float()
+    theirs = qwen3_embeds["a cat"].float()
+    assert 0 < torch.dist(ours, theirs) < 0.1 * theirs.norm()
+
+
+def test_a_gguf_file_that_does_not_fit(tmp_path: Path) -> None:
+    tensors = load_file(QWEN3_FOLDER / "model.safetensors")
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    path = write_encoder(tmp_path / "x.gguf", tensors, "qwen3")
+    assert _faults(_with_gguf(tmp_path, path)) == [f"{path}: lacks blk.0.ffn_up.weight; is its download complete?"]
+    stray = {"blk.0.attn_q.bias": torch.zeros(32)}
+    path = write_gguf(tmp_path / "y.gguf", stray, "qwen3")
+    assert f"{path}: lacks token_embd.weight, " in _faults(_with_gguf(tmp_path, path))[0]
 
 
 def test_all_problems_are_told_together(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from diffusers import FluxPipeline
 from optimum.quanto import QModuleMixin, freeze, quantize
 from safetensors.torch import load_file, save_file
+from tests.base_files.gguf_file import write_encoder, write_gguf
 from tests.places import DATA
 from tests.render.device.memory_meter import FusedAttention, Meter
 from torch.nn.attention import SDPBackend
@@ -421,10 +422,55 @@ def test_a_umt5_file_is_refused(tmp_path: Path) -> None:
     assert "umt5.safetensors: expected a T5 text encoder, got a UMT5" in fault
 
 
-@pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2"])
-def test_gguf_is_refused(tmp_path: Path, part: str) -> None:
-    (fault,) = _faults(_checkpoint(**{part: tmp_path / "encoder.gguf"}))
-    assert fault == f"{tmp_path}/encoder.gguf: expected a folder or a .safetensors file as text encoder, got GGUF"
+def _t5_of(checkpoint: Checkpoint) -> torch.Tensor:
+    return encode(load_text_encoder(checkpoint, SMALL, CPU), "a red fox")["prompt_embeds"]
+
+
+@pytest.mark.parametrize("architecture", ["t5encoder", "t5"])
+@pytest.mark.parametrize("kind", ["BF16", "F32", "F16"])
+def test_a_gguf_file_is_the_same_as_safetensors(tmp_path: Path, kind: str, architecture: str) -> None:
+    tensors = load_file(FLUX / "text_encoder_2" / "model.safetensors")
+    rounded = {key: tensor.half() if kind == "F16" and tensor.ndim > 1 else tensor for key, tensor in tensors.items()}
+    save_file(rounded, tmp_path / "t5xxl.safetensors")
+    checkpoint = _checkpoint(text_encoder_2=write_encoder(tmp_path / "t5.gguf", tensors, architecture, kind))
+    assert _faults(checkpoint) == []
+    theirs = _t5_of(_checkpoint(text_encoder_2=tmp_path / "t5xxl.safetensors"))
+    assert torch.equal(_t5_of(checkpoint), theirs)
+
+
+def test_a_quantised_gguf_file_is_near(tmp_path: Path) -> None:
+    """Rows of 64: as wide as blocks of Q8_0 need."""
+    torch.manual_seed(0)
+    config = T5Config(
+        d_model=64, d_kv=16, d_ff=96, num_layers=2, num_heads=4, vocab_size=282, feed_forward_proj="gated-gelu"
+    )
+    T5EncoderModel(config).to(torch.bfloat16).save_pretrained(tmp_path / "t5")
+    tensors = load_file(tmp_path / "t5" / "model.safetensors")
+    transformer = _change_config(_copy(tmp_path, "transformer"), joint_attention_dim=64)
+    path = write_encoder(tmp_path / "t5.gguf", tensors, "t5encoder", "Q8_0")
+    ours = _t5_of(_checkpoint(transformer=transformer, text_encoder_2=path)).float()
+    theirs = _t5_of(_checkpoint(transformer=transformer, text_encoder_2=tmp_path / "t5")).float()
+    assert 0 < torch.dist(ours, theirs) < 0.05 * theirs.norm()
+
+
+def test_a_gguf_file_with_a_decoder(tmp_path: Path) -> None:
+    """Of a whole T5, as llama.cpp converts it: the decoder encodes nothing."""
+    tensors = load_file(FLUX / "text_encoder_2" / "model.safetensors")
+    decoder = {"decoder.block.0.layer.0.SelfAttention.q.weight": torch.zeros(48, 48)}
+    checkpoint = _checkpoint(text_encoder_2=write_encoder(tmp_path / "t5.gguf", tensors | decoder, "t5"))
+    assert _faults(checkpoint) == []
+
+
+def test_a_gguf_file_that_does_not_fit(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", {"token_embd.weight": torch.zeros(8, 64)}, "t5encoder")
+    (fault,) = _faults(_checkpoint(text_encoder_2=path))
+    assert f"{path}: this text encoder is for another model: T5 of hidden size 64; the transformer reads 48" in fault
+    assert "lacks enc.output_norm.weight, " in fault
+    (fault,) = _faults(_checkpoint(text_encoder=path))
+    assert fault == (
+        f"{path}: GGUF is read for the transformer, Qwen3 and T5, not for this text encoder; name a folder or a "
+        ".safetensors file"
+    )
 
 
 def test_tensors_of_both_are_accounted_for_together(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The other half of a family is its module in render/families; the names are the s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from darkroom.base_files.gguf_encoders import QWEN3_GGUF, T5_GGUF, GgufKind
 from darkroom.errors import ImageError
 from darkroom.files.reference_image import ImageHeader, SizeLimits, read_image_header
 from darkroom.request import INPAINT, POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
@@ -19,6 +20,7 @@ class Family:
     """What the models of one family have in common, as far as planning has to know it."""
 
     text_parts: tuple[str, ...]  # of the checkpoint, besides transformer and vae
+    gguf_encoders: Mapping[str, GgufKind]  # text encoders that are read as .gguf too
     embeds: Mapping[str, tuple[str, ...]]  # tensors of an encoded prompt, and what their dimensions are; the first is 1
     guidances: tuple[str, ...]  # values of model.guidance
     schedules: tuple[str, ...]  # values of model.schedule and of model.timestep_rounding
@@ -43,6 +45,7 @@ _ANY_SIZE = SizeLimits(shortest_side=1, largest_aspect=None)  # the picture's si
 FAMILIES: Mapping[str, Family] = {
     "flux2": Family(
         text_parts=("text_encoder", "tokenizer"),
+        gguf_encoders={"text_encoder": QWEN3_GGUF},
         embeds=_TOKENS,
         guidances=("cfg", "embedded"),
         schedules=("aitk", "diffusers"),
@@ -56,6 +59,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "flux": Family(
         text_parts=_TWO_ENCODERS,
+        gguf_encoders={"text_encoder_2": T5_GGUF},
         embeds=_TOKENS_AND_POOLED,
         guidances=("embedded",),
         schedules=("aitk",),
@@ -69,6 +73,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "flex2": Family(
         text_parts=_TWO_ENCODERS,
+        gguf_encoders={"text_encoder_2": T5_GGUF},
         embeds=_TOKENS_AND_POOLED,
         guidances=("embedded",),
         schedules=("aitk",),

@@ -9,12 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from darkroom.base_files.stored_weights import stored_weights
-from darkroom.checkpoint import weight_files
 from darkroom.display import named
 from darkroom.errors import (
     AdapterError,
-    CheckpointError,
     ConfigError,
     UnfitLoraError,
     WeightFileError,
@@ -24,12 +21,11 @@ from darkroom.errors import (
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import LoraFile, read_lora
 from darkroom.lora_files.judge import judge
-from darkroom.lora_files.layers import layers_in, layers_of
-from darkroom.lora_files.naming import AdapterNaming, LayerShapes
+from darkroom.lora_files.naming import LayerShapes
 from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.schema import CheckpointSource, LoraStack, Model
+from darkroom.plan.conf.schema import LoraStack, Model
 from darkroom.plan.weights.adapter_path import file_of
-from darkroom.plan.weights.places import OnHub, place_of
+from darkroom.plan.weights.base_layers import base_layers, layers_at
 from darkroom.request import Request
 
 
@@ -102,19 +98,6 @@ def _read(file: str) -> LoraFile | ConfigError:
         return UnfitLoraError(str(error)) if Path(file).is_file() else ConfigError(str(error))
 
 
-def base_layers(source: CheckpointSource, family: str) -> LayerShapes | None:
-    """The layers of a model's transformer; None where neither its files are here nor its repository is known."""
-    naming = NAMINGS[family]
-    try:
-        place = place_of(source, "transformer")
-        if isinstance(place, OnHub):
-            known = next((base for base in naming.bases if place.repo in base.repos), None)
-            return layers_of(known, naming) if known else None
-        return _layers_at(place.path, naming)
-    except (CheckpointError, WeightFileError, OSError):  # told by missing_files.py
-        return None
-
-
 def check_loras(requests: Iterable[Request], transformer: Path) -> None:
     """AdapterError, WeightFileError or Problems where a file cannot be applied to the transformer that was found."""
     asked = {
@@ -122,21 +105,11 @@ def check_loras(requests: Iterable[Request], transformer: Path) -> None:
         for request in requests
         for lora in request.adapters.active
     }
-    layers = {family: _layers_at(transformer, NAMINGS[family]) for _, family, _ in asked}
+    layers = {family: layers_at(transformer, NAMINGS[family]) for _, family, _ in asked}
     raise_together(
         error
         for path, family, allow_foreign in sorted(asked)
         for error in caught(
             lambda: judge(read_lora(path), layers[family], NAMINGS[family], allow_foreign=allow_foreign)  # noqa: B023 called at once
         )
-    )
-
-
-def _layers_at(transformer: Path, naming: AdapterNaming) -> LayerShapes | None:
-    """Of a folder or a file; None for a GGUF file, whose header is another."""
-    if transformer.suffix.lower() == ".gguf":
-        return None
-    files = weight_files(transformer) if transformer.is_dir() else [transformer]
-    return (
-        layers_in({key: weight.shape for file in files for key, weight in stored_weights(file).items()}, naming) or None
     )

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from darkroom.base_files.gguf_encoders import check_gguf_encoder
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.display import named
-from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError
-from darkroom.plan.conf.families import ENCODER_OF
+from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError, caught
+from darkroom.files.gguf_header import read_gguf_header, unread_kinds
+from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource
+from darkroom.plan.weights.base_layers import text_features
 from darkroom.plan.weights.places import (
     KNOWN_TOKENIZERS,
     PICKLES,
@@ -36,7 +39,16 @@ def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs
             yield ConfigError(f"{where}: {error}")
             continue
         if not isinstance(place, OnHub):
-            yield from _told_of(component_faults(place.path, part), where)
+            yield from _told_of(_here_faults(source, family, place.path, part), where)
+
+
+def _here_faults(source: CheckpointSource, family: str, path: Path, part: str) -> Iterator[DarkroomError]:
+    """As `component_faults`; of a text encoder in GGUF also whether it is the one that the transformer reads."""
+    if part in FAMILIES[family].text_encoders and path.is_file() and path.suffix.lower() == ".gguf":
+        kind = FAMILIES[family].gguf_encoders.get(part)
+        yield from caught(lambda: check_gguf_encoder(path, kind, text_features(source, family)))
+    else:
+        yield from component_faults(path, part)
 
 
 def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
@@ -88,10 +100,8 @@ def _file_faults(path: Path) -> Iterator[DarkroomError]:
 
 
 def _check_gguf(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start != b"GGUF":
-        raise WeightFileError(f"{path}: not a GGUF file: it starts with {start!r}")
+    if unread := unread_kinds(read_gguf_header(path)):
+        raise WeightFileError(f"{path}: holds tensors of type {named(unread)}, which cannot be read; use Q8_0")
 
 
 def _tokenizer_advice(part: str) -> str:

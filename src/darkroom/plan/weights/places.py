@@ -25,8 +25,8 @@ KNOWN_TOKENIZERS = {
 _FILES = {
     "transformer": (".safetensors", ".sft", ".gguf"),
     "vae": (".safetensors", ".sft"),
-    "text_encoder": (".safetensors", ".sft"),
-    "text_encoder_2": (".safetensors", ".sft"),
+    "text_encoder": (".safetensors", ".sft", ".gguf"),
+    "text_encoder_2": (".safetensors", ".sft", ".gguf"),
 }
 
 
@@ -158,7 +158,7 @@ def _refuse(part: str, written: str, ending: str) -> None:
     if ending not in LAYOUT_OF_ENDING or ending in _FILES.get(part, ()):
         return
     if part in _FILES:
-        raise CheckpointError(f"{written}: GGUF is read for the transformer only; name a .safetensors file or a folder")
+        raise CheckpointError(f"{written}: GGUF is not read for the {part}; name a .safetensors file or a folder")
     advice = "; a single file goes to checkpoint.transformer" if part == "repo" else ""
     raise CheckpointError(f"{written}: expected a folder or a hub id, not a file{advice}")
 

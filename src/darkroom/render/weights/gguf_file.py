@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import gguf
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from darkroom.errors import CheckpointError, WeightFileError
-from darkroom.files.gguf_header import GgufHeader, read_gguf_header
+from darkroom.files.gguf_header import GgufHeader, read_gguf_header, unread_kinds
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,10 @@ class GgufTensor:
 
 def gguf_tensors(path: Path) -> dict[str, GgufTensor]:
     """Every tensor of a .gguf file by key; CheckpointError if it is missing, not whole or of an unknown kind."""
-    tensors = {
-        entry.name: GgufTensor(path, entry.name, entry.shape, entry.kind, entry.start)
-        for entry in _header(path).tensors
-    }
-    unknown = sorted({tensor.kind.name for tensor in tensors.values() if not _dequantised(tensor.kind)})
-    if unknown:
-        raise CheckpointError(f"{path}: holds tensors of type {', '.join(unknown)}, which cannot be read; use Q8_0")
-    return tensors
+    header = _header(path)
+    if unread := unread_kinds(header):
+        raise CheckpointError(f"{path}: holds tensors of type {', '.join(unread)}, which cannot be read; use Q8_0")
+    return {entry.name: GgufTensor(path, entry.name, entry.shape, entry.kind, entry.start) for entry in header.tensors}
 
 
 def gguf_architecture(path: Path) -> str | None:
@@ -58,13 +53,3 @@ def _header(path: Path) -> GgufHeader:
         return read_gguf_header(path)
     except WeightFileError as error:
         raise CheckpointError(str(error)) from error
-
-
-@cache
-def _dequantised(kind: gguf.GGMLQuantizationType) -> bool:
-    """Whether the gguf package can dequantise this kind: tried on one block."""
-    try:
-        gguf.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
-    except NotImplementedError:
-        return False
-    return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from darkroom.base_files.gguf_encoders import T5_GGUF, GgufKind
 from darkroom.base_files.kinds import kind_of
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
@@ -35,6 +36,7 @@ class Kind:
     names: Mapping[str, str]  # how files begin their keys → how transformers' module does; the first that fits counts
     first: str  # a parameter of every encoder of this kind
     not_read: re.Pattern[str]  # what of a file encodes no prompt
+    gguf: GgufKind | None = None  # how .gguf files name its tensors; None if none is read
 
     def parameter(self, key: str) -> str | None:
         """The parameter that a stored key is, None for a key of something else."""
@@ -75,6 +77,7 @@ T5 = Kind(
     names={"shared.": "embed_tokens.", "encoder.": ""},
     first="embed_tokens.weight",
     not_read=re.compile(r"decoder\..+|lm_head\.weight|spiece_model"),  # a whole T5; ComfyUI's copy of the tokenizer
+    gguf=T5_GGUF,
 )
 KINDS = (CLIP, T5)
 

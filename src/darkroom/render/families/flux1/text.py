@@ -7,11 +7,13 @@ loading with or without the trainer's cast afterwards (`text_encoder_cast`) give
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from darkroom.base_files.gguf_encoders import check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint
 from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.device.environment import fixed_attention
@@ -80,14 +82,15 @@ def build_text_encoder(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, BaseWei
     from transformers import CLIPTextModel, T5EncoderModel
 
     component = checkpoint[kind.part]
-    if component.layout == GGUF:
-        raise CheckpointError(f"{component.path}: expected a folder or a .safetensors file as text encoder, got GGUF")
-    stored = stored_tensors(component)
     features = features_read(checkpoint["transformer"], kind)
+    if component.layout == GGUF:
+        check_gguf_encoder(Path(component.path), kind.gguf, features)
+    stored = stored_tensors(component)
+    own_key = kind.gguf.transformers_key if kind.gguf and component.layout == GGUF else str
     right = kind.known.get(features, f"a {kind.title} of that hidden size")
     expected = f"{checkpoint.name} reads {features} features of {kind.title}, those of {right}"
     try:
-        config = describe(component, kind, {key: tensor.shape for key, tensor in stored.items()})
+        config = describe(component, kind, {own_key(key): tensor.shape for key, tensor in stored.items()})
     except CheckpointError as error:
         raise CheckpointError(f"{error}; {_PLACES}; {expected}") from error
     if config.hidden_size != features:
@@ -99,7 +102,8 @@ def build_text_encoder(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, BaseWei
     with torch.device("meta"):
         # The whole T5EncoderModel holds one embedding under two names, and adds nothing to its stack.
         model = CLIPTextModel(config) if kind is CLIP else T5EncoderModel(config).encoder
-    return model, BaseWeights(component, _read(stored, kind), kind.layout)
+    read = _read({own_key(key): tensor for key, tensor in stored.items()}, kind)
+    return model, BaseWeights(component, read, lambda key: kind.layout(own_key(key)))
 
 
 def _read(stored: dict[str, Stored], kind: Kind) -> list[Stored]:

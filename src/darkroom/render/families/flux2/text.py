@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 
+from darkroom.base_files.gguf_encoders import QWEN3_GGUF, check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint, Component
 from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.families.flux2.encoder_layout import MISTRAL3, PARTNERS, QWEN3, Description, Kind, describe
@@ -65,15 +66,16 @@ def build_text_encoder(checkpoint: Checkpoint) -> tuple[Any, BaseWeights]:
 
     component = checkpoint["text_encoder"]
     if component.layout == GGUF:
-        raise CheckpointError(f"{component.path}: expected a folder or a .safetensors file as text encoder, got GGUF")
+        check_gguf_encoder(Path(component.path), QWEN3_GGUF, text_features(checkpoint["transformer"]))
     stored = stored_tensors(component)
-    found = _describe_partner(checkpoint, {key: tensor.shape for key, tensor in stored.items()})
+    own_key = QWEN3_GGUF.transformers_key if component.layout == GGUF else str
+    found = _describe_partner(checkpoint, {own_key(key): tensor.shape for key, tensor in stored.items()})
     with torch.device("meta"):
         model = AutoModel.from_config(found.config, attn_implementation="sdpa")
     model.rotary_emb = type(model.rotary_emb)(found.config)
     model.norm = torch.nn.Identity()  # the whole model norms only what comes out of its last layer
-    read = [tensor for key, tensor in stored.items() if found.is_read(key)]
-    return model, BaseWeights(component, read, found.layout)
+    read = [tensor for key, tensor in stored.items() if found.is_read(own_key(key))]
+    return model, BaseWeights(component, read, lambda key: found.layout(own_key(key)))
 
 
 def _describe_partner(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) -> Description:
