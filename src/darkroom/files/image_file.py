@@ -16,7 +16,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 from xml.etree import ElementTree
@@ -120,11 +120,12 @@ def read_record(path: Path) -> dict[str, Any]:
 def parameters_text(record: Mapping[str, Any]) -> str:
     """The record in the words of AUTOMATIC1111's `parameters`: prompt, negative prompt, one line of settings.
 
-    It goes where the picture goes, and sites print it: files by their names, never by their paths. `Hashes` is last and
-    plain JSON, as Civitai reads it: AutoV2, the first digits of a file's SHA-256.
+    It goes where the picture goes, and sites print it: files by their names, never by their paths. LoRAs at strength 0
+    are not in the picture. `Hashes` is last and plain JSON, as Civitai reads it: AutoV2, the first digits of a file's
+    SHA-256.
     """
-    loras = {_lora_name(lora["path"]): lora for lora in record["loras"]}
-    hashes = {f"lora:{name}": lora["sha256"][:_AUTOV2] for name, lora in loras.items()}
+    loras = _loras_by_name(record["loras"])
+    lora_hashes = {name: lora["sha256"][:_AUTOV2] for name, lora in loras.items()}
     transformer = (record.get("transformer_sha256") or "")[:_AUTOV2]
     settings = {
         "Steps": record["sample_steps"],
@@ -135,22 +136,41 @@ def parameters_text(record: Mapping[str, Any]) -> str:
         "Size": f"{record['width']}x{record['height']}",
         **({"Model hash": transformer} if transformer else {}),
         "Model": _model_name(record),
-        **({"Lora hashes": ", ".join(f"{name}: {hashes[f'lora:{name}']}" for name in loras)} if loras else {}),
+        **({"Lora hashes": ", ".join(f"{name}: {digits}" for name, digits in lora_hashes.items())} if loras else {}),
         "Version": f"darkroom {record['darkroom_version']}",
     }
-    used = [f"<lora:{name}:{str(lora['network_multiplier']).removesuffix('.0')}>" for name, lora in loras.items()]
+    used = [f"<lora:{name}:{_decimal(lora['network_multiplier'])}>" for name, lora in loras.items()]
     lines = [" ".join([record["prompt"], *used])]
     if record["neg"]:
         lines.append(f"Negative prompt: {record['neg']}")
     line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items())
-    hashes = {**({"model": transformer} if transformer else {}), **hashes}
+    hashes = {"model": transformer} if transformer else {}
+    hashes |= {f"lora:{name}": digits for name, digits in lora_hashes.items()}
     lines.append(f"{line}, Hashes: {json.dumps(hashes, ensure_ascii=False)}" if hashes else line)
     return "\n".join(lines)
 
 
-def _lora_name(path: str) -> str:
-    """As `<lora:name:0.75>` can hold it."""
-    return re.sub(r"[<>:,{}\n]", "_", PurePath(path).stem)
+def _loras_by_name(loras: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those that change a weight, each by a name of its own: trainers call all their files the same."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for lora in loras:
+        if lora["network_multiplier"] != 0:
+            name = plain = _plain(PurePath(lora["path"]).stem)
+            number = 1
+            while name in found:
+                name = f"{plain}_{(number := number + 1)}"
+            found[name] = lora
+    return found
+
+
+def _plain(name: str) -> str:
+    """As `<lora:name:0.75>` can hold it, and readers that know no quotes."""
+    return re.sub(r'[<>:,{}"\\\n]', "_", name)
+
+
+def _decimal(number: float) -> str:
+    """Without an exponent, which no reader takes for a strength: 1, 0.75, 0.00001."""
+    return np.format_float_positional(number, trim="-")
 
 
 def _model_name(record: Mapping[str, Any]) -> str:
@@ -158,7 +178,8 @@ def _model_name(record: Mapping[str, Any]) -> str:
     checkpoint = str(record["checkpoint"])
     if record["checkpoint_revision"]:
         return checkpoint
-    return PurePath(checkpoint).name.removesuffix(".safetensors").removesuffix(".gguf") or str(record["model"])
+    name = re.sub(r"\.(safetensors|sft|gguf)$", "", PurePath(checkpoint).name)
+    return _plain(name) or str(record["model"])
 
 
 def _quoted(value: str) -> str:
