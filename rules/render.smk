@@ -13,12 +13,13 @@ rule encode:
     resources:
         gpu=1,
         offload="auto",
+        store=DARKROOM.store,
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
         "python -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
-        " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {DARKROOM.store:q}"
+        " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
 
 
 rule render:
@@ -36,9 +37,11 @@ rule render:
     # A base model, then a LoRA, is done with before the next one: weights change least.
     priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
     # offload: auto | none | model | block, for a profile to set (docs/memory.md): where weights rest.
+    # store: a resource, whose change makes no job again; a module's shell lines do not see DARKROOM.
     resources:
         gpu=1,
         offload="auto",
+        store=DARKROOM.store,
     shell:
         "python -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
-        " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {DARKROOM.store:q}"
+        " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
