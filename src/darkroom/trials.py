@@ -14,8 +14,8 @@ from typing import Any, Self
 from darkroom.files.atomic import read_json, write_json
 from darkroom.request import Request
 
-# Folders of an experiment: what explain --try, floor and again have rendered.
-TRIAL_FOLDERS = (EXPLAIN, FLOOR, AFRESH) = ("explain", "floor", "afresh")
+# Folders of an experiment: what explain --try and floor have rendered.
+TRIAL_FOLDERS = (EXPLAIN, FLOOR) = ("explain", "floor")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,10 @@ from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.schema import Prompt
 from darkroom.plan.trials.as_conf import format_of, model_settings, prompt_entry
 from darkroom.plan.trials.factors import own_strength
-from darkroom.plan.trials.repeats import empty
 from darkroom.planned import PlannedCombination
-from darkroom.record import EmbeddedRecord, Record
+from darkroom.record import EmbeddedRecord
 from darkroom.request import Lora, digest_of
 from darkroom.store import ExperimentFolder
-from darkroom.trials import AFRESH, Trial, TrialSheet
 
 _PROMPT = tuple(each.name for each in fields(Prompt))
 _TEXTS = ("prompt", "prompt_embeds", "trigger_word", "neg", "aspect_ratio")  # and ctrl_img…: as typed, whatever it is
@@ -75,26 +73,6 @@ def write_again(image: Path, words: Sequence[str], results: Path) -> Again:
             )
     search = f"hydra.searchpath={json.dumps([f'file://{conf.absolute()}'], ensure_ascii=False)}"
     return Again(name, (search, *changes.overrides), bool(words))
-
-
-def write_afresh(again: Again, record: Record, results: Path) -> Path:
-    """A sheet that renders the experiment's picture where nothing that was rendered before counts; its path.
-
-    `record`: of the picture as the store had it.
-    """
-    folder, title = ExperimentFolder(results / again.name), record.request.title
-    planned = PlannedCombination.read(folder.requests(title.names))
-    root = folder.root / AFRESH
-    empty(root)
-    TrialSheet(
-        name=again.name,
-        checkpoint=str(folder.checkpoint(title.model)),
-        image_format=record.image_format,
-        quality=planned.output["quality"],
-        threads=record.environment.threads,
-        trials=(Trial("once more", planned.requests[0]),),
-    ).write(path := root / "trials.json")
-    return path
 
 
 def _changes(words: Sequence[str]) -> Reading[_Changes]:

@@ -32,7 +32,7 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     sheets = {}
     for model, sheet in planned.items():
         root = folder.root / FLOOR / model
-        empty(root)
+        _empty(root)
         sheets[model] = [root / str(repeat) / "trials.json" for repeat in range(1, repeats + 1)]
         for path in sheets[model]:
             sheet.write(path)
@@ -67,8 +67,7 @@ def spread(count: int, wanted: int) -> list[int]:
     return [position * (count - 1) // max(1, wanted - 1) for position in range(wanted)]
 
 
-def empty(folder: Path) -> None:
-    """Take away what an earlier command has rendered there."""
+def _empty(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

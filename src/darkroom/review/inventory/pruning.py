@@ -29,7 +29,7 @@ from darkroom.trials import TRIAL_FOLDERS
 YOUNG = 3600.0  # seconds for which a file of the store, or a trial, may be somebody's who holds no lock
 _IMAGES, _EMBEDDINGS, _DIGESTS = "images", "embeddings", "digests"  # folders of the store
 _PICTURES, _LATENTS, _TEXTS, _NOTES = "pictures", "latents", "embeddings of texts", "digests of files that are gone"
-_TRIALS = "trials of explain, floor and again"
+_TRIALS = "trials of explain and floor"
 
 
 @dataclass(frozen=True)
