@@ -19,6 +19,7 @@ from darkroom.cli import (
     rendering,
     repeating,
     rules,
+    watching,
 )
 from darkroom.cli.completing import complete_if_asked
 from darkroom.errors import DarkroomError
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
     commands = Commands(parser, prog="darkroom", metavar="COMMAND")
-    for part in (rendering, planning, repeating, looking, keeping, importing, machine, rules):
+    for part in (rendering, planning, repeating, watching, looking, keeping, importing, machine, rules):
         part.add_to(commands)
     return parser
 

@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tests.examples.job_folder import DATA, KLEIN, write_checkpoint
 from tests.machine.waiting import PATIENCE
@@ -180,7 +181,9 @@ def test_another_checkpoint_is_caught(project: Project) -> None:
 
 def test_a_picture_that_failed_is_not_rendered_for_a_reason_and_keeps_its_preview(project: Project) -> None:
     (lora,) = project.folder.glob("output/png/*.safetensors")
-    save_file({name: tensor * torch.nan for name, tensor in load_file(lora).items()}, lora)
+    with safe_open(lora, "pt") as file:
+        header = file.metadata()
+    save_file({name: tensor * torch.nan for name, tensor in load_file(lora).items()}, lora, header)
 
     done = regress(project, "png")
 

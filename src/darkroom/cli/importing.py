@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from darkroom.cli import IMPORT, Commands
 
 if TYPE_CHECKING:
+    from darkroom.intake.imported_job import ImportedJob
     from darkroom.intake.options import ImportOptions
 
 
@@ -25,11 +26,7 @@ def add_to(commands: Commands) -> None:
         "import aitk output/my_job",
     )
     job.add_argument("path", type=Path)
-    for option, what in _COPIES.items():
-        job.add_argument(f"--{option}", metavar="PATH", help=f"a local copy of the job's {what}, or a hub id")
-    job.add_argument(
-        "--config-unchanged", action="store_true", help="the configuration is the one that all pictures were made with"
-    )
+    add_job_options(job)
     request = parser.add(
         "What", "request", _request, "A request of ai-toolkit-inference, as JSON.", "import request FILE.json"
     )
@@ -39,8 +36,10 @@ def add_to(commands: Commands) -> None:
         "What", "prompts", _prompts, "Prompts of a text file, a table or JSON lines.", "import prompts FILE.txt"
     )
     prompts.add_argument("path", type=Path, metavar="FILE.{txt,csv,tsv,jsonl}")
+    for each in (request, prompts):
+        _add_place(each)
     for each in (job, request, prompts):
-        _add_options(each)
+        _add_writing(each)
 
 
 _COPIES = {
@@ -51,11 +50,24 @@ _COPIES = {
 }
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", help="of the files to write, in place of the job's or the file's")
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """What is to be known of a job, besides its path."""
+    for option, what in _COPIES.items():
+        parser.add_argument(f"--{option}", metavar="PATH", help=f"a local copy of the job's {what}, or a hub id")
+    parser.add_argument(
+        "--config-unchanged", action="store_true", help="the configuration is the one that all pictures were made with"
+    )
+    _add_place(parser)
+
+
+def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite files that were edited since the last import")
     parser.add_argument("--keep-edited", action="store_true", help="leave such files, and write the rest")
     parser.add_argument("--dry-run", action="store_true", help="print what would be written")
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", help="of the files to write, in place of the job's or the file's")
     parser.add_argument(
         "--root",
         type=Path,
@@ -68,18 +80,20 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _job(options: argparse.Namespace) -> None:
+    _tell(planned_job(options).write(_options(options)))
+
+
+def planned_job(options: argparse.Namespace) -> ImportedJob:
+    """What importing a job will write."""
     from darkroom.intake.aitk.base_model import Copies
-    from darkroom.intake.aitk.job import import_job
+    from darkroom.intake.aitk.job import plan_job
 
     copies = Copies(options.checkpoint, options.text_encoder, options.text_encoder_2, options.vae)
-    _tell(
-        import_job(
-            _job_folder(options.path), _options(options), copies=copies, config_unchanged=options.config_unchanged
-        )
-    )
+    folder = job_folder(options.path)
+    return plan_job(folder, _options(options), copies=copies, config_unchanged=options.config_unchanged)
 
 
-def _job_folder(path: Path) -> Path:
+def job_folder(path: Path) -> Path:
     """What is here by that name, else the job of that name in the output/ of this machine's ai-toolkit."""
     from darkroom.machine.facts import FactsFile
     from darkroom.plan.conf.folders import machine_file
