@@ -120,15 +120,12 @@ def _with_id(renders: _Renders, prefix: str) -> set[PictureKey]:
 
 def _not_equal(renders: _Renders, compared: _Compared, old: Mapping[PictureKey, Sequence[Preview]]) -> set[PictureKey]:
     """All of them where nothing was compared; of those that were, what has no preview any more, and awaits none."""
+    verdicts = {key: [VERDICTS[each.verdict] for each in compared.get(key, ())] for key in renders}
     return {
         key
-        for key in renders
-        if not compared or any(_is_open(each) for each in compared[key]) or not (old[key] or compared[key])
+        for key, found in verdicts.items()
+        if NO_PREVIEW_YET not in found and (not found or not old[key] or not all(each.is_equal for each in found))
     }
-
-
-def _is_open(comparison: Comparison) -> bool:
-    return not VERDICTS[comparison.verdict].is_equal and comparison.verdict != NO_PREVIEW_YET.name
 
 
 def _is_preview(render: Record, old: Sequence[Preview], folder: PreviewsFolder) -> bool:
