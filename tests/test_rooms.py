@@ -82,8 +82,8 @@ MAY_IMPORT = {
     "terminal": "__init__ errors telling display store job_errors plan/conf review",
     # the commands
     "cli": (
-        "__init__ errors telling names display filesystem files lora_files/inspection record planned store trials previews "
-        "plan plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk terminal render "
+        "__init__ errors telling names display filesystem files lora_files/inspection record planned store trials "
+        "previews plan plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk terminal render "
         "render/device render/worker review review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors job_errors cli",
