@@ -9,7 +9,6 @@ It has a process group of its own, so that Ctrl-C reaches it once: passed on, an
 
 import contextlib
 import os
-import selectors
 import shlex
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from typing import BinaryIO, Self
 from darkroom.telling.messages import VARIABLE, Message, read
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CHUNK = 65_536  # bytes
+_CHUNK = 65_536  # bytes kept for the last words
 _LAST_WORDS = 12  # lines
 
 
@@ -44,19 +43,17 @@ class Snakemake:
         told = folder / "told.jsonl"
         told.touch()
         self._told = self._closing.enter_context(told.open("rb"))
+        # Files, not pipes: a run whose terminal is killed ends as it would have, and hangs at no write.
+        self._stdout, stdout = self._file(folder / "stdout")
+        self._stderr, stderr = self._file(folder / "stderr")
         self._process = subprocess.Popen(
             self._line,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             env={**os.environ, VARIABLE: str(told)},
             process_group=0,
         )
-        self._pipes = self._closing.enter_context(selectors.DefaultSelector())
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            self._closing.enter_context(pipe)
-            self._pipes.register(pipe, selectors.EVENT_READ)
         self._closing.enter_context(self._signals_passed_on())
         return self
 
@@ -67,25 +64,29 @@ class Snakemake:
         self._closing.close()
 
     def goes_on(self, seconds: float) -> bool:
-        """Wait at most so long for output and put it away; False once Snakemake has ended."""
+        """Wait at most so long for its end, and put its output away; False once it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
         has_ended = self._process.poll() is not None  # before the last look, which then sees all there is
-        for key, _ in self._pipes.select(0 if has_ended else seconds):
-            chunk = os.read(key.fd, _CHUNK)
-            if not chunk:  # its end
-                self._pipes.unregister(key.fileobj)
-                continue
+        for file in (self._stdout, self._stderr):
+            chunk = file.read()
             self._last = (self._last + chunk)[-_CHUNK:]
             if self._log is not None:
                 self._log.write(chunk)
             else:
                 self._unlogged += chunk
-                self.printed += chunk if key.fileobj is self._process.stdout else b""
+                self.printed += chunk if file is self._stdout else b""
         return not has_ended
 
     def told(self) -> Iterator[Message]:
         """What was told since the last time."""
         *lines, self._half = (self._half + self._told.read()).split(b"\n")
         yield from (read(line.decode()) for line in lines)
+
+    def _file(self, path: Path) -> tuple[BinaryIO, BinaryIO]:
+        """To read from, and to write to."""
+        written = self._closing.enter_context(path.open("wb"))
+        return self._closing.enter_context(path.open("rb")), written
 
     def log_to(self, path: Path) -> None:
         """From here on, after the line itself and what was printed so far."""

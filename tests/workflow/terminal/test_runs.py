@@ -154,3 +154,13 @@ def _rest(terminal: int) -> str:
             break
         shown += chunk
     return shown.decode()
+
+
+def test_a_run_whose_terminal_is_killed_ends_as_it_would_have(project: Project) -> None:
+    command = [sys.executable, "-m", "darkroom", "run", "small", *DOGS]
+    run = subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(project.workers, "a worker", run)
+    run.kill()
+    run.wait()
+    wait_for(lambda: not project.processes(), "the end of every process")
+    assert {row["status"] for row in project.rows()} == {"done"}
