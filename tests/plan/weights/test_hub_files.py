@@ -19,7 +19,7 @@ from darkroom.plan.conf.schema import CheckpointSource, Model
 from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.weights.checkpoint_files import find_checkpoint
 from darkroom.plan.weights.downloads import downloads
-from darkroom.plan.weights.hub import described
+from darkroom.plan.weights.hub import cached_file, described
 from darkroom.plan.weights.places import Here, OnHub, place_of
 from darkroom.planned import PlannedModel
 from darkroom.store import Store
@@ -219,6 +219,49 @@ def test_only_what_loading_reads_is_asked_for(tmp_path, monkeypatch, klein):
     names = ["config.json", "model-00001-of-00010.safetensors", "model.safetensors.index.json", "tokenizer.json"]
     others = ["consolidated.safetensors", "pytorch_model.bin", "model.pt", "original/model.pth", "README.md"]
     assert list(filter_repo_objects([*names, *others], allow_patterns=asked["Qwen/Qwen3-4B"])) == names
+
+
+class TestWithoutMain:
+    """A cache that was copied, or fetched at a commit, does not say what main is; one that was half fetched says it."""
+
+    def dev(self, **changes: str | None) -> CheckpointSource:
+        return CheckpointSource(repo="a/dev", transformer="dev.safetensors", vae="a/dev/ae.safetensors", **changes)
+
+    def test_the_only_snapshot_is_used_and_its_commit_recorded(self, tmp_path, cache):
+        cached(cache, "a/dev", "dev.safetensors", "ae.safetensors", ref="gone")
+        (cache / "models--a--dev/refs/gone").unlink()
+        found = find(tmp_path, self.dev(), needs_text=False)
+        assert {component.revision for component in found.components.values()} == {found.revision} == {COMMIT}
+        assert list(downloads(self.dev(), "flux2", needs_text=False, ask=False)) == []
+        assert cached_file("a/dev", None, "ae.safetensors").endswith(f"snapshots/{COMMIT}/ae.safetensors")
+
+    def test_of_several_the_revision_has_to_be_named(self, tmp_path, cache):
+        for commit in (COMMIT, OTHER_COMMIT):
+            cached(cache, "a/dev", "dev.safetensors", "ae.safetensors", commit=commit, ref="gone")
+        (cache / "models--a--dev/refs/gone").unlink()
+        (cache / f"models--a--dev/snapshots/{OTHER_COMMIT}/ae.safetensors").unlink()
+        assert refusal(tmp_path, self.dev(), needs_text=False) == (
+            "m.yaml: checkpoint.transformer: a/dev at main is neither here nor whole in the hub's cache, and the hub "
+            "cannot be reached (HF_HUB_OFFLINE is set); download it while online: hf download a/dev dev.safetensors "
+            f"ae.safetensors; the hub's cache has it whole at {COMMIT}: to take that, write revision: {COMMIT}"
+        )
+        assert find(tmp_path, self.dev(revision=COMMIT), needs_text=False).revision == COMMIT
+
+    def test_main_is_newer_than_what_is_whole(self, tmp_path, cache, klein):
+        cached(cache, "ai-toolkit/flux2_vae", "config.json", commit="f" * 40)
+        assert (
+            f"snapshots/{'f' * 40}/ae.safetensors: no such file; if ai-toolkit/flux2_vae has it, this completes the "
+            f"download: hf download ai-toolkit/flux2_vae ae.safetensors --revision {'f' * 40}; the hub's cache has it "
+            f"whole at {OTHER_COMMIT}: to take that, write ai-toolkit/flux2_vae/ae.safetensors@{OTHER_COMMIT}"
+        ) in refusal(tmp_path, klein)
+        older = replace(klein, vae=f"ai-toolkit/flux2_vae/ae.safetensors@{OTHER_COMMIT}")
+        assert find(tmp_path, older)["vae"].revision == OTHER_COMMIT
+
+    def test_main_names_a_commit_that_is_not_there(self, tmp_path, cache):
+        cached(cache, "a/dev", "dev.safetensors", "ae.safetensors")
+        (cache / "models--a--dev/refs/main").write_text(OTHER_COMMIT)
+        said = refusal(tmp_path, self.dev(), needs_text=False)
+        assert said.endswith(f"; the hub's cache has it whole at {COMMIT}: to take that, write revision: {COMMIT}")
 
 
 class TestWithComfyUI:

@@ -12,7 +12,6 @@ from darkroom.checkpoint import (
     DIFFUSERS,
     GGUF,
     LAYOUT_OF_ENDING,
-    READ_ENDINGS,
     TOKENIZER,
     Checkpoint,
     Component,
@@ -32,12 +31,12 @@ from darkroom.plan.weights.places import (
     Here,
     OnHub,
     Place,
-    component_folder,
     components,
     key_of,
     place_of,
     section_faults,
 )
+from darkroom.plan.weights.repository import inside, other_commits, patterns_of
 from darkroom.store import Store
 
 _T = TypeVar("_T")
@@ -45,16 +44,6 @@ _Reading = Generator[CheckpointError, None, _T]
 _Pinned = tuple[str, str | None]  # a repository of the hub and its revision
 
 _FULL_GGUF_TYPES = frozenset(("F32", "F16", "BF16"))
-
-# Never consolidated.safetensors: Mistral's repositories hold the same 48 GB once more under that name.
-_WEIGHTS = {
-    "transformer": ("diffusion_pytorch_model*.safetensors",),
-    "vae": ("diffusion_pytorch_model*.safetensors",),
-    "text_encoder": ("model*.safetensors",),
-    "text_encoder_2": ("model*.safetensors",),
-    "tokenizer": (),
-    "tokenizer_2": (),
-}
 
 
 def find_checkpoint(
@@ -125,7 +114,8 @@ class _Search:
             try:
                 snapshots[pinned] = fetch(*pinned, list(dict.fromkeys(patterns)))
             except CheckpointError as error:
-                yield self._error(key_of(self._source, next(iter(parts))), f"{error}{self._looked_for(parts)}")
+                advice = f"{self._looked_for(parts)}{other_commits(parts, self._source.repo)}"
+                yield self._error(key_of(self._source, next(iter(parts))), f"{error}{advice}")
         return snapshots
 
     def _looked_for(self, parts: Iterable[str]) -> str:
@@ -143,7 +133,8 @@ class _Search:
             elif snapshot := snapshots.get((place.repo, place.revision)):
                 path, commit = inside(snapshot, place, part), snapshot.name
                 command = download_command(place.repo, commit, patterns_of(place, part))
-                advice = f"; if {place.repo} has it, this completes the download: {command}"
+                completes = f"; if {place.repo} has it, this completes the download: {command}"
+                advice = f"{completes}{other_commits({part: place}, self._source.repo)}"
             else:
                 continue  # its repository is among the errors
             faults = list(component_faults(path, part))
@@ -167,21 +158,6 @@ def _layout(path: Path, part: str) -> str:
 def _has_tokenizer(pinned: _Pinned) -> bool:
     repo, revision = pinned
     return any(all(cached_file(repo, revision, name) for name in names) for names in TOKENIZERS)
-
-
-def inside(snapshot: Path, place: OnHub, part: str) -> Path:
-    """Where a component lies in its repository's snapshot."""
-    return component_folder(snapshot, part) if place.path is None else snapshot / place.path
-
-
-def patterns_of(place: OnHub, part: str) -> list[str]:
-    """The files of a repository that loading the component reads, as fnmatch patterns (`*` goes across `/`)."""
-    described = [f"*{ending}" for ending in READ_ENDINGS]
-    if place.path is None:
-        return [*described, *(f"{folder}{name}" for name in _WEIGHTS[part] for folder in ("", f"{part}/"))]
-    if Path(place.path).suffix.lower() in LAYOUT_OF_ENDING:
-        return [place.path]
-    return [f"{place.path}/{name}" for name in (*described, *_WEIGHTS[part])]
 
 
 def _quantized(path: Path, layout: str) -> str | None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from darkroom.errors import CheckpointError
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.catalogue import LICENCES, size_about
-from darkroom.plan.weights.checkpoint_files import inside, patterns_of
 from darkroom.plan.weights.hub import cached_snapshot, described
 from darkroom.plan.weights.missing_files import component_faults
 from darkroom.plan.weights.places import OnHub, components, place_of
+from darkroom.plan.weights.repository import inside, patterns_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,15 +23,19 @@ def look_in(hf_home: str) -> None:
 def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """The folder of a repository's snapshot, with the files in it that match; its name is the commit's.
 
-    Patterns are fnmatch's: `*` goes across `/`. Without a network, what the cache has is taken for the whole.
+    Patterns are fnmatch's: `*` goes across `/`. Without a network, what the cache has is taken for the whole: what
+    main is there or, where it does not say, as in a cache that was copied or fetched at a commit, its only snapshot.
     """
     import httpx2  # what huggingface_hub speaks with
     from huggingface_hub import snapshot_download  # 0.15 s, and most checkpoints are local by now
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
     except (HFValidationError, httpx2.HTTPError, OSError) as error:
+        only = _only_snapshot(repo, revision) if isinstance(error, LocalEntryNotFoundError) else None
+        if only:
+            return only
         sentence = _sentence(repo, revision or "main", download_command(repo, revision, patterns), error)
         raise CheckpointError(sentence) from error
 
@@ -41,8 +45,9 @@ def cached_file(repo: str, revision: str | None, file: str) -> str | None:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    only = _only_snapshot(repo, revision)
     try:
-        found = try_to_load_from_cache(repo, file, revision=revision)
+        found = try_to_load_from_cache(repo, file, revision=only.name if only else revision)
     except HFValidationError:
         return None
     return found if isinstance(found, str) else None
@@ -63,7 +68,26 @@ def cached_snapshot(repo: str, revision: str | None) -> Path | None:
     try:
         return Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError):
-        return None
+        return _only_snapshot(repo, revision)
+
+
+def cached_snapshots(repo: str) -> list[Path]:
+    """The folders of all that the hub's cache has of a repository, whole or not, each named by its commit."""
+    folder = _cache_of(repo) / "snapshots"
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _only_snapshot(repo: str, revision: str | None) -> Path | None:
+    """What main is taken to be in a cache that does not say it and has one snapshot."""
+    snapshots = cached_snapshots(repo)
+    is_named = revision is not None or (_cache_of(repo) / "refs" / "main").is_file()
+    return snapshots[0] if len(snapshots) == 1 and not is_named else None
+
+
+def _cache_of(repo: str) -> Path:
+    from huggingface_hub.file_download import repo_folder_name
+
+    return hub_cache() / repo_folder_name(repo_id=repo, repo_type="model")
 
 
 @dataclass(frozen=True)
