@@ -64,13 +64,13 @@ class Environment:
     diffusers_version: str
     transformers_version: str
     darkroom_version: str
-    processor: str | None = field(default=None, metadata={SINCE: 2})
-    cpu_capability: str | None = field(default=None, metadata={SINCE: 2})
-    onednn_max_cpu_isa: str | None = field(default=None, metadata={SINCE: 2})
-    gpu_capability: str | None = field(default=None, metadata={SINCE: 2})
-    driver_version: str | None = field(default=None, metadata={SINCE: 2})
-    cuda_version: str | None = field(default=None, metadata={SINCE: 2})
-    cudnn_version: str | None = field(default=None, metadata={SINCE: 2})
+    processor: str | None = field(default=None, metadata={SINCE: 3})
+    cpu_capability: str | None = field(default=None, metadata={SINCE: 3})
+    onednn_max_cpu_isa: str | None = field(default=None, metadata={SINCE: 3})
+    gpu_capability: str | None = field(default=None, metadata={SINCE: 3})
+    driver_version: str | None = field(default=None, metadata={SINCE: 3})
+    cuda_version: str | None = field(default=None, metadata={SINCE: 3})
+    cudnn_version: str | None = field(default=None, metadata={SINCE: 3})
 
     @property
     def known(self) -> dict[str, str | int]:
