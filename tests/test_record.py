@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,6 +53,24 @@ def test_the_public_form_of_a_record_names_no_folder():
     assert public.loras[0].dead == "anna.safetensors: changes nothing"
     assert (public.request.request_id, public.request_id) == (whole.request.request_id, whole.request_id)
     assert public.public == public
+
+
+def test_a_record_names_files_below_the_working_folder_from_there():
+    request = REQUEST.changed(
+        checkpoint="/work/klein",
+        text_encoder="/work/clip + Qwen/Qwen3-4B",
+        ctrl_images=(ReferenceImage("/elsewhere/pose.png", "77"),),
+        loras=(Lora("/work/jobs/anna.safetensors", 0.5, "55"),),
+        warnings=("/work/jobs/anna.safetensors: changes nothing",),
+    )
+    use = replace(LORA, path="/work/jobs/anna.safetensors")
+    seen = record(request, (use,)).seen_from(PurePath("/work"))
+    assert (seen.request.source.checkpoint, seen.request.source.text_encoder) == ("klein", "clip + Qwen/Qwen3-4B")
+    assert seen.request.sampling.ctrl_images[0].path == "/elsewhere/pose.png"
+    assert (seen.loras[0].path, seen.request.adapters.loras[0].path) == ("jobs/anna.safetensors",) * 2
+    assert seen.request.remarks.warnings == ("jobs/anna.safetensors: changes nothing",)
+    assert seen.request.request_id == request.request_id
+    assert seen.public == record(request, (use,)).public
 
 
 def test_the_public_form_keeps_a_repository_of_the_hub():

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "job_errors": "errors files",
     "thresholds": "errors files record",
     "previews": "__init__ errors files record",
-    "embedded_record": "errors names files record previews",
+    "embedded_record": "errors names files record store previews",
     # plan: what to render
     "plan/prompt_text": "errors files",
     "plan/conf": "__init__ errors names display request files base_files checkpoint plan/prompt_text",
@@ -71,7 +71,10 @@ MAY_IMPORT = {
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",
-    "review/regress": "__init__ errors display request files record trials thresholds previews review/page review/pair",
+    "review/regress": (
+        "__init__ errors display request files record trials thresholds previews embedded_record review/page "
+        "review/pair"
+    ),
     "review": (
         "__init__ errors telling names display request files record planned job_errors store trials thresholds "
         "previews embedded_record review/pair review/regress"

@@ -7,6 +7,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── CheckpointError          a base model's files: missing, not what they should be
 ├── AdapterError             a LoRA or LoKr file that cannot be applied whole
 ├── ImageError               a file that is no picture, is damaged, or is not the picture that it has to be
+│   └── NoRecordError        a picture without a record of ours
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
 ├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
@@ -52,6 +53,10 @@ class AdapterError(DarkroomError):
 
 class ImageError(DarkroomError):
     """A file is no picture, is damaged, or is not the picture that it has to be: a render, one with transparency."""
+
+
+class NoRecordError(ImageError):
+    """A picture without a record of ours: of another program, or one that was to carry none."""
 
 
 class StoreError(DarkroomError):

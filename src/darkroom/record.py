@@ -9,8 +9,8 @@ PIL is imported by the function that needs it: importing this file is cheap.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
 
@@ -155,9 +155,30 @@ class EmbeddedRecord:
         """Which picture of the experiment it is."""
         return PictureKey.of(self.request)
 
+    def reused_for(self, request: Request) -> EmbeddedRecord:
+        """The record of the same picture for another request with the same id."""
+        uses = {use.sha256: use for use in self.loras if use.network_multiplier != 0}
+        loras = [
+            uses[lora.sha256].of_file(lora) if lora in request.adapters.active else LoraUse.of_none(lora)
+            for lora in request.adapters.loras
+        ]
+        return EmbeddedRecord.of(request, self.environment, loras, self.sigmas)
+
     @property
     def public(self) -> Self:
         """The same for people elsewhere: every file by its name alone, in sentences too. Ids and digests stay."""
+        return self._renamed(lambda path: PurePath(path).name)
+
+    def seen_from(self, folder: PurePath) -> Self:
+        """The same with files below a folder by their paths in it, as conf/ may name them."""
+
+        def name(path: str) -> str:
+            return str(PurePath(path).relative_to(folder)) if PurePath(path).is_relative_to(folder) else path
+
+        return self._renamed(name)
+
+    def _renamed(self, name: Callable[[str], str]) -> Self:
+        """Every file otherwise, in sentences too; a repository of the hub, whose commit is known, as it is."""
         request, source = self.request, self.request.source
         embeds, images = request.text.prompt_embeds, request.sampling.ctrl_images
         files = [*(use.path for use in self.loras), *(lora.path for lora in request.adapters.loras)]
@@ -165,22 +186,22 @@ class EmbeddedRecord:
 
         def said(text: str) -> str:
             for path in sorted(files, key=len, reverse=True):
-                text = text.replace(path, PurePath(path).name)
+                text = text.replace(path, name(path))
             return text
 
         changed = request.changed(
-            checkpoint=source.checkpoint if source.checkpoint_revision else PurePath(source.checkpoint).name,
-            text_encoder=" + ".join(PurePath(each).name for each in source.text_encoder.split(" + ")),
-            prompt_embeds=PurePath(embeds).name if embeds else None,
-            ctrl_images=tuple(replace(image, path=PurePath(image.path).name) for image in images),
-            loras=tuple(replace(lora, path=PurePath(lora.path).name) for lora in request.adapters.loras),
+            checkpoint=source.checkpoint if source.checkpoint_revision else name(source.checkpoint),
+            text_encoder=" + ".join(map(name, source.text_encoder.split(" + "))),
+            prompt_embeds=name(embeds) if embeds else None,
+            ctrl_images=tuple(replace(image, path=name(image.path)) for image in images),
+            loras=tuple(replace(lora, path=name(lora.path)) for lora in request.adapters.loras),
             not_comparable=tuple(map(said, request.remarks.not_comparable)),
             warnings=tuple(map(said, request.remarks.warnings)),
         )
         loras = tuple(
             replace(
                 use,
-                path=PurePath(use.path).name,
+                path=name(use.path),
                 warning=said(use.warning) if use.warning else None,
                 dead=said(use.dead) if use.dead else None,
             )
@@ -213,6 +234,11 @@ class Record(EmbeddedRecord):
     latents_path: str | None = field(default=None, metadata=_FILE)
     status: str = field(default=DONE, metadata={GROUP: "file"})
     error: str | None = field(default=None, metadata={GROUP: "file", SINCE: 2})  # why there is no picture
+
+    @property
+    def embedded(self) -> EmbeddedRecord:
+        """What the picture carries, or would."""
+        return EmbeddedRecord(**{each.name: getattr(self, each.name) for each in fields(EmbeddedRecord)})
 
     def row(self) -> dict[str, Any]:
         """One row of the manifest: plain values by column."""
@@ -249,7 +275,8 @@ Row = Record | Failure
 def read_embedded_record(path: Path) -> EmbeddedRecord:
     """The record in a picture, whichever version of Darkroom put it there.
 
-    ImageError where it is no whole picture or holds none of ours, VersionError where a newer version wrote it.
+    ImageError where it is no whole picture, NoRecordError where it holds none of ours, VersionError where a newer
+    version wrote it.
     """
     from darkroom.files.image_file import read_record
 

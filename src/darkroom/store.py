@@ -20,6 +20,7 @@ from darkroom.request import digest_of
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have
 _DIGESTS = "digests"  # of weight files
+IMAGES = "images"  # the folder of the pictures that people open, in that of their experiment
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
@@ -78,7 +79,7 @@ class ExperimentFolder:
         return self.root.joinpath("records", *names[:2], f"{names.prompts}.parquet")
 
     def images(self, names: Names) -> Path:
-        return self.root.joinpath("images", *names)
+        return self.root.joinpath(IMAGES, *names)
 
     def image(self, names: Names, image_name: str, image_format: str) -> Path:
         """One picture, where a person opens it."""

@@ -1,6 +1,7 @@
 """Pictures with their record inside, in three formats."""
 
 import hashlib
+import io
 import json
 import re
 
@@ -11,7 +12,14 @@ from PIL.PngImagePlugin import PngInfo
 from tests.examples.record import REQUEST, embedded
 
 from darkroom.errors import ImageError, StoreError
-from darkroom.files.image_file import encode_image, parameters_text, read_record, with_record, write_image
+from darkroom.files.image_file import (
+    encode_image,
+    parameters_text,
+    read_record,
+    with_record,
+    without_record,
+    write_image,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
@@ -262,6 +270,16 @@ def test_another_record_makes_the_file_that_encoding_with_it_makes(image_format,
     for old, new in [(record(), nasty), (nasty, record()), (nasty, nasty)]:
         data = encode_image(PIXELS, old, image_format, 90)
         assert with_record(data, new) == encode_image(PIXELS, new, image_format, 90)
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("prompt", ["a cat", "é" * 3_000])
+def test_a_picture_without_its_record_is_the_file_that_has_never_had_one(image_format, prompt):
+    plain = io.BytesIO()
+    settings = {"subsampling": "4:4:4"} if image_format == "jpeg" else {}
+    Image.fromarray(PIXELS).save(plain, image_format, quality=90, **settings)
+    data = encode_image(PIXELS, record(prompt=prompt), image_format, 90)
+    assert without_record(data) == without_record(without_record(data)) == plain.getvalue()
 
 
 def test_webp_is_padded_to_even_chunks_and_says_its_size_and_its_metadata():

@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tests.render.bench import Bench, MakeRequest
 
-from darkroom.errors import CheckpointError, PictureError, StoreError, VersionError
+from darkroom.embedded_record import read_record_of
+from darkroom.errors import CheckpointError, NoRecordError, PictureError, StoreError, VersionError
 from darkroom.files.atomic import atomic
 from darkroom.files.image_file import read_record, with_record
 from darkroom.files.weight_file import sha256_of
@@ -121,6 +122,53 @@ def test_a_public_picture_names_no_folder_and_the_store_keeps_the_whole_record(
     assert (row["reused"], row["image_sha256"]) == (False, sha256_of(shown))
     (row,), _ = bench.render(request)
     assert shown.samefile(stored)
+
+
+def test_a_picture_names_files_below_the_working_folder_from_there(
+    bench: Bench, make_request: MakeRequest, adapters: Path
+) -> None:
+    shutil.copy(adapters / "lora_bf16.safetensors", path := bench.folder / "mine.safetensors")
+    request = bench.request(make_request, loras=(Lora(str(path), 1.0, sha256_of(path)),))
+    for is_reused in (False, True):
+        (row,), _ = bench.render(request)
+        shown = Path(row["image_path"])
+        assert (row["reused"], row["image_sha256"]) == (is_reused, sha256_of(shown))
+        assert read_embedded_record(shown).loras[0].path == "mine.safetensors"
+        assert str(bench.folder).encode() not in shown.read_bytes()
+    stored = bench.store.image(request.request_id, "png", 95)
+    assert read_embedded_record(stored).loras[0].path == str(path), "which another working folder finds it by"
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+def test_a_picture_without_metadata_says_nothing_and_its_record_is_in_the_manifest(
+    bench: Bench, make_request: MakeRequest, image_format: str
+) -> None:
+    request = bench.request(make_request)
+    (row,), _ = bench.render(request, format=image_format, metadata="none")
+    shown, stored = Path(row["image_path"]), bench.store.image(request.request_id, image_format, 95)
+    assert (row["reused"], row["image_sha256"]) == (False, sha256_of(shown))
+    with Image.open(shown) as image, Image.open(stored) as whole:
+        assert image.tobytes() == whole.tobytes()
+        assert image.info.keys().isdisjoint({"darkroom", "parameters", "exif", "xmp", "comment"})
+    for said in (b"arkroom", "arkroom".encode("utf-16-be"), b"a cat", b"Steps", b"xpacket", b"Exif"):
+        assert said not in shown.read_bytes()
+    with pytest.raises(NoRecordError, match="nor in a manifest"):
+        read_record_of(shown)
+    shutil.copy(bench.folder / "records.parquet", bench.folder / "results/bench/manifest.parquet")
+    assert read_record_of(shown) == read_embedded_record(stored).reused_for(request.changed(image_name="000_42"))
+
+
+def test_what_pictures_carry_changes_without_rendering(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request)
+    seen = []
+    for metadata in ("full", "none", "public", "none", "full"):
+        (row,), _ = bench.render(request, metadata=metadata)
+        shown = Path(row["image_path"])
+        seen.append(row["reused"])
+        assert row["image_sha256"] == sha256_of(shown)
+        assert (b"iTXtdarkroom" in shown.read_bytes()) == (metadata != "none")
+    assert seen == [False, True, True, True, True]
+    assert shown.samefile(bench.store.image(request.request_id, "png", 95))
 
 
 @pytest.mark.parametrize("is_stored", [True, False])

@@ -1,11 +1,13 @@
 """Renders that become previews: which, what is kept of the old ones, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.review.renders import THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import ConfigError, Problems, StoreError
+from darkroom.files.image_file import without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_previews, write_previews
 from darkroom.record import Failure
@@ -56,6 +58,18 @@ def test_a_picture_that_failed_is_not_accepted_and_keeps_its_preview(rows):
     assert regress([rows[0], *failed]) == ["identical before encoding", "not rendered", "not rendered"]
     assert plan([rows[0], *failed]).is_empty
     assert plan([rows[0], *failed], verdicts=["not rendered"]).is_empty
+
+
+def test_a_picture_that_carries_nothing_becomes_a_preview():
+    row = render(Path(), picture())
+    path = Path(row.image_path)
+    path.write_bytes(without_record(path.read_bytes()))
+    row = replace(row, image_sha256=sha256_of(path))
+    apply(plan([row], compare_file=None), "anna", WHEN)
+    [stored] = read_previews(LISTED)
+    assert Path(stored.path).read_bytes() == path.read_bytes()
+    assert stored.then["seed"] == 7
+    assert regress([row]) == ["identical"]
 
 
 def test_the_first_previews_of_an_experiment():

@@ -19,7 +19,7 @@ FOX = REQUEST.changed(loras=(), axes=(), index=0, image_name="000_7")
 OWL = FOX.changed(index=1, image_name="001_7", seed=8)
 NAMES = FOX.title.names
 RENDER = FOLDER.log("render", *NAMES)
-OUTPUT = {"format": "png", "quality": 95, "save_latents": False}
+OUTPUT = {"format": "png", "quality": 95, "save_latents": False, "metadata": "full"}
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,13 @@ from tests.examples.record import REQUEST
 from tests.review.renders import picture, render
 
 from darkroom.files.atomic import write_json
+from darkroom.files.image_file import encode_image, without_record
+from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError, begin_job, end_job, forget_job_errors
 from darkroom.planned import PlannedCombination
 from darkroom.record import NOT_RENDERED, Failure, Record, read_rows, write_records
 from darkroom.review.unfinished import rows_of, told, write_unfinished_manifest
-from darkroom.store import ExperimentFolder
+from darkroom.store import ExperimentFolder, Store
 
 NAMES = REQUEST.title.names
 FOLDER = ExperimentFolder(Path("results/strength"))
@@ -20,9 +22,9 @@ RENDER = FOLDER.log("render", *NAMES)
 NO_TURN = "not rendered: the run ended before it was its turn"
 
 
-def write_combination(*requests):
+def write_combination(*requests, metadata="full"):
     """What a combination's jobs left, up to planning."""
-    output = {"format": "png", "quality": 95, "save_latents": False}
+    output = {"format": "png", "quality": 95, "save_latents": False, "metadata": metadata}
     draft = PlannedCombination(asked="now", lost="", output=output, lora_merge="auto", requests=requests)
     draft.write(FOLDER.draft(NAMES))
     write_json(FOLDER.checkpoint(NAMES.model), {})
@@ -49,6 +51,20 @@ def test_pictures_that_are_there_are_done_and_the_others_failed_for_their_own_re
     write_combination(there.request, nan, other)
     JobError("0001_7: NaN", {nan.request_id: "0001_7: NaN"}).write(RENDER)
     assert rows_of(FOLDER, NAMES) == [there, Failure.of(nan, "0001_7: NaN"), Failure.of(other, "0001_7: NaN")]
+
+
+def test_a_picture_that_carries_nothing_is_there_where_the_store_has_it():
+    there = write_picture()
+    path, request = Path(there.image_path), there.request
+    stored = Store(Path("results/store")).image(request.request_id, "png", 95)
+    stored.parent.mkdir(parents=True)
+    path.rename(stored)
+    write_combination(request, metadata="none")
+    path.write_bytes(without_record(stored.read_bytes()))
+    assert rows_of(FOLDER, NAMES) == [replace(there, image_sha256=sha256_of(path))]
+    for other in (b"", without_record(encode_image(picture(40), there.to_json(), "png", 95))):
+        path.write_bytes(other)
+        assert rows_of(FOLDER, NAMES) == [Failure.of(request, NO_TURN, NOT_RENDERED)]
 
 
 def test_a_picture_of_what_was_asked_before_does_not_count():

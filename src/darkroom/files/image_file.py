@@ -7,7 +7,8 @@ which galleries and prompt readers understand.
     JPEG   XMP  `darkroom:record`;          EXIF UserComment; 4:4:4 from quality 90, below it Pillow's 4:2:0
     WebP   the same two as JPEG             always lossy, at quality 100 too
 
-`with_record` exchanges both in a file, as in one that a second experiment uses under other names.
+`with_record` exchanges both in a file, as in one that a second experiment uses under other names; `without_record`
+leaves nothing but the pixels.
 
 The bytes depend on pixels, record, format, quality and the versions of Pillow and its codecs alone.
 """
@@ -27,7 +28,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from darkroom.errors import ImageError
+from darkroom.errors import ImageError, NoRecordError
 from darkroom.files.atomic import atomic
 from darkroom.files.container import AGAIN, join, split
 from darkroom.files.json_text import parse_json
@@ -44,6 +45,12 @@ _PACKET = (
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 _APP1, _EXIF, _XMP = b"\xff\xe1", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # how JPEG marks the two
+# What a decoder needs of a file of ours, by its first bytes: the rest says something about it.
+_PIXELS = {
+    "png": (b"IHDR", b"IDAT", b"IEND"),
+    "jpeg": (b"\xff\xe0", b"\xff\xdb", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda"),
+    "webp": (b"VP8 ", b"VP8L"),
+}
 _AUTOV2 = 10  # hex digits
 _SEGMENT = 65_000  # bytes; a JPEG segment holds 65,533, less the identifiers of EXIF and XMP
 
@@ -97,14 +104,22 @@ def with_record(data: bytes, record: Mapping[str, Any]) -> bytes:
     return join(image_format, chunks)
 
 
+def without_record(data: bytes) -> bytes:
+    """The same picture with nothing in it but pixels: no record, no parameters, no signature. `data` as above."""
+    image_format, chunks = split(data)
+    return join(image_format, [chunk for chunk in chunks if chunk.startswith(_PIXELS[image_format])])
+
+
 def read_record(path: Path) -> dict[str, Any]:
-    """The record that `write_image` put into a picture; ImageError if it is no whole picture or holds none."""
+    """The record that `write_image` put into a picture; ImageError if it is no whole picture, NoRecordError if it
+    holds none.
+    """
     with opened_whole(read_bytes(path), path, COMMON) as image:
         image.load()
         metadata = image.info
     text = _find_record(metadata)
     if text is None:
-        raise ImageError(
+        raise NoRecordError(
             f"{path}: a picture without a Darkroom record; expected one in its metadata, "
             "which some programs remove on saving: show the file in results/ instead"
         )

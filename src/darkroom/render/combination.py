@@ -10,7 +10,7 @@ from typing import Any
 from darkroom.errors import DarkroomError, PictureError, StoreError, raise_together
 from darkroom.files.weight_file import is_whole, sha256_of
 from darkroom.job_errors import JobError
-from darkroom.record import EmbeddedRecord, LoraUse, Record, write_records
+from darkroom.record import EmbeddedRecord, Record, write_records
 from darkroom.render.job import Combination, Job, read_combination
 from darkroom.render.loop import Loop, Rendered, Task, Unrendered
 from darkroom.render.pipelines import Pipelines
@@ -40,7 +40,7 @@ def render_combination(
     # 2. What is there already, shown under this combination's names.
     for request in combination.requests:
         if stored := kept.get(request.request_id):
-            show(combination.destination(request), stored, _own_record(request, stored))
+            show(combination.destination(request), stored, stored.reused_for(request))
     # 3. The rest, in the order in which weights change least.
     loop = Loop(
         pipelines=pipelines,
@@ -57,7 +57,7 @@ def render_combination(
     for request in combination.requests:
         made = rendered.get(request.request_id)
         if made and made.task.request is not request:
-            show(combination.destination(request), made.record, _own_record(request, made.record))
+            show(combination.destination(request), made.record, made.record.reused_for(request))
     _remove_stale(combination)
     _raise_together(combination, [each for each in outcomes if isinstance(each, Unrendered)])
     # 5. Records, once every picture is on disk.
@@ -96,7 +96,7 @@ def _record(
     """The record of one request; of several with the same id one was rendered, the others reuse its picture."""
     to, made = combination.destination(request), rendered.get(request.request_id)
     fresh = made if made and made.task.request is request else None
-    own = _own_record(request, made.record if made else kept[request.request_id])
+    own = (made.record if made else kept[request.request_id]).reused_for(request)
     return Record(
         **vars(own),
         image_path=str(to.shown),
@@ -106,16 +106,6 @@ def _record(
         reused=fresh is None,
         cost=fresh.cost if fresh else None,
     )
-
-
-def _own_record(request: Request, stored: EmbeddedRecord) -> EmbeddedRecord:
-    """This request's record for a picture that was rendered for another one with the same id."""
-    uses = {use.sha256: use for use in stored.loras if use.network_multiplier != 0}
-    loras = [
-        uses[lora.sha256].of_file(lora) if lora in request.adapters.active else LoraUse.of_none(lora)
-        for lora in request.adapters.loras
-    ]
-    return EmbeddedRecord.of(request, stored.environment, loras, stored.sigmas)
 
 
 def _remove_stale(combination: Combination) -> None:

@@ -43,7 +43,14 @@ class Destination:
     quality: int
     stored_latents: Path | None  # None where latents are not asked for
     shown_latents: Path | None
-    is_public: bool = False  # what is shown names no folders; the store's picture has its whole record
+    metadata: str = "full"  # conf's key of that name: what is shown; the store's picture has its whole record
+    directory: Path = Path()  # from which what is shown names the files below it
+
+    def shown_record(self, own: EmbeddedRecord) -> EmbeddedRecord | None:
+        """The record in what is shown; None where there is to be none."""
+        if self.metadata == "none":
+            return None
+        return own.public if self.metadata == "public" else own.seen_from(self.directory)
 
     def stored_record(self) -> EmbeddedRecord | None:
         """The record of a picture that the store has whole, None where it has to be rendered.
@@ -63,6 +70,7 @@ class Destination:
 class Combination:
     """A render job, read."""
 
+    directory: Path  # Job.directory
     names: Names
     requests: tuple[Request, ...]
     checkpoint: Checkpoint
@@ -82,7 +90,8 @@ class Combination:
             quality=quality,
             stored_latents=self.store.latents(request_id) if latents else None,
             shown_latents=images / f"{request.title.image_name}.safetensors" if latents else None,
-            is_public=self.output.get("metadata") == "public",
+            metadata=self.output["metadata"],
+            directory=self.directory,
         )
 
 
@@ -91,6 +100,7 @@ def read_combination(job: Job) -> Combination:
     planned, store = PlannedCombination.read(job.requests), Store(job.store)
     first = planned.requests[0].title
     combination = Combination(
+        directory=job.directory,
         names=first.names,
         requests=tuple(_noting_cuts(request, store) for request in planned.requests),
         checkpoint=Checkpoint.from_json(read_json(job.checkpoint)),

@@ -61,6 +61,7 @@ class _Run:
             quality=quality,
             stored_latents=None,
             shown_latents=None,
+            directory=Path.cwd(),
         )
 
 

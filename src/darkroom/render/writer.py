@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 
 from darkroom.files.atomic import atomic, link
-from darkroom.files.image_file import with_record, write_image
+from darkroom.files.image_file import with_record, without_record, write_image
 from darkroom.files.weight_file import sha256_of
 from darkroom.filesystem.refusals import make_read_only
 from darkroom.record import EmbeddedRecord
@@ -58,16 +58,17 @@ class Writer:
 def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     """Put a picture of the store, and its latents if asked for, where a person opens them.
 
-    A link where the record `stored` in it is this request's `own`, or the public form of that where it is asked for,
-    but for what an older version could not say; else the same picture with that record.
+    A link where the record `stored` in it is the one to show of this request's `own`, but for what an older version
+    could not say; else the same picture with that record, or with none.
     """
-    own = own.public if to.is_public else own
+    shown = to.shown_record(own)
     if to.stored_latents and to.shown_latents:
         link(to.stored_latents, to.shown_latents)
-    if stored == own:
+    if stored == shown:
         link(to.stored, to.shown)
         return
-    data = with_record(to.stored.read_bytes(), own.to_json())
+    data = to.stored.read_bytes()
+    data = with_record(data, shown.to_json()) if shown else without_record(data)
     with atomic(to.shown) as temporary:
         temporary.write_bytes(data)
 
@@ -78,7 +79,7 @@ def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor,
         with atomic(to.stored_latents) as temporary:
             temporary.write_bytes(save({"latents": latents.contiguous()}))
         make_read_only(to.stored_latents)
-    sha256 = write_image(to.stored, pixels, record.to_json(), to.image_format, to.quality)
+    write_image(to.stored, pixels, record.to_json(), to.image_format, to.quality)
     make_read_only(to.stored)
     show(to, record, record)
-    return Saved(sha256_of(to.shown) if to.is_public else sha256, time.monotonic() - started)
+    return Saved(sha256_of(to.shown), time.monotonic() - started)

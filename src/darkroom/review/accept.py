@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from darkroom.embedded_record import read_record_of
 from darkroom.errors import ConfigError, StoreError, caught, raise_together
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, read_previews, refuse_fast, write_previews
-from darkroom.record import PictureKey, Record, read_embedded_record, read_rows
+from darkroom.record import PictureKey, Record, read_rows
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
@@ -138,7 +139,7 @@ def _check(render: Record) -> None:
     again = "so it was edited, replaced or removed since; render it again"
     if not path.is_file() or sha256_of(path) != render.image_sha256:
         raise StoreError(f"{path}: not the file that the manifest lists, {again}")
-    if read_embedded_record(path).public.embedded_row() != render.public.embedded_row():
+    if read_record_of(path).public.embedded_row() != render.public.embedded_row():
         raise StoreError(f"{path}: its record is not that of the manifest's row, {again}")
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from darkroom.display import counted, printable
+from darkroom.embedded_record import read_record_of
 from darkroom.errors import ConfigError, ImageError
-from darkroom.record import EmbeddedRecord, PictureKey, Row, read_embedded_record, read_rows
+from darkroom.record import EmbeddedRecord, PictureKey, Row, read_rows
 from darkroom.review.pair.differences import Difference, differences
 from darkroom.review.pair.measures import EQUAL, Measures, measure
 from darkroom.review.pair.picture_file import read_picture
@@ -77,7 +78,7 @@ def _measures(first: Path, second: Path) -> Measures | str:
 def _record(path: Path) -> EmbeddedRecord | str:
     """The record in a picture, or why there is none."""
     try:
-        return read_embedded_record(path)
+        return read_record_of(path)
     except ImageError as error:
         return str(error)
 

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
+from darkroom.embedded_record import read_record_of
 from darkroom.files.columns import groups_of
-from darkroom.record import EmbeddedRecord, read_embedded_record
+from darkroom.record import EmbeddedRecord
 
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line
 
 
 def show(path: Path) -> str:
-    """The record in a picture, grouped and aligned, one value a line; errors as for `read_embedded_record`."""
-    record = read_embedded_record(path).embedded_row()
+    """The record in a picture, grouped and aligned, one value a line; errors as for `read_record_of`."""
+    record = read_record_of(path).embedded_row()
     lines = [printable(str(path))]
     for heading, names in groups_of(EmbeddedRecord).items():
         lines += ["", f"{heading}:", *(line for name in names for line in _entry(name, record[name]))]

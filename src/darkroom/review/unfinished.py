@@ -7,14 +7,16 @@ from typing import Any
 
 from darkroom.errors import ImageError, VersionError
 from darkroom.files.atomic import read_json
+from darkroom.files.image_file import without_record
+from darkroom.files.picture import read_bytes
 from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
-from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row, read_embedded_record
+from darkroom.record import FAILED, NOT_RENDERED, EmbeddedRecord, Failure, Record, Row, read_embedded_record
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
-from darkroom.store import ExperimentFolder
+from darkroom.store import STORE, ExperimentFolder, Store
 from darkroom.telling.messages import Failed
 
 _NO_TURN = "not rendered: the run ended before it was its turn"
@@ -83,7 +85,8 @@ def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any
     path = folder.image(request.title.names, request.title.image_name, output["format"])
     latents = path.with_suffix(".safetensors") if output["save_latents"] else None
     try:
-        embedded = read_embedded_record(path)
+        is_bare = output["metadata"] == "none"
+        embedded = _of_bare(path, folder, request, output) if is_bare else read_embedded_record(path)
     except (ImageError, VersionError):  # none, or of no use: its render job would say so
         return None
     if embedded.request_id != request.request_id:
@@ -97,3 +100,12 @@ def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any
         reused=True,
         cost=None,
     )
+
+
+def _of_bare(path: Path, folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> EmbeddedRecord:
+    """Of a picture that carries no record: the store's, where that has the same picture."""
+    store = Store(folder.root.parent / STORE)
+    stored = store.image(request.request_id, output["format"], output["quality"])
+    if without_record(read_bytes(path)) != without_record(read_bytes(stored)):
+        raise ImageError(f"{path}: not the picture {stored}")
+    return read_embedded_record(stored).reused_for(request)

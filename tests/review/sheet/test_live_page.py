@@ -33,7 +33,7 @@ def a_run_that_has_begun(tmp_path, monkeypatch):
 
 
 def planned():
-    output = {"format": "png", "quality": 95, "save_latents": False}
+    output = {"format": "png", "quality": 95, "save_latents": False, "metadata": "full"}
     return PlannedCombination(asked="now", lost="", output=output, lora_merge="auto", requests=(OWL, FOX))
 
 

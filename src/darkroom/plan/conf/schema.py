@@ -213,4 +213,4 @@ class Output:
     format: str = field(default="png", metadata={"one_of": ("png", "jpeg", "webp")})
     quality: int = field(default=95, metadata={"range": (1, 100)})
     save_latents: bool = False
-    metadata: str = field(default="full", metadata={"one_of": ("full", "public")})  # of files: paths, or names alone
+    metadata: str = field(default="full", metadata={"one_of": ("full", "public", "none")})  # of what people open

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
+from darkroom.embedded_record import read_record_of
 from darkroom.files.yaml_text import yaml_line, yaml_text
-from darkroom.record import read_embedded_record
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (
@@ -20,9 +20,9 @@ def as_conf(path: Path) -> str:
     """A file for conf/prompts/ that renders the picture again, with comments that say on which model and how.
 
     The prompt is the effective one, its trigger word already in place. Errors as for
-    `read_embedded_record`.
+    `read_record_of`.
     """
-    record = read_embedded_record(path).embedded_row()
+    record = read_record_of(path).embedded_row()
     comments = "".join(f"# {printable(line)}".rstrip() + "\n" for line in _comments(path, record))
     return comments + yaml_text({"prompts": [prompt_entry(record)]})
 

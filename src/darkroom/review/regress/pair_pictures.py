@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from darkroom.embedded_record import read_record_of
 from darkroom.errors import ImageError, VersionError
-from darkroom.record import EmbeddedRecord, read_embedded_record
+from darkroom.record import EmbeddedRecord
 from darkroom.review.page.data_uri import Pixels, carry
 from darkroom.review.pair.measures import flip_map
 from darkroom.review.pair.picture_file import as_encoded, read_picture
@@ -40,7 +41,7 @@ def read_pair(comparison: Comparison, limit: int) -> Pair:
             render = read_picture(Path(comparison.image_path)).pixels
             if comparison.encoding is not None:
                 render = as_encoded(render, comparison.encoding)
-            record = read_embedded_record(Path(comparison.image_path))
+            record = read_record_of(Path(comparison.image_path))
     except (ImageError, VersionError) as error:  # of another version it is a picture all the same
         problems.append(str(error))
     try:
