@@ -125,6 +125,12 @@ class ExperimentFolder:
         """The store of a run that renders everything anew, there until it ends."""
         return self.root / "fresh"
 
+    @property
+    def store(self) -> Store:
+        """Where the run at work, or the last one, has its pictures by content id."""
+        fresh = self.fresh_store
+        return Store(fresh if fresh.is_dir() else self.root.parent / STORE)
+
     def log(self, rule: str, *names: str) -> Path:
         """Of a job of one of the rules, by the model or the combination that it is for."""
         return self.logs.joinpath(rule, *names[:-1], f"{names[-1]}.log")

@@ -14,7 +14,7 @@ from darkroom.job_errors import JobError, read_job_error
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
 from darkroom.request import Request
-from darkroom.store import STORE, ExperimentFolder, Store
+from darkroom.store import ExperimentFolder
 
 _NS = 1_000_000_000
 
@@ -164,8 +164,7 @@ def _pictures(folder: ExperimentFolder, names: Names) -> list[_Picture]:
     planned = planned_now(folder, names)
     if planned is None:
         return []
-    fresh = folder.fresh_store
-    store, output = Store(fresh if fresh.is_dir() else folder.root.parent / STORE), planned.output
+    store, output = folder.store, planned.output
     pictures = []
     for request in in_order(planned.requests):
         shown = folder.image(names, request.title.image_name, output["format"])

@@ -16,7 +16,7 @@ from darkroom.record import FAILED, NOT_RENDERED, EmbeddedRecord, Failure, Recor
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
-from darkroom.store import STORE, ExperimentFolder, Store
+from darkroom.store import ExperimentFolder
 from darkroom.telling.messages import Failed
 
 _NO_TURN = "not rendered: the run ended before it was its turn"
@@ -104,8 +104,7 @@ def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any
 
 def _of_bare(path: Path, folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> EmbeddedRecord:
     """Of a picture that carries no record: the store's, where that has the same picture."""
-    store = Store(folder.root.parent / STORE)
-    stored = store.image(request.request_id, output["format"], output["quality"])
+    stored = folder.store.image(request.request_id, output["format"], output["quality"])
     if without_record(read_bytes(path)) != without_record(read_bytes(stored)):
         raise ImageError(f"{path}: not the picture {stored}")
     return read_embedded_record(stored).reused_for(request)
