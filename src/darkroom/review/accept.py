@@ -9,11 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from darkroom.embedded_record import read_record_of
-from darkroom.errors import ConfigError, StoreError, caught, raise_together
+from darkroom.errors import ConfigError, NoRecordError, StoreError, caught, raise_together
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, read_previews, refuse_fast, write_previews
-from darkroom.record import PictureKey, Record, read_rows
+from darkroom.record import PictureKey, Record, read_embedded_record, read_rows
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
@@ -134,12 +133,16 @@ def _is_preview(render: Record, old: Sequence[Preview], folder: PreviewsFolder) 
 
 
 def _check(render: Record) -> None:
-    """StoreError unless the file is the one that the manifest lists, with the record that is its row."""
+    """StoreError unless the file is the one that the manifest lists, with the record that is its row, or with none."""
     path = Path(render.image_path)
     again = "so it was edited, replaced or removed since; render it again"
     if not path.is_file() or sha256_of(path) != render.image_sha256:
         raise StoreError(f"{path}: not the file that the manifest lists, {again}")
-    if read_record_of(path).public.embedded_row() != render.public.embedded_row():
+    try:
+        record = read_embedded_record(path)
+    except NoRecordError:  # it carries none, and is the very file of the row
+        return
+    if record.public.embedded_row() != render.public.embedded_row():
         raise StoreError(f"{path}: its record is not that of the manifest's row, {again}")
 
 
