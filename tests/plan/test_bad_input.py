@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tests.plan.weights.model_files import put
 
 MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
 
@@ -374,7 +375,7 @@ def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
     project.write("conf/model/m.yaml", "family: flux2\ncheckpoint: {repo: models/klein}\n")
     for part in ("transformer", "vae"):
         project.write(f"models/klein/{part}/config.json", "{}")
-        project.write_weights(f"models/klein/{part}/diffusion_pytorch_model.safetensors")
+        put(Path("models/klein"), f"{part}/diffusion_pytorch_model.safetensors")
     project.write("models/klein/text_encoder/config.json", "{}")
     place = "conf/model/m.yaml: checkpoint.repo: models/klein"
     said = project.error()
@@ -383,7 +384,7 @@ def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
     project.write("models/klein/tokenizer/tokenizer.json", "{}")
     Path("models/klein/text_encoder/model.safetensors").write_bytes(struct.pack("<Q", 9999))
     assert "text_encoder/model.safetensors: truncated" in project.error()
-    project.write_weights("models/klein/text_encoder/model.safetensors")
+    put(Path("models/klein"), "text_encoder/model.safetensors")
     assert project.load().models["m"].checkpoint.repo == "models/klein"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.examples.record import ENVIRONMENT
 from tests.places import REPOSITORY
+from tests.plan.weights.model_files import put
 
 from darkroom.errors import ConfigError
 from darkroom.files.yaml_text import yaml_text
@@ -79,7 +80,7 @@ def test_what_changes_no_text_changes_no_text_digest(two_sets):
 
 def test_another_source_of_the_base_model_changes_digests(two_sets):
     before = two_sets.load()
-    two_sets.write_weights("ae.safetensors")
+    put(Path(), "ae.safetensors")
     after = two_sets.load("model.checkpoint.vae=ae.safetensors")
     assert before.digest(Names("m", "l", "p")) != after.digest(Names("m", "l", "p"))
     assert before.text_digest("m") == after.text_digest("m")

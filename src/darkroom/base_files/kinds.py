@@ -1,14 +1,39 @@
-"""What a component's file is, told by its keys and shapes alone. Knows what people mix up; reads nothing.
+"""What a component's files are, told by their keys and shapes alone, and what a family wants in their place.
 
-Families refuse by it what is not theirs, in words that say what the file is.
+What is not a family's is refused in words that say what it is: by a dry run, and when it is loaded.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from darkroom.errors import CheckpointError
 
 FLUX2_TRANSFORMER, FLUX2_VAE = "FLUX.2's transformer", "FLUX.2's VAE"
 FLUX1_TRANSFORMER = "a transformer of FLUX.1 or Flex"
 FLUX1_VAE = "FLUX.1's VAE (16 latent channels, no bn statistics)"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a component of a family's models has to be. `right`: files that people have of it."""
+
+    kind: str
+    right: str
+    in_folders: bool = False  # read from diffusers folders only
+
+
+FLUX2_FILES = {
+    "transformer": Wanted(
+        FLUX2_TRANSFORMER, "flux-2-klein-base-4b.safetensors, flux-2-klein-base-9b.safetensors or flux2-dev.safetensors"
+    ),
+    "vae": Wanted(FLUX2_VAE, "ai-toolkit/flux2_vae ae.safetensors or flux2-vae.safetensors"),
+}
+_FLUX1_FOLDER = "folder of FLUX.1-dev, Flex.1-alpha or Flex.2-preview"
+FLUX1_FILES = {
+    "transformer": Wanted(FLUX1_TRANSFORMER, f"the transformer {_FLUX1_FOLDER}", in_folders=True),
+    "vae": Wanted(FLUX1_VAE, f"the vae {_FLUX1_FOLDER}", in_folders=True),
+}
 
 _ENCODERS = {2560: "Qwen3-4B", 4096: "Qwen3-8B", 5120: "Mistral-Small-3.1"}  # by hidden size
 _INSIDE = re.compile(r"((model\.)?diffusion_model|transformer)\..+")
@@ -25,6 +50,19 @@ _SIGNS = (  # what a file is, and a key that none but it has; the first that is 
 _DECODER = re.compile(r"(.+\.)?decoder\.conv_in\.weight")
 _STATISTICS = re.compile(r"(.+\.)?bn\.running_mean")
 _LANGUAGE_MODEL = re.compile(r"(.+\.)?(layers\.0\.self_attn\.q_proj|blk\.0\.attn_q)\.weight")
+
+
+def refuse_others(
+    path: str, shapes: Mapping[str, tuple[int, ...]], wanted: Wanted, *, is_folder: bool, architecture: str = ""
+) -> None:
+    """CheckpointError for files that are known to be something else. `architecture`: what a .gguf file says it is."""
+    kind = kind_of(shapes) or (f"a GGUF file of architecture {architecture}" if architecture else None)
+    if kind not in (None, wanted.kind):
+        needed = f"{wanted.right} is needed" if wanted.in_folders else f"{wanted.kind} is needed: {wanted.right}"
+        raise CheckpointError(f"{path}: is {kind}; {needed}")
+    if wanted.in_folders and not is_folder:
+        told = f"is {kind} in one file" if kind else "is one file"
+        raise CheckpointError(f"{path}: {told}; this family reads diffusers folders: {wanted.right}")
 
 
 def kind_of(shapes: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.places import REPOSITORY
+from tests.plan.weights.model_files import put
 
 from darkroom.plan.weights.checkpoint_files import local_files
 
@@ -82,8 +83,7 @@ def test_readme_s_line_for_comfyui_s_models_works_as_printed(project, tmp_path, 
     assert f"`{line}`" in (REPOSITORY / "README.md").read_text()
     monkeypatch.setenv("HOME", str(tmp_path))
     transformer, vae = "ComfyUI/models/diffusion_models/klein.safetensors", "ComfyUI/models/vae/flux2-vae.safetensors"
-    for file in (transformer, vae):
-        project.write_weights(file)
+    put(tmp_path, transformer, vae)
     project.write("conf/model/m.yaml", MODEL_BY_NAMES)
     project.write("conf/config.yaml", f"{line}\n")
     checkpoint = project.load().models["m"].checkpoint

@@ -229,6 +229,43 @@ def test_an_nvfp4_file_is_quantised(tmp_path):
     assert found["transformer"].quantized == "4-bit float (nvfp4)"
 
 
+@pytest.mark.parametrize(
+    ("family", "part", "keys", "said"),
+    [
+        (
+            "flux2",
+            "transformer",
+            ["model.diffusion_model.double_blocks.0.img_mod.lin.weight"],
+            "is a transformer of FLUX.1 or Flex; FLUX.2's transformer is needed: flux-2-klein-base-4b.safetensors, ",
+        ),
+        (
+            "flux2",
+            "vae",
+            ["double_stream_modulation_img.lin.weight"],
+            "is FLUX.2's transformer; FLUX.2's VAE is needed",
+        ),
+        (
+            "flux2",
+            "transformer",
+            ["model.diffusion_model.img_in.weight", "vae.encoder.conv_in.weight"],
+            "is a checkpoint with transformer, VAE or text encoder in one file; FLUX.2's transformer is needed: ",
+        ),
+        (
+            "flux",
+            "transformer",
+            ["double_blocks.0.img_mod.lin.weight"],
+            "is a transformer of FLUX.1 or Flex in one file; this family reads diffusers folders: the transformer "
+            "folder of FLUX.1-dev, Flex.1-alpha or Flex.2-preview",
+        ),
+    ],
+)
+def test_a_file_of_something_else_is_named_by_a_dry_run(tmp_path, family, part, keys, said):
+    save_file({key: torch.zeros(8, 8) for key in keys}, tmp_path / "x.safetensors")
+    source = replace(SOURCE, **{part: str(tmp_path / "x.safetensors")})
+    faults = [str(fault) for fault in missing_weights(source, family, Origin("m.yaml"), needs_text=False)]
+    assert [fault for fault in faults if f"m.yaml: checkpoint.{part}: {tmp_path}/x.safetensors: {said}" in fault]
+
+
 def test_a_quantisation_that_is_not_read_is_told_by_a_dry_run(tmp_path):
     source = replace(SOURCE, transformer=str(packed(tmp_path / "x.safetensors", "mxfp8")))
     (said,) = missing_weights(source, "flux2", Origin("m.yaml"), needs_text=True)

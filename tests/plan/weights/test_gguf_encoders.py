@@ -69,7 +69,7 @@ def test_one_of_another_size_is_refused_beside_files_and_beside_a_known_reposito
 
 
 def test_beside_a_transformer_that_is_gguf_too(tmp_path):
-    text_in = {"txt_in.weight": torch.zeros(64, 96), "img_in.weight": torch.zeros(64, 128)}
+    text_in = {"txt_in.weight": torch.zeros(64, 96), "double_stream_modulation_img.lin.weight": torch.zeros(8, 8)}
     transformer = write_gguf(tmp_path / "klein.gguf", text_in, "flux", "F16")
     source = replace(source_of(qwen3(tmp_path / "x.gguf", "BF16")), transformer=str(transformer))
     assert said(source) == []

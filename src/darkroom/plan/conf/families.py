@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from darkroom.base_files.gguf_encoders import QWEN3_GGUF, T5_GGUF, GgufKind
+from darkroom.base_files.kinds import FLUX1_FILES, FLUX2_FILES, Wanted
 from darkroom.errors import ImageError
 from darkroom.files.reference_image import ImageHeader, SizeLimits, read_image_header
 from darkroom.request import INPAINT, POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
@@ -20,6 +21,7 @@ class Family:
     """What the models of one family have in common, as far as planning has to know it."""
 
     text_parts: tuple[str, ...]  # of the checkpoint, besides transformer and vae
+    files: Mapping[str, Wanted]  # what transformer and vae have to be
     gguf_encoders: Mapping[str, GgufKind]  # text encoders that are read as .gguf too
     embeds: Mapping[str, tuple[str, ...]]  # tensors of an encoded prompt, and what their dimensions are; the first is 1
     guidances: tuple[str, ...]  # values of model.guidance
@@ -45,6 +47,7 @@ _ANY_SIZE = SizeLimits(shortest_side=1, largest_aspect=None)  # the picture's si
 FAMILIES: Mapping[str, Family] = {
     "flux2": Family(
         text_parts=("text_encoder", "tokenizer"),
+        files=FLUX2_FILES,
         gguf_encoders={"text_encoder": QWEN3_GGUF},
         embeds=_TOKENS,
         guidances=("cfg", "embedded"),
@@ -59,6 +62,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "flux": Family(
         text_parts=_TWO_ENCODERS,
+        files=FLUX1_FILES,
         gguf_encoders={"text_encoder_2": T5_GGUF},
         embeds=_TOKENS_AND_POOLED,
         guidances=("embedded",),
@@ -73,6 +77,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "flex2": Family(
         text_parts=_TWO_ENCODERS,
+        files=FLUX1_FILES,
         gguf_encoders={"text_encoder_2": T5_GGUF},
         embeds=_TOKENS_AND_POOLED,
         guidances=("embedded",),

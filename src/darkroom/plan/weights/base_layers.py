@@ -29,7 +29,7 @@ def base_layers(source: CheckpointSource, family: str) -> LayerShapes | None:
 
 def layers_at(transformer: Path, naming: AdapterNaming) -> LayerShapes | None:
     """Of a folder or a file; None for one that holds no layer."""
-    return layers_in(_shapes(transformer), naming) or None
+    return layers_in(tensors_at(transformer)[0], naming) or None
 
 
 def text_features(source: CheckpointSource, family: str) -> int | None:
@@ -40,8 +40,10 @@ def text_features(source: CheckpointSource, family: str) -> int | None:
     return next((layers[name][1] for name in reading), None)
 
 
-def _shapes(transformer: Path) -> Mapping[str, tuple[int, ...]]:
-    if transformer.suffix.lower() == ".gguf":
-        return {tensor.name: tensor.shape for tensor in read_gguf_header(transformer).tensors}
-    files = weight_files(transformer) if transformer.is_dir() else [transformer]
-    return {key: weight.shape for file in files for key, weight in stored_weights(file).items()}
+def tensors_at(path: Path) -> tuple[Mapping[str, tuple[int, ...]], str]:
+    """Shapes by key, however they are packed, of a folder or a file; and the architecture that a .gguf file names."""
+    if path.suffix.lower() == ".gguf":
+        header = read_gguf_header(path)
+        return {tensor.name: tensor.shape for tensor in header.tensors}, header.architecture or ""
+    files = weight_files(path) if path.is_dir() else [path]
+    return {key: weight.shape for file in files for key, weight in stored_weights(file).items()}, ""

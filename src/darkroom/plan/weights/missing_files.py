@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.base_files.gguf_encoders import check_gguf_encoder
+from darkroom.base_files.kinds import refuse_others
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
 from darkroom.display import named
@@ -12,7 +13,7 @@ from darkroom.files.gguf_header import read_gguf_header, unread_kinds
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource
-from darkroom.plan.weights.base_layers import text_features
+from darkroom.plan.weights.base_layers import tensors_at, text_features
 from darkroom.plan.weights.places import (
     KNOWN_TOKENIZERS,
     PICKLES,
@@ -43,12 +44,20 @@ def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs
 
 
 def _here_faults(source: CheckpointSource, family: str, path: Path, part: str) -> Iterator[DarkroomError]:
-    """As `component_faults`; of a text encoder in GGUF also whether it is the one that the transformer reads."""
-    if part in FAMILIES[family].text_encoders and path.is_file() and path.suffix.lower() == ".gguf":
-        kind = FAMILIES[family].gguf_encoders.get(part)
+    """As `component_faults`, and whether it is what the family reads, as far as headers show."""
+    known = FAMILIES[family]
+    if part in known.text_encoders and path.is_file() and path.suffix.lower() == ".gguf":
+        kind = known.gguf_encoders.get(part)
         yield from caught(lambda: check_gguf_encoder(path, kind, text_features(source, family)))
-    else:
-        yield from component_faults(path, part)
+        return
+    faults = list(component_faults(path, part))
+    yield from faults
+    if not faults and part in known.files:
+        shapes, architecture = tensors_at(path)
+        is_folder = path.is_dir()
+        yield from caught(
+            lambda: refuse_others(str(path), shapes, known.files[part], is_folder=is_folder, architecture=architecture)
+        )
 
 
 def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 
-from darkroom.base_files.kinds import FLUX1_TRANSFORMER, FLUX1_VAE, kind_of
+from darkroom.base_files.kinds import FLUX1_FILES, refuse_others
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError, DarkroomError, caught
 from darkroom.render.weights.reading import BaseWeights, built, by_own_name, read_config
@@ -22,10 +22,6 @@ _BY_CHANNELS = {
     128: "FLUX.1-Canny or FLUX.1-Depth",
     384: "FLUX.1-Fill",
 }
-_RIGHT = {
-    FLUX1_TRANSFORMER: "the transformer folder of FLUX.1-dev, Flex.1-alpha or Flex.2-preview",
-    FLUX1_VAE: "the vae folder of FLUX.1-dev, Flex.1-alpha or Flex.2-preview",
-}
 _GUIDANCE_EMBEDDER = "time_text_embed.guidance_embedder.linear_1.weight"
 _VAE_NUMBERS = {"scaling_factor": 0.3611, "shift_factor": 0.1159}  # Stable Diffusion 3's VAE has other ones, only
 
@@ -36,7 +32,7 @@ def build_transformer(component: Component, channels: int) -> tuple[Any, BaseWei
     CheckpointError for another model, for one without guidance embedder, and for weights that are not its own.
     """
     stored = stored_tensors(component)
-    _refuse_others(component, stored, FLUX1_TRANSFORMER)
+    _refuse_others(component, stored, "transformer")
     config = read_config(component, "FluxTransformer2DModel")
     found = config.get("in_channels", FLUX1_CHANNELS)
     if found != channels:
@@ -56,13 +52,13 @@ def build_transformer(component: Component, channels: int) -> tuple[Any, BaseWei
 def build_vae(component: Component) -> tuple[Any, BaseWeights]:
     """An AutoencoderKL on the meta device and where its weights are, each accounted for; CheckpointError."""
     stored = stored_tensors(component)
-    _refuse_others(component, stored, FLUX1_VAE)
+    _refuse_others(component, stored, "vae")
     config = read_config(component, "AutoencoderKL")
     found = {name: config.get(name) for name in _VAE_NUMBERS}
     if found != _VAE_NUMBERS:
         raise CheckpointError(
             f"{component.path}/config.json: expected {_VAE_NUMBERS}, got {found}: is another model's VAE (Stable "
-            f"Diffusion 3's has 1.5305 and 0.0609); {_RIGHT[FLUX1_VAE]} is needed"
+            f"Diffusion 3's has 1.5305 and 0.0609); {FLUX1_FILES['vae'].right} is needed"
         )
     weights = BaseWeights(component, stored.values(), by_own_name)
     return built(AutoencoderKL, config, weights), weights
@@ -73,10 +69,6 @@ def check_files(transformer: Component, vae: Component, channels: int) -> list[D
     return [*caught(lambda: build_transformer(transformer, channels)), *caught(lambda: build_vae(vae))]
 
 
-def _refuse_others(component: Component, stored: Mapping[str, Stored], wanted: str) -> None:
-    kind = kind_of({key: tensor.shape for key, tensor in stored.items()})
-    if kind not in (None, wanted):
-        raise CheckpointError(f"{component.path}: is {kind}; {_RIGHT[wanted]} is needed")
-    if component.layout != DIFFUSERS:
-        told = f"is {kind} in one file" if kind else "is one file"
-        raise CheckpointError(f"{component.path}: {told}; this family reads diffusers folders: {_RIGHT[wanted]}")
+def _refuse_others(component: Component, stored: Mapping[str, Stored], part: str) -> None:
+    shapes = {key: tensor.shape for key, tensor in stored.items()}
+    refuse_others(component.path, shapes, FLUX1_FILES[part], is_folder=component.layout == DIFFUSERS)

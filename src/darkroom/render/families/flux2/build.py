@@ -9,25 +9,20 @@ from typing import Any
 
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 
-from darkroom.base_files.kinds import FLUX2_TRANSFORMER, FLUX2_VAE, kind_of
+from darkroom.base_files.kinds import FLUX2_FILES, refuse_others
 from darkroom.checkpoint import DIFFUSERS, GGUF, Component
-from darkroom.errors import CheckpointError, DarkroomError, caught
+from darkroom.errors import DarkroomError, caught
 from darkroom.render.families.flux2 import transformer_layout as flux2_layout
 from darkroom.render.families.flux2 import vae_layout as flux2_vae_layout
 from darkroom.render.weights.gguf_file import gguf_architecture
 from darkroom.render.weights.reading import BaseWeights, built, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
 
-_RIGHT = {
-    FLUX2_TRANSFORMER: "flux-2-klein-base-4b.safetensors, flux-2-klein-base-9b.safetensors or flux2-dev.safetensors",
-    FLUX2_VAE: "ai-toolkit/flux2_vae ae.safetensors or flux2-vae.safetensors",
-}
-
 
 def build_transformer(component: Component) -> tuple[Any, BaseWeights]:
     """A Flux2Transformer2DModel on the meta device and where its weights are, each accounted for; CheckpointError."""
     stored = stored_tensors(component)
-    _refuse_others(component, stored, FLUX2_TRANSFORMER)
+    _refuse_others(component, stored, "transformer")
     weights = flux2_layout.transformer_weights(component, stored)
     if component.layout == DIFFUSERS:
         config = read_config(component, "Flux2Transformer2DModel")
@@ -39,7 +34,7 @@ def build_transformer(component: Component) -> tuple[Any, BaseWeights]:
 def build_vae(component: Component) -> tuple[Any, BaseWeights]:
     """An AutoencoderKLFlux2 on the meta device and where its weights are, each accounted for; CheckpointError."""
     stored = stored_tensors(component)
-    _refuse_others(component, stored, FLUX2_VAE)
+    _refuse_others(component, stored, "vae")
     weights = flux2_vae_layout.vae_weights(component, stored)
     if component.layout == DIFFUSERS:
         config = read_config(component, "AutoencoderKLFlux2")
@@ -58,9 +53,8 @@ def check_vae(component: Component) -> list[DarkroomError]:
     return caught(lambda: build_vae(component))
 
 
-def _refuse_others(component: Component, stored: Mapping[str, Stored], wanted: str) -> None:
-    kind = kind_of({key: tensor.shape for key, tensor in stored.items()})
-    if component.layout == GGUF and kind is None:
-        kind = f"a GGUF file of architecture {gguf_architecture(Path(component.path))}"
-    if kind not in (None, wanted):
-        raise CheckpointError(f"{component.path}: is {kind}; {wanted} is needed: {_RIGHT[wanted]}")
+def _refuse_others(component: Component, stored: Mapping[str, Stored], part: str) -> None:
+    shapes = {key: tensor.shape for key, tensor in stored.items()}
+    architecture = gguf_architecture(Path(component.path)) or "" if component.layout == GGUF else ""
+    is_folder = component.layout == DIFFUSERS
+    refuse_others(component.path, shapes, FLUX2_FILES[part], is_folder=is_folder, architecture=architecture)
