@@ -26,6 +26,7 @@ from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
 from darkroom.plan.strengths import axis_of, nowhere, position_of, stack_at
+from darkroom.plan.weights.adapter_path import Fetch
 from darkroom.plan.weights.hub import look_in
 from darkroom.plan.weights.lora_axis import read_lora_axis
 from darkroom.plan.weights.loras import LoraCheck
@@ -121,14 +122,16 @@ def load_experiment(
     *,
     variant: str | None = None,
     tell_unfit: Callable[[ConfigError], None] | None = None,
+    fetch_lora: Fetch | None = None,
 ) -> Experiment:
     """Compose, check and resolve conf/experiment/NAME.yaml; an earlier folder of `conf_dirs` goes ahead of a later one.
 
     `overrides` are Hydra's, such as "model.numerics=fast"; `variant` is the name in results/ where it is not NAME.
     Raises ConfigError, or Problems with everything that can be said without opening weights. `tell_unfit`: hears of
-    LoRAs that cannot be applied, for a run that renders the rest.
+    LoRAs that cannot be applied, for a run that renders the rest. `fetch_lora`: of those on the hub that are not in its
+    cache; None where nothing is to be downloaded.
     """
-    experiment, errors = collected(_experiment(variant or name, name, Conf(name, conf_dirs, overrides)))
+    experiment, errors = collected(_experiment(variant or name, name, Conf(name, conf_dirs, overrides), fetch_lora))
     if tell_unfit is None:
         raise_together(errors)
     else:
@@ -138,7 +141,7 @@ def load_experiment(
     return experiment
 
 
-def _experiment(name: str, source: str, conf: Conf) -> Reading[Experiment]:
+def _experiment(name: str, source: str, conf: Conf, fetch_lora: Fetch | None) -> Reading[Experiment]:
     machine = yield from read(Machine, conf.root["machine"], conf.origin("machine"))
     if machine and machine.hf_home:
         look_in(machine.hf_home)
@@ -149,7 +152,7 @@ def _experiment(name: str, source: str, conf: Conf) -> Reading[Experiment]:
     matrix = yield from read_matrix(axes, conf.root["exclude"], loras.series, conf.origin(""))
     options = Options(conf, loras.options)
     yield from options.open(matrix.options)
-    plan = _Plan(name, source, matrix, options)
+    plan = _Plan(name, source, matrix, options, LoraCheck(fetch_lora))
     combinations = yield from plan.combinations()
     yield from plan.idle_strengths(conf.origin(""))
     yield from plan.lora_faults()
@@ -183,12 +186,12 @@ def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThr
 class _Plan:
     """Walks the combinations and keeps what they share: checked models and stacks, pictures of a set."""
 
-    def __init__(self, experiment: str, source: str, matrix: Matrix, options: Options) -> None:
+    def __init__(self, experiment: str, source: str, matrix: Matrix, options: Options, loras: LoraCheck) -> None:
         self._experiment, self._source, self._matrix, self._options = experiment, source, matrix, options
         self._pictures: dict[tuple[str, ...], list[Picture]] = {}
         self.models: dict[str, Model] = {}
         self._stacks: dict[str, LoraStack | None] = {}  # None: cannot be read
-        self._loras = LoraCheck()
+        self._loras = loras
 
     def combinations(self) -> Reading[tuple[Combination, ...]]:
         """Those without an error; each error once."""

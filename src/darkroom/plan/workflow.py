@@ -26,6 +26,7 @@ from darkroom.plan.done_so_far import DoneSoFar
 from darkroom.plan.drafts import write_contents, write_drafts
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
+from darkroom.plan.weights.hub import fetch
 from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, begin_afresh, settle
@@ -191,9 +192,13 @@ def open_workflow(
         asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
         _check_writable(RESULTS)
         there = [path for path in conf_dirs if path.is_dir()]
-        tell_unfit = None if is_dry_run else _tell_unfit
         experiment = load_experiment(
-            asked.experiment, there, asked.overrides, variant=asked.name, tell_unfit=tell_unfit
+            asked.experiment,
+            there,
+            asked.overrides,
+            variant=asked.name,
+            tell_unfit=None if is_dry_run else _tell_unfit,
+            fetch_lora=None if is_dry_run else _fetch_lora,
         )
         workflow = Workflow(experiment, fresh=asked.fresh)
         if command_line is not None:
@@ -203,6 +208,11 @@ def open_workflow(
         return workflow
     except DarkroomError as error:
         stop(error)
+
+
+def _fetch_lora(repo: str, revision: str | None, file: str) -> Path:
+    say(f"{repo}/{file} is not here yet: it is downloaded from the hub")
+    return fetch(repo, revision, [file]) / file
 
 
 def _tell_unfit(error: ConfigError) -> None:

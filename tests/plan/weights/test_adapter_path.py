@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.examples.small_project import Project
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import AdapterError, CheckpointError, DarkroomError
+from darkroom.plan.weights.adapter_path import file_of
 
 COMMIT = "0123456789" * 4
 
@@ -79,6 +80,29 @@ def test_a_file_of_the_hub_that_is_in_its_cache(project: Project, cache: Path) -
     assert meant(project, f"acme/klein-style/style.safetensors@{COMMIT}") == str(file)
 
 
+def test_a_run_fetches_what_the_cache_lacks(project: Project, cache: Path) -> None:
+    asked = []
+
+    def fetch(repo: str, revision: str | None, file: str) -> Path:
+        asked.append((repo, revision, file))
+        return put(cache / f"models--acme--klein-style/snapshots/{COMMIT}/style.safetensors", ref="main")
+
+    found = file_of("acme/klein-style/style.safetensors@v2", fetch)
+    assert found == str(cache / f"models--acme--klein-style/snapshots/{COMMIT}/style.safetensors")
+    assert file_of("acme/klein-style/style.safetensors", fetch) == found
+    assert asked == [("acme/klein-style", "v2", "style.safetensors")]
+
+
+def test_what_the_hub_does_not_have_or_give_is_said(project: Project, cache: Path) -> None:
+    def refuse(repo: str, revision: str | None, file: str) -> Path:
+        raise CheckpointError(f"{repo} is gated")
+
+    with pytest.raises(AdapterError, match=r"acme/style/a\.safetensors: acme/style is gated"):
+        file_of("acme/style/a.safetensors", refuse)
+    with pytest.raises(AdapterError, match=r"acme/style has no file a\.safetensors; it has these: https://hugg"):
+        file_of("acme/style/a.safetensors", lambda repo, revision, file: cache / "nothing" / file)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -86,13 +110,13 @@ def test_a_file_of_the_hub_that_is_in_its_cache(project: Project, cache: Path) -
         ("conf/gone/gone.safetensors", "conf/gone/gone.safetensors: no such file"),
         (
             "acme/klein-style/style.safetensors@v2",
-            "acme/klein-style/style.safetensors@v2: no such file here, nor in the hub's cache; if the hub has it, "
-            "download it first: hf download acme/klein-style style.safetensors --revision v2",
+            "acme/klein-style/style.safetensors@v2: no such file here, nor in the hub's cache; a run downloads it "
+            "from the hub; to check it before that: hf download acme/klein-style style.safetensors --revision v2",
         ),
         (
             "acme/klein-style/style.sft",
-            "acme/klein-style/style.sft: no such file here, nor in the hub's cache; if the hub has it, "
-            "download it first: hf download acme/klein-style style.sft",
+            "acme/klein-style/style.sft: no such file here, nor in the hub's cache; a run downloads it "
+            "from the hub; to check it before that: hf download acme/klein-style style.sft",
         ),
         (
             "acme/klein-style",

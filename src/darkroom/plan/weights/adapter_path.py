@@ -1,17 +1,20 @@
-"""Which file the `path` of a LoRA means: a file, the one file of a folder, or a file of the hub that is in its cache.
+"""Which file the `path` of a LoRA means: a file, the one file of a folder, or a file of the hub.
 
-Nothing is downloaded while conf/ is read: what is on the hub and not in its cache is refused with what to type.
+A run fetches what the hub's cache lacks; a dry run does not, and says what to type.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from darkroom.display import named
-from darkroom.errors import AdapterError, WeightFileError
+from darkroom.errors import AdapterError, CheckpointError, WeightFileError
 from darkroom.lora_files.file import ENDINGS, read_lora
 from darkroom.lora_files.trained_name import read_name
 from darkroom.plan.conf.hub_reference import Reference, read_reference
 from darkroom.plan.weights.hub import cached_file, download_command
+
+Fetch = Callable[[str, str | None, str], Path]  # (repository, revision, file) → where it lies then; CheckpointError
 
 _LISTED = 8  # files of a folder that a message names
 _HUB_PAGE = re.compile(
@@ -19,10 +22,11 @@ _HUB_PAGE = re.compile(
 )
 
 
-def file_of(path: str) -> str:
+def file_of(path: str, fetch: Fetch | None = None) -> str:
     """The file that a path in conf/ means, itself where it is one; AdapterError with what to write or type instead.
 
-    A path of nothing is given back, for whoever opens it to say so.
+    A path of nothing is given back, for whoever opens it to say so. `fetch`: of a file of the hub that is not in its
+    cache; None where nothing is to be downloaded.
     """
     if "://" in path:
         raise AdapterError(f"{path}: is an address, and files are read here; {_instead_of(path)}")
@@ -34,7 +38,7 @@ def file_of(path: str) -> str:
     reference = read_reference(path)
     if reference is None or Path(reference.repo.partition("/")[0]).is_dir():
         return path
-    return _on_hub(path, reference)
+    return _on_hub(path, reference, fetch)
 
 
 def _instead_of(address: str) -> str:
@@ -70,15 +74,28 @@ def _step(file: Path) -> str:
     return "" if step is None else f" (step {step})"
 
 
-def _on_hub(path: str, reference: Reference) -> str:
+def _on_hub(path: str, reference: Reference, fetch: Fetch | None) -> str:
     repo, file = reference.repo, reference.file
     if file is None:
-        page = f"https://huggingface.co/{repo}/tree/{reference.revision or 'main'}"
-        raise AdapterError(f"{path}: no such file or folder; of a repository of the hub, name the file as well: {page}")
+        said = "no such file or folder; of a repository of the hub, name the file as well"
+        raise AdapterError(f"{path}: {said}: {_page(reference)}")
     found = cached_file(repo, reference.revision, file)
-    if found is None:
+    if found is not None:
+        return found
+    if fetch is None:
         command = download_command(repo, reference.revision, [file])
         raise AdapterError(
-            f"{path}: no such file here, nor in the hub's cache; if the hub has it, download it first: {command}"
+            f"{path}: no such file here, nor in the hub's cache; a run downloads it from the hub; to check it before "
+            f"that: {command}"
         )
-    return found
+    try:
+        fetched = fetch(repo, reference.revision, file)
+    except CheckpointError as error:
+        raise AdapterError(f"{path}: {error}") from error
+    if not fetched.is_file():
+        raise AdapterError(f"{path}: {repo} has no file {file}; it has these: {_page(reference)}")
+    return str(fetched)
+
+
+def _page(reference: Reference) -> str:
+    return f"https://huggingface.co/{reference.repo}/tree/{reference.revision or 'main'}"

@@ -24,7 +24,7 @@ from darkroom.lora_files.judge import judge
 from darkroom.lora_files.naming import LayerShapes
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import LoraStack, Model
-from darkroom.plan.weights.adapter_path import file_of
+from darkroom.plan.weights.adapter_path import Fetch, file_of
 from darkroom.plan.weights.base_layers import base_layers, layers_at
 from darkroom.request import Request
 
@@ -32,7 +32,9 @@ from darkroom.request import Request
 class LoraCheck:
     """Every file is read once, every base model too, and a file is judged once for each of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, fetch: Fetch | None = None) -> None:
+        """`fetch`: of files of the hub that are not in its cache; None where nothing is to be downloaded."""
+        self._fetch = fetch
         self._files: dict[str, LoraFile | ConfigError] = {}  # by path, as written and as meant; or why it is not read
         self._meant: dict[str, str] = {}  # the file that a path as written means
         self._layers: dict[str, LayerShapes | None] = {}  # by model
@@ -70,7 +72,7 @@ class LoraCheck:
     def _file(self, path: str) -> LoraFile | ConfigError:
         if path not in self._files:
             try:
-                file = self._meant[path] = file_of(path)
+                file = self._meant[path] = file_of(path, self._fetch)
                 self._files[path] = self._files[file] = _read(file)
             except AdapterError as error:  # a path that leads to no file
                 self._files[path] = ConfigError(str(error))
