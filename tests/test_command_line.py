@@ -1,5 +1,7 @@
 """What the door refuses before anything is imported for it."""
 
+from pathlib import Path
+
 import pytest
 
 from darkroom.__main__ import main
@@ -72,3 +74,20 @@ def test_a_command_that_there_is_not_is_answered_with_the_closest_one_that_peopl
     told = capsys.readouterr().err
     assert said in told
     assert "rule" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("../x", "--config name: '../x' is not a usable name: "),
+        ("", "--config name: '' is not a usable name: "),
+        ("store", "--config name=store: results/store is the store's; name it otherwise"),
+        ("demo_nightly", "--config name=demo_nightly: results/demo_nightly is experiment demo_nightly's own"),
+    ],
+)
+def test_plan_refuses_the_names_that_a_run_refuses(
+    name: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "demo", "--name", name]) == 1
+    assert said in capsys.readouterr().err

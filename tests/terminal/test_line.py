@@ -20,12 +20,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def line(*words: str, target: str | None = None, name: str | None = None, fresh: bool = False) -> list[str]:
-    """But for Python, `-m snakemake` and `--quiet host`, which are in each."""
+    """But for Python, `-P -m snakemake` and `--quiet host`, which are in each."""
     made = snakemake_line(value_of(read_words(words)), target, name, fresh=fresh)
     quiet = made.index("--quiet")
-    assert made[:3] == [sys.executable, "-m", "snakemake"]
+    assert made[:4] == [sys.executable, "-P", "-m", "snakemake"]
     assert made[quiet : quiet + 2] == ["--quiet", "host"]
-    return made[3:quiet] + made[quiet + 2 :]
+    return made[4:quiet] + made[quiet + 2 :]
 
 
 def refused(*words: str) -> str:
@@ -90,6 +90,10 @@ def test_a_snakefile_of_ones_own_takes_the_place_of_the_built_in_one():
     assert line("demo", "-s", "mine.smk")[:4] == [*BUILT_IN]
 
 
+def test_a_name_of_nothing_is_not_taken_for_none():
+    assert line("demo", name="")[-1] == "name=!!str "
+
+
 def test_without_an_experiment_there_is_none():
     assert value_of(read_words(["-n"])).experiment is None
 
@@ -100,6 +104,7 @@ def test_without_an_experiment_there_is_none():
         ("demo strength", "one experiment at a time: got demo and strength; overrides are written key=value"),
         ("demo --croes 4", "--croes: neither Darkroom nor Snakemake has such an option"),
         ("demo --rerun-triggers x", "argument --rerun-triggers: "),
+        ("demo --cores x", "Error parsing number of cores (--cores, -c): must be integer or 'all'"),
         ("demo --config a=b", "--config: is what Darkroom writes; the experiment and key=value overrides are bare"),
         ("demo --directory there", "--directory: go there first: cd there"),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.cli import RENDER, Commands, agreed
+from darkroom.cli import RENDER, Commands, agreed, described
 from darkroom.cli.completing import completes, experiments, overrides
 from darkroom.errors import ConfigError, DarkroomError
 from darkroom.store import RESULTS
@@ -71,10 +71,14 @@ def may_begin(words: Sequence[str], variant: str | None) -> bool:
 
 def _load(name: str, words: list[str], variant: str | None) -> tuple[Experiment, list[DarkroomError]]:
     """The experiment, and the LoRAs that cannot be applied in it; all problems together where there is another one."""
+    from darkroom.errors import value_of
+    from darkroom.plan.arguments import read_arguments
     from darkroom.plan.conf.folders import BUILT_IN
     from darkroom.plan.experiment import load_experiment
 
     folders = [folder for folder in (Path("conf"), BUILT_IN) if folder.is_dir()]
+    asked = {"experiment": name, "set": words, **({} if variant is None else {"name": variant})}
+    value_of(read_arguments(asked, None, described()))  # a name that a run refuses
     try:
         return load_experiment(name, folders, words, variant=variant), []
     except DarkroomError as error:

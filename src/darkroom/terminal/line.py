@@ -38,8 +38,7 @@ class _Word(str):
 def read_words(words: Sequence[str]) -> Reading[Wish]:
     """The words after `darkroom run`, but for Darkroom's own options."""
     typed = [_Word(word) for word in words]
-    parser = _snakemake_parser()
-    known, unknown = parser.parse_known_args(typed)
+    known, unknown = _snakemakes(typed)
     yield from _option_faults(known, [word for word in unknown if word.startswith("-")])
     bare = [word for word in typed if any(word is each for each in (*known.targets, *unknown))]
     bare = [word for word in bare if not word.startswith("-")]
@@ -61,11 +60,11 @@ def snakemake_line(wish: Wish, target: str | None = None, name: str | None = Non
     """The whole line; `name`: of a variant, in results/; `fresh`: everything is rendered anew."""
     assert wish.experiment is not None
     config = [f"experiment={_as_text(wish.experiment)}"]
-    config += [f"name={_as_text(name)}"] if name else []
+    config += [] if name is None else [f"name={_as_text(name)}"]
     config += ["fresh=True"] if fresh else []
     config += [f"set={json.dumps(wish.overrides, ensure_ascii=False)}"] if wish.overrides else []
     return [
-        *(sys.executable, "-m", "snakemake"),
+        *(sys.executable, "-P", "-m", "snakemake"),  # -P: no yaml.py of the working folder is taken for the library
         *([target] if target else []),
         *([] if wish.names_snakefile else ["-s", str(OWN_FOLDER / "Snakefile")]),
         *("--quiet", "host"),  # the built-in profile keeps more from a terminal; this is a log
@@ -98,15 +97,21 @@ def _as_text(name: str) -> str:
     return name if parse_config([f"experiment={name}"])["experiment"] == name else f"!!str {name}"
 
 
-def _snakemake_parser() -> Any:
+def _snakemakes(words: Sequence[str]) -> tuple[Any, list[str]]:
+    """What Snakemake's own parser makes of the words, and those that it knows nothing of."""
     from snakemake.cli import get_argument_parser
+    from snakemake.exceptions import CliException
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError(f"{message} (an option of Snakemake's: snakemake --help)")
 
     parser = get_argument_parser()
     parser.error = refuse
-    return parser
+    try:
+        known, unknown = parser.parse_known_args(words)
+    except CliException as error:  # of a value, where a parser's own error would be expected
+        refuse(error.msg)
+    return known, unknown
 
 
 def _option_faults(known: Any, unknown: Sequence[str]) -> Iterator[ConfigError]:

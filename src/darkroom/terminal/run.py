@@ -140,8 +140,11 @@ class _Watched:
             return self._words_of_snakemake()
         if self._is_dry_run:
             return [dry_line(planned)]
-        asked_for = self._process.printed.decode(errors="replace").rstrip()  # by an option such as --summary
-        return [asked_for or f"nothing to do; {self._folder.report}"]
+        if asked_for := self._process.printed.decode(errors="replace").rstrip():  # by an option such as --summary
+            return [asked_for]
+        if planned.there < planned.pictures or not self._folder.report.is_file():  # by one such as --delete-all-output
+            return self._words_of_snakemake()
+        return [f"nothing to do; {self._folder.report}"]
 
     def _outcome(self, planned: Planned, watch: Watch) -> Outcome:
         folder, progress = self._folder, watch.look()

@@ -46,14 +46,15 @@ class Snakemake:
         # Files, not pipes: a run whose terminal is killed ends as it would have, and hangs at no write.
         self._stdout, stdout = self._file(folder / "stdout")
         self._stderr, stderr = self._file(folder / "stderr")
-        self._process = subprocess.Popen(
-            self._line,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            env={**os.environ, VARIABLE: str(told)},
-            process_group=0,
-        )
+        with _heeded(signal.SIGINT):
+            self._process = subprocess.Popen(
+                self._line,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, VARIABLE: str(told)},
+                process_group=0,
+            )
         self._closing.enter_context(self._signals_passed_on())
         return self
 
@@ -122,3 +123,15 @@ class Snakemake:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _heeded(number: signal.Signals) -> Iterator[None]:
+    """What is started within heeds the signal, though this process ignores it, as one in a script's background does."""
+    before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

@@ -24,7 +24,7 @@ _SIZE = (24, 100)  # lines and columns of a terminal
 
 def darkroom(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """stdout and stderr together, as in a terminal that is none."""
-    command = [sys.executable, "-m", "darkroom", *arguments]
+    command = [sys.executable, "-P", "-m", "darkroom", *arguments]  # -P: as the command that an install makes
     return subprocess.run(
         command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE
     )
@@ -64,7 +64,9 @@ def test_what_is_planned_what_was_made_and_the_page_are_all_that_a_run_says(proj
     )
 
 
-def test_a_variant_is_rendered_beside_the_first(finished: Project) -> None:
+def test_a_variant_is_rendered_beside_the_first_and_no_file_there_is_taken_for_a_library(finished: Project) -> None:
+    for library in ("darkroom", "snakemake", "torch", "yaml"):
+        finished.write(f"{library}.py", "raise SystemExit('this is no library')\n")
     done = darkroom(finished, "run", "small", *DOGS, "output.format=webp", "--name", "small_webp")
     assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines()[-1] == "results/small_webp/report.html"
@@ -107,6 +109,9 @@ def test_a_mistake_is_a_sentence_and_leaves_nothing(project: Project) -> None:
 def test_an_option_that_asks_snakemake_for_something_else_gets_it(finished: Project) -> None:
     asked = darkroom(finished, "run", "small", "--summary")
     assert "results/small/manifest.parquet" in asked.stdout
+    asked = darkroom(finished, "run", "small", "--delete-all-output")
+    assert "Deleting results/small/report.html" in asked.stdout
+    assert "nothing to do" not in asked.stdout
 
 
 def test_verbose_is_snakemakes_own_output(finished: Project) -> None:
