@@ -243,15 +243,22 @@ def test_a_bad_exclude(project, exclude, message):
         ("~lora.trigger_word", "override ~lora.trigger_word: a key cannot be taken away; give it another value"),
         (
             "model.numerics=exact,fast",
-            "override model.numerics=exact,fast: one value or a [list] is needed, not a sweep",
+            "override model.numerics=exact,fast: one value or a [list] is needed: model.numerics=[…, …]",
         ),
-        ("model.numerics=[", "override model.numerics=[: "),
+        ("model.numerics=[", "override model.numerics=[: cannot be read ("),
+        ("hydra.run.dir=there", "override hydra.run.dir=there: unknown key; "),
         ("hydra.searchpath=[file:///nowhere]", "override hydra.searchpath: file:///nowhere: expected file:// and an"),
         ("hydra.searchpath=[pkg://os]", "override hydra.searchpath: pkg://os: expected file:// and an existing folder"),
     ],
 )
 def test_a_bad_override(project, override, message):
     assert project.error(override).startswith(message)
+
+
+def test_a_text_that_an_override_cannot_hold_bare_is_told_how_it_is_written(project):
+    said = "; a text with quotes, brackets, braces or commas is written matrix.prompt='\"…\"'"
+    assert project.error("matrix.prompt=it's a cat").endswith(said)
+    assert project.error("matrix.prompt={red|green} cat").endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from darkroom.names import name_fault
 from darkroom.plan.conf.other_tools import answer_at_root
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
-_ROOT = ("hydra", *(each.name for each in fields(Config)))
+_ROOT = tuple(each.name for each in fields(Config))
 
 
 class Overrides:
@@ -73,9 +73,11 @@ def _parsed(line: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(line)
     except HydraException as error:
-        raise ConfigError(f"override {line}: {one_line(error)}") from error
+        key = line.partition("=")[0]
+        cure = f"""a text with quotes, brackets, braces or commas is written {key}='"…"'"""
+        raise ConfigError(f"override {line}: cannot be read ({one_line(error)}); {cure}") from error
     if override.is_sweep_override():
-        raise ConfigError(f"override {line}: one value or a [list] is needed, not a sweep")
+        raise ConfigError(f"override {line}: one value or a [list] is needed: {override.key_or_group}=[…, …]")
     return override
 
 
