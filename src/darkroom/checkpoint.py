@@ -32,7 +32,7 @@ class Component:
     digest: str
     source: str = ""  # as configured: hub id, a file in it, or a local path
     revision: str | None = None  # commit of a hub repository, None for local files
-    quantized: str | None = None  # how its files have weights in fewer than 16 bits: "GGUF", "8-bit float" …
+    quantized: str | None = None  # how its files have weights in fewer than 16 bits: "GGUF", "8-bit float", "nvfp4"
 
     def check_unchanged(self, sha256: Callable[[Path], str]) -> None:
         """CheckpointError when the files are gone, or not those any more that the digest was taken of."""

@@ -77,7 +77,7 @@ def test_what_is_missing_is_named(
 def test_another_size(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", {"token_embd.weight": torch.zeros(8, 4096)}, "qwen3", "F16")
     assert fault(path, QWEN3_GGUF, 7680).startswith(
-        "this text encoder is for another model: Qwen3 of hidden size 4096 (Qwen3-8B); the transformer reads 7680 "
+        "this text encoder is for another model: hidden size 4096 (Qwen3-8B); the transformer reads 7680 "
         "features a token, those of hidden size 2560 (Qwen3-4B); lacks blk.0.attn_norm.weight, "
     )
 

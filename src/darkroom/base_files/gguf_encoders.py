@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.base_files.encoder_sizes import FLUX2_ENCODERS, T5_ENCODERS, EncoderSizes
 from darkroom.display import named
 from darkroom.errors import CheckpointError, WeightFileError
 from darkroom.files.gguf_header import GgufHeader, read_gguf_header, unread_kinds
@@ -28,10 +29,9 @@ class GgufKind:
     first: Mapping[str, str]  # that the first block alone has
     beside: Mapping[str, str]  # in no block, read
     beside_unread: Mapping[str, str]  # in no block, and no embedding depends on them
-    states: int  # hidden states that a transformer reads side by side
     depth: int | None  # blocks that these depend on; None for all that there are
     constants: Mapping[str, float]  # metadata below the architecture's name that shapes do not show
-    sizes: Mapping[int, str]  # hidden size → the model that has it
+    sizes: EncoderSizes
     not_for: Mapping[int, str]  # features that a transformer reads → what it needs in place of any file of this kind
 
     def transformers_key(self, key: str) -> str:
@@ -75,10 +75,9 @@ QWEN3_GGUF = GgufKind(
     first={},
     beside={"token_embd": "model.embed_tokens"},
     beside_unread={"output_norm": "model.norm", "output": "lm_head"},
-    states=3,
     depth=27,
     constants={"rope.freq_base": 1e6, "attention.layer_norm_rms_epsilon": 1e-6},
-    sizes={1024: "Qwen3-0.6B", 2048: "Qwen3-1.7B", 2560: "Qwen3-4B", 4096: "Qwen3-8B", 5120: "Qwen3-14B"},
+    sizes=FLUX2_ENCODERS,
     not_for={
         15360: "FLUX.2-dev reads Mistral-Small-3.1-24B-Instruct-2503, whose GGUF is not read: name its repository or a "
         "single .safetensors file"
@@ -102,10 +101,9 @@ T5_GGUF = GgufKind(
     first={"attn_rel_b": "layer.0.SelfAttention.relative_attention_bias"},
     beside={"token_embd": "shared", "enc.output_norm": "encoder.final_layer_norm"},
     beside_unread={"output": "lm_head"},
-    states=1,
     depth=None,
     constants={"attention.layer_norm_rms_epsilon": 1e-6},
-    sizes={512: "T5-small", 768: "T5-base", 1024: "T5-large", 2048: "T5-XL", 4096: "T5-XXL"},
+    sizes=T5_ENCODERS,
     not_for={},
 )
 
@@ -134,13 +132,11 @@ def _faults(header: GgufHeader, kind: GgufKind, features: int | None) -> Iterato
         yield kind.not_for[features]
         return
     if header.architecture not in kind.architectures:
-        expected = " or ".join(kind.architectures)
-        yield f"expected a text encoder of architecture {expected}, got {_what(header)}{_wanted(kind, features)}"
+        wanted = f"; {kind.sizes.wanted(features)}" if features is not None else ""
+        yield f"expected a text encoder of architecture {' or '.join(kind.architectures)}, got {_what(header)}{wanted}"
         return
-    hidden = shapes.get("token_embd.weight", (0, 0))[-1]
-    if hidden and features and hidden * kind.states != features:
-        is_size = f"{kind.title} of hidden size {hidden}{_named(kind, hidden)}"
-        yield f"this text encoder is for another model: {is_size}{_wanted(kind, features)}"
+    if misfit := kind.sizes.misfit(shapes, features):
+        yield misfit
     for key, expected_number in kind.constants.items():
         found = header.metadata.get(f"{header.architecture}.{key}", expected_number)
         if abs(found - expected_number) > 1e-5 * expected_number:
@@ -160,14 +156,3 @@ def _what(header: GgufHeader) -> str:
     if header.architecture == "clip" or header.metadata.get("general.type") == "mmproj":
         return "the part of a model that sees pictures (mmproj)"
     return header.architecture or "a file that names none"
-
-
-def _wanted(kind: GgufKind, features: int | None) -> str:
-    if features is None:
-        return ""
-    size = features // kind.states
-    return f"; the transformer reads {features} features a token, those of hidden size {size}{_named(kind, size)}"
-
-
-def _named(kind: GgufKind, hidden: int) -> str:
-    return f" ({kind.sizes[hidden]})" if hidden in kind.sizes else ""

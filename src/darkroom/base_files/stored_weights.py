@@ -90,9 +90,9 @@ def stored_weights(path: Path) -> dict[str, StoredWeight]:
 
 
 def quantization_of(path: Path) -> str | None:
-    """In how few bits a file has weights: "8-bit float", "4-bit float (nvfp4)"; None for one of 16 bits and more."""
+    """In how few bits a file has weights: "8-bit float", "nvfp4"; None for one of 16 bits and more."""
     if any(isinstance(weight.scales, Nvfp4Scales) for weight in stored_weights(path).values()):
-        return "4-bit float (nvfp4)"
+        return _NVFP4
     return "8-bit float" if any(dtype.startswith("F8") for dtype in read_header(path).dtypes.values()) else None
 
 

@@ -226,7 +226,7 @@ def packed(path: Path, form: str = "nvfp4") -> Path:
 
 def test_an_nvfp4_file_is_quantised(tmp_path):
     found = find(tmp_path, replace(SOURCE, transformer=str(packed(tmp_path / "x.safetensors"))))
-    assert found["transformer"].quantized == "4-bit float (nvfp4)"
+    assert found["transformer"].quantized == "nvfp4"
 
 
 @pytest.mark.parametrize(
@@ -264,6 +264,21 @@ def test_a_file_of_something_else_is_named_by_a_dry_run(tmp_path, family, part, 
     source = replace(SOURCE, **{part: str(tmp_path / "x.safetensors")})
     faults = [str(fault) for fault in missing_weights(source, family, Origin("m.yaml"), needs_text=False)]
     assert [fault for fault in faults if f"m.yaml: checkpoint.{part}: {tmp_path}/x.safetensors: {said}" in fault]
+
+
+def test_a_text_encoder_of_another_size_is_told_by_a_dry_run(tmp_path):
+    """klein-9B's, with the transformer of klein-4B on the hub."""
+    save_file({"model.embed_tokens.weight": torch.zeros(8, 4096)}, tmp_path / "qwen_3_8b.safetensors")
+    source = CheckpointSource(
+        repo="black-forest-labs/FLUX.2-klein-base-4B",
+        transformer="flux-2-klein-base-4b.safetensors",
+        text_encoder=str(tmp_path / "qwen_3_8b.safetensors"),
+        tokenizer="Qwen/Qwen3-8B",
+    )
+    assert [str(fault) for fault in missing_weights(source, "flux2", Origin("m.yaml"), needs_text=True)] == [
+        f"m.yaml: checkpoint.text_encoder: {tmp_path}/qwen_3_8b.safetensors: this text encoder is for another model: "
+        "hidden size 4096 (Qwen3-8B); the transformer reads 7680 features a token, those of hidden size 2560 (Qwen3-4B)"
+    ]
 
 
 def test_a_quantisation_that_is_not_read_is_told_by_a_dry_run(tmp_path):

@@ -55,7 +55,7 @@ def test_one_of_another_size_is_refused_beside_files_and_beside_a_known_reposito
     path = write_gguf(tmp_path / "x.gguf", {"token_embd.weight": torch.zeros(8, 4096)}, "qwen3", "F16")
     (fault,) = said(source_of(str(path)))
     assert fault.startswith(
-        f"m.yaml: checkpoint.text_encoder: {path}: this text encoder is for another model: Qwen3 of hidden size 4096 "
+        f"m.yaml: checkpoint.text_encoder: {path}: this text encoder is for another model: hidden size 4096 "
         "(Qwen3-8B); the transformer reads 96 features a token, those of hidden size 32; lacks blk.0."
     )
     klein = CheckpointSource(

@@ -464,7 +464,7 @@ def test_a_gguf_file_with_a_decoder(tmp_path: Path) -> None:
 def test_a_gguf_file_that_does_not_fit(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", {"token_embd.weight": torch.zeros(8, 64)}, "t5encoder")
     (fault,) = _faults(_checkpoint(text_encoder_2=path))
-    assert f"{path}: this text encoder is for another model: T5 of hidden size 64; the transformer reads 48" in fault
+    assert f"{path}: this text encoder is for another model: hidden size 64; the transformer reads 48" in fault
     assert "lacks enc.output_norm.weight, " in fault
     (fault,) = _faults(_checkpoint(text_encoder=path))
     assert fault == (

@@ -22,7 +22,7 @@ class Family:
 
     text_parts: tuple[str, ...]  # of the checkpoint, besides transformer and vae
     files: Mapping[str, Wanted]  # what transformer and vae have to be
-    gguf_encoders: Mapping[str, GgufKind]  # text encoders that are read as .gguf too
+    gguf_encoders: Mapping[str, GgufKind]  # text encoders that are read as .gguf too, and their sizes
     embeds: Mapping[str, tuple[str, ...]]  # tensors of an encoded prompt, and what their dimensions are; the first is 1
     guidances: tuple[str, ...]  # values of model.guidance
     schedules: tuple[str, ...]  # values of model.schedule and of model.timestep_rounding

@@ -45,19 +45,22 @@ def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs
 
 def _here_faults(source: CheckpointSource, family: str, path: Path, part: str) -> Iterator[DarkroomError]:
     """As `component_faults`, and whether it is what the family reads, as far as headers show."""
-    known = FAMILIES[family]
+    known, kind = FAMILIES[family], FAMILIES[family].gguf_encoders.get(part)
     if part in known.text_encoders and path.is_file() and path.suffix.lower() == ".gguf":
-        kind = known.gguf_encoders.get(part)
         yield from caught(lambda: check_gguf_encoder(path, kind, text_features(source, family)))
         return
     faults = list(component_faults(path, part))
     yield from faults
-    if not faults and part in known.files:
-        shapes, architecture = tensors_at(path)
+    if faults or not (kind or part in known.files):
+        return
+    shapes, architecture = tensors_at(path)
+    if wanted := known.files.get(part):
         is_folder = path.is_dir()
         yield from caught(
-            lambda: refuse_others(str(path), shapes, known.files[part], is_folder=is_folder, architecture=architecture)
+            lambda: refuse_others(str(path), shapes, wanted, is_folder=is_folder, architecture=architecture)
         )
+    if kind and (misfit := kind.sizes.misfit(shapes, text_features(source, family))):
+        yield CheckpointError(f"{path}: {misfit}")
 
 
 def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
