@@ -85,7 +85,7 @@ def test_another_size(tmp_path: Path) -> None:
 def test_another_of_the_same_size(tmp_path: Path, qwen3: Tensors) -> None:
     """Qwen3-4B-Instruct-2507 has the sizes of Qwen3-4B, and other positions."""
     path = write_encoder(tmp_path / "x.gguf", qwen3, "qwen3", rope__freq_base=5e6)
-    assert fault(path, QWEN3_GGUF, 96) == "qwen3.rope.freq_base: expected 1e+06, got 5e+06: is another Qwen3"
+    assert fault(path, QWEN3_GGUF, 96) == "qwen3.rope.freq_base: expected 1e+06, got 5000000.0: is another Qwen3"
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,8 @@ def _faults(header: GgufHeader, kind: GgufKind, features: int | None) -> Iterato
         yield misfit
     for key, expected_number in kind.constants.items():
         found = header.metadata.get(f"{header.architecture}.{key}", expected_number)
-        if abs(found - expected_number) > 1e-5 * expected_number:
-            yield f"{header.architecture}.{key}: expected {expected_number:g}, got {found:g}: is another {kind.title}"
+        if not isinstance(found, float) or abs(found - expected_number) > 1e-5 * expected_number:
+            yield f"{header.architecture}.{key}: expected {expected_number:g}, got {found}: is another {kind.title}"
     if "enc.blk.1.attn_rel_b.weight" in shapes:
         yield "is a UMT5, in which every block has a bias of its own"
     elif lacking := kind.lacking(shapes):

@@ -12,8 +12,10 @@ from tests.places import DATA
 from tests.plan.weights.model_files import KLEIN, SOURCE, find, refusal
 
 from darkroom.checkpoint import GGUF
+from darkroom.lora_files.families import NAMINGS
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource
+from darkroom.plan.weights.base_layers import layers_at
 from darkroom.plan.weights.missing_files import missing_weights
 
 FLUX1 = DATA / "parity/flux1/flux"
@@ -75,6 +77,16 @@ def test_beside_a_transformer_that_is_gguf_too(tmp_path):
     assert said(source) == []
     (fault,) = said(replace(source, text_encoder=str(write_gguf(tmp_path / "y.gguf", text_in, "flux"))))
     assert "expected a text encoder of architecture qwen3, got flux; the transformer reads 96 features" in fault
+
+
+def test_a_gguf_transformer_has_the_layers_of_the_same_in_safetensors(tmp_path):
+    """So that a dry run can judge LoRA files beside it."""
+    stored = Path(SOURCE.transformer)
+    tensors = {f"model.diffusion_model.{key}": tensor for key, tensor in load_file(stored).items()}
+    path = write_gguf(tmp_path / "klein.gguf", tensors, "flux", "Q8_0")
+    layers = layers_at(path, NAMINGS["flux2"])
+    assert layers["double_blocks.0.img_attn.qkv"][0] == 3 * layers["double_blocks.0.img_attn.qkv"][1]
+    assert layers == layers_at(stored, NAMINGS["flux2"])
 
 
 def test_t5_beside_flux_1_and_no_clip(tmp_path):
