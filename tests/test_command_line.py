@@ -29,7 +29,7 @@ def test_a_memory_mode_that_there_is_not_is_refused_with_those_there_are(
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--repeats", "1", "expected a whole number from 2 on, got 1"),
+        ("--repeats", "0", "expected a whole number from 1 on, got 0"),
         ("--pictures", "0", "expected a whole number from 1 on, got 0"),
         ("--margin", "0.5", "expected a number from 1 to 100, got 0.5"),
     ],

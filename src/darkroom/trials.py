@@ -1,4 +1,4 @@
-"""Sheets of pictures that are rendered to learn something: one thing done otherwise, or the same again.
+"""Sheets of pictures that are rendered to learn something: one thing done otherwise, the same again, nudged repeats.
 
 `explain --try` and `floor` plan a sheet of trials (plan), have it rendered (render), and read what came of it (review);
 the rooms meet in these two JSON files.
@@ -38,6 +38,7 @@ class TrialSheet:
     quality: int
     threads: int  # of torch within one operation, as the render had: on a CPU another number rounds otherwise
     trials: tuple[Trial, ...]
+    repeats: int = 0  # of each picture, nudged: as other machines might round it
     not_tried: tuple[str, ...] = ()  # sentences: what might be it, and cannot be tried
     image: str | None = None  # the render that is to be explained
     preview: str | None = None  # the stored picture that it is compared with
@@ -63,6 +64,7 @@ class Outcome:
     image: str | None = None
     error: str | None = None
     is_baseline: bool = False
+    repeats: tuple[str, ...] = ()  # PNG files of its nudged repeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,5 +83,5 @@ class Outcomes:
     def read(cls, path: Path) -> Self:
         """StoreError when it is missing or unreadable."""
         values: Mapping[str, Any] = read_json(path)
-        outcomes = tuple(Outcome(**each) for each in values["outcomes"])
+        outcomes = tuple(Outcome(**{**each, "repeats": tuple(each["repeats"])}) for each in values["outcomes"])
         return cls(**{**values, "outcomes": outcomes, "not_tried": tuple(values["not_tried"])})

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
-from darkroom.errors import ImageError, StoreError, value_of
+from darkroom.errors import ImageError, NoRecordError, PictureError, StoreError, value_of
 from darkroom.files.atomic import write_json
 from darkroom.files.image_file import read_record, write_image
 from darkroom.files.weight_file import sha256_of
@@ -394,13 +394,14 @@ def record_of(image: Path, request: Request) -> Record:
 
 
 class TestFloor:
-    def rendered(self, desk: Desk) -> list[Path]:
-        """Two repeats, one of them in a process of its own."""
-        record = record_of(desk.plan(), desk.request)
+    def sheet(self, desk: Desk) -> Path:
+        """A picture in bfloat16, and two repeats."""
+        picture = desk.request.changed(dtype="bfloat16")
+        record = record_of(desk.render(picture), picture)
         write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
-        first, second = write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
-        return [render_afresh(first, RESULTS), render_trials(second, RESULTS, second.parent / "store")]
+        planned(picture).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
+        return write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
 
     def test_nothing_is_learned_from_fast_pictures(self, desk: Desk) -> None:
         record = record_of(desk.plan(), desk.request)
@@ -408,7 +409,7 @@ class TestFloor:
         write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         fast = desk.request.changed(numerics="fast")
         planned(fast).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
-        kept = desk.folder.root / "floor/tiny_klein/1/kept"
+        kept = desk.folder.root / "floor/tiny_klein/kept"
         kept.mkdir(parents=True)
         said = r"numerics fast is never a baseline; render with numerics exact: 000_42"
         with pytest.raises(StoreError, match=said):
@@ -416,20 +417,35 @@ class TestFloor:
         assert kept.is_dir(), "nothing was emptied"
 
     @pytest.mark.slow
-    def test_another_process_gives_the_same_pixels_on_a_cpu(self, desk: Desk) -> None:
-        outcomes = self.rendered(desk)
-        learned = learn(outcomes, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))
-        assert learned.asked == {"ssim": 1.0, "flip": 0.0, "mean_abs": 0.0, "max_abs": 0.0}
-        assert "nothing but identical pictures will pass on this machine" in told("tiny_klein", learned)
+    def test_it_is_learned_from_nudged_repeats(self, desk: Desk) -> None:
+        path = render_afresh(self.sheet(desk), RESULTS)
+        (outcome,) = Outcomes.read(path).outcomes
+        (picture,) = (path.parent / "store/images").rglob("*.png")
+        assert Path(str(outcome.image)).samefile(picture), "rendered anew, and the store has it alone"
+        assert outcome.repeats == tuple(f"{path.parent}/repeats/00_anna_test_000_42_{number}.png" for number in (1, 2))
+        with pytest.raises(NoRecordError, match="a picture without a Darkroom record"):
+            read_record(Path(outcome.repeats[0]))
+        learned = learn(path, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))
+        assert 35 < (learned.psnr or 0) < 50
+        assert told("tiny_klein", learned).startswith(f"tiny_klein: at least {learned.psnr} dB, at most ")
+        assert learned.environment
         assert learned.environment.device == "cpu"
         file = thresholds_file("tiny_klein", learned, "job")
         assert file.path == Path("conf/compare/tiny_klein.yaml")
         first, *lines = file.text.splitlines()
         assert first.startswith("# Written by darkroom floor job; yours to edit. ")
-        assert lines[:5] == ["psnr: null", "ssim: 1.0", "flip: 0.0", "mean_abs: 0.0", "max_abs: 0.0"]
-        assert lines[5] == "encoded: {psnr: null, ssim: 1.0, flip: 0.0, mean_abs: 0.0, max_abs: 0.0}"
-        assert lines[6] == 'learned: "2026-01-02: 1 pictures rendered 2 times, the worst difference x 1.5"'
+        assert lines[0] == f"psnr: {learned.psnr}"
+        assert lines[6] == 'learned: "2026-01-02: 1 pictures, 2 nudged repeats each, the worst difference x 1.5"'
         assert value_of(read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"))) == learned
         assert write_thresholds_to_conf({"tiny_klein": learned}, "job") == ["conf/compare/tiny_klein.yaml: written"]
-        stores = [path.parent / "store/images" for path in outcomes]
-        assert all(any(store.rglob("*.png")) for store in stores), "each has rendered its own"
+
+    def test_a_picture_without_repeats_stops_it(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        sheet = self.sheet(desk)
+
+        def refused(*_: Any, **__: Any) -> None:
+            raise PictureError("denoising ended in NaN")
+
+        monkeypatch.setattr(trials, "nudged_repeats", refused)
+        path = render_trials(sheet, RESULTS, sheet.parent / "store")
+        with pytest.raises(StoreError, match=r"not every picture was rendered: .*000_42: denoising ended in NaN"):
+            learn(path, margin=1.5)

@@ -30,13 +30,13 @@ def add_to(commands: Commands) -> None:
         PREVIEWS,
         "floor",
         _floor,
-        "Learn how much repeated renders differ: writes conf/compare/<model>.yaml.",
+        "Learn how far another machine may land: writes conf/compare/<model>.yaml.",
         "floor my_job --pictures 4",
     )
     completes(floor.add_argument("experiment", help="its name"), experiments)
-    floor.add_argument("--repeats", type=_at_least(2), default=3, help="renders of each picture")
+    floor.add_argument("--repeats", type=_at_least(1), default=4, help="nudged repeats of each picture")
     floor.add_argument("--pictures", type=_at_least(1), default=8, help="how many, spread over the experiment")
-    floor.add_argument("--margin", type=_margin, default=1.5, help="what the largest difference is multiplied by")
+    floor.add_argument("--margin", type=_margin, default=1.5, help="what the worst difference is multiplied by")
     floor.add_argument("--force", action="store_true", help="overwrite a file that was edited")
     add_offload(floor)
 
@@ -87,8 +87,8 @@ def _floor(options: argparse.Namespace) -> None:
     _rendered(options.experiment)
     sheets = write_sheets(options.experiment, RESULTS, pictures=options.pictures, repeats=options.repeats)
     learned = {
-        model: learn([render_afresh(path, RESULTS, options.offload) for path in paths], margin=options.margin)
-        for model, paths in sheets.items()
+        model: learn(render_afresh(sheet, RESULTS, options.offload), margin=options.margin)
+        for model, sheet in sheets.items()
     }
     print(*(told(model, thresholds) for model, thresholds in learned.items()), sep="\n")
     print(*write_thresholds_to_conf(learned, options.experiment, force=options.force), sep="\n")

@@ -53,8 +53,13 @@ def nudged_repeats(
             pixels: NDArray[np.uint8] = make_picture(store, request, loaded, check).pixels
         return pixels
 
-    seeds = [_seed(request, number) for number in range(1, count + 1)]
-    return [pipelines.with_base(checkpoint, request, partial(repeat, seed), offload=offload) for seed in seeds]
+    repeats = []
+    for number in range(1, count + 1):
+        pipelines.pace.begin()
+        work = partial(repeat, _seed(request, number))
+        repeats.append(pipelines.with_base(checkpoint, request, work, offload=offload))
+        pipelines.pace.count()
+    return repeats
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Renders a sheet of trials in this process: texts first, then pictures into a store.
+"""Renders a sheet of trials in this process: texts first, then pictures into a store, then their nudged repeats.
 
 One that fails is reported with its reason, and the others are rendered. What the store has is not rendered again.
 """
@@ -13,15 +13,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, WorkerError
-from darkroom.files.atomic import link, read_json
+from darkroom.files.atomic import atomic, link, read_json
 from darkroom.files.weight_file import is_whole
 from darkroom.render.device.mode import AUTO
 from darkroom.render.families.sampling import generator
 from darkroom.render.job import Destination, check_named_files
 from darkroom.render.loop import Loop, Task, Unrendered, as_told
+from darkroom.render.nudge import nudged_repeats
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.texts import check_encoders, check_model, encode
@@ -48,6 +50,11 @@ class _Run:
     folder: Path  # where people look at the pictures
     offload: str
     failed: dict[str, str]  # by request_id
+
+    def repeats(self, trial: Trial) -> list[Path]:
+        """Files of its nudged repeats: for people and for measuring, in no store."""
+        stem, numbers = self.destination(trial).shown.stem, range(1, self.sheet.repeats + 1)
+        return [self.folder / "repeats" / f"{stem}_{number}.png" for number in numbers]
 
     def destination(self, trial: Trial) -> Destination:
         kind, quality = self.sheet.image_format, self.sheet.quality
@@ -84,8 +91,11 @@ def render_trials(sheet_file: Path, results: Path, store: Path | None = None, of
     # 3. Texts, then pictures
     torch.set_num_threads(sheet.threads)
     _encode(run, [trial.request for trial in missing if trial.request.request_id not in run.failed])
-    _render(run, [trial for trial in missing if trial.request.request_id not in run.failed])
-    # 4. What came of it
+    pipelines = Pipelines()
+    _render(run, [trial for trial in missing if trial.request.request_id not in run.failed], pipelines)
+    # 4. The same as other machines might round it, where that is asked for
+    _repeat(run, [trial for trial in sheet.trials if trial.request.request_id not in run.failed], pipelines)
+    # 5. What came of it
     return _write(run)
 
 
@@ -138,11 +148,11 @@ def _encode_group(run: _Run, encoder: Encoder, group: Sequence[Request], texts: 
     encode(encoder, run.checkpoint, texts, run.offload)
 
 
-def _render(run: _Run, trials: list[Trial]) -> None:
+def _render(run: _Run, trials: list[Trial], pipelines: Pipelines) -> None:
     """Those on the base model that the first one needs before all others, in the sheet's order otherwise."""
     if not trials:
         return
-    first, pipelines, line = run.sheet.trials[0].request.base, Pipelines(), ProgressLine()
+    first, line = run.sheet.trials[0].request.base, ProgressLine()
     ordered = sorted(trials, key=lambda t: (t.request.base != first, str(t.request.base)))
 
     def report(done: int) -> None:
@@ -165,6 +175,31 @@ def _render(run: _Run, trials: list[Trial]) -> None:
             _note(run, [outcome.task.request], [outcome.error])
 
 
+def _repeat(run: _Run, trials: list[Trial], pipelines: Pipelines) -> None:
+    """Each trial as often as the sheet says; without a record in the files, so that none is taken for the picture."""
+    count, line = run.sheet.repeats, ProgressLine()
+    if not count:
+        return
+
+    def repeat(request: Request, files: list[Path]) -> None:
+        pictures = nudged_repeats(pipelines, run.checkpoint, run.store, request, count, offload=run.offload)
+        for file, pixels in zip(files, pictures, strict=True):
+            with atomic(file) as temporary:
+                Image.fromarray(pixels, "RGB").save(temporary, "PNG")
+
+    def report(done: int, what: str) -> None:
+        pace = pipelines.pace.seconds_per_image
+        line.show(Progress(f"{run.sheet.name}, repeats", what, done * count, len(trials) * count, pace))
+
+    try:
+        for done, trial in enumerate(trials):
+            report(done, trial.factor)
+            _note(run, [trial.request], _caught(partial(repeat, trial.request, run.repeats(trial))))
+        report(len(trials), "done")
+    finally:
+        line.close()
+
+
 def _write(run: _Run) -> Path:
     wanted = {run.destination(trial).shown for trial in run.sheet.trials}
     for file in run.folder.iterdir():
@@ -183,4 +218,4 @@ def _outcome(run: _Run, trial: Trial) -> Outcome:
     if name in run.failed:
         return replace(outcome, error=run.failed[name])
     link(to.stored, to.shown)
-    return replace(outcome, image=str(to.shown))
+    return replace(outcome, image=str(to.shown), repeats=tuple(map(str, run.repeats(trial))))

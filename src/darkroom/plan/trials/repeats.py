@@ -1,8 +1,8 @@
-"""`darkroom floor`: the sheets of pictures that are rendered repeatedly, and conf/compare/ from what was learned."""
+"""`darkroom floor`: the sheets of pictures that are rendered and repeated, and conf/compare/ from what was learned."""
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from darkroom.errors import StoreError
@@ -19,11 +19,11 @@ from darkroom.thresholds import Thresholds
 from darkroom.trials import FLOOR, Trial, TrialSheet
 
 
-def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int) -> dict[str, list[Path]]:
-    """By model, a sheet for each repeat: at most `pictures` of the experiment's, spread over its combinations.
+def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int) -> dict[str, Path]:
+    """By model, the sheet of at most `pictures` of the experiment's, spread over its combinations.
 
-    Each goes to a folder of its own, results/<experiment>/floor/<model>/<repeat>/, emptied first: nothing that was
-    rendered before counts. StoreError where the experiment was not rendered yet, or fast.
+    Each goes to a folder of its own, results/<experiment>/floor/<model>/, emptied first: nothing that was rendered
+    before counts. StoreError where the experiment was not rendered yet, or fast.
     """
     folder = ExperimentFolder(results / experiment)
     combinations = [Names(*entry[:3]) for entry in read_json(folder.contents)["combinations"]]
@@ -33,9 +33,8 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     for model, sheet in planned.items():
         root = folder.root / FLOOR / model
         _empty(root)
-        sheets[model] = [root / str(repeat) / "trials.json" for repeat in range(1, repeats + 1)]
-        for path in sheets[model]:
-            sheet.write(path)
+        sheets[model] = root / "trials.json"
+        replace(sheet, repeats=repeats).write(sheets[model])
     return sheets
 
 

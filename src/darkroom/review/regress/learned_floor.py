@@ -1,6 +1,5 @@
-"""`darkroom floor`: how far apart repeated renders of one request are, and the thresholds that follow from it."""
+"""`darkroom floor`: how far pictures are from their nudged repeats, and the thresholds that follow from it."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from darkroom.record import read_embedded_record
 from darkroom.review.pair.measures import Measures, Pixels, measure
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
 from darkroom.thresholds import Limits, Thresholds
-from darkroom.trials import Outcomes
+from darkroom.trials import Outcome, Outcomes
 
 _PARTS = 1_000_000  # a threshold is rounded to a millionth, to the generous side
 
@@ -21,28 +20,30 @@ def told(model: str, learned: Thresholds) -> str:
     """A line or two on what was learned of a model, for the person who asked."""
     if learned.max_abs == 0:
         return (
-            f"{model}: every repeat gave the same pixels, so that nothing but identical pictures will pass on "
-            "this machine. On another machine or other versions learn it again, or delete the file: "
-            "conf/compare/default.yaml then counts"
+            f"{model}: every nudged repeat gave the picture's own pixels, so that nothing but identical pictures will "
+            "pass. Where another machine still gives others, delete the file: conf/compare/default.yaml then counts"
         )
     return f"{model}: at least {learned.psnr} dB, at most {learned.max_abs:g} levels apart"
 
 
-def learn(outcomes_files: Sequence[Path], *, margin: float, now: datetime | None = None) -> Thresholds:
-    """The worst difference between any two repeats of a picture, times `margin`; no PSNR where repeats were equal.
+def learn(outcomes_file: Path, *, margin: float, now: datetime | None = None) -> Thresholds:
+    """The worst difference of a repeat from its picture, times `margin`; no PSNR where all are equal.
 
-    `outcomes_files`: of the same sheet, rendered once each. StoreError where a picture of them was not rendered.
+    `outcomes_file`: of a sheet with repeats. StoreError where a picture of it was not rendered.
     """
-    repeats = [_pictures(path) for path in outcomes_files]
-    pairs = [_pixels(pair) for each in zip(*repeats, strict=True) for pair in itertools.combinations(each, 2)]
+    outcomes = _rendered(outcomes_file)
+    pairs = [_pixels(str(each.image), repeat) for each in outcomes for repeat in each.repeats]
     jpeg = ENCODINGS["JPEG"]
     date = (now or datetime.now(UTC)).date().isoformat()
     encoded = [measure(*(as_encoded(each, jpeg) for each in pair)) for pair in pairs]
     return Thresholds(
         **asdict(limits([measure(*pair) for pair in pairs], margin)),
         encoded=limits(encoded, margin),
-        learned=f"{date}: {len(repeats[0])} pictures rendered {len(repeats)} times, the worst difference x {margin:g}",
-        environment=read_embedded_record(repeats[0][0]).environment,
+        learned=(
+            f"{date}: {len(outcomes)} pictures, {len(outcomes[0].repeats)} nudged repeats each, the worst difference "
+            f"x {margin:g}"
+        ),
+        environment=read_embedded_record(Path(str(outcomes[0].image))).environment,
     )
 
 
@@ -58,17 +59,16 @@ def limits(measured: Sequence[Measures], margin: float) -> Limits:
     )
 
 
-def _pictures(outcomes_file: Path) -> list[Path]:
+def _rendered(outcomes_file: Path) -> tuple[Outcome, ...]:
     outcomes = Outcomes.read(outcomes_file).outcomes
     failed = [f"{each.factor}: {each.error}" for each in outcomes if each.image is None]
     if failed:
         raise StoreError(f"{outcomes_file}: not every picture was rendered: {'; '.join(failed)}")
-    return [Path(str(each.image)) for each in outcomes]
+    return outcomes
 
 
-def _pixels(pair: tuple[Path, Path]) -> tuple[Pixels, Pixels]:
-    first, second = pair
-    return read_picture(first).pixels, read_picture(second).pixels
+def _pixels(image: str, repeat: str) -> tuple[Pixels, Pixels]:
+    return read_picture(Path(image)).pixels, read_picture(Path(repeat)).pixels
 
 
 def _down(value: float) -> float:
