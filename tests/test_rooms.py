@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "lora_files/inspection": "errors display files base_files lora_files",
     "checkpoint": "errors request files",
     "record": "errors request files",
+    "provenance": "errors files record",
     "planned": "errors request files",
     "store": "errors names request files",
     "trials": "request files",
@@ -39,15 +40,15 @@ MAY_IMPORT = {
     "embedded_record": "errors names files record store previews",
     # plan: what to render
     "plan/prompt_text": "errors files",
-    "plan/conf": "__init__ errors names display request files base_files checkpoint plan/prompt_text",
+    "plan/conf": "__init__ errors names display request files base_files checkpoint provenance plan/prompt_text",
     "plan/weights": "errors request display files base_files checkpoint store lora_files plan/conf",
     "plan/trials": (
         "errors names display request files lora_files record planned store trials thresholds previews embedded_record "
         "plan/conf"
     ),
     "plan": (
-        "errors telling job_errors names request filesystem files checkpoint planned store thresholds previews "
-        "lora_files plan/conf plan/weights"
+        "errors telling job_errors names request filesystem files checkpoint provenance planned store thresholds "
+        "previews lora_files plan/conf plan/weights"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
     "machine": "errors files plan/weights",
@@ -64,7 +65,7 @@ MAY_IMPORT = {
         "errors request files base_files lora_files checkpoint render/weights render/device render/families"
     ),
     "render": (
-        "errors names request filesystem files lora_files checkpoint record planned job_errors store trials "
+        "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
         "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
     "render/worker": "errors telling files checkpoint planned record store render",
@@ -76,8 +77,8 @@ MAY_IMPORT = {
         "review/pair"
     ),
     "review": (
-        "__init__ errors telling names display request files record planned job_errors store trials thresholds "
-        "previews embedded_record review/pair review/regress"
+        "__init__ errors telling names display request files record provenance planned job_errors store trials "
+        "thresholds previews embedded_record review/pair review/regress"
     ),
     "review/sheet": "errors names request files record planned store review review/page",
     "review/inventory": "errors names display filesystem files record store trials review/regress",

@@ -8,6 +8,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── AdapterError             a LoRA or LoKr file that cannot be applied whole
 ├── ImageError               a file that is no picture, is damaged, or is not the picture that it has to be
 │   └── NoRecordError        a picture without a record of ours
+├── ProvenanceError          whoever signs pictures cannot, or a signed claim cannot be read
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
 ├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
@@ -57,6 +58,10 @@ class ImageError(DarkroomError):
 
 class NoRecordError(ImageError):
     """A picture without a record of ours: of another program, or one that was to carry none."""
+
+
+class ProvenanceError(DarkroomError):
+    """A certificate or a key cannot sign pictures, or the signed claim in one cannot be read."""
 
 
 class StoreError(DarkroomError):

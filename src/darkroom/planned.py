@@ -47,7 +47,7 @@ class PlannedCombination:
 
     asked: str  # a digest of what conf/ asks, and of the files that it names as they are
     lost: str  # a token that is another one after pictures were lost
-    output: Mapping[str, Any]  # conf's section of that name: format, quality, save_latents, metadata
+    output: Mapping[str, Any]  # conf's section of that name: format, quality, save_latents, metadata, provenance
     lora_merge: str  # the model's key in conf/: auto leaves each picture's way of merging to the trainer's rule
     requests: tuple[Request, ...]
 

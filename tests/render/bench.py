@@ -61,7 +61,8 @@ class Bench:
     def write(self, *requests: Request, **output: Any) -> Job:
         """A job of these requests, with its files; `output`: conf's output section."""
         named = [request.changed(image_name=f"{n:03d}_{request.sampling.seed}") for n, request in enumerate(requests)]
-        settings = {"format": "png", "quality": 95, "save_latents": False, "metadata": "full", **output}
+        usual = {"format": "png", "quality": 95, "save_latents": False, "metadata": "full", "provenance": "none"}
+        settings = {**usual, **output}
         planned = PlannedCombination(asked="", lost="", output=settings, lora_merge="auto", requests=tuple(named))
         planned.write(self.folder / "requests.json")
         write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())

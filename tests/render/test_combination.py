@@ -10,14 +10,16 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tests.examples.identity import write_identity
 from tests.render.bench import Bench, MakeRequest
 
 from darkroom.embedded_record import read_record_of
 from darkroom.errors import CheckpointError, NoRecordError, PictureError, StoreError, VersionError
 from darkroom.files.atomic import atomic
-from darkroom.files.image_file import read_record, with_record
+from darkroom.files.image_file import read_record, with_record, without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_job_error
+from darkroom.provenance.claim import read_claim
 from darkroom.record import read_embedded_record
 from darkroom.render.families.flux2 import flux2
 from darkroom.request import Lora, ReferenceImage
@@ -156,6 +158,26 @@ def test_a_picture_without_metadata_says_nothing_and_its_record_is_in_the_manife
         read_record_of(shown)
     shutil.copy(bench.folder / "records.parquet", bench.folder / "results/bench/manifest.parquet")
     assert read_record_of(shown) == read_embedded_record(stored).reused_for(request.changed(image_name="000_42"))
+
+
+@pytest.mark.parametrize("metadata", ["full", "none"])
+def test_what_people_open_is_signed_and_the_store_is_not(
+    bench: Bench, make_request: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+) -> None:
+    for name, value in write_identity(tmp_path / "anna").environment.items():
+        monkeypatch.setenv(name, value)
+    request = bench.request(make_request)
+    for is_reused in (False, True):
+        (row,), _ = bench.render(request, metadata=metadata, provenance="c2pa")
+        shown, stored = Path(row["image_path"]), bench.store.image(request.request_id, "png", 95)
+        claim = read_claim(shown.read_bytes())
+        assert claim is not None
+        assert (claim.signer, claim.faults, claim.request_id) == ("Anna, Studio", (), request.request_id)
+        assert (row["reused"], row["image_sha256"]) == (is_reused, sha256_of(shown))
+        assert read_claim(stored.read_bytes()) is None
+        assert without_record(shown.read_bytes()) == without_record(stored.read_bytes())
+    (row,), _ = bench.render(request, metadata=metadata)
+    assert read_claim(Path(row["image_path"]).read_bytes()) is None
 
 
 def test_what_pictures_carry_changes_without_rendering(bench: Bench, make_request: MakeRequest) -> None:

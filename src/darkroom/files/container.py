@@ -17,12 +17,15 @@ _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 def split(data: bytes) -> tuple[str, list[bytes]]:
     """The format ("png", "jpeg" or "webp") and all chunks, in order; ImageError unless the file is these and whole."""
-    image_format = _format_of(data)
-    if image_format is None:
-        raise ImageError(f"expected a PNG, JPEG or WebP file, got {len(data)} bytes that begin with {data[:12]!r}")
-    chunks, end = _SPLITTERS[image_format](data)
+    image_format, chunks, end = _split(data)
     if end != len(data):
         raise ImageError(f"appended to: its last chunk ends at byte {end}, the file at {len(data)}; {AGAIN}")
+    return image_format, chunks
+
+
+def split_leniently(data: bytes) -> tuple[str, list[bytes]]:
+    """The same of a file that a program may have appended things to."""
+    image_format, chunks, _ = _split(data)
     return image_format, chunks
 
 
@@ -54,6 +57,14 @@ def join(image_format: str, chunks: Sequence[bytes]) -> bytes:
     if image_format == "webp":
         return _webp_chunk(b"RIFFWEBP" + b"".join(_webp_chunk(chunk) for chunk in chunks))
     raise ValueError(f"image_format: expected 'png', 'jpeg' or 'webp', got {image_format!r}")
+
+
+def _split(data: bytes) -> tuple[str, list[bytes], int]:
+    """`split`, and where the last chunk ends."""
+    image_format = _format_of(data)
+    if image_format is None:
+        raise ImageError(f"expected a PNG, JPEG or WebP file, got {len(data)} bytes that begin with {data[:12]!r}")
+    return image_format, *_SPLITTERS[image_format](data)
 
 
 def _format_of(data: bytes) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.checkpoint import RENDERING
-from darkroom.errors import ConfigError, Reading, UnfitLoraError, collected, raise_together
+from darkroom.errors import ConfigError, ProvenanceError, Reading, UnfitLoraError, collected, raise_together
 from darkroom.names import Names
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.options import Options, mentions_trigger_word
@@ -32,6 +32,8 @@ from darkroom.plan.weights.lora_axis import read_lora_axis
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.plan.weights.missing_files import missing_weights
 from darkroom.planned import PlannedModel
+from darkroom.provenance.claim import try_identity
+from darkroom.provenance.identity import name_identity
 from darkroom.request import NUMERICS_REVISION, Request
 from darkroom.thresholds import ModelThresholds, Thresholds
 
@@ -146,6 +148,8 @@ def _experiment(name: str, source: str, conf: Conf, fetch_lora: Fetch | None) ->
     if machine and machine.hf_home:
         look_in(machine.hf_home)
     output = yield from read(Output, conf.root["output"], conf.output_origin)
+    if output and output.provenance == "c2pa":
+        yield from _signing_faults(machine or Machine(), conf.output_origin.at("provenance"))
     choices = {group: conf.choice(group) for group in AXIS_GROUPS if group not in conf.root["matrix"]}
     axes = {**choices, **conf.root["matrix"]}
     loras = yield from read_lora_axis(axes["lora"], conf)
@@ -160,6 +164,15 @@ def _experiment(name: str, source: str, conf: Conf, fetch_lora: Fetch | None) ->
     thresholds = yield from _thresholds(conf, plan.models)
     # Without an output there was an error, and nobody gets to see this.
     return Experiment(name, source, output or Output(), combinations, plan.models, thresholds, tuple(loras.notes))
+
+
+def _signing_faults(machine: Machine, where: str) -> Iterator[ConfigError]:
+    """What keeps this machine from signing pictures; its jobs then sign as it says."""
+    name_identity(machine.c2pa_certificate, machine.c2pa_key)
+    try:
+        try_identity()
+    except ProvenanceError as error:
+        yield ConfigError(f"{where}: {error}")
 
 
 def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThresholds]]:

@@ -44,6 +44,7 @@ class Destination:
     stored_latents: Path | None  # None where latents are not asked for
     shown_latents: Path | None
     metadata: str = "full"  # conf's key of that name: what is shown; the store's picture has its whole record
+    is_signed: bool = False  # what is shown; the store's picture is not
     directory: Path = Path()  # from which what is shown names the files below it
 
     def shown_record(self, own: EmbeddedRecord) -> EmbeddedRecord | None:
@@ -74,7 +75,7 @@ class Combination:
     names: Names
     requests: tuple[Request, ...]
     checkpoint: Checkpoint
-    output: Mapping[str, Any]  # conf's output section: format, quality, save_latents, metadata
+    output: Mapping[str, Any]  # conf's output section: format, quality, save_latents, metadata, provenance
     folder: ExperimentFolder
     store: Store
     offload: str  # Job.offload
@@ -91,6 +92,7 @@ class Combination:
             stored_latents=self.store.latents(request_id) if latents else None,
             shown_latents=images / f"{request.title.image_name}.safetensors" if latents else None,
             metadata=self.output["metadata"],
+            is_signed=self.output["provenance"] == "c2pa",
             directory=self.directory,
         )
 

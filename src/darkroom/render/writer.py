@@ -19,6 +19,7 @@ from darkroom.files.atomic import atomic, link
 from darkroom.files.image_file import with_record, without_record, write_image
 from darkroom.files.weight_file import sha256_of
 from darkroom.filesystem.refusals import make_read_only
+from darkroom.provenance.claim import signed
 from darkroom.record import EmbeddedRecord
 from darkroom.render.job import Destination
 
@@ -59,16 +60,17 @@ def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     """Put a picture of the store, and its latents if asked for, where a person opens them.
 
     A link where the record `stored` in it is the one to show of this request's `own`, but for what an older version
-    could not say; else the same picture with that record, or with none.
+    could not say; else the same picture with that record, or with none, and signed last of all where it is to be.
     """
     shown = to.shown_record(own)
     if to.stored_latents and to.shown_latents:
         link(to.stored_latents, to.shown_latents)
-    if stored == shown:
+    if stored == shown and not to.is_signed:
         link(to.stored, to.shown)
         return
     data = to.stored.read_bytes()
     data = with_record(data, shown.to_json()) if shown else without_record(data)
+    data = signed(data, own) if to.is_signed else data
     with atomic(to.shown) as temporary:
         temporary.write_bytes(data)
 

@@ -1,13 +1,16 @@
-"""`darkroom show`: a picture's record as text for people."""
+"""`darkroom show`: a picture's record, and who signed it, as text for people."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from darkroom.display import printable
+from darkroom.display import named, printable
 from darkroom.embedded_record import read_record_of
+from darkroom.errors import ImageError, NoRecordError, ProvenanceError
 from darkroom.files.columns import groups_of
+from darkroom.files.picture import read_bytes
+from darkroom.provenance.claim import Claim, read_claim
 from darkroom.record import EmbeddedRecord
 
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
@@ -15,12 +18,43 @@ _WIDTH = 110  # characters of a line
 
 
 def show(path: Path) -> str:
-    """The record in a picture, grouped and aligned, one value a line; errors as for `read_record_of`."""
-    record = read_record_of(path).embedded_row()
+    """The record of a picture, grouped and aligned, one value a line, and the check of its signature where it has one.
+
+    Errors as for `read_record_of`; a signed picture is shown without its record where that is not to be found.
+    """
+    signature = _signature(path)
+    try:
+        record = read_record_of(path).embedded_row()
+    except NoRecordError as error:
+        if not signature:
+            raise
+        return "\n".join([printable(str(path)), *signature, "", printable(f"no record: {error}")]) + "\n"
     lines = [printable(str(path))]
     for heading, names in groups_of(EmbeddedRecord).items():
         lines += ["", f"{heading}:", *(line for name in names for line in _entry(name, record[name]))]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *signature]) + "\n"
+
+
+def _signature(path: Path) -> list[str]:
+    """Nothing of a picture that nobody signed, nor of what is no picture."""
+    try:
+        claim = read_claim(read_bytes(path))
+    except ImageError:
+        return []
+    except ProvenanceError as error:
+        return ["", "provenance:", *_entry("signature", f"not checked: {error}")]
+    if claim is None:
+        return []
+    return ["", "provenance:", *(line for entry in _claimed(claim) for line in _entry(*entry))]
+
+
+def _claimed(claim: Claim) -> Iterator[tuple[str, str]]:
+    yield "signed_by", claim.signer
+    what_holds = "valid: since it was signed nothing was changed; whether to trust the certificate is not judged here"
+    yield "signature", f"{claim.algorithm}, {f'not valid: {named(claim.faults)}' if claim.faults else what_holds}"
+    yield "says", "generated (trainedAlgorithmicMedia)" if claim.is_generated else "not that it was generated"
+    if claim.request_id:
+        yield "of_request", claim.request_id
 
 
 def _entry(name: str, value: Any) -> list[str]:

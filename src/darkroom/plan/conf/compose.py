@@ -95,7 +95,7 @@ class Conf:
             tuple(self._experiment_files(experiment)),
             tuple((file, _load_with_defaults_list(file)) for file in configs),
         )
-        raise_together(self._written.faults())
+        raise_together((*self._written.faults(), *self._written.misplaced(machine_file(), self._overrides.keys)))
         self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
         _load_with_defaults_list(self._output_file)  # for errors that name the file
         self._root = self._compose()

@@ -5,11 +5,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from darkroom.display import from_here
 from darkroom.errors import ConfigError
 from darkroom.names import name_fault
 from darkroom.plan.conf.origin import Origin, leaves
 from darkroom.plan.conf.other_tools import answer_at_root
 from darkroom.plan.conf.schema import AXIS_GROUPS, Config
+from darkroom.provenance.identity import MACHINE_KEYS
 
 _EXPERIMENT = "experiment@_global_"  # so that the files of experiments need no package of their own
 
@@ -40,6 +42,16 @@ class Written:
             if not any(isinstance(entry, Mapping) and _EXPERIMENT in entry for entry in content["defaults"]):
                 cure = "leave defaults out, and the rest goes over Darkroom's own config.yaml"
                 yield ConfigError(f"{file}: defaults: needs an entry {_EXPERIMENT}: NAME; or {cure}")
+
+    def misplaced(self, machine: Path, overridden: list[str]) -> Iterator[ConfigError]:
+        """Keys of a person's own that stand elsewhere than in this machine's file."""
+        elsewhere = [(file, content.get("machine")) for file, content in self.files if file != from_here(machine)]
+        for key, variable in MACHINE_KEYS.items():
+            places = [str(file) for file, said in elsewhere if isinstance(said, Mapping) and key in said]
+            places += ["override"] if f"machine.{key}" in overridden else []
+            for place in places:
+                cure = f"say it in {machine}, or set {variable}"
+                yield ConfigError(f"{place}: machine.{key}: is a person's, and conf/ is handed on: {cure}")
 
     def _with_choices(self) -> tuple[tuple[Path, Mapping[str, Any]], ...]:
         """The one config.yaml whose defaults list counts: the first that has one."""

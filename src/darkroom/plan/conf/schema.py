@@ -50,6 +50,8 @@ class Machine:
 
     hf_home: str | None = None  # what the environment's HF_HOME is where that is not set: a cron job's, for instance
     ai_toolkit: str | None = None  # `darkroom import aitk NAME` finds NAME in its output/
+    c2pa_certificate: str | None = None  # PEM: who signs, then who vouches for it; only this machine's file may say so
+    c2pa_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,3 +216,4 @@ class Output:
     quality: int = field(default=95, metadata={"range": (1, 100)})
     save_latents: bool = False
     metadata: str = field(default="full", metadata={"one_of": ("full", "public", "none")})  # of what people open
+    provenance: str = field(default="none", metadata={"one_of": ("none", "c2pa")})  # c2pa: what people open is signed
