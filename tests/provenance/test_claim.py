@@ -107,7 +107,7 @@ def test_what_does_not_sign_is_told(tmp_path, identity, monkeypatch):
         (
             "key",
             None,
-            r"key\.pem: cannot be read: No such file or directory; DARKROOM_C2PA_KEY, or machine\.c2pa_key, says that it",
+            r"key\.pem: cannot be read: No such file or directory; DARKROOM_C2PA_KEY, or machine",
         ),
         ("certificate", b"hello", r"chain\.pem: expected certificates in PEM, got something else"),
         ("key", b"hello", r"key\.pem: expected a private key in PEM, got something else"),
