@@ -35,7 +35,7 @@ def test_the_machine_s_file_says_who_signs_and_the_environment_goes_over_it(proj
     assert project.load().output.provenance == "c2pa"
     assert os.environ["DARKROOM_C2PA_KEY"] == str(files.key), "for the jobs of the run"
     monkeypatch.setenv("DARKROOM_C2PA_KEY", "/gone.pem")
-    with pytest.raises(ConfigError, match=r"^conf/config.yaml: output.provenance: /gone.pem: .* cannot be read"):
+    with pytest.raises(ConfigError, match=r"^conf/config.yaml: output.provenance: /gone.pem: cannot be read"):
         project.load()
 
 
