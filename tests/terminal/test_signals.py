@@ -1,27 +1,58 @@
-"""How Snakemake's process hears of signals that end a run."""
+"""How Snakemake's process hears that a run is to end."""
 
 import os
 import signal
 import sys
+from pathlib import Path
 
+import pytest
 from tests.machine.waiting import PATIENCE
 
 from darkroom.terminal.snakemake import Snakemake
 
-SLEEPER = [sys.executable, "-c", f"import time; print('sleeps', flush=True); time.sleep({PATIENCE})"]
+SLEEPER = f"""
+import pathlib, time
+try:
+    print('at work', flush=True)
+    time.sleep({PATIENCE})
+except KeyboardInterrupt:
+    pathlib.Path('page').touch()
+"""
 
 
-def test_sigterm_ends_a_run_that_was_started_in_the_background_where_ctrl_c_is_ignored() -> None:
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of a process that works on, and makes a page when it is told to stop."""
+    monkeypatch.chdir(tmp_path)
+    return [sys.executable, "-c", SLEEPER]
+
+
+def test_sigterm_ends_a_run_that_was_started_in_the_background_where_ctrl_c_is_ignored(line: list[str]) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for `darkroom run demo &` in a script
     try:
-        with Snakemake(SLEEPER) as process:
-            while process.goes_on(0.05) and not process.printed:
-                pass
+        with Snakemake(line) as process:
+            _wait_until_at_work(process)
             os.kill(os.getpid(), signal.SIGTERM)
             while process.goes_on(0.05):
                 pass
             assert process.status == 128 + signal.SIGTERM
-            assert "KeyboardInterrupt" in process.last_words(), "it was told to stop, not killed"
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+    assert Path("page").exists()
+
+
+def test_a_run_that_nobody_reads_on_ends_in_order(line: list[str]) -> None:
+    def read_by_head() -> None:
+        with Snakemake(line) as process:
+            _wait_until_at_work(process)
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        read_by_head()
+    assert Path("page").exists()
+
+
+def _wait_until_at_work(process: Snakemake) -> None:
+    while process.goes_on(0.05) and not process.printed:
+        pass

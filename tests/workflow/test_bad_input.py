@@ -41,7 +41,11 @@ def test_unknown_config_keys_are_named(project: Project) -> None:
 def test_a_results_folder_that_cannot_be_written(project: Project) -> None:
     project.write("results", "a file where the folder should be")
     message = _message(project, "-n")
-    assert "results: cannot be written" in message
+    assert "results is not a folder that you may write to" in message
+    (project.folder / "results").unlink()
+    project.write("results/small", "a file where the experiment's folder should be")
+    message = _message(project, "-n")
+    assert "results/small: cannot be written" in message
 
 
 PROJ = "diffusion_model.double_blocks.0.img_attn.proj"

@@ -24,7 +24,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _again(options: argparse.Namespace) -> int:
-    from darkroom.plan.trials.again import write_again
+    from darkroom.plan.trials.again import forget_unbegun, write_again
     from darkroom.record import read_records
     from darkroom.review.diff import diff_pictures
     from darkroom.terminal.run import run
@@ -33,6 +33,7 @@ def _again(options: argparse.Namespace) -> int:
     again = write_again(options.picture, options.changes, RESULTS)
     # 2. Rendered as every other; unchanged, whatever the store has of it
     if status := run([again.name, *again.overrides], fresh=not again.is_changed):
+        forget_unbegun(again, RESULTS)
         return status
     # 3. Beside the first
     (record,), _ = read_records(ExperimentFolder(RESULTS / again.name).manifest)

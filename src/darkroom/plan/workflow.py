@@ -190,7 +190,8 @@ def open_workflow(
     try:
         folders = existing_folders(conf_dirs)
         asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
-        _check_writable(RESULTS)
+        for folder in (_STORE, RESULTS / asked.name):
+            _check_writable(folder)
         there = [path for path in conf_dirs if path.is_dir()]
         experiment = load_experiment(
             asked.experiment,

@@ -59,8 +59,9 @@ class Snakemake:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._process.poll() is None:  # an error of ours: nobody would watch it any more
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.poll() is None:  # an error of ours, or nobody reads on: it ends as by Ctrl-C
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGINT)
             self._process.wait()
         self._closing.close()
 

@@ -11,7 +11,7 @@ from tests.examples.record import LORA, REQUEST, embedded
 
 from darkroom.errors import ImageError, Problems
 from darkroom.files.image_file import write_image
-from darkroom.plan.trials.again import write_again
+from darkroom.plan.trials.again import forget_unbegun, write_again
 from darkroom.record import LoraUse
 from darkroom.store import RESULTS
 
@@ -90,6 +90,27 @@ def test_every_word_that_says_nothing_is_told_at_once():
     assert "seed: expected key=value, such as seed=7" in said
     assert "colour: unknown key; " in said
     assert not RESULTS.exists(), "nothing is half written"
+
+
+def test_a_value_that_no_prompt_takes_is_refused_by_the_key_that_was_typed():
+    with pytest.raises(Problems) as caught:
+        write_again(picture(embedded()), ["seed=x", "sample_steps=0", "network_multiplier.anna=[1, 2]"], RESULTS)
+    assert str(caught.value).splitlines()[1:] == [
+        "  - seed: expected a whole number, got 'x'",
+        "  - sample_steps: 0 is out of range: 1 to 150",
+        "  - network_multiplier.anna: expected a number, got [1, 2]",
+    ]
+    assert not RESULTS.exists(), "nothing is half written"
+
+
+def test_a_run_that_was_refused_leaves_nothing_and_one_that_began_stays():
+    again = write_again(picture(embedded()), ["model.numerics=exakt"], RESULTS)
+    forget_unbegun(again, RESULTS)
+    assert not any(RESULTS.iterdir())
+    again = write_again(picture(embedded()), ["model.numerics=fast"], RESULTS)
+    (RESULTS / again.name / "contents.json").touch()
+    forget_unbegun(again, RESULTS)
+    assert (RESULTS / again.name / "conf/experiment").is_dir()
 
 
 def test_what_is_no_render_is_refused():

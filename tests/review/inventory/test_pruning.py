@@ -168,7 +168,7 @@ def test_nothing_goes_while_an_experiment_is_rendered(capsys):
 
 def test_an_empty_folder_has_nothing_to_prune(capsys):
     assert main(["prune", "--yes"]) == 0
-    assert capsys.readouterr().out == "nothing to remove: something refers to all that there is\n"
+    assert capsys.readouterr().out == "nothing to remove: something refers to all that is older than an hour\n"
     assert not RESULTS.exists()
 
 

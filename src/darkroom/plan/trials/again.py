@@ -7,6 +7,7 @@ files lie, conf/model/ says.
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,7 +19,9 @@ from darkroom.embedded_record import read_render
 from darkroom.errors import ConfigError, Reading, StoreError, value_of
 from darkroom.files.atomic import atomic
 from darkroom.files.yaml_text import yaml_text
+from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
+from darkroom.plan.conf.reader import read_setting
 from darkroom.plan.conf.schema import Prompt
 from darkroom.plan.trials.as_conf import format_of, model_settings, prompt_entry
 from darkroom.plan.trials.factors import own_strength
@@ -75,6 +78,13 @@ def write_again(image: Path, words: Sequence[str], results: Path) -> Again:
     return Again(name, (search, *changes.overrides), bool(words))
 
 
+def forget_unbegun(again: Again, results: Path) -> None:
+    """Take back what was written, where its run was refused: nothing but its conf/ is there."""
+    folder = results / again.name
+    if [path.name for path in folder.iterdir()] == ["conf"]:
+        shutil.rmtree(folder)
+
+
 def _changes(words: Sequence[str]) -> Reading[_Changes]:
     found = _Changes()
     for word in words:
@@ -82,11 +92,11 @@ def _changes(words: Sequence[str]) -> Reading[_Changes]:
         if not is_assigned:
             yield ConfigError(f"{word}: expected key=value, such as seed=7")
         elif key in _PROMPT:
-            found.prompt[key] = yield from _value(key, text)
+            found.prompt[key] = yield from _value(key, key, text)
         elif key in _CHOICES:
             found.matrix[key] = [text]
         elif key.startswith(_STRENGTH):
-            value = yield from _value(key, text)
+            value = yield from _value(key, _STRENGTH.rstrip("."), text)
             found.matrix[key] = [value]
         elif key.startswith(_SECTIONS):
             found.overrides.append(word)
@@ -95,14 +105,17 @@ def _changes(words: Sequence[str]) -> Reading[_Changes]:
     return found
 
 
-def _value(key: str, text: str) -> Reading[Any]:
-    """What YAML makes of it; a text stays one."""
+def _value(typed: str, key: str, text: str) -> Reading[Any]:
+    """What YAML makes of it, as a prompt has that key; a text stays one. `typed`: the key as a person wrote it."""
     if key in _TEXTS or key.startswith("ctrl_img"):
         return text
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
-        yield ConfigError(f"{key}: expected a value, got {text!r}")
+        yield ConfigError(f"{typed}: expected a value, got {text!r}")
+        return None
+    yield from read_setting(Prompt, key, value, Origin("", ((key, typed),)), key)
+    return value
 
 
 def _experiment(name: str, image: Path, record: EmbeddedRecord, changes: _Changes, results: Path) -> Mapping[str, Any]:

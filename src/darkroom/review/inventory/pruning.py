@@ -69,7 +69,7 @@ class Pruning:
         lines += self.spared
         lines += [f"{len(paths):6} {kind}" for kind, paths in self.files.items() if paths]
         freed = f"would free {sized(self.freed)}"
-        lines += ["nothing to remove: something refers to all that there is" if self.is_empty else freed]
+        lines += ["nothing to remove: something refers to all that is older than an hour" if self.is_empty else freed]
         if self.shares:
             rows = [(each.experiment, sized(each.used), sized(each.shared)) for each in self.shares]
             lines += ["", *table([("in the store of", "size", "of which others use too"), *rows], right=(1, 2))]
