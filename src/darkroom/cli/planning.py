@@ -43,7 +43,7 @@ def _plan(options: argparse.Namespace) -> int:
     experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes
     estimate = estimate_of(experiment, RESULTS, card=card_here())
-    print(told(estimate, list(_memory(experiment, estimate)), problems), end="")
+    print(told(estimate, list(_memory(experiment, estimate)), problems, experiment.notes), end="")
     return int(bool(problems))
 
 
@@ -65,7 +65,7 @@ def may_begin(words: Sequence[str], variant: str | None) -> bool:
     estimate = estimate_of(experiment, RESULTS, card=card_here())
     if not estimate.is_much:
         return True
-    print(told(estimate), end="")
+    print(told(estimate, notes=experiment.notes), end="")
     return agreed(question(estimate))
 
 

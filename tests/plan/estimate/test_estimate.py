@@ -122,3 +122,10 @@ def test_every_problem_is_told_below_what_it_would_take(project):
         "             lines",
     ]
     assert "  memory     m: resident" in lines
+
+
+def test_what_a_run_passes_over_is_said_beforehand(project):
+    experiment = project.load()
+    passed_over = "./output: passed over: x_000000100.safetensors (truncated)"
+    text = told(estimate(experiment, missing(experiment), [], MACHINE), notes=[passed_over])
+    assert text.splitlines()[-1] == f"  notes      {passed_over}"

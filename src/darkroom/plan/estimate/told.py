@@ -9,14 +9,20 @@ from darkroom.plan.estimate.estimate import Estimate
 _NAME = 11  # characters of the column of names
 
 
-def told(estimate: Estimate, memory: Sequence[str] = (), problems: Sequence[DarkroomError] = ()) -> str:
-    """A few lines. `memory`: a sentence for each model; `problems`: why some of the pictures would fail."""
+def told(
+    estimate: Estimate,
+    memory: Sequence[str] = (),
+    problems: Sequence[DarkroomError] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """A few lines. `memory`: a sentence a model; `problems`: why pictures would fail; `notes`: what else is so."""
     lines = [f"{estimate.experiment}: {_pictures(estimate)}"]
     if estimate.to_render:
         lines += _entry("time", [_time(estimate), *estimate.basis])
         lines += _entry("downloads", list(_downloads(estimate)))
         lines += _entry("memory", memory)
         lines += _entry("disk", [_disk(estimate)])
+    lines += _entry("notes", notes)
     lines += _entry("problems", [line for problem in problems for line in str(problem).splitlines()])
     return "\n".join(map(printable, lines)) + "\n"
 
