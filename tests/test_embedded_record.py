@@ -1,19 +1,23 @@
-"""Where the record of a picture is found that carries none."""
+"""Where the record of a picture is found that carries none, and the stored previews of one."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.review.renders import picture, render, write_manifest
+from tests.review.renders import picture, preview, render, write_manifest
 
-from darkroom.embedded_record import read_record_of
+from darkroom.embedded_record import list_of_previews, read_record_of
 from darkroom.errors import NoRecordError, StoreError
 from darkroom.files.image_file import without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.trials.as_conf import as_conf
+from darkroom.planned import Contents
+from darkroom.previews import previews_file, write_previews
 from darkroom.review.diff import diff_pictures
+from darkroom.review.explain import explain
 from darkroom.review.show import show
+from darkroom.store import RESULTS, ExperimentFolder
 
 
 def bare(folder, pixels, index, **changes):
@@ -66,3 +70,17 @@ def test_a_damaged_manifest_is_named(pictures, tmp_path):
     (tmp_path / "manifest.parquet").write_bytes(b"half")
     with pytest.raises(StoreError, match=r"manifest\.parquet: not a whole Parquet file"):
         show(pictures[0])
+
+
+def test_a_variant_s_picture_is_explained_by_the_previews_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variant = render(tmp_path, picture(), experiment="strength_fast")
+    contents = ExperimentFolder(RESULTS / "strength_fast").contents
+    Contents(experiment="strength_fast", source="strength", combinations=()).write(contents)
+    write_previews(previews_file("strength"), "strength", [preview(tmp_path, variant, picture(1))])
+
+    text = explain(Path(variant.image_path))
+    assert f"against {tmp_path}/samples/1700000000000__000000500_0.png (ai-toolkit, step 500)" in text.splitlines()
+
+    write_previews(previews_file("strength_fast"), "strength_fast", [])
+    assert list_of_previews(variant, RESULTS) == previews_file("strength_fast")

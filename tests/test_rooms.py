@@ -31,13 +31,13 @@ MAY_IMPORT = {
     "checkpoint": "errors request files",
     "record": "errors request files",
     "provenance": "errors files record",
-    "planned": "errors request files",
+    "planned": "errors names request files",
     "store": "errors names request files",
     "trials": "request files",
     "job_errors": "errors files",
     "thresholds": "errors files record",
     "previews": "__init__ errors files record",
-    "embedded_record": "errors names files record store previews",
+    "embedded_record": "errors names files record planned store previews",
     # plan: what to render
     "plan/prompt_text": "errors files",
     "plan/conf": "__init__ errors names display request files base_files checkpoint provenance plan/prompt_text",
@@ -81,7 +81,7 @@ MAY_IMPORT = {
         "thresholds previews embedded_record review/pair review/regress"
     ),
     "review/sheet": "errors names request files record planned store review review/page",
-    "review/inventory": "errors names display filesystem files record store trials review/regress",
+    "review/inventory": "errors names display filesystem files record planned store trials review/regress",
     # a run of Snakemake as a person sees it
     "terminal": "__init__ errors telling display store job_errors plan/conf review",
     # the commands

@@ -11,6 +11,7 @@ from pathlib import Path
 from darkroom.errors import ImageError, NoRecordError, StoreError
 from darkroom.files.weight_file import sha256_of
 from darkroom.names import name_fault
+from darkroom.planned import Contents
 from darkroom.previews import Preview, read_previews, stored_previews
 from darkroom.record import EmbeddedRecord, Record, read_embedded_record, read_records
 from darkroom.store import IMAGES, ExperimentFolder
@@ -68,9 +69,17 @@ def read_render(image: Path) -> EmbeddedRecord:
     return record
 
 
-def previews_of(record: EmbeddedRecord, wanted: Path | None = None) -> list[Preview]:
+def list_of_previews(record: EmbeddedRecord, results: Path) -> Path:
+    """The list that a run of the picture's experiment is compared with: a variant's own, else that of the first."""
+    name = record.request.title.experiment
+    contents = ExperimentFolder(results / name).contents
+    source = Contents.read(contents).source if contents.is_file() else name
+    return stored_previews(name, source)
+
+
+def previews_of(record: EmbeddedRecord, results: Path, wanted: Path | None = None) -> list[Preview]:
     """The stored previews of a render, or the `wanted` one of them; StoreError where that is none of them."""
-    file = stored_previews(record.request.title.experiment)
+    file = list_of_previews(record, results)
     previews = [preview for preview in read_previews(file) if preview.key == record.key]
     if wanted is None:
         return previews

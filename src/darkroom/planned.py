@@ -1,5 +1,6 @@
 """What a run writes down before it renders: each model, and each combination, as conf/ asks and then with digests.
 
+results/<experiment>/contents.json                              Contents, again when the run has ended
 results/<experiment>/models/<model>.json                        PlannedModel, before its files are looked for
 results/<experiment>/drafts/<model>/<lora>/<prompts>.json       PlannedCombination, before its files are read
 results/<experiment>/requests/<model>/<lora>/<prompts>.json     the same, with the digests of all files
@@ -8,11 +9,47 @@ results/<experiment>/requests/<model>/<lora>/<prompts>.json     the same, with t
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
+from darkroom.names import Names
 from darkroom.request import BaseModel, Encoder, Request
+
+
+class Contained(NamedTuple):
+    """A combination in numbers."""
+
+    names: Names
+    images: int
+    done: int  # of them, when this was written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """The combinations of an experiment, in the order of its matrix."""
+
+    experiment: str
+    source: str  # conf/experiment/<source>.yaml: another name where the experiment is a variant
+    combinations: tuple[Contained, ...]
+
+    def write(self, path: Path) -> None:
+        combinations = [[*each.names, each.images, each.done] for each in self.combinations]
+        write_json(path, {"experiment": self.experiment, "source": self.source, "combinations": combinations})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """StoreError when it is missing, unreadable, or of another version of Darkroom."""
+        values = read_json(path)
+        try:
+            name = values["experiment"]
+            combinations = tuple(
+                Contained(Names(model, lora, prompts), int(images), int(done))
+                for model, lora, prompts, images, done in values["combinations"]
+            )
+            return cls(experiment=name, source=values.get("source", name), combinations=combinations)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _of_another_version(path, error) from error
 
 
 @dataclass(frozen=True, kw_only=True)

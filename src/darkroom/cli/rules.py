@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from darkroom.cli import Command, Commands, add_offload
 from darkroom.errors import StoreError
-from darkroom.names import Names
 from darkroom.store import RESULTS, STORE, ExperimentFolder
 
 if TYPE_CHECKING:
@@ -130,12 +129,12 @@ def _worker(options: argparse.Namespace) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> None:
-    from darkroom.files.atomic import read_json
+    from darkroom.planned import Contents
     from darkroom.review.manifest import write_manifest
 
     folder = ExperimentFolder(options.experiment)
-    combinations = [Names(*entry[:3]) for entry in read_json(folder.contents)["combinations"]]
-    write_manifest([folder.records(names) for names in combinations], options.output)
+    combinations = Contents.read(folder.contents).combinations
+    write_manifest([folder.records(each.names) for each in combinations], options.output)
 
 
 def _unfinished(options: argparse.Namespace) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from darkroom.files.atomic import write_json
 from darkroom.plan.done_so_far import DoneSoFar
 from darkroom.plan.experiment import Combination, Experiment
-from darkroom.planned import PlannedCombination
+from darkroom.planned import Contained, Contents, PlannedCombination
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import write_thresholds
 
@@ -23,11 +22,11 @@ def write_drafts(experiment: Experiment, done: DoneSoFar, folder: ExperimentFold
 
 def write_contents(experiment: Experiment, is_complete: Sequence[bool], folder: ExperimentFolder) -> None:
     """The table of contents: how many images each combination has, and how many of them are done."""
-    contents = [
-        [*each.names, len(each.requests), len(each.requests) if complete else 0]
+    combinations = tuple(
+        Contained(each.names, len(each.requests), len(each.requests) if complete else 0)
         for each, complete in zip(experiment.combinations, is_complete, strict=True)
-    ]
-    write_json(folder.contents, {"experiment": experiment.name, "combinations": contents})
+    )
+    Contents(experiment=experiment.name, source=experiment.source, combinations=combinations).write(folder.contents)
 
 
 def _write_draft(combination: Combination, experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:

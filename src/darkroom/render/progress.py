@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from darkroom.files.atomic import read_json
 from darkroom.names import Names
+from darkroom.planned import Contents
 from darkroom.store import ExperimentFolder
 
 _BAR = 24  # characters
@@ -66,13 +66,13 @@ def images_elsewhere(folder: ExperimentFolder, names: Names) -> tuple[int, int]:
     The table of contents, written when the run began, says how many were done then; a combination whose records are
     younger was finished since.
     """
-    contents = read_json(folder.contents)["combinations"]
+    contents = Contents.read(folder.contents).combinations
     began = folder.contents.stat().st_mtime_ns
     done = 0
-    for *combination, images, done_before in contents:
-        if Names(*combination) != names:
-            done += images if _is_younger(folder.records(Names(*combination)), began) else done_before
-    return done, sum(images for *_, images, _done in contents)
+    for each in contents:
+        if each.names != names:
+            done += each.images if _is_younger(folder.records(each.names), began) else each.done
+    return done, sum(each.images for each in contents)
 
 
 class ProgressLine:

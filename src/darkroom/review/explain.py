@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.display import printable
-from darkroom.embedded_record import previews_of, read_render
+from darkroom.embedded_record import list_of_previews, previews_of, read_render
 from darkroom.errors import StoreError
 from darkroom.files.columns import groups_of
 from darkroom.files.weight_file import sha256_of
-from darkroom.previews import TRAINER, Preview, previews_file
+from darkroom.previews import TRAINER, Preview
 from darkroom.record import EmbeddedRecord, Record
 from darkroom.review.pair.differences import differences
 from darkroom.review.regress.judged_pair import judge
@@ -39,10 +39,10 @@ def explain(
     """
     record = read_render(image)
     experiment = record.request.title.experiment
-    previews = previews_of(record, preview)
+    previews = previews_of(record, results, preview)
     if not previews:
         raise StoreError(
-            f"{previews_file(experiment)}: has no preview of {record.request.title.image_name} ({record.key}); "
+            f"{list_of_previews(record, results)}: has no preview of {record.request.title.image_name} ({record.key}); "
             f"`darkroom accept {experiment}` takes the render for one"
         )
     render = Record(

@@ -12,7 +12,7 @@ from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json
 from darkroom.job_errors import JobError, read_job_error
 from darkroom.names import Names
-from darkroom.planned import PlannedCombination
+from darkroom.planned import Contents, PlannedCombination
 from darkroom.request import Request
 from darkroom.store import ExperimentFolder
 
@@ -48,14 +48,14 @@ class Watch:
 
     def __init__(self, folder: ExperimentFolder) -> None:
         """StoreError where there is no table of contents."""
-        contents = read_json(folder.contents)["combinations"]
+        contents = Contents.read(folder.contents).combinations
         began_ns = folder.contents.stat().st_mtime_ns
         self._began = began_ns / _NS
         self._combinations: list[_Combination] = []
         self._total = 0
-        for model, lora, prompts, images, images_done in sorted(contents):
-            names, places = Names(model, lora, prompts), range(self._total, self._total + images)
-            self._combinations.append(_Combination(folder, names, places, began_ns, is_done=images == images_done))
+        for names, images, done in sorted(contents):
+            places = range(self._total, self._total + images)
+            self._combinations.append(_Combination(folder, names, places, began_ns, is_done=images == done))
             self._total += images
 
     def look(self) -> Progress:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ImageError, VersionError
-from darkroom.files.atomic import read_json
 from darkroom.files.image_file import without_record
 from darkroom.files.picture import read_bytes
 from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
-from darkroom.planned import PlannedCombination
+from darkroom.planned import Contents, PlannedCombination
 from darkroom.record import FAILED, NOT_RENDERED, EmbeddedRecord, Failure, Record, Row, read_embedded_record
 from darkroom.request import Request
 from darkroom.review.manifest import write_manifest
@@ -29,9 +28,9 @@ def write_unfinished_manifest(folder: ExperimentFolder) -> list[Row]:
     The experiment is `finished` no more, and records of what was asked before are gone: the next run renders what is
     left, and writes the manifest again. StoreError for files of ours that are missing or damaged.
     """
-    combinations = read_json(folder.contents)["combinations"]
-    done = [Names(*names) for *names, images, images_done in combinations if images_done == images]
-    left = [Names(*names) for *names, images, images_done in combinations if images_done != images]
+    combinations = Contents.read(folder.contents).combinations
+    done = [each.names for each in combinations if each.done == each.images]
+    left = [each.names for each in combinations if each.done != each.images]
     rows = [row for names in left for row in rows_of(folder, names)]
     for stale in (folder.finished, *map(folder.records, left)):
         stale.unlink(missing_ok=True)

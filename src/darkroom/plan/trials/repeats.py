@@ -6,11 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from darkroom.errors import StoreError
-from darkroom.files.atomic import read_json
 from darkroom.files.yaml_text import yaml_text
 from darkroom.names import Names
 from darkroom.plan.conf.owned_files import CONF, ConfFile, Writing, conf_file, write_conf_files
-from darkroom.planned import PlannedCombination
+from darkroom.planned import Contents, PlannedCombination
 from darkroom.previews import refuse_fast
 from darkroom.record import read_records
 from darkroom.request import Request
@@ -26,7 +25,7 @@ def write_sheets(experiment: str, results: Path, *, pictures: int, repeats: int)
     before counts. StoreError where the experiment was not rendered yet, or fast.
     """
     folder = ExperimentFolder(results / experiment)
-    combinations = [Names(*entry[:3]) for entry in read_json(folder.contents)["combinations"]]
+    combinations = [each.names for each in Contents.read(folder.contents).combinations]
     models = dict.fromkeys(names.model for names in combinations)
     planned = {m: _sheet(folder, [names for names in combinations if names.model == m], pictures) for m in models}
     sheets = {}

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from darkroom.embedded_record import listed, previews_of, read_render
+from darkroom.embedded_record import list_of_previews, listed, previews_of, read_render
 from darkroom.errors import ConfigError, StoreError
 from darkroom.plan.trials.factors import trials_of, where
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.planned import PlannedCombination
-from darkroom.previews import DARKROOM, Preview, stored_previews
+from darkroom.previews import DARKROOM, Preview
 from darkroom.record import EmbeddedRecord
 from darkroom.request import Lora, Request
 from darkroom.store import STORE, ExperimentFolder, Store
@@ -41,7 +41,7 @@ def write_trials(image: Path, results: Path, preview: Path | None = None) -> Pat
     asked = record.request.title
     folder = ExperimentFolder(results / asked.experiment)
     planned = _planned(record, folder, image)
-    stored = _preview(record, preview)
+    stored = _preview(record, results, preview)
     store = Store(results / STORE)
     start, size_in_conf = _at_size_of(planned.request, stored)
     recorded = Recorded(start, stored.then, store.sha256)
@@ -73,15 +73,13 @@ def _planned(record: EmbeddedRecord, folder: ExperimentFolder, image: Path) -> _
     )
 
 
-def _preview(record: EmbeddedRecord, wanted: Path | None) -> Preview:
+def _preview(record: EmbeddedRecord, results: Path, wanted: Path | None) -> Preview:
     """Of several previews of one picture, as after a resumed training, the latest that can be reproduced."""
-    of_picture = previews_of(record, wanted)
+    of_picture = previews_of(record, results, wanted)
     stored = [preview for preview in of_picture if preview.path and Path(preview.path).is_file()]
     if not stored:
-        file = stored_previews(record.request.title.experiment)
-        raise StoreError(
-            f"{file}: expected a stored picture for {record.request.title.image_name}, got: {listed(of_picture)}"
-        )
+        file, name = list_of_previews(record, results), record.request.title.image_name
+        raise StoreError(f"{file}: expected a stored picture for {name}, got: {listed(of_picture)}")
     return max(stored, key=lambda preview: (preview.reason is None, preview.made_at or ""))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from darkroom import record
 from darkroom.display import printable, sized, table
 from darkroom.errors import DarkroomError
-from darkroom.files.atomic import read_json
+from darkroom.planned import Contents
 from darkroom.review.inventory.experiments import changed_at, experiment_folders, files_below, is_running, size_of
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.verdicts import VERDICTS
@@ -106,12 +106,10 @@ def _progress(folder: ExperimentFolder, problems: list[str]) -> tuple[int, int, 
 
 def _asked(folder: ExperimentFolder, problems: list[str]) -> int | None:
     try:
-        return sum(int(entry[3]) for entry in read_json(folder.contents)["combinations"])
+        return sum(each.images for each in Contents.read(folder.contents).combinations)
     except DarkroomError as error:
         problems.append(str(error))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        problems.append(f"{folder.contents}: not a table of contents ({error!r}); run the experiment again")
-    return None
+        return None
 
 
 def _pictures(folder: ExperimentFolder) -> int:

@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from darkroom.errors import DarkroomError
-from darkroom.files.atomic import atomic, read_json
-from darkroom.names import Names
-from darkroom.planned import PlannedCombination
+from darkroom.files.atomic import atomic
+from darkroom.planned import Contents, PlannedCombination
 from darkroom.request import Request
 from darkroom.review.progress import Progress, Watch, in_order
 from darkroom.store import ExperimentFolder
@@ -148,8 +147,7 @@ def write_live_page(folder: ExperimentFolder, run_id: str) -> None:
 
 def _asked(folder: ExperimentFolder) -> Iterator[tuple[Request, Path]]:
     """Each picture and where it will be, in the order of the manifest."""
-    for model, lora, prompts, _, _ in sorted(read_json(folder.contents)["combinations"]):
-        names = Names(model, lora, prompts)
+    for names, *_ in sorted(Contents.read(folder.contents).combinations):
         draft = PlannedCombination.read(folder.draft(names))
         for request in in_order(draft.requests):
             yield request, folder.image(names, request.title.image_name, draft.output["format"])
