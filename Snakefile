@@ -1,12 +1,11 @@
 # Names the experiment, lists its combinations, includes three rule files.
 #   snakemake --cores 1 --config experiment=NAME 'set=["model.numerics=fast"]' name=NAME_IN_RESULTS
 import sys
-from pathlib import Path
 
 from snakemake.utils import min_version
 
 from darkroom.render.worker.owner import adopt_jobs
-from darkroom.plan.conf.folders import BUILT_IN
+from darkroom.plan.conf.folders import CONF_DIRS
 from darkroom.plan.workflow import open_workflow
 from darkroom.review.sheet.live_page import LivePage
 
@@ -16,7 +15,7 @@ min_version("9.0")
 # In a job of its own, Snakemake's command line is another one than was typed.
 DARKROOM = open_workflow(
     config,
-    [Path("conf"), BUILT_IN],
+    CONF_DIRS,
     sys.argv if workflow.is_main_process else None,
     is_dry_run=workflow.output_settings.dryrun,
 )

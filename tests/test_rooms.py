@@ -51,7 +51,7 @@ MAY_IMPORT = {
         "previews lora_files plan/conf plan/weights"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
-    "machine": "errors files plan/weights",
+    "machine": "errors display files plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files previews plan/prompt_text plan/conf",
     "intake/aitk": "errors display request files lora_files previews plan/prompt_text plan/conf intake",

@@ -41,6 +41,12 @@ def lasting(seconds: float) -> str:
     return f"{hours} h {minute} min" if hours else f"{minutes} min {rest} s"
 
 
+def first_line(text: str) -> str:
+    """With a … where there are more."""
+    first, *others = text.splitlines() or [""]
+    return f"{first} …" if others else first
+
+
 def counted(count: int, what: str) -> str:
     """`1 picture`, `7 pictures`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

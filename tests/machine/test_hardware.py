@@ -27,7 +27,7 @@ def test_a_card_that_torch_s_build_leaves_idle_is_told_with_the_cure():
         "Python   3.12.1, torch 2.13.0",
         "card     RTX 4090, 24.7 GB of 25.8 GB free, driver 570",
         "memory   34.4 GB of 68.7 GB free",
-        "disk     107.4 GB free here",
+        "disk     107 GB free here",
     ]
     assert "leaves it idle: pip install --force-reinstall torch" in list(machine(card, torch="2.13.0+cpu").lines())[3]
     assert "rendered on the processor" in list(machine(torch="2.13.0+cpu").lines())[2]

@@ -11,7 +11,7 @@ from darkroom.errors import StoreError
 from darkroom.files.atomic import link, write_json
 from darkroom.job_errors import JobError, begin_job, end_job
 from darkroom.planned import PlannedCombination
-from darkroom.review.progress import Watch, pace, time_left
+from darkroom.review.progress import Watch, pace, pause_after, time_left
 from darkroom.store import ExperimentFolder, Store
 
 FOLDER, STORE = ExperimentFolder(Path("results/strength")), Store(Path("results/store"))
@@ -166,3 +166,7 @@ def test_a_lora_that_cannot_be_planned_fails_all_its_pictures():
 def test_there_is_nothing_to_watch_before_the_first_run():
     with pytest.raises(StoreError, match=r"results/strength/contents\.json: missing"):
         Watch(FOLDER)
+
+
+def test_looks_take_a_twentieth_of_the_time_at_most():
+    assert [pause_after(0.01), pause_after(0.05), pause_after(2.0)] == [1.0, 1.0, 40.0]

@@ -4,7 +4,6 @@ import argparse
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from darkroom.plan.conf.origin import suggestion
@@ -81,9 +80,9 @@ def add_offload(parser: ArgumentParser) -> None:
 
 def described(group: str = "experiment") -> list[str]:
     """The experiments of conf/, the working directory's and Darkroom's own; or what another group has."""
-    from darkroom.plan.conf.folders import BUILT_IN, existing_folders
+    from darkroom.plan.conf.folders import CONF_DIRS, existing_folders
 
-    return existing_folders([Path("conf"), BUILT_IN]).names(group)
+    return existing_folders(CONF_DIRS).names(group)
 
 
 def agreed(question: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.cli import RENDER, Commands, agreed, described
@@ -73,18 +72,17 @@ def _load(name: str, words: list[str], variant: str | None) -> tuple[Experiment,
     """The experiment, and the LoRAs that cannot be applied in it; all problems together where there is another one."""
     from darkroom.errors import value_of
     from darkroom.plan.arguments import read_arguments
-    from darkroom.plan.conf.folders import BUILT_IN
+    from darkroom.plan.conf.folders import CONF_DIRS
     from darkroom.plan.experiment import load_experiment
 
-    folders = [folder for folder in (Path("conf"), BUILT_IN) if folder.is_dir()]
     asked = {"experiment": name, "set": words, **({} if variant is None else {"name": variant})}
     value_of(read_arguments(asked, None, described()))  # a name that a run refuses
     try:
-        return load_experiment(name, folders, words, variant=variant), []
+        return load_experiment(name, CONF_DIRS, words, variant=variant), []
     except DarkroomError as error:
         unfit: list[ConfigError] = []
         try:
-            return load_experiment(name, folders, words, variant=variant, tell_unfit=unfit.append), [*unfit]
+            return load_experiment(name, CONF_DIRS, words, variant=variant, tell_unfit=unfit.append), [*unfit]
         except DarkroomError:
             raise error from None
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from darkroom.display import sized
+
 _QUERY = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits"]
 _PATIENCE = 20  # seconds; a card that sleeps takes some
 
@@ -41,13 +43,13 @@ class Hardware:
         yield f"system   {self.system}"
         yield f"Python   {self.python}, torch {self.torch}"
         for card in self.cards:
-            yield f"card     {card.name}, {_gb(card.free)} of {_gb(card.total)} free, driver {card.driver}"
+            yield f"card     {card.name}, {sized(card.free)} of {sized(card.total)} free, driver {card.driver}"
         if not self.cards:
             yield "card     none of NVIDIA's answers (nvidia-smi): pictures are rendered on the processor"
         elif self.torch.endswith("+cpu"):
             yield "         but torch is the build without CUDA and leaves it idle: pip install --force-reinstall torch"
-        yield f"memory   {_gb(self.available)} of {_gb(self.memory)} free"
-        yield f"disk     {_gb(self.disk)} free here"
+        yield f"memory   {sized(self.available)} of {sized(self.memory)} free"
+        yield f"disk     {sized(self.disk)} free here"
 
 
 def hardware(query: list[str] = _QUERY) -> Hardware:
@@ -85,7 +87,3 @@ def _cards(query: list[str]) -> Iterator[Card]:
         name, total, free, driver = (part.strip() for part in line.rsplit(",", 3))
         if total.isdecimal() and free.isdecimal():  # some cards without memory of their own say [N/A]
             yield Card(name, int(total) * 2**20, int(free) * 2**20, driver)
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"

@@ -192,10 +192,9 @@ def open_workflow(
         asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
         for folder in (_STORE, RESULTS / asked.name):
             _check_writable(folder)
-        there = [path for path in conf_dirs if path.is_dir()]
         experiment = load_experiment(
             asked.experiment,
-            there,
+            conf_dirs,
             asked.overrides,
             variant=asked.name,
             tell_unfit=None if is_dry_run else _tell_unfit,

@@ -17,6 +17,8 @@ from darkroom.request import Request
 from darkroom.store import ExperimentFolder
 
 _NS = 1_000_000_000
+_PAUSE = 1.0  # seconds between looks; longer where they take more than:
+_SHARE = 0.05  # of the time
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Watch:
     """One run of an experiment. To be made once the run has written its table of contents.
 
     A look costs a few calls of the file system for each combination that is not done, and one for each of its pictures
-    that is not there.
+    that is not there. `pause`: seconds to leave until the next one.
     """
 
     def __init__(self, folder: ExperimentFolder) -> None:
@@ -52,7 +54,7 @@ class Watch:
         began_ns = folder.contents.stat().st_mtime_ns
         self._began = began_ns / _NS
         self._combinations: list[_Combination] = []
-        self._total = 0
+        self._total, self.pause = 0, _PAUSE
         for names, images, done in sorted(contents):
             places = range(self._total, self._total + images)
             self._combinations.append(_Combination(folder, names, places, began_ns, is_done=images == done))
@@ -60,8 +62,10 @@ class Watch:
 
     def look(self) -> Progress:
         """As it is now. StoreError for files of ours that are damaged."""
+        began = time.monotonic()
         for combination in self._combinations:
             combination.look()
+        self.pause = pause_after(time.monotonic() - began)
         now = time.time()
         done = frozenset(place for each in self._combinations for place in each.done)
         failed = {place: reason for each in self._combinations for place, reason in each.failed.items()}
@@ -75,6 +79,11 @@ class Watch:
             seconds_each=pace(rendered),
             seconds_left=time_left(rendered, self._total - len(done) - len(failed), now),
         )
+
+
+def pause_after(seconds: float) -> float:
+    """Until the next look, after one that took so long: who watches a run takes little from it."""
+    return max(_PAUSE, seconds / _SHARE)
 
 
 def pace(rendered: Sequence[float]) -> float | None:

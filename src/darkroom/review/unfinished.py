@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from darkroom.display import counted, first_line
 from darkroom.errors import ImageError, VersionError
 from darkroom.files.image_file import without_record
 from darkroom.files.picture import read_bytes
@@ -54,7 +55,7 @@ def rows_of(folder: ExperimentFolder, names: Names) -> list[Row]:
 def failures_of(rows: Sequence[Row]) -> list[Failed]:
     """How many pictures failed for which reason, each sentence once, the most frequent first."""
     failures = (row for row in rows if isinstance(row, Failure) and row.status == FAILED)
-    errors = Counter(_first_line(row.error) for row in failures)
+    errors = Counter(first_line(row.error) for row in failures)
     return [Failed(count, error) for error, count in errors.most_common()]
 
 
@@ -62,21 +63,12 @@ def told(rows: Sequence[Row], page: Path) -> str:
     """A few lines for the terminal: how many pictures are not there, and why, each sentence once; "" for none."""
     lost = Counter(row.status for row in rows if isinstance(row, Failure))
     errors = failures_of(rows)
-    counts = [f"{_pictures(count)} {status}" for status, count in sorted(lost.items())]
+    counts = [f"{counted(count, 'picture')} {status}" for status, count in sorted(lost.items())]
     lines = [f"darkroom: {', '.join(counts)}; {page} shows which{':' if errors else ''}"] if counts else []
-    lines += [f"  {each.reason} ({_pictures(each.pictures)})" for each in errors[:_REASONS]]
+    lines += [f"  {each.reason} ({counted(each.pictures, 'picture')})" for each in errors[:_REASONS]]
     more = len(errors) - _REASONS
-    lines += [f"  and {more} more reason{'' if more == 1 else 's'}"] if more > 0 else []
+    lines += [f"  and {counted(more, 'more reason')}"] if more > 0 else []
     return "".join(f"{line}\n" for line in lines)
-
-
-def _pictures(count: int) -> str:
-    return f"{count} picture{'' if count == 1 else 's'}"
-
-
-def _first_line(text: str) -> str:
-    first, *others = text.splitlines() or [""]
-    return f"{first} …" if others else first
 
 
 def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> Record | None:

@@ -11,11 +11,10 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from darkroom.errors import ConfigError, DarkroomError, value_of
 from darkroom.job_errors import read_job_error
-from darkroom.plan.conf.folders import BUILT_IN, existing_folders
+from darkroom.plan.conf.folders import CONF_DIRS, existing_folders
 from darkroom.review.progress import Watch
 from darkroom.store import RESULTS, ExperimentFolder
 from darkroom.telling.messages import Began, Failed, Judged, Message, Planned, Refused, Said
@@ -25,7 +24,6 @@ from darkroom.terminal.snakemake import Snakemake
 from darkroom.terminal.words import Outcome, closing_lines, dry_line, planned_line, stopped_line
 
 _MOMENT = 0.2  # seconds between looks at what is told
-_LOOK = 1.0  # seconds between looks at the pictures
 
 
 def run(
@@ -53,7 +51,7 @@ def run(
 
 
 def _experiments() -> list[str]:
-    return existing_folders([Path("conf"), BUILT_IN]).names("experiment")
+    return existing_folders(CONF_DIRS).names("experiment")
 
 
 class _Watched:
@@ -65,18 +63,16 @@ class _Watched:
         # What was told so far
         self._planned: Planned | None = None
         self._watch: Watch | None = None  # once it has begun
+        self._look_at = 0.0  # not before
         self._refused = False
         self._judged: str | None = None
         self._failed: list[Failed] = []
 
     def status(self) -> int:
         """The exit status, once the run is over and it is said what came of it."""
-        looked = self._started
         while self._process.goes_on(_MOMENT):
             self._hear()
-            if time.monotonic() - looked >= _LOOK:
-                self._look()
-                looked = time.monotonic()
+            self._look()
         self._hear()
         self._screen.close(*self._last_lines())
         return self._process.status
@@ -106,12 +102,14 @@ class _Watched:
                 self._failed.append(message)
 
     def _look(self) -> None:
-        if self._watch is None:
+        """How far it is, where it is time for that."""
+        if self._watch is None or time.monotonic() < self._look_at:
             return
         try:
             self._screen.show(self._watch.look())
         except DarkroomError as error:  # no reason to end a run that goes on
             self._screen.say(f"darkroom: {error}")
+        self._look_at = time.monotonic() + self._watch.pause
 
     @property
     def _folder(self) -> ExperimentFolder:

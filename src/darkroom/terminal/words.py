@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from darkroom.display import counted
+from darkroom.display import counted, first_line
 from darkroom.review.progress import Progress
 from darkroom.telling.messages import Failed, Planned
 
@@ -86,14 +86,9 @@ def clock(seconds: float) -> str:
 
 def _why(outcome: Outcome) -> Iterator[str]:
     """At most two lines."""
-    said = [f"{counted(each.pictures, 'picture')} failed: {_first_line(each.reason)}" for each in outcome.failed]
-    said += [_first_line(error) for error in outcome.errors]
+    said = [f"{counted(each.pictures, 'picture')} failed: {first_line(each.reason)}" for each in outcome.failed]
+    said += [first_line(error) for error in outcome.errors]
     yield from said[: _REASONS if len(said) == _REASONS else 1]
     if len(said) > _REASONS:
         others = sum(each.pictures for each in outcome.failed[1:])
         yield f"{counted(others, 'picture')} failed for {counted(len(said) - 1, 'other reason')}: the page has them"
-
-
-def _first_line(text: str) -> str:
-    first, *others = text.splitlines() or [""]
-    return f"{first} …" if others else first

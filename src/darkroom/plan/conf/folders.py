@@ -14,6 +14,7 @@ from darkroom.errors import ConfigError
 from darkroom.plan.conf.origin import suggestion
 
 BUILT_IN = OWN_FOLDER / "conf"
+CONF_DIRS = (Path("conf"), BUILT_IN)  # the working directory's, where there is one
 _CONFIG = "config.yaml"
 
 

@@ -23,8 +23,6 @@ from darkroom.store import ExperimentFolder
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"  # a run, as its page is told
 
-_PAUSE = 1.0  # seconds between looks; longer where they take more than:
-_SHARE = 0.05  # of the time
 _PULSE = 5.0  # seconds after which the page hears that the run is alive, though nothing has changed
 _PATIENCE = 10.0  # seconds for a look that is under way when the run ends
 
@@ -77,11 +75,8 @@ class _Reporter(threading.Thread):
         self._fault = ""
 
     def run(self) -> None:
-        pause = _PAUSE
-        while not self._over.wait(pause):
-            began = time.monotonic()
+        while not self._over.wait(self._watch.pause):
             self._look_or_say(RUNNING)
-            pause = max(_PAUSE, (time.monotonic() - began) / _SHARE)
 
     def finish(self, state: str) -> None:
         self._over.set()
