@@ -74,19 +74,30 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _go_on(arrivals: Arrivals, experiment: str, status: int, options: argparse.Namespace) -> None:
-    """Look, and render what has come, until somebody ends it; what failed is tried again, after growing pauses."""
-    pause, looks = 1, 0
+    """Look, and render what has come, until somebody ends it."""
+    backoff = Backoff()
     while status < _SIGNALLED:
         time.sleep(options.interval)
-        arrived, looks = arrivals.since(), looks + 1
-        if arrived:
-            pause = 1
-        elif not (_is_open(experiment, status) and looks >= pause):
-            continue
-        else:
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        print(_why(arrived, experiment), flush=True)
-        status, looks = _again(options, experiment), 0
+        arrived = arrivals.since()
+        if backoff.is_due(arrived=bool(arrived), failed=_is_open(experiment, status)):
+            print(_why(arrived, experiment), flush=True)
+            status = _again(options, experiment)
+
+
+class Backoff:
+    """What arrives is rendered at once; what failed is tried again after 1 look, 2, 4 and so on, up to 32."""
+
+    def __init__(self) -> None:
+        self._pause, self._looks = 1, 0  # looks to wait, looks since the last run
+
+    def is_due(self, *, arrived: bool, failed: bool) -> bool:
+        """Asked once a look."""
+        self._looks += 1
+        if not arrived and not (failed and self._looks >= self._pause):
+            return False
+        self._pause = 1 if arrived else min(2 * self._pause, _LONGEST_PAUSE)
+        self._looks = 0
+        return True
 
 
 def _why(arrived: Arrived, experiment: str) -> str:
