@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from darkroom.__main__ import main
+from darkroom.errors import ConfigError
 from darkroom.machine.asking import agreed_facts
 from darkroom.machine.facts import Facts, FactsFile
 from darkroom.machine.usual_places import guessed
@@ -53,6 +54,14 @@ def test_an_hf_home_of_the_login_is_taken_over(home, monkeypatch):
     (home / "big/hf").mkdir(parents=True)
     monkeypatch.setenv("HF_HOME", str(home / "big/hf"))
     assert guessed(home, ()).hf_home == str(home / "big/hf")
+
+
+def test_where_there_can_be_no_file_nothing_is_known_and_writing_says_why(home):
+    (home / "note").touch()
+    file = FactsFile.read(home / "note/darkroom/config.yaml")
+    assert (file.text, file.facts) == (None, Facts())
+    with pytest.raises(ConfigError, match=r"note/darkroom/config\.yaml: cannot be written: "):
+        file.write("machine: {}\n")
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_written(programs, capsys):

@@ -39,6 +39,12 @@ def test_a_no_renders_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_ctrl_d_in_place_of_an_answer_ends_it(tmp_path: Path) -> None:
+    status, said = run_on_a_terminal(tmp_path, b"\x04", "demo", *MUCH)
+    assert status == 130
+    assert said.splitlines()[-1] == "darkroom: interrupted; finished images are kept"
+
+
 def test_a_dry_run_asks_nothing(tmp_path: Path) -> None:
     status, said = run_on_a_terminal(tmp_path, b"", "demo", "-n", *MUCH)
     assert (status, "Begin?" in said) == (0, False), said

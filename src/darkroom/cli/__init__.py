@@ -90,4 +90,13 @@ def agreed(question: str) -> bool:
     if not sys.stdin.isatty():
         print("The input is no terminal, so nobody is asked: --yes agrees.")
         return False
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return asked(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def asked(question: str) -> str:
+    """What a person types on the terminal; Ctrl-D is Ctrl-C."""
+    try:
+        return input(question)
+    except EOFError:
+        print()
+        raise KeyboardInterrupt from None

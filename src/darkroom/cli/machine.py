@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from darkroom.cli import MACHINE, Commands, agreed
+from darkroom.cli import MACHINE, Commands, agreed, asked
 from darkroom.cli.completing import SHELLS, shell_code
 from darkroom.errors import ConfigError
 from darkroom.previews import PREVIEWS
@@ -64,15 +64,15 @@ def _init(options: argparse.Namespace) -> int:
     from darkroom.machine.facts import Facts, FactsFile
     from darkroom.machine.hardware import hardware
     from darkroom.machine.usual_places import guessed
-    from darkroom.plan.conf.folders import machine_file
+    from darkroom.plan.conf.folders import home, machine_file
 
     # 1. Where things lie, as told, as written, as found
     told = checked(Facts(comfyui=options.comfyui, ai_toolkit=options.ai_toolkit, hf_home=options.hf_home))
     file = FactsFile.read(machine_file())
-    known = told.over(file.facts).over(guessed(Path.home()))
+    known = told.over(file.facts).over(guessed(home()))
     if not options.yes and not sys.stdin.isatty():
         raise ConfigError("the input is no terminal, so nobody can be asked: --yes takes what is given and found")
-    facts = known if options.yes else agreed_facts(known, told, input)
+    facts = known if options.yes else agreed_facts(known, told, asked)
     # 2. The file, with consent to every change of one that is there
     text = file.with_facts(facts)
     changes = file.changes(text)

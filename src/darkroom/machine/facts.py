@@ -1,6 +1,7 @@
 """Where ComfyUI, ai-toolkit and the hub's cache lie, and the one file that says so: ~/.config/darkroom/config.yaml."""
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -39,12 +40,12 @@ class FactsFile:
 
     @classmethod
     def read(cls, path: Path) -> "FactsFile":
-        """ConfigError for a file that is no YAML of keys and values."""
+        """ConfigError for a file that is no YAML of keys and values. One that nobody can see is not there."""
+        if not os.path.isfile(path):  # noqa: PTH113  not Path.is_file, which fails in a home that is another user's
+            return cls(path, None, {})
         try:
             text = path.read_text(encoding="utf-8")
             content = yaml.safe_load(text) or {}
-        except FileNotFoundError:
-            return cls(path, None, {})
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(
                 f"{path}: cannot be read, so it stays as it is: {' '.join(str(error).split())}"

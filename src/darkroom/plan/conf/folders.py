@@ -52,12 +52,13 @@ class Folders:
 def machine_file() -> Path:
     """What goes for every project on this machine, such as where ComfyUI keeps its files; it need not exist."""
     said = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    folder = said if said.is_absolute() else _home() / ".config"  # as the XDG base directories have it
+    folder = said if said.is_absolute() else home() / ".config"  # as the XDG base directories have it
     return folder / "darkroom" / _CONFIG
 
 
-def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111  unlike pathlib's, "~" itself for a user without a home
+def home() -> Path:
+    """The home folder; for a user without one, as in a container, a folder that there is not."""
+    return Path(os.path.expanduser("~"))  # noqa: PTH111  where Path.home fails
 
 
 def existing_folders(conf_dirs: Sequence[Path], searchpath: Sequence[str] = ()) -> Folders:
