@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "previews": "__init__ errors files record",
     "embedded_record": "errors names files record planned store previews",
     # plan: what to render
-    "plan/prompt_text": "errors files",
+    "plan/prompt_text": "errors display files",
     "plan/conf": "__init__ errors names display request files base_files checkpoint provenance plan/prompt_text",
     "plan/weights": "errors request display files base_files checkpoint store lora_files plan/conf",
     "plan/trials": (

@@ -1,7 +1,8 @@
 """Text, lists of names, tables, sizes, times and paths as people are shown them, and as they are written down."""
 
+import difflib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 
@@ -45,6 +46,19 @@ def first_line(text: str) -> str:
     """With a … where there are more."""
     first, *others = text.splitlines() or [""]
     return f"{first} …" if others else first
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'seed'? known: neg, seed`, the first half only where something is close."""
+    known = sorted(known)
+    close = closest(word, known)
+    listing = f"known: {', '.join(known)}" if known else "there are none"
+    return f"did you mean {close!r}? {listing}" if close else listing
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is spelled most like this one; None where none is close."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)
 
 
 def counted(count: int, what: str) -> str:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from darkroom.plan.conf.origin import suggestion
+from darkroom.display import suggestion
 from darkroom.render.device.mode import AUTO, WISHES  # numbers and words, no torch
 
 RENDER, LOOK, PREVIEWS, IMPORT, MACHINE = "Render", "Look", "Previews", "Import", "This machine"  # the groups

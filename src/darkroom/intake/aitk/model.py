@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from darkroom.display import suggestion
 from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
@@ -16,7 +17,6 @@ from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.folders import BUILT_IN
-from darkroom.plan.conf.origin import suggestion
 from darkroom.plan.conf.schema import QTYPES, Model
 
 _DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16"} | dict.fromkeys(

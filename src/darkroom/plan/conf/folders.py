@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom import OWN_FOLDER
-from darkroom.display import from_here
+from darkroom.display import from_here, suggestion
 from darkroom.errors import ConfigError
-from darkroom.plan.conf.origin import suggestion
 
 BUILT_IN = OWN_FOLDER / "conf"
 CONF_DIRS = (Path("conf"), BUILT_IN)  # the working directory's, where there is one

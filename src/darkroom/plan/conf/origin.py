@@ -1,7 +1,6 @@
 """Where a value of conf/ was written: the file and the key that a message names."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +27,3 @@ def leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'seed'? known: neg, seed`, the first half only where something is close."""
-    known = sorted(known)
-    close = closest(word, known)
-    listing = f"known: {', '.join(known)}" if known else "there are none"
-    return f"did you mean {close!r}? {listing}" if close else listing
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is spelled most like this one; None where none is close."""
-    return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)

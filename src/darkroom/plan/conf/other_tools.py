@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 
-from darkroom.plan.conf.origin import closest, suggestion
+from darkroom.display import closest, suggestion
 from darkroom.plan.conf.schema import Config, Settings
 
 # Our key: what other tools call it, written as `_plain` writes them. A word may stand at several of our keys.

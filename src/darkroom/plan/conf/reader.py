@@ -13,9 +13,10 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from darkroom.display import suggestion
 from darkroom.errors import ConfigError, Reading, collected, if_sound
 from darkroom.files import unquoted
-from darkroom.plan.conf.origin import Origin, suggestion
+from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import instead, our_key
 
 T = TypeVar("T")

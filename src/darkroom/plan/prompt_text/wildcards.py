@@ -1,10 +1,10 @@
 """The lists that templates name: wildcards/colour.txt is __colour__, a line an entry."""
 
-import difflib
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from darkroom.display import closest
 from darkroom.errors import ConfigError
 from darkroom.files.regular_file import read_text
 
@@ -37,5 +37,5 @@ class Wildcards:
         known = self._names()
         if not known:
             return f"no .txt file is below {self._folder}/, which prompts name with `wildcards`"
-        close = difflib.get_close_matches(name, known, n=1)
-        return f"did you mean __{close[0]}__?" if close else f"known: {', '.join(f'__{each}__' for each in known[:20])}"
+        close = closest(name, known)
+        return f"did you mean __{close}__?" if close else f"known: {', '.join(f'__{each}__' for each in known[:20])}"

@@ -1,9 +1,9 @@
-"""Which page an experiment has, or why there is none yet, with the names that are close to a mistyped one."""
+"""Which page an experiment has, or why there is none yet, with the name that a mistyped one is closest to."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from darkroom.display import closest
 from darkroom.errors import ConfigError, StoreError
 from darkroom.names import name_fault
 from darkroom.review.inventory.experiments import experiment_folders
@@ -23,11 +23,8 @@ def page_of(experiment: str, results: Path, described: Iterable[str], *, regress
         return page
     rendered = [each.root.name for each in experiment_folders(results)]
     if experiment not in (known := sorted({*rendered, *described})):
-        raise ConfigError(f"there is no experiment {experiment}; {_close(experiment, known)}`darkroom list` has all")
+        close = closest(experiment, known)
+        meant = f"did you mean {close}? " if close else ""
+        raise ConfigError(f"there is no experiment {experiment}; {meant}`darkroom list` has all")
     what = "was never rendered" if experiment not in rendered else f"has no {page.name} yet"
     raise StoreError(f"{experiment}: {what}: `darkroom {command} {experiment}` makes it")
-
-
-def _close(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=3)
-    return f"did you mean {' or '.join(close)}? " if close else ""
