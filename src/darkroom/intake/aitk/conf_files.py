@@ -7,9 +7,9 @@ from typing import Any
 
 from darkroom.display import printable
 from darkroom.files.yaml_text import yaml_text
+from darkroom.intake.aitk.matrix import LoraValues
 from darkroom.intake.aitk.previews import BASE, PromptOption
 from darkroom.intake.aitk.prompts import DRAWN, SamplePrompt
-from darkroom.intake.aitk.values import LoraValues
 from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file
 
 _COMMON = ("width", "height", "sample_steps", "guidance_scale", "neg", "network_multiplier")

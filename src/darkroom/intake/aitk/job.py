@@ -8,7 +8,6 @@ Reads headers and digests; renders and compares nothing.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from darkroom.display import from_here, named
 from darkroom.errors import ConfigError, Reading, raise_together, value_of
@@ -17,14 +16,14 @@ from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
 from darkroom.intake.aitk.conf_files import ConfWriter, pick_files
 from darkroom.intake.aitk.config import JobConfig, config_file, job_roots, links_out, read_job, training_folder
 from darkroom.intake.aitk.control_images import unused_images, with_images
+from darkroom.intake.aitk.matrix import LoraValues, left_out, lora_values, matrix, rendered
 from darkroom.intake.aitk.model import TrainedModel, sampler_reasons, trained_model
 from darkroom.intake.aitk.passed_over import passed_over
 from darkroom.intake.aitk.placing import Placed, Placing
-from darkroom.intake.aitk.previews import BASE, Previewer, PromptOption
+from darkroom.intake.aitk.previews import Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleFile, are_copied, sample_files, sample_sets
 from darkroom.intake.aitk.section import process_faults
-from darkroom.intake.aitk.values import LoraValues, lora_values
 from darkroom.intake.imported_job import ImportedJob, outdated, stale, with_accepted
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
@@ -91,12 +90,12 @@ class _Import:
         placed = self._placing(model, options, found, has_times).placed(sample_sets(samples))
         values = lora_values(self._name, self._job.name, self._folder, found.loras)
         rows = [row for one in placed for row in self._rows(one, previewer, values)]
-        combinations = _combinations(options, values.usable, rows)
+        combinations = rendered(options, values.usable, rows)
         if rows:
             rows += list(_lacking(previewer, options, values.usable, combinations, rows))
         self._notes += _unseen(model, options, found, rows)
         # 4. The files
-        files = self._files(model, options, regimes, values, combinations, _left_out(values, combinations, rows))
+        files = self._files(model, options, regimes, values, combinations, left_out(values, combinations, rows))
         trigger_word = self._job.process.text("trigger_word")
         picked = pick_files(self._writer, options[0], trigger_word, values)
         self._check_names([*files, *picked])
@@ -190,9 +189,9 @@ class _Import:
         regimes: Mapping[str, str],
         values: LoraValues,
         combinations: Sequence[tuple[str, str]],
-        left_out: Sequence[str],
+        idle: Sequence[str],
     ) -> list[ConfFile]:
-        """`left_out`: values of the job's folder that are not rendered."""
+        """`idle`: values of the job's folder that are not rendered."""
         writer, trigger_word = self._writer, self._job.process.text("trigger_word")
         comments = [f"Not as trained: {reason}" for reason in model.reasons]
         written = [option for option in options if option.sheet.prompts]
@@ -206,14 +205,14 @@ class _Import:
         files += [writer.prompts(option, trigger_word) for option in written]
         self._notes += stale(self._name, files, writer.source)
         command = f"darkroom {'regress' if self._job.folder and written else 'run'} {self._name}"
-        idle = [name for name in left_out if name in values.usable]
-        comments = [command, *([f"Without previews, and not rendered: {', '.join(idle)}"] if idle else [])]
+        usable = [name for name in idle if name in values.usable]
+        comments = [command, *([f"Without previews, and not rendered: {', '.join(usable)}"] if usable else [])]
         comments += [f"Cannot be applied, and is not rendered: {lora.fault}" for lora in values.loras if lora.fault]
         if not written:
             comments.append(f"It renders the prompts of conf/prompts/{self._name}.yaml, which the job has none for")
             self._notes += self._wanted(trigger_word, command)
-        matrix, exclude = _matrix(combinations, options[0], values, left_out)
-        return [*files, writer.experiment(matrix, exclude, comments)]
+        axes, exclude = matrix(combinations, options[0], values, idle)
+        return [*files, writer.experiment(axes, exclude, comments)]
 
     def _wanted(self, trigger_word: str | None, command: str) -> Iterator[str]:
         """The sentence on what a job without samples lacks, until somebody has written it."""
@@ -263,46 +262,6 @@ def _content(model: TrainedModel, options: Sequence[PromptOption], regimes: Mapp
     ours = "live" if "transformer" in model.content.get("quantize", {}) or len(strengths) > 1 else "merged"
     trainers = regimes[main.name]
     return model.content if ours == trainers else model.with_merge(trainers)
-
-
-def _combinations(
-    options: Sequence[PromptOption], usable: Mapping[str, TrainedLora], rows: Sequence[Preview]
-) -> list[tuple[str, str]]:
-    """LoRA and prompt set of what is rendered: what there are previews of; everything, where there are none at all.
-
-    LoRAs with the prompts of `sample`, which is the first of the options, and with no others.
-    """
-    every = [(BASE, option.name) for option in options if option.sheet.prompts]
-    every += [(name, options[0].name) for name in usable if options[0].sheet.prompts]
-    every = every or [(name, options[0].name) for name in (BASE, *usable)]  # with prompts that somebody will write
-    held = {option.name: range(len(option.sheet.prompts)) for option in options}
-    there = {(row.lora, row.prompts) for row in rows if row.index in held[row.prompts]}
-    return [pair for pair in every if pair in there] or every
-
-
-def _left_out(values: LoraValues, combinations: Sequence[tuple[str, str]], rows: Sequence[Preview]) -> list[str]:
-    """Values of the job's folder that are not rendered; what is newer than all previews waits for its own, and is."""
-    rendered = {lora for lora, _ in combinations}
-    newest = max((row.step or 0 for row in rows), default=0)
-    return [
-        name
-        for name in values.names.values()
-        if name not in rendered and not (name in values.usable and values.usable[name].step > newest)
-    ]
-
-
-def _matrix(
-    combinations: Sequence[tuple[str, str]], main: PromptOption, values: LoraValues, left_out: Sequence[str]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The axes, all checkpoints as one entry, and what is excluded of them."""
-    name = values.option
-    pairs = [(BASE if lora == BASE else name, prompts) for lora, prompts in combinations]
-    if values.folder and (main.sheet.prompts or not pairs):
-        pairs.append((name, main.name))
-    loras, sets = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
-    exclude = [{"lora": lora, "prompts": each} for lora in loras for each in sets if (lora, each) not in pairs]
-    exclude += [{"lora": value} for value in left_out if name in loras]
-    return {"model": [name], "lora": loras, "prompts": sets}, exclude
 
 
 def _lacking(
