@@ -43,8 +43,10 @@ def lasting(seconds: float) -> str:
 
 
 def first_line(text: str) -> str:
-    """With a … where there are more."""
+    """With a … where there are more; with the next one where it announces that, as `3 problems:` does."""
     first, *others = text.splitlines() or [""]
+    if others and first.endswith(":"):
+        first, *others = f"{first} {others[0].strip(' -')}", *others[1:]
     return f"{first} …" if others else first
 
 

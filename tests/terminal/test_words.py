@@ -79,3 +79,9 @@ def test_the_closing_lines_are_five_at_most_whatever_went_wrong():
 def test_an_error_of_the_page_or_the_table_is_told_in_its_first_line():
     outcome = Outcome(planned=PLANNED, there=60, rendered=48, seconds=41, page=PAGE, errors=["disk full\nat x"])
     assert closing_lines(outcome)[1:] == ["disk full …", "results/demo/report.html"]
+
+
+def test_of_several_problems_the_closing_line_has_the_first_not_their_number_alone():
+    text = "2 problems:\n  - black-forest-labs/x: not here\n  - Qwen/y: not here"
+    outcome = Outcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=PAGE, failed=[Failed(60, text)])
+    assert closing_lines(outcome)[1] == "60 pictures failed: 2 problems: black-forest-labs/x: not here …"
