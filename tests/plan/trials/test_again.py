@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from tests.examples.record import LORA, REQUEST, embedded
 
-from darkroom.errors import ImageError, Problems
+from darkroom.errors import ConfigError, ImageError, Problems
 from darkroom.files.image_file import write_image
 from darkroom.plan.trials.again import forget_unbegun, write_again
 from darkroom.record import LoraUse
@@ -111,6 +111,15 @@ def test_a_run_that_was_refused_leaves_nothing_and_one_that_began_stays():
     (RESULTS / again.name / "contents.json").touch()
     forget_unbegun(again, RESULTS)
     assert (RESULTS / again.name / "conf/experiment").is_dir()
+
+
+def test_a_lora_that_a_public_record_knows_by_its_name_alone_is_asked_for():
+    use = LoraUse("anna.safetensors", LORA.sha256, 0.5, LORA.format, LORA.matched_keys)
+    image = picture(embedded(REQUEST, (use,)))
+    with pytest.raises(ConfigError, match=r"does not say in which folder anna\.safetensors lies; .* lora=NAME takes"):
+        write_again(image, [], RESULTS)
+    assert not RESULTS.exists()
+    assert write_again(image, ["lora=anna"], RESULTS).is_changed
 
 
 def test_what_is_no_render_is_refused():

@@ -8,7 +8,7 @@ files lie, conf/model/ says.
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from darkroom.embedded_record import read_render
-from darkroom.errors import ConfigError, Reading, StoreError, value_of
+from darkroom.errors import ConfigError, Reading, StoreError, raise_together, value_of
 from darkroom.files.atomic import atomic
 from darkroom.files.yaml_text import yaml_text
 from darkroom.plan.conf.origin import Origin
@@ -61,6 +61,8 @@ def write_again(image: Path, words: Sequence[str], results: Path) -> Again:
     ImageError for a file that is no render, ConfigError or Problems for words that say nothing of a picture.
     """
     record, changes = read_render(image), value_of(_changes(words))
+    if "lora" not in changes.matrix:
+        raise_together(_unplaced(record, image))
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", image.stem)[:40]
     name = f"again_{stem}_{digest_of([record.request_id, sorted(words)])[:8]}"
     conf = results / name / "conf"
@@ -159,6 +161,16 @@ def _lora(record: EmbeddedRecord) -> Mapping[str, Any]:
     ]
     is_foreign = record.request.adapters.allow_foreign_lora
     return {"loras": loras, **({"allow_foreign_lora": True} if is_foreign else {})}
+
+
+def _unplaced(record: EmbeddedRecord, image: Path) -> Iterator[ConfigError]:
+    """Files that a public record knows by their names alone, and that do not lie here."""
+    for use in record.loras:
+        if Path(use.path).name == use.path and not Path(use.path).exists():
+            yield ConfigError(
+                f"{image}: its record does not say in which folder {use.path} lies; go there, or lora=NAME takes one "
+                "of conf/lora/"
+            )
 
 
 def _strengths(record: EmbeddedRecord) -> tuple[list[float], float]:
