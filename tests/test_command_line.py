@@ -1,5 +1,6 @@
 """What the door refuses before anything is imported for it."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,12 @@ def test_plan_refuses_the_names_that_a_run_refuses(
     monkeypatch.chdir(tmp_path)
     assert main(["plan", "demo", "--name", name]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_what_is_said_where_stderr_is_closed_goes_nowhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)  # as Python has it after `2>&-`
+    assert main(["open", "../x"]) == 1
+    sys.stderr.close()
+    assert capsys.readouterr().out == ""

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from darkroom import __version__
 from darkroom.cli import (
@@ -27,6 +28,7 @@ from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    _open_what_is_closed()
     parser = _parser()
     complete_if_asked(parser)
     options, words = parser.parse_known_args(arguments)
@@ -55,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # a bug of ours or of a library
         _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")
         return 1
+
+
+def _open_what_is_closed() -> None:
+    """What `2>&-` or a supervisor has closed leads nowhere, so that whatever is said may be said."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - the same
 
 
 def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = "") -> None:
