@@ -26,6 +26,7 @@ from darkroom.files.weight_file import identity
 from darkroom.filesystem.lock import locked
 from darkroom.previews import previews_file, write_previews
 from darkroom.record import write_records
+from darkroom.review.inventory.experiments import experiment_folders
 from darkroom.review.inventory.pruning import Share, plan_pruning, prune
 
 
@@ -183,3 +184,12 @@ def test_an_age_has_a_unit(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["prune", "--older", "30"])
     assert "expected hours, days or weeks, such as 12h, 30d or 8w, got 30" in capsys.readouterr().err
+
+
+def test_a_link_to_another_experiment_is_that_one_and_hinders_nothing():
+    folder, gone = experiment("cats", "a"), stored("b")
+    (RESULTS / "latest").symlink_to("cats")
+    assert [each.root.name for each in experiment_folders(RESULTS)] == ["cats"]
+    assert main(["prune", "--older", "1h", "--yes"]) == 0
+    assert not folder.root.exists()
+    assert not gone.exists()

@@ -23,11 +23,14 @@ class Found:
 
 
 def experiment_folders(results: Path) -> list[ExperimentFolder]:
-    """Those of results/ in which a run was begun, by name; none where there is no results/."""
+    """Those of results/ in which a run was begun, by name; none where there is no results/.
+
+    A link to another one of them, such as results/latest, is that one and no other.
+    """
     if not results.is_dir():
         return []
     folders = [ExperimentFolder(path) for path in sorted(results.iterdir()) if path.name != STORE and path.is_dir()]
-    return [folder for folder in folders if _is_experiment(folder)]
+    return [folder for folder in folders if _is_experiment(folder) and not _is_another_name(folder.root)]
 
 
 def changed_at(folder: ExperimentFolder) -> float:
@@ -59,3 +62,8 @@ def size_of(files: Iterator[Found]) -> int:
 
 def _is_experiment(folder: ExperimentFolder) -> bool:
     return any(path.exists() for path in (folder.contents, folder.manifest, folder.lock))
+
+
+def _is_another_name(path: Path) -> bool:
+    """Whether it is a link to a folder beside it."""
+    return path.is_symlink() and path.resolve().parent == path.parent.resolve()
