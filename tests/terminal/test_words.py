@@ -85,3 +85,8 @@ def test_of_several_problems_the_closing_line_has_the_first_not_their_number_alo
     text = "2 problems:\n  - black-forest-labs/x: not here\n  - Qwen/y: not here"
     outcome = Outcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=PAGE, failed=[Failed(60, text)])
     assert closing_lines(outcome)[1] == "60 pictures failed: 2 problems: black-forest-labs/x: not here …"
+
+
+def test_a_page_that_was_not_made_is_not_named():
+    outcome = Outcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=None)  # run demo --until checkpoint
+    assert closing_lines(outcome) == ["demo: 0 of 60 pictures in 0:04: 0 rendered, 0 kept"]

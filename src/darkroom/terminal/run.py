@@ -146,13 +146,14 @@ class _Watched:
 
     def _outcome(self, planned: Planned, watch: Watch) -> Outcome:
         folder, progress = self._folder, watch.look()
+        page = folder.root / "regress.html" if self._judged else folder.report
         errors = [read_job_error(path) for path in sorted(folder.logs.glob("*.json"))]
         return Outcome(
             planned=planned,
             there=len(progress.done),
             rendered=progress.rendered,
             seconds=time.monotonic() - self._started,
-            page=folder.root / "regress.html" if self._judged else folder.report,
+            page=page if page.is_file() else None,
             judged=self._judged,
             failed=self._failed,
             errors=[error.text for error in errors if error],

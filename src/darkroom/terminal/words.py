@@ -19,7 +19,7 @@ class Outcome:
     there: int  # pictures at the end
     rendered: int  # of them, in this run
     seconds: float
-    page: Path
+    page: Path | None  # None: the run made none, as with --until
     judged: str | None = None
     failed: Sequence[Failed] = ()  # the most frequent first
     errors: Sequence[str] = ()  # of jobs that made no pictures
@@ -73,7 +73,7 @@ def closing_lines(outcome: Outcome) -> list[str]:
         f"{planned.experiment}: {of} in {clock(outcome.seconds)}: {made}",
         *([outcome.judged] if outcome.judged else []),
         *_why(outcome),
-        str(outcome.page),
+        *([str(outcome.page)] if outcome.page else []),
     ]
 
 
