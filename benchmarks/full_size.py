@@ -53,7 +53,9 @@ def full_size(setting: Setting, name: str) -> Iterator[Row]:
 
 
 def _speed(setting: Setting, pipelines: Pipelines, model: RandomModel, large: Request, small: Request) -> Iterator[Row]:
-    cases = [(large, "4 steps"), (small, "4 steps"), (large.changed(sample_steps=25, guidance_scale=4.0), "25 steps")]
+    steps = 3 if setting.is_tiny else 25
+    guided = large.changed(sample_steps=steps, guidance_scale=4.0)
+    cases = [(large, "4 steps"), (small, "4 steps"), (guided, f"{steps} steps, guided")]
     for request, what in cases:
         made = [made_by(setting, pipelines, model.checkpoint, request) for _ in range(setting.repeats)]
         size = f"{request.sampling.width}², {what}"

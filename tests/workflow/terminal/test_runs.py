@@ -122,7 +122,9 @@ def test_verbose_is_snakemakes_own_output(finished: Project) -> None:
 
 
 def test_ctrl_c_ends_in_a_sentence_and_the_next_run_goes_on(project: Project) -> None:
-    project.write("conf/prompts/cats.yaml", CATS.replace("sample_steps: 2", "sample_steps: 30"))  # to be stopped within
+    project.write(
+        "conf/prompts/cats.yaml", CATS.replace("sample_steps: 2", "sample_steps: 150")
+    )  # to be stopped within
     words = ("run", "small", "matrix.prompts=[cats]", "matrix.lora=[none]")
     terminal, inside = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
