@@ -72,9 +72,9 @@ onsuccess:
 onerror:
     if DARKROOM.take_stock():
         compares = any(job.rule.name == "compare" for job in workflow.dag.jobs)
-        option = f"--compare {DARKROOM.previews()}" if compares else ""
+        options = ["--compare", DARKROOM.previews()] if compares else []
         shell(
-            f"python -m darkroom rule unfinished results/{DARKROOM.name} {option} || true"
+            "python -m darkroom rule unfinished results/{DARKROOM.name:q} {options:q} || true"
         )
     PAGE.close()
     DARKROOM.end()

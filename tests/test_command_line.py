@@ -48,6 +48,18 @@ def test_alone_it_lists_what_people_type_in_groups(capsys: pytest.CaptureFixture
     assert "Previews:\n  accept " in listed
 
 
+@pytest.mark.parametrize("command", ["plan demo", "list", "prune", "run demo -n"])
+def test_results_that_are_no_folder_are_said(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("results").write_text("")
+    assert main(command.split()) == 1
+    said = capfd.readouterr()
+    assert f"{tmp_path}/results" in said.out + said.err
+    assert "folder" in said.out + said.err
+
+
 def test_what_rules_call_is_listed_only_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     assert "unfinished" not in capsys.readouterr().out

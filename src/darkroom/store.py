@@ -7,11 +7,13 @@ results/<experiment>/drafts, requests, records, images / <model> / <lora> / <pro
 results/<experiment>/fresh                      a store of its own, of a run that renders everything anew, until it ends
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from darkroom.errors import StoreError
 from darkroom.files.atomic import link, read_json, write_json
 from darkroom.files.weight_file import identity, sha256_of
 from darkroom.names import Names
@@ -22,6 +24,23 @@ STORE = "store"  # its folder in results, so the one name that no experiment can
 _DIGESTS = "digests"  # of weight files
 IMAGES = "images"  # the folder of the pictures that people open, in that of their experiment
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+
+
+def check_folder(results: Path) -> None:
+    """StoreError where something that is no folder has the name of the results folder."""
+    if os.path.lexists(results) and not results.is_dir():
+        raise StoreError(
+            f"{results.absolute()}: expected a folder, got something else; move it away, or work elsewhere"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """StoreError where a folder, which need not be there yet, could not be written to."""
+    existing = folder.absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreError(f"{folder.absolute()}: cannot be written: {existing} is not a folder that you may write to")
 
 
 @dataclass(frozen=True)

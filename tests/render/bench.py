@@ -67,7 +67,7 @@ class Bench:
         planned.write(self.folder / "requests.json")
         write_json(self.folder / "checkpoint.json", self.checkpoint.to_json())
         contents = ExperimentFolder(self.folder / "results/bench").contents
-        write_json(contents, {"combinations": [["tiny_klein", "none", "test", len(named), 0]]})
+        write_json(contents, {"experiment": "bench", "combinations": [["tiny_klein", "none", "test", len(named), 0]]})
         return Job(
             directory=self.folder,
             requests=self.folder / "requests.json",

@@ -52,7 +52,10 @@ def test_other_combinations_count_if_they_were_done_before_or_have_records_by_no
         path.parent.mkdir(parents=True)
         path.touch()
     os.utime(stale, (1, 1))
-    write_json(folder.contents, {"combinations": [["m", "a", "p", 2, 2], ["m", "b", "p", 3, 0], ["m", "c", "p", 4, 0]]})
+    write_json(
+        folder.contents,
+        {"experiment": "e", "combinations": [["m", "a", "p", 2, 2], ["m", "b", "p", 3, 0], ["m", "c", "p", 4, 0]]},
+    )
     os.utime(folder.contents, (1000, 1000))
     assert images_elsewhere(folder, Names("m", "a", "p")) == (4, 9)
     assert images_elsewhere(folder, Names("m", "c", "p")) == (2, 9)

@@ -399,14 +399,14 @@ class TestFloor:
         picture = desk.request.changed(dtype="bfloat16")
         record = record_of(desk.render(picture), picture)
         write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
-        write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
+        write_json(desk.folder.contents, {"experiment": "job", "combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         planned(picture).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
         return write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
 
     def test_nothing_is_learned_from_fast_pictures(self, desk: Desk) -> None:
         record = record_of(desk.plan(), desk.request)
         write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
-        write_json(desk.folder.contents, {"combinations": [["tiny_klein", "anna", "test", 1, 0]]})
+        write_json(desk.folder.contents, {"experiment": "job", "combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         fast = desk.request.changed(numerics="fast")
         planned(fast).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
         kept = desk.folder.root / "floor/tiny_klein/kept"

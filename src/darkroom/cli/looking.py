@@ -5,7 +5,7 @@ from pathlib import Path
 
 from darkroom.cli import LOOK, Commands, add_offload, described
 from darkroom.cli.completing import completes, experiments, pictures
-from darkroom.store import RESULTS
+from darkroom.store import RESULTS, check_folder
 
 
 def add_to(commands: Commands) -> None:
@@ -66,6 +66,7 @@ def _list(options: argparse.Namespace) -> None:
     from darkroom.review.inventory.experiments import files_below, size_of
     from darkroom.review.inventory.listing import as_json, as_table, listed
 
+    check_folder(RESULTS)
     experiments = listed(RESULTS, described())
     total = size_of(files_below(RESULTS))
     print(as_json(experiments) if options.json else as_table(experiments, total), end="")

@@ -11,7 +11,7 @@ from darkroom.cli import MACHINE, Commands, agreed, asked
 from darkroom.cli.completing import SHELLS, shell_code
 from darkroom.errors import ConfigError
 from darkroom.previews import PREVIEWS
-from darkroom.store import RESULTS
+from darkroom.store import RESULTS, check_folder
 
 
 def add_to(commands: Commands) -> None:
@@ -99,6 +99,7 @@ def _prune(options: argparse.Namespace) -> int:
     from darkroom.review.inventory.experiments import experiment_folders, is_running
     from darkroom.review.inventory.pruning import plan_pruning, prune
 
+    check_folder(RESULTS)
     folders, elsewhere = experiment_folders(RESULTS), [*Path("conf").rglob("*.y*ml"), *PREVIEWS.rglob("*.parquet")]
     running = [folder.root.name for folder in folders if is_running(folder)]
     with ExitStack() as held:

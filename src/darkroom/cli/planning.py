@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from darkroom.cli import RENDER, Commands, agreed, described
 from darkroom.cli.completing import completes, experiments, overrides
 from darkroom.errors import ConfigError, DarkroomError
-from darkroom.store import RESULTS
+from darkroom.store import RESULTS, STORE, check_writable
 
 if TYPE_CHECKING:
     from darkroom.plan.estimate.estimate import Estimate
@@ -38,6 +38,8 @@ def _plan(options: argparse.Namespace) -> int:
     from darkroom.plan.estimate.look import estimate_of
     from darkroom.plan.estimate.told import told
 
+    for folder in (RESULTS / STORE, RESULTS / (options.name or options.experiment)):
+        check_writable(folder)
     # 1. What is asked for; an experiment that cannot be rendered at all ends here, with every problem
     experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes

@@ -29,7 +29,7 @@ from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.hub import fetch
 from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request import digest_of
-from darkroom.store import RESULTS, STORE, ExperimentFolder, begin_afresh, settle
+from darkroom.store import RESULTS, STORE, ExperimentFolder, begin_afresh, check_writable, settle
 from darkroom.telling.messages import Began, Planned, Refused, say, tell
 
 _STORE = RESULTS / STORE
@@ -191,7 +191,7 @@ def open_workflow(
         folders = existing_folders(conf_dirs)
         asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
         for folder in (_STORE, RESULTS / asked.name):
-            _check_writable(folder)
+            check_writable(folder)
         experiment = load_experiment(
             asked.experiment,
             conf_dirs,
@@ -224,14 +224,6 @@ def stop(error: DarkroomError) -> NoReturn:
     print(f"darkroom: {error}", file=sys.stderr)
     tell(Refused(str(error)))
     sys.exit(1)
-
-
-def _check_writable(folder: Path) -> None:
-    existing = folder.absolute()
-    while not os.path.lexists(existing):
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise StoreError(f"{folder.absolute()}: cannot be written: {existing} is not a folder that you may write to")
 
 
 def _identity_if_there(path: str) -> list[Any] | None:

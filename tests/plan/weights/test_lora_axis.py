@@ -191,6 +191,7 @@ class TestTheMatrix:
             ),
             ('["moon/*"]', "conf/experiment/e.yaml: matrix.lora[0]: moon/*: no such file or folder"),
             ("[output/star_v1, moon_000000250]", "there is no conf/lora/moon_000000250.yaml"),
+            ("output", "there is no conf/lora/output.yaml; the path that is here is written ./output; known: "),
             ("[star, star_000000250]", "matrix.lora[1]: 'star_000000250' is on the axis twice"),
             (
                 "{folder: output/star_v1, loras: [x.safetensors]}",
