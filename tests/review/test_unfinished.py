@@ -137,7 +137,7 @@ def test_the_terminal_hears_each_sentence_once():
     assert told(rows, Path("results/x/report.html")) == (
         "darkroom: 6 pictures failed; results/x/report.html shows which:\n"
         "  a.safetensors: holds NaN (2 pictures)\n"
-        "  2 problems: … (1 picture)\n"
+        "  2 problems: one … (1 picture)\n"
         "  c (1 picture)\n"
         "  and 2 more reasons\n"
     )

@@ -63,7 +63,7 @@ class Project:
 
         `sigint`: what the run inherits, whatever the tests did; SIG_IGN is what `nohup` in a script gives it.
         """
-        with (self.folder / "snakemake.out").open("wb") as log, _sigint(sigint):
+        with (self.folder / "snakemake.out").open("wb") as log, inheriting_sigint(sigint):
             return subprocess.Popen(
                 self.command(*arguments), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
@@ -101,7 +101,8 @@ class Project:
 
 
 @contextlib.contextmanager
-def _sigint(handler: Any) -> Iterator[None]:
+def inheriting_sigint(handler: Any) -> Iterator[None]:
+    """What is started within has this for SIGINT, also where the tests run in the background, which ignores it."""
     before = signal.signal(signal.SIGINT, handler)
     try:
         yield

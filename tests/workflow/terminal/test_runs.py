@@ -14,7 +14,7 @@ import time
 import torch
 from safetensors.torch import save_file
 from tests.machine.waiting import PATIENCE, wait_for
-from tests.workflow.project import CATS, Project
+from tests.workflow.project import CATS, Project, inheriting_sigint
 
 DOGS = ("matrix.prompts=[dogs]", "matrix.lora=[none]")  # two pictures
 NOISE = ("Traceback", "RuleException", "CalledProcessError", "Snakemake", "rule ", "jobid")
@@ -129,7 +129,8 @@ def test_ctrl_c_ends_in_a_sentence_and_the_next_run_goes_on(project: Project) ->
     terminal, inside = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
     command = [sys.executable, "-m", "darkroom", *words]
-    run = subprocess.Popen(command, cwd=project.folder, stdout=inside, stderr=inside, start_new_session=True)
+    with inheriting_sigint(signal.default_int_handler):
+        run = subprocess.Popen(command, cwd=project.folder, stdout=inside, stderr=inside, start_new_session=True)
     os.close(inside)
     wait_for(project.stored, "a finished picture", run)
 
