@@ -52,9 +52,15 @@ class Goldens:
 
     @property
     def parameters(self) -> list[Any]:
-        """`runs` as a test takes them. float32 goes the way of bfloat16: `make check` leaves it to `make test`."""
-        marks = {"float32": [pytest.mark.slow], "bfloat16": []}
-        return [pytest.param(case, dtype, id=f"{case['id']}-{dtype}", marks=marks[dtype]) for case, dtype in self.runs]
+        """`runs` as a test takes them.
+
+        `make check` leaves some to `make test`: float32, which goes the way of bfloat16, and more than four steps.
+        """
+        return [
+            pytest.param(case, dtype, id=f"{case['id']}-{dtype}", marks=[pytest.mark.slow] if is_slow else [])
+            for case, dtype in self.runs
+            for is_slow in [dtype == "float32" or case["sample_steps"] > 4]
+        ]
 
     def theirs(self, dtype: str) -> dict[str, torch.Tensor]:
         """The trainer's `<case>.latents` and, for small pictures, `<case>.pixels`."""

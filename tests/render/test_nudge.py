@@ -22,6 +22,8 @@ from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base
 from darkroom.request import Lora, Request
 
+pytestmark = pytest.mark.slow  # real renders, for `make test`
+
 MakeRequest = Callable[..., Request]
 INFINITY = float("inf")
 # bfloat16 has 8 significant bits, float32 has 24; the smallest normal number of both is 2^-126.

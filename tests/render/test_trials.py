@@ -37,6 +37,8 @@ from darkroom.store import ExperimentFolder
 from darkroom.thresholds import Thresholds
 from darkroom.trials import Outcomes, Trial, TrialSheet
 
+pytestmark = pytest.mark.slow  # real renders, for `make test`
+
 RESULTS = Path("results")
 THEN = ("prompt", "neg", "seed", "sample_steps", "guidance_scale", "lora_merge", "schedule", "numerics", "family")
 
@@ -416,7 +418,6 @@ class TestFloor:
             write_sheets("job", RESULTS, pictures=1, repeats=2)
         assert kept.is_dir(), "nothing was emptied"
 
-    @pytest.mark.slow
     def test_it_is_learned_from_nudged_repeats(self, desk: Desk) -> None:
         path = render_afresh(self.sheet(desk), RESULTS)
         (outcome,) = Outcomes.read(path).outcomes

@@ -35,6 +35,8 @@ from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.render.weights.quantization import QTYPES
 from darkroom.request import Request
 
+pytestmark = pytest.mark.slow  # real renders, for `make test`
+
 GB = 10**9
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -227,7 +229,6 @@ def test_the_base_is_kept_for_smaller_pictures_and_for_the_same_wish(
     assert pipelines.base(klein, request, offload="block") is not first
 
 
-@pytest.mark.slow
 def test_a_real_failing_allocation_is_recognised() -> None:
     script = (
         "import resource, torch; from darkroom.render.pipelines import ran_out_of_memory\n"
