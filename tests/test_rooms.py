@@ -185,6 +185,10 @@ def test_nothing_that_the_snakefile_imports_is_slow():
     assert (ours - own) & SLOW == set()
 
 
+def test_quanto_which_takes_two_seconds_waits_for_something_to_quantise():
+    assert "optimum" not in loaded_by("import darkroom.render.combination, darkroom.render.families.flux2.flux2")
+
+
 def test_the_command_line_is_quick_to_start():
     assert loaded_by("import darkroom.__main__") & SLOW == set()
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers.hooks.group_offloading import ModuleGroup
+from optimum import quanto
 from optimum.quanto import freeze, quantize
 from torch.nn.attention import SDPBackend
 
@@ -32,7 +33,6 @@ from darkroom.render.families.flux2 import flux2
 from darkroom.render.loaded import Loaded
 from darkroom.render.pipelines import Pipelines, ran_out_of_memory
 from darkroom.render.weights.base import Base, TextEncoder
-from darkroom.render.weights.quantization import QTYPES
 from darkroom.request import Request
 
 pytestmark = pytest.mark.slow  # real renders, for `make test`
@@ -70,7 +70,7 @@ def test_a_quantised_base_gives_the_same_picture_by_blocks(
 ) -> None:
     request = make_request(dtype="bfloat16", sample_steps=1, guidance_scale=1.0)
     base = flux2.load(klein, request.base, CPU)
-    quantize(base.transformer, weights=QTYPES[qtype])
+    quantize(base.transformer, weights=getattr(quanto, qtype))
     freeze(base.transformer)
     expected = _render(base, Residence(base, RESIDENT), request)
     assert torch.equal(_render(base, Residence(base, BLOCK), request), expected)
@@ -109,7 +109,7 @@ def test_what_is_written_into_a_streamed_block_at_rest_is_what_arrives_next() ->
 
 
 def test_blocks_come_one_by_one_and_leave_even_when_one_fails(base: Base, make_request: Callable[..., Request]) -> None:
-    quantize(base.transformer, weights=QTYPES["qfloat8"])
+    quantize(base.transformer, weights=quanto.qfloat8)
     freeze(base.transformer)
     seen = []
 

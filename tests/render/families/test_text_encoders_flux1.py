@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import FluxPipeline
+from optimum import quanto
 from optimum.quanto import QModuleMixin, freeze, quantize
 from safetensors.torch import load_file, save_file
 from tests.base_files.gguf_file import write_encoder, write_gguf
@@ -43,7 +44,6 @@ from darkroom.render.families.flux1.text import (
     tokens_cut,
 )
 from darkroom.render.weights.base import DTYPES, TextEncoder
-from darkroom.render.weights.quantization import QTYPES
 from darkroom.request import Encoder
 
 FLUX = DATA / "parity" / "flux1" / "flux"
@@ -153,7 +153,7 @@ def test_attn_masking_zeroes_the_rows_of_padding() -> None:
 @pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
 def test_quantisation_is_of_t5_alone(qtype: str) -> None:
     clip, t5 = _models()
-    quantize(t5, weights=QTYPES[qtype])
+    quantize(t5, weights=getattr(quanto, qtype))
     freeze(t5)
     encoder = load_text_encoder(_checkpoint(), replace(SMALL, quantize_text_encoder=qtype), CPU)
     _assert_equal(encoder, _by_pipeline(clip, t5))

@@ -8,27 +8,40 @@ quanto would pack weights for the kernel of the device that they are on, and aga
 other kernels, so other pixels in another memory mode. Here they stay in quanto's plain form, of which qfloat8 (and
 qint8 on a GPU) is dequantised and multiplied in the model's dtype; qint8 on a CPU has a kernel of torch's, as in the
 trainer. What quanto would have packed rounds otherwise in the trainer: qint4, and qfloat8 on a GPU with its extension.
+
+quanto is imported where something is quantised: it takes as long to import as torch and diffusers together.
 """
 
-import torch
-from optimum.quanto import QModuleMixin, SymmetricOptimizer, qfloat8, qint4, qint8, quantize, quantize_weight
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+import sys
+from typing import Any
 
-QTYPES = {"qfloat8": qfloat8, "qint8": qint8, "qint4": qint4}
+import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
 def prepare(model: torch.nn.Module, qtype: str) -> None:
-    """Give every linear layer of a model on the meta device its quantising kind, in place; weights stay as they are."""
-    quantize(model, weights=QTYPES[qtype])
+    """Give every linear layer of a model on the meta device its quantising kind, in place; weights stay as they are.
+
+    `qtype`: qfloat8 | qint8 | qint4.
+    """
+    from optimum import quanto
+
+    quanto.quantize(model, weights=getattr(quanto, qtype))
+
+
+def quantises(layer: torch.nn.Module) -> bool:
+    """True for a layer that `prepare` made: there is none where quanto was never imported."""
+    quanto = sys.modules.get("optimum.quanto")
+    return quanto is not None and isinstance(layer, quanto.QModuleMixin)
 
 
 @torch.no_grad()
-def finish(layer: torch.nn.Module) -> None:
+def finish(layer: Any) -> None:
     """Quantise one layer, filled by now; a layer of another kind stays as it is."""
-    if not isinstance(layer, QModuleMixin):
+    if not quantises(layer):
         return
     layer.weight = torch.nn.Parameter(_quantized(layer), requires_grad=False)
-    if layer.weight_qtype == qint8:
+    if layer.weight_qtype.name == "qint8":
         layer.register_forward_pre_hook(_on_a_boundary)
     for name, scale in layer.named_buffers(recurse=False):  # of activations, which are not quantised
         setattr(layer, name, torch.ones(scale.shape, dtype=scale.dtype, device=layer.weight.device))
@@ -42,8 +55,10 @@ def _on_a_boundary(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> 
     return (first, *others)
 
 
-def _quantized(layer: QModuleMixin) -> torch.Tensor:
+def _quantized(layer: Any) -> torch.Tensor:
     """What `layer.freeze()` makes of the weights, but not packed for a device."""
+    from optimum.quanto import SymmetricOptimizer, quantize_weight
+
     weight, qtype, optimizer = layer.weight, layer.weight_qtype, layer.optimizer
     if isinstance(optimizer, SymmetricOptimizer):
         scale = optimizer(weight, qtype=qtype, axis=0)

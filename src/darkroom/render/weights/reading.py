@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optimum.quanto import QModuleMixin
 
 from darkroom.checkpoint import Component
 from darkroom.display import named
 from darkroom.errors import CheckpointError
 from darkroom.files.weight_file import identity
+from darkroom.render.weights.quantization import quantises
 from darkroom.render.weights.stored import Stored
 
 Shapes = dict[str, tuple[int, ...]]
@@ -86,7 +86,7 @@ def shapes_of(module: torch.nn.Module) -> Shapes:
     added = {
         f"{name}.{buffer}"
         for name, layer in module.named_modules()
-        if isinstance(layer, QModuleMixin)
+        if quantises(layer)
         for buffer, _ in layer.named_buffers(recurse=False)
     }
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if name not in added}
