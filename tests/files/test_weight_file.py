@@ -78,7 +78,16 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ['{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, "x"]}}', '{"__metadata__": []}']
+    "header",
+    [
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, "x"]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, Infinity]}}',
+        '{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}',
+        '{"__metadata__": []}',
+        '{"__metadata__": {"step": 5}}',
+    ],
 )
 def test_headers_of_another_form_are_refused(tmp_path: Path, header: str) -> None:
     path = tmp_path / "x.safetensors"

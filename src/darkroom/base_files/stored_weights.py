@@ -19,7 +19,6 @@ used. Newer files name each layer's format, in `X.comfy_quant` or for all layers
 `_quantization_metadata`. See ComfyUI's QUANTIZATION.md, comfy/quant_ops.py, and `convert_old_quants` in comfy/utils.py.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from typing import Any
 
 from darkroom.display import named
 from darkroom.errors import CheckpointError
+from darkroom.files.json_text import parse_json
 from darkroom.files.weight_file import Header, read_header
 
 READ = frozenset(("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64"))  # dtypes; I64: counters beside weights
@@ -113,11 +113,11 @@ def _layer(key: str, endings: tuple[str, ...]) -> str | None:
 def _formats(path: Path, header: Header) -> dict[str, str]:
     """The format of each layer that the file names one for."""
     try:
-        layers: dict[str, Any] = json.loads(header.metadata.get("_quantization_metadata", "{}")).get("layers", {})
+        layers: dict[str, Any] = parse_json(header.metadata.get("_quantization_metadata", "{}")).get("layers", {})
         with path.open("rb") as file:
             for key in (key for key in header.shapes if key.endswith(".comfy_quant")):
                 file.seek(header.starts[key])
-                layers[key.removesuffix(".comfy_quant")] = json.loads(file.read(math.prod(header.shapes[key])))
+                layers[key.removesuffix(".comfy_quant")] = parse_json(file.read(math.prod(header.shapes[key])).decode())
         return {
             layer: f"{values['format']}{' with convrot' if values.get('convrot') else ''}"
             for layer, values in layers.items()
@@ -199,7 +199,7 @@ def _is_tiled(path: Path, header: Header, formats: Mapping[str, str], packed: li
 
 def _is_modelopt_folder(folder: Path) -> bool:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["quantization_config"]
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))["quantization_config"]
         return (config["quant_method"], config["quant_algo"]) == ("modelopt", "NVFP4")
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -5,6 +5,7 @@ Format: 8 bytes little-endian header length, a JSON header, then the tensors' by
 
 import hashlib
 import json
+import math
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,12 @@ from typing import Any
 from darkroom.errors import WeightFileError
 
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+_BYTES = {  # of one number; a dtype that is not here is not checked
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"), 1),
+}
 
 
 @dataclass(frozen=True)
@@ -47,22 +54,32 @@ def read_header(path: str | Path) -> Header:
     try:
         entries = json.loads(text)
         metadata = entries.pop("__metadata__", {})
-        ends = [int(entry["data_offsets"][1]) for entry in entries.values()]
-        if not isinstance(metadata, dict):
-            raise TypeError("__metadata__ is no mapping")
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise TypeError("__metadata__ is no mapping of texts")
+        ends = [_end(name, entry) for name, entry in entries.items()]
         header = Header(
             shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
             dtypes={name: str(entry["dtype"]) for name, entry in entries.items()},
             metadata=metadata,
             starts={name: 8 + length + int(entry["data_offsets"][0]) for name, entry in entries.items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise WeightFileError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         state = "truncated" if size < expected else "too long"
         raise WeightFileError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
     return header
+
+
+def _end(name: str, entry: Any) -> int:
+    """Where a tensor's bytes end, behind the header; ValueError where they are not as many as its shape asks for."""
+    start, end = map(int, entry["data_offsets"])
+    shape = [int(side) for side in entry["shape"]]
+    size = _BYTES.get(str(entry["dtype"]))
+    if start < 0 or min(shape, default=0) < 0 or (size and end - start != size * math.prod(shape)):
+        raise ValueError(f"{name}: {end - start} bytes are not {entry['dtype']} {shape}")
+    return end
 
 
 def foreign_format(start: bytes) -> str | None:

@@ -86,5 +86,5 @@ def of_text_encoders(keys: Iterable[str]) -> list[str]:
 
 def tool_of(keys: Iterable[str]) -> str:
     """Whose names a file's keys are, in words; several tools may share them."""
-    first = min(key for key in keys if not key.endswith(f".{ALPHA}"))
+    first = min((key for key in keys if not key.endswith(f".{ALPHA}")), default="")
     return next((tool for pattern, tool in _TOOLS if re.match(pattern, first)), "diffusers or BFL, without a prefix")

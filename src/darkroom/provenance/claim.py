@@ -29,13 +29,14 @@ _ONE_PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4
 
 @dataclass(frozen=True)
 class Claim:
-    """What a picture's claim says, whoever made it."""
+    """What a picture's claim says, whoever made it.
+
+    `faults`: C2PA's codes of what is wrong, such as a picture that was changed; () if all is well.
+    """
 
     signer: str  # name and organisation of the certificate
     algorithm: str
-    faults: tuple[
-        str, ...
-    ]  # C2PA's codes of what is wrong: the picture was changed, the certificate ran out; () if well
+    faults: tuple[str, ...]
     request_id: str | None  # where Darkroom signed
     is_generated: bool  # it says "trained algorithmic media"
 

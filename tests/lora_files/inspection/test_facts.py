@@ -124,6 +124,12 @@ def test_what_cannot_be_applied_is_told_as_far_as_its_header_goes(
     assert "step        10" in out
 
 
+def test_a_file_of_alphas_alone_is_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, {"diffusion_model.double_blocks.0.img_attn.proj.alpha": torch.tensor(4.0)})
+    assert main(["lora", str(file)]) == 0
+    assert "expected one whole LoRA, LoKr or diff, got ['alpha']" in capsys.readouterr().out
+
+
 def test_several_files_make_a_table_and_those_that_are_none_are_errors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,15 @@ def test_the_folder_may_be_another(project):
             '"{0|1|2|3|4|5|6|7|8|9}{0|1|2|3|4|5|6|7|8|9}{0|1|2|3|4|5|6|7|8|9}{9-$$0|1|2|3|4|5|6|7|8|9}"',
             "stands for 7,257,600,000 texts; expected 1000 at most: `draws: 100` takes a hundred of them",
         ),
+        ('"' + "{" * 20_000 + "a" + "}" * 20_000 + '"', "more than 50 choices and lists inside each other"),
+        (
+            '"{' + "9" * 5000 + '$$a|b}"',
+            "{ at character 1: $$ stands behind a number, as in {2$$red|green} or {1-2$$ and $$red|green}",
+        ),
+        (
+            '"{1-$$' + "|".join(map(str, range(101))) + '}"',
+            "{ at character 1: takes up to 101 of them; expected 100 at most, as in {1-3$$…}",
+        ),
         ('{prompt: "{a|b}", draws: 3}', "draws: 3 of 2 texts; without it there is every one"),
         ('{prompt: "{a|a}", draws: 2}', "draws: 2, and no more than 1 different texts come up"),
     ],

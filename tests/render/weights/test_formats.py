@@ -209,6 +209,7 @@ def test_companions_that_do_not_fit(
         (b'{"format": "float8_e4m3fn"}', "lacks single_blocks.0.linear2.weight_scale; is its download complete"),
         (b"?", "its quantised layers cannot be understood"),
         (b"[]", "its quantised layers cannot be understood"),
+        (b"[" * 100_000, "its quantised layers cannot be understood"),
     ],
 )
 def test_other_quantisations_are_refused(tmp_path: Path, stored: Tensors, named: bytes, said: str) -> None:

@@ -5,10 +5,8 @@ from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
-from tests.review.renders import THRESHOLDS, picture, preview, render
 
 from darkroom.review.pair.differences import Difference
-from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import write_comparisons
 from darkroom.review.regress.step_summary import escaped, step_summary, write_step_summary
 from darkroom.review.regress.summary import installed_versions
@@ -19,19 +17,6 @@ METADATA = {
     "rendered_device": "cpu",
 }
 HOSTILE = "</td></table><script>alert(1)</script> | a\\|b ``x`` **bold** [a](https://evil.example) <b> &lt; # 1\n- x"
-
-
-@pytest.fixture(scope="module")
-def comparisons(tmp_path_factory):
-    """Identical, drifted, missing, not reproducible: pictures 0 to 3."""
-    folder = tmp_path_factory.mktemp("renders")
-    rows = [render(folder, picture(shift=shift), index) for index, shift in enumerate((0, 40, 0, 0))]
-    stored = [
-        preview(folder, rows[0], picture()),
-        preview(folder, rows[1], picture(), then={"seed": 8}),
-        preview(folder, rows[3], picture(), reason="seed -1: drawn by the trainer"),
-    ]
-    return compare_all("strength", rows, stored, {"demo": THRESHOLDS})
 
 
 def summary(comparisons, **options):

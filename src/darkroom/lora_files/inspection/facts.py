@@ -16,7 +16,7 @@ from darkroom.files.json_text import parse_json
 from darkroom.files.weight_file import read_header, sha256_of
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import LoraFile, read_lora
-from darkroom.lora_files.inspection.sizes import DeltaSize, read_tensor, sizes_of
+from darkroom.lora_files.inspection.sizes import DeltaSize, sizes_of, squared_norm
 from darkroom.lora_files.keys import ReadKeys, read_keys
 from darkroom.lora_files.layers import layer_of, layers_of
 from darkroom.lora_files.naming import AdapterNaming, KnownBase
@@ -151,7 +151,7 @@ def _base_norms(base: Path, lora: LoraFile, naming: AdapterNaming, sizes: Sequen
     for key in weights:
         layer = layer_of(key.removeprefix(prefix), naming)
         if layer in wanted:
-            squares[layer] += float(np.sum(read_tensor(file, key) ** 2))
+            squares[layer] += squared_norm(file, key)
     if missing := sorted(wanted - squares.keys()):
         raise AdapterError(f"{base}: expected the base of {lora.path}, got one without {named(missing)}")
     return {size.name: float(np.sqrt(sum(squares[layer] for layer in size.layers))) for size in sizes}

@@ -3,8 +3,9 @@
 A LoRA's delta is never formed: |B A|² is the sum over (BᵀB) ∘ (A Aᵀ), which is as small as its rank squared.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Tensors = Mapping[str, Array]  # of one module, by suffix
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+_PIECE = 1 << 22  # numbers read at once
 _RANKED = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b")  # factors whose rows are the rank
 
 
@@ -60,16 +62,30 @@ def sizes_of(lora: LoraFile, deltas: Sequence[LayerDelta]) -> tuple[DeltaSize, .
     return tuple(_joined(layers, parts[layers]) for layers in sorted(parts, key=lambda layers: _place(layers[0])))
 
 
-def read_tensor(file: LoraFile, key: str) -> Array:
-    """A tensor in float64, of its shape; AdapterError for one of another kind of numbers."""
-    dtype, shape = file.header.dtypes[key], file.shapes[key]
+def squared_norm(file: LoraFile, key: str) -> float:
+    """Of a tensor that may be a gigabyte; AdapterError for one of another kind of numbers than those of weights."""
+    return float(sum(np.sum(values * values) for values in _pieces(file, key)))
+
+
+def _tensor(file: LoraFile, key: str) -> Array:
+    """In float64, of its shape."""
+    return np.concatenate([np.empty(0), *_pieces(file, key)]).reshape(file.shapes[key])
+
+
+def _pieces(file: LoraFile, key: str) -> Iterator[Array]:
+    """The numbers of a tensor in float64, a few million at a time."""
+    dtype, left = file.header.dtypes[key], math.prod(file.shapes[key])
     if dtype not in _DTYPES:
         raise AdapterError(f"{file.path}: {key}: expected float32, float16 or bfloat16, got {dtype}")
     with Path(file.path).open("rb") as opened:
         opened.seek(file.header.starts[key])
-        raw = np.fromfile(opened, _DTYPES[dtype], int(np.prod(shape, dtype=np.int64)))
-    values = (raw.astype("<u4") << 16).view("<f4") if dtype == "BF16" else raw  # the upper half of a float32
-    return values.astype(np.float64).reshape(shape)
+        while left:
+            raw = np.fromfile(opened, _DTYPES[dtype], min(left, _PIECE))
+            if not raw.size:
+                raise AdapterError(f"{file.path}: was cut short while it was read")
+            left -= raw.size
+            values = (raw.astype("<u4") << 16).view("<f4") if dtype == "BF16" else raw  # the upper half of a float32
+            yield values.astype(np.float64)
 
 
 def _place(layer: str) -> list[tuple[bool, int, str]]:
@@ -87,7 +103,7 @@ def _joined(layers: tuple[str, ...], parts: Sequence[DeltaSize]) -> DeltaSize:
 
 
 def _size(lora: LoraFile, delta: LayerDelta, layers: tuple[str, ...]) -> DeltaSize:
-    tensors = {suffix: read_tensor(lora, key) for suffix, key in delta.keys.items()}
+    tensors = {suffix: _tensor(lora, key) for suffix, key in delta.keys.items()}
     rank = next((tensors[name].shape[0] for name in _RANKED if name in tensors), None)
     alpha = float(tensors[ALPHA].reshape(-1)[0]) if ALPHA in tensors else delta.alpha
     alpha = None if rank is None else alpha  # whole Kronecker factors have 9999999999 there, which is ignored

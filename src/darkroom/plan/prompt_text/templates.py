@@ -22,6 +22,8 @@ from random import Random
 from darkroom.errors import ConfigError
 
 MOST = 1000  # texts of one template
+_PICKED = 100  # options that one choice may take
+_DEEP = 50  # choices and lists inside each other
 
 Lists = Callable[[str], Sequence[str]]  # the lines of a list by its name; ConfigError where there is none
 
@@ -29,8 +31,10 @@ _TOKEN = re.compile(
     r"\$\$|(?P<open>[$%]?\{)|(?P<bar>\|)|(?P<close>\})|__(?P<name>(?:[^\W_]|\*)(?:(?!__)[^{}|\n])*)__|[^{}|$%_]+|.",
     re.DOTALL,
 )
-_HEAD = re.compile(r"\s*(?:(?P<exactly>\d+)|(?P<least>\d+)?-(?P<most>\d+)?)\$\$(?:(?P<separator>[^$]*)\$\$)?")
-_WEIGHT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)::")
+_HEAD = re.compile(
+    r"\s*(?:(?P<exactly>\d{1,9})|(?P<least>\d{1,9})?-(?P<most>\d{1,9})?)\$\$(?:(?P<separator>[^$]*)\$\$)?"
+)
+_WEIGHT = re.compile(r"\s*(\d{1,9}(?:\.\d*)?|\.\d+)::")
 _MARKS = {"~": "random", "!": "combinatorial", "@": "cyclic"}
 
 
@@ -137,10 +141,11 @@ def _weighted(options: Sequence[_Option], random: Random) -> _Option:
 class _Reader:
     """Reads one template, and the lists that it names."""
 
-    def __init__(self, text: str, lists: Lists, within: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: str, lists: Lists, within: tuple[str, ...] = (), depth: int = 0) -> None:
         self._tokens = deque(_TOKEN.finditer(text))
         self._lists = lists
         self._within = within  # names of the lists that this is a line of
+        self._depth = depth  # choices and lists that are open here
 
     def template(self) -> _Parts:
         return self._parts(in_choice=False)
@@ -164,18 +169,29 @@ class _Reader:
         if opening[0] != "{":
             raise ConfigError(f"{place}: variables and wrappers are not taken; write the text in their place")
         found = []
+        self._enter()
         while True:
             found.append(self._parts(in_choice=True))
             if not self._tokens:
                 raise ConfigError(f"{place}: there is no }} that closes it; a text with braces of its own is a prompt")
             if self._tokens.popleft().lastgroup == "close":
+                self._depth -= 1
                 return _made(found, place)
+
+    def _enter(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEP:
+            raise ConfigError(f"more than {_DEEP} choices and lists inside each other")
 
     def _list(self, name: str) -> _Choice:
         if name in self._within:
             raise ConfigError(f"__{name}__ has a line with __{name}__ in it")
         within = (*self._within, name)
-        return _Choice(tuple(_Option(_Reader(line, self._lists, within).template()) for line in self._lists(name)))
+        self._enter()
+        lines = (_Reader(line, self._lists, within, self._depth).template() for line in self._lists(name))
+        choice = _Choice(tuple(map(_Option, lines)))
+        self._depth -= 1
+        return choice
 
 
 def _made(found: Sequence[_Parts], place: str) -> _Choice:
@@ -191,6 +207,8 @@ def _made(found: Sequence[_Parts], place: str) -> _Choice:
         return _Choice(options)
     ends = head["exactly"] or head["least"] or 1, head["exactly"] or head["most"] or len(options)
     least, most = sorted(min(int(end), len(options)) for end in ends)
+    if most > _PICKED:
+        raise ConfigError(f"{place}: takes up to {most:,} of them; expected {_PICKED} at most, as in {{1-3$$…}}")
     return _Choice(options, least, most, "," if head["separator"] is None else head["separator"])
 
 
