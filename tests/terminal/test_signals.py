@@ -53,6 +53,13 @@ def test_a_run_that_nobody_reads_on_ends_in_order(line: list[str]) -> None:
     assert Path("page").exists()
 
 
+def test_one_that_the_system_kills_has_the_status_that_a_shell_gives_it() -> None:
+    with Snakemake([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) as process:
+        while process.goes_on(0.05):
+            pass
+        assert process.status == 137
+
+
 def _wait_until_at_work(process: Snakemake) -> None:
     while process.goes_on(0.05) and not process.printed:
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 _INTERVAL = 15.0  # seconds between looks
 _LONGEST_PAUSE = 32  # looks that a run which failed is not tried again, at most
 _NICE = 10
-_SIGNALLED = 128  # an exit status from here on is a signal's
-_INTERRUPTED = 130
+_INTERRUPTED = 128 + signal.SIGINT
+_STOPPED = (_INTERRUPTED, 128 + signal.SIGTERM, 128 + signal.SIGHUP)  # exit statuses of a run that a person ended
 
 
 def add_to(commands: Commands) -> None:
@@ -65,23 +66,25 @@ def _watch(options: argparse.Namespace) -> int:
         status = _rendered(experiment)
         if options.once:
             return status
-        print(f"{folder}: watched for new checkpoints; Ctrl-C ends it", flush=True)
-        _go_on(arrivals, experiment, status, options)
+        if status not in _STOPPED:
+            print(f"{folder}: watched for new checkpoints; Ctrl-C ends it", flush=True)
+        status = _go_on(arrivals, experiment, status, options)
     except KeyboardInterrupt:
-        pass
+        status = _INTERRUPTED
     print(f"{folder}: not watched any more; what was rendered stays", flush=True)
-    return _INTERRUPTED
+    return status
 
 
-def _go_on(arrivals: Arrivals, experiment: str, status: int, options: argparse.Namespace) -> None:
-    """Look, and render what has come, until somebody ends it."""
+def _go_on(arrivals: Arrivals, experiment: str, status: int, options: argparse.Namespace) -> int:
+    """Look, and render what has come, until somebody ends a run: its exit status."""
     backoff = Backoff()
-    while status < _SIGNALLED:
+    while status not in _STOPPED:
         time.sleep(options.interval)
         arrived = arrivals.since()
         if backoff.is_due(arrived=bool(arrived), failed=_is_open(experiment, status)):
             print(_why(arrived, experiment), flush=True)
             status = _again(options, experiment)
+    return status
 
 
 class Backoff:

@@ -98,8 +98,11 @@ class Snakemake:
 
     @property
     def status(self) -> int:
-        """Of Snakemake; once a signal has stopped it, as a shell says it."""
-        return 128 + self.stopped_by if self.stopped_by else self._process.wait()
+        """Of Snakemake; where a signal ended it, one of a person's or of the system's, as a shell says it."""
+        if self.stopped_by:
+            return 128 + self.stopped_by
+        status = self._process.wait()
+        return 128 - status if status < 0 else status
 
     def last_words(self) -> str:
         """The last lines that Snakemake printed."""
