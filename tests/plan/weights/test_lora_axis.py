@@ -160,6 +160,13 @@ class TestTheMatrix:
         lora_axis(star, text)
         assert loras(star.load()) == ["star_v1_000000250", "star_v1_000000500", "star_v1_000000750"]
 
+    def test_a_bare_word_is_a_folder_where_no_option_has_the_name(self, star: Project) -> None:
+        Path("out").mkdir()
+        write_checkpoint(Path("out/moon_000000100.safetensors"), Path("sks.safetensors"), 100)
+        Path("star").mkdir()  # the option of the name goes before it
+        lora_axis(star, "[out, star_000000250]")
+        assert loras(star.load()) == ["moon_000000100", "star_000000250"]
+
     def test_files_that_say_no_step_are_named_by_themselves(self, star: Project) -> None:
         for name in ("loras/film grain.safetensors", "loras/Ink.safetensors"):
             star.write_weights(name)
@@ -191,7 +198,6 @@ class TestTheMatrix:
             ),
             ('["moon/*"]', "conf/experiment/e.yaml: matrix.lora[0]: moon/*: no such file or folder"),
             ("[output/star_v1, moon_000000250]", "there is no conf/lora/moon_000000250.yaml"),
-            ("output", "there is no conf/lora/output.yaml; the path that is here is written ./output; known: "),
             ("[star, star_000000250]", "matrix.lora[1]: 'star_000000250' is on the axis twice"),
             (
                 "{folder: output/star_v1, loras: [x.safetensors]}",

@@ -40,11 +40,7 @@ class Folders:
         """The file of a group's option; ConfigError with the closest name if there is none."""
         file = self.find(f"{group}/{name}")
         if file is None:
-            is_path = group == "lora" and os.path.exists(name)  # noqa: PTH110  (as above)
-            hint = f"the path that is here is written ./{name}; " if is_path else ""
-            raise ConfigError(
-                f"{where}: there is no conf/{group}/{name}.yaml; {hint}{suggestion(name, self.names(group))}"
-            )
+            raise ConfigError(f"{where}: there is no conf/{group}/{name}.yaml; {suggestion(name, self.names(group))}")
         return file
 
     def names(self, group: str) -> list[str]:

@@ -2,13 +2,14 @@
 
     lora: [none, style]                                  # conf/lora/style.yaml: one stack, or a folder of checkpoints
     lora: {folder: output/star_v1, pattern: "*_v1_*"}    # a folder, with the keys that it has in conf/lora/
-    lora: output/star_v1/*.safetensors                   # a glob, a folder, a file
+    lora: output/star_v1/*.safetensors                   # a glob, a folder that has no option's name, a file
 
 Each value becomes an option of its own, as if it stood in conf/lora/. Where conf/lora/ has a file of a value's name,
 the value is what that says.
 """
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -72,20 +73,25 @@ def read_lora_axis(raw: Any, conf: Conf) -> Reading[LoraAxis]:
         if isinstance(entry, Mapping) and entry.keys() & _KEYS:
             source = yield from _in_matrix(dict(entry), key, f"{key}.folder", conf)
             axis.series[key] = yield from _spread(source, str(entry.get("folder")), conf, axis)
-        elif isinstance(entry, str) and _is_path(entry):
-            source = yield from _in_matrix({"folder": entry}, key, key, conf)
-            axis.series[key] = yield from _spread(source, entry, conf, axis)
-        elif isinstance(entry, str) and (option := _option_of(entry, conf)):
+        elif isinstance(entry, str) and not _is_path(entry) and (option := _option_of(entry, conf)):
             if "folder" in option.content:
                 source = yield from _in_option(option, conf)
                 axis.series[key] = yield from _spread(source, entry, conf, axis)
             else:
                 axis.options[entry] = option
+        elif isinstance(entry, str) and (_is_path(entry) or _is_folder_alone(entry, conf)):
+            source = yield from _in_matrix({"folder": entry}, key, key, conf)
+            axis.series[key] = yield from _spread(source, entry, conf, axis)
     return axis
 
 
 def _is_path(entry: str) -> bool:
     return "/" in entry or bool(_WILD.search(entry)) or entry.lower().endswith(ENDINGS)
+
+
+def _is_folder_alone(entry: str, conf: Conf) -> bool:
+    """True for a folder whose name no option has, not even one that cannot be read."""
+    return os.path.isdir(entry) and not conf.has_option("lora", entry)  # noqa: PTH112  a name too long is none
 
 
 def _option_of(name: str, conf: Conf) -> Option | None:
