@@ -57,14 +57,14 @@ def test_the_public_form_of_a_record_names_no_folder():
 
 def test_a_record_names_files_below_the_working_folder_from_there():
     request = REQUEST.changed(
-        checkpoint="/work/klein",
-        text_encoder="/work/clip + Qwen/Qwen3-4B",
+        checkpoint="/home/anna/klein",
+        text_encoder="/home/anna/clip + Qwen/Qwen3-4B",
         ctrl_images=(ReferenceImage("/elsewhere/pose.png", "77"),),
-        loras=(Lora("/work/jobs/anna.safetensors", 0.5, "55"),),
-        warnings=("/work/jobs/anna.safetensors: changes nothing",),
+        loras=(Lora("/home/anna/jobs/anna.safetensors", 0.5, "55"),),
+        warnings=("/home/anna/jobs/anna.safetensors: changes nothing",),
     )
-    use = replace(LORA, path="/work/jobs/anna.safetensors")
-    seen = record(request, (use,)).seen_from(PurePath("/work"))
+    use = replace(LORA, path="/home/anna/jobs/anna.safetensors")
+    seen = record(request, (use,)).seen_from(PurePath("/home/anna"))
     assert (seen.request.source.checkpoint, seen.request.source.text_encoder) == ("klein", "clip + Qwen/Qwen3-4B")
     assert seen.request.sampling.ctrl_images[0].path == "/elsewhere/pose.png"
     assert (seen.loras[0].path, seen.request.adapters.loras[0].path) == ("jobs/anna.safetensors",) * 2

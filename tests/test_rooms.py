@@ -80,7 +80,7 @@ MAY_IMPORT = {
         "__init__ errors telling names display request files record provenance planned job_errors store trials "
         "thresholds previews embedded_record review/pair review/regress"
     ),
-    "review/sheet": "errors names request files record planned store review review/page",
+    "review/sheet": "errors names request files record planned store telling review review/page",
     "review/inventory": "errors names display filesystem files record planned store trials review/regress",
     # a run of Snakemake as a person sees it
     "terminal": "__init__ errors telling display store job_errors plan/conf review",

@@ -7,7 +7,6 @@ Quick to import, since the Snakefile does.
 """
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from darkroom.planned import Contents, PlannedCombination
 from darkroom.request import Request
 from darkroom.review.progress import Progress, Watch, in_order
 from darkroom.store import ExperimentFolder
+from darkroom.telling.messages import say
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"  # a run, as its page is told
 
@@ -47,7 +47,7 @@ class LivePage:
             reporter.look(RUNNING)  # before the page is there, which would take an older run's news for its own
             write_live_page(self._folder, reporter.run_id)
         except (DarkroomError, OSError) as error:
-            print(f"darkroom: {error}; so the page comes at the end of the run", file=sys.stderr)
+            say(f"{error}; so the page comes at the end of the run")
             script.unlink(missing_ok=True)
             return
         self._page = _identity(self._folder.report)
@@ -98,7 +98,7 @@ class _Reporter(threading.Thread):
             self.look(state)
         except (DarkroomError, OSError) as error:
             if str(error) != self._fault:  # each once, as long as no other comes between
-                print(f"darkroom: {error}; the page waits for news, the run goes on", file=sys.stderr)
+                say(f"{error}; the page waits for news, the run goes on")
             self._fault = str(error)
 
 
