@@ -32,10 +32,12 @@ class Contents:
     experiment: str
     source: str  # conf/experiment/<source>.yaml: another name where the experiment is a variant
     combinations: tuple[Contained, ...]
+    fresh: bool = False  # the run renders everything anew, whatever the store has
 
     def write(self, path: Path) -> None:
         combinations = [[*each.names, each.images, each.done] for each in self.combinations]
-        write_json(path, {"experiment": self.experiment, "source": self.source, "combinations": combinations})
+        said = {"experiment": self.experiment, "source": self.source, "fresh": self.fresh}
+        write_json(path, {**said, "combinations": combinations})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -47,7 +49,8 @@ class Contents:
                 Contained(Names(model, lora, prompts), int(images), int(done))
                 for model, lora, prompts, images, done in values["combinations"]
             )
-            return cls(experiment=name, source=values.get("source", name), combinations=combinations)
+            source, fresh = values.get("source", name), bool(values.get("fresh", False))
+            return cls(experiment=name, source=source, combinations=combinations, fresh=fresh)
         except (KeyError, TypeError, ValueError) as error:
             raise _of_another_version(path, error) from error
 

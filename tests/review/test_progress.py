@@ -27,11 +27,11 @@ def working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def began(*further, done=0):
+def began(*further, done=0, fresh=False):
     """A run of two pictures, and of what `further` entries of the table of contents have."""
     combination(FOX, OWL).write(FOLDER.draft(NAMES))
     contents = [[*NAMES, 2, done], *further]
-    write_json(FOLDER.contents, {"experiment": "strength", "combinations": contents})
+    write_json(FOLDER.contents, {"experiment": "strength", "fresh": fresh, "combinations": contents})
     return Watch(FOLDER)
 
 
@@ -113,6 +113,16 @@ def test_a_copy_that_this_run_made_counts():
     shown(FOX).parent.mkdir(parents=True)
     shown(FOX).write_bytes(b"with the record of this experiment")
     assert watch.look().done == {0}
+
+
+def test_what_a_fresh_run_made_counts_as_rendered_where_the_store_has_kept_what_it_had():
+    watch = began(fresh=True)
+    plan(FOX, OWL)
+    stored(FOX, at=1000)
+    shown(FOX).parent.mkdir(parents=True)
+    shown(FOX).write_bytes(b"rendered anew; its own store is gone by now")
+    progress = watch.look()
+    assert (progress.done, progress.rendered) == ({0}, 1)
 
 
 def test_what_was_planned_for_another_question_does_not_count():

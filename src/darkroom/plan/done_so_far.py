@@ -29,7 +29,7 @@ class DoneSoFar:
     """
 
     def __init__(self, experiment: Experiment, folder: ExperimentFolder, *, fresh: bool = False) -> None:
-        self._experiment, self._folder, self._fresh = experiment, folder, fresh
+        self._experiment, self._folder, self.fresh = experiment, folder, fresh
         output = experiment.output
         self._endings = (ENDINGS[output.format], *(["safetensors"] if output.save_latents else []))
         self._known: dict[Names, State] = {}
@@ -37,7 +37,7 @@ class DoneSoFar:
     def of(self, combination: Combination) -> State:
         if combination.names not in self._known:
             state = self._look(combination, self._asked(combination))
-            self._known[combination.names] = replace(state, is_complete=False, there=0) if self._fresh else state
+            self._known[combination.names] = replace(state, is_complete=False, there=0) if self.fresh else state
         return self._known[combination.names]
 
     def is_complete_now(self, combination: Combination) -> bool:

@@ -16,17 +16,20 @@ def write_drafts(experiment: Experiment, done: DoneSoFar, folder: ExperimentFold
         experiment.planned_model(model).write(folder.model(model))
     for combination in experiment.combinations:
         _write_draft(combination, experiment, done, folder)
-    write_contents(experiment, [done.of(c).is_complete for c in experiment.combinations], folder)
+    write_contents(experiment, [done.of(c).is_complete for c in experiment.combinations], folder, fresh=done.fresh)
     write_thresholds(folder.thresholds, experiment.thresholds)
 
 
-def write_contents(experiment: Experiment, is_complete: Sequence[bool], folder: ExperimentFolder) -> None:
+def write_contents(
+    experiment: Experiment, is_complete: Sequence[bool], folder: ExperimentFolder, *, fresh: bool
+) -> None:
     """The table of contents: how many images each combination has, and how many of them are done."""
     combinations = tuple(
         Contained(each.names, len(each.requests), len(each.requests) if complete else 0)
         for each, complete in zip(experiment.combinations, is_complete, strict=True)
     )
-    Contents(experiment=experiment.name, source=experiment.source, combinations=combinations).write(folder.contents)
+    contents = Contents(experiment=experiment.name, source=experiment.source, combinations=combinations, fresh=fresh)
+    contents.write(folder.contents)
 
 
 def _write_draft(combination: Combination, experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:

@@ -158,7 +158,7 @@ class Workflow:
         """Write into the table of contents what is done by now; True where something is left."""
         is_complete = [self._done.is_complete_now(combination) for combination in self.experiment.combinations]
         try:
-            write_contents(self.experiment, is_complete, self.folder)
+            write_contents(self.experiment, is_complete, self.folder, fresh=self._fresh)
         except DarkroomError as error:
             stop(error)
         return not all(is_complete)

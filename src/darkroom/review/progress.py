@@ -4,8 +4,9 @@ Seen from outside, in the files that jobs leave below results/, by whoever looks
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from darkroom.errors import StoreError
@@ -50,14 +51,15 @@ class Watch:
 
     def __init__(self, folder: ExperimentFolder) -> None:
         """StoreError where there is no table of contents."""
-        contents = Contents.read(folder.contents).combinations
+        contents = Contents.read(folder.contents)
         began_ns = folder.contents.stat().st_mtime_ns
         self._began = began_ns / _NS
         self._combinations: list[_Combination] = []
         self._total, self.pause = 0, _PAUSE
-        for names, images, done in sorted(contents):
+        seen_at = _shown_at if contents.fresh else partial(_seen_at, began_ns=began_ns)
+        for names, images, done in sorted(contents.combinations):
             places = range(self._total, self._total + images)
-            self._combinations.append(_Combination(folder, names, places, began_ns, is_done=images == done))
+            self._combinations.append(_Combination(folder, names, places, began_ns, seen_at, is_done=images == done))
             self._total += images
 
     def look(self) -> Progress:
@@ -102,8 +104,18 @@ def time_left(rendered: Sequence[float], left: int, now: float) -> float | None:
 class _Combination:
     """What was last seen of one combination; `places`: of its pictures in the manifest."""
 
-    def __init__(self, folder: ExperimentFolder, names: Names, places: range, began_ns: int, *, is_done: bool) -> None:
+    def __init__(
+        self,
+        folder: ExperimentFolder,
+        names: Names,
+        places: range,
+        began_ns: int,
+        seen_at: Callable[[_Picture], float | None],
+        *,
+        is_done: bool,
+    ) -> None:
         self._folder, self._names, self._places, self._began_ns = folder, names, places, began_ns
+        self._seen_at = seen_at
         self._was_done = is_done
         self._planned_at: tuple[int | None, int | None] = (None, None)
         self._pictures: Sequence[_Picture] = ()
@@ -128,7 +140,7 @@ class _Combination:
             self._planned_at, self._seen = planned_at, {}
             self._pictures = _pictures(self._folder, self._names)
         for place, picture in zip(self._places, self._pictures, strict=False):
-            if place not in self._seen and (at := _seen_at(picture, self._began_ns)) is not None:
+            if place not in self._seen and (at := self._seen_at(picture)) is not None:
                 self._seen[place] = at
         self.failed = self._reasons() if len(self._seen) < len(self._places) else {}
 
@@ -194,6 +206,14 @@ def _seen_at(picture: _Picture, began_ns: int) -> float | None:
         return None
     is_same = (shown.st_dev, shown.st_ino) == (stored.st_dev, stored.st_ino)
     return stored.st_mtime if is_same or shown.st_ctime_ns >= began_ns else None
+
+
+def _shown_at(picture: _Picture) -> float | None:
+    """The same of a run that began without a picture and takes none from the store, in which it may find others."""
+    try:
+        return picture.shown.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _changed_at(path: Path) -> int | None:
