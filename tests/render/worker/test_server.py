@@ -1,6 +1,7 @@
 """A worker and those who connect to it: clients, and strangers whom it survives."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
 from tests.machine.waiting import PATIENCE, wait_for
 from tests.render.bench import Bench, MakeRequest
 
@@ -141,6 +144,32 @@ def test_strangers_do_not_unload_what_the_worker_has_loaded(
     assert worker.answers(encode(bench.write(bench.request(make_request, seed=2))))[-1] == Done()
     (after,) = bench.records()
     assert (after["worker_pid"], after["base_load_id"]) == (worker.process.pid, before["base_load_id"])
+
+
+# Bytes, lines of JSON, and messages of the right form with values of any kind in them.
+_TEXTS = some.text(max_size=20)
+_VALUES = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | _TEXTS,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+_KEYS = ("directory", "requests", "checkpoint", "records", "results", "store", "offload")
+_MESSAGES = some.one_of(
+    some.dictionaries(some.sampled_from(("job", "prewarm", "progress", "failed", "done")), _VALUES, max_size=2),
+    some.fixed_dictionaries({"job": some.fixed_dictionaries(dict.fromkeys(_KEYS, _TEXTS))}),
+    some.fixed_dictionaries({"job": some.fixed_dictionaries(dict.fromkeys(_KEYS, _TEXTS.map("/{}".format)))}),
+    some.fixed_dictionaries({"prewarm": some.fixed_dictionaries({"family": _VALUES})}),
+)
+_SENT = some.one_of(some.binary(max_size=80), _VALUES.map(json.dumps), _MESSAGES.map(json.dumps))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(sent=_SENT)
+def test_whatever_is_sent_is_answered_and_the_worker_lives_on(worker: Worker, sent: bytes | str) -> None:
+    line = (sent.encode() if isinstance(sent, str) else sent) + b"\n"
+    answers = worker.answers(line)
+    assert all(isinstance(each, Failed) and "internal error" not in each.text for each in answers), answers
+    assert worker.process.poll() is None
 
 
 @pytest.mark.parametrize(

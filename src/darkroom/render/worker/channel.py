@@ -16,8 +16,14 @@ class Channel:
         self._received = b""  # and not yet returned
 
     def send(self, message: Message) -> None:
-        """Waits while the other end does not read; BrokenPipeError or ConnectionResetError when it is gone."""
-        self._connection.sendall(encode(message))
+        """Waits while the other end does not read, no longer than the socket's time limit, if it has one.
+
+        BrokenPipeError or ConnectionResetError when the other end is gone, or has not read within that time.
+        """
+        try:
+            self._connection.sendall(encode(message))
+        except TimeoutError as error:
+            raise BrokenPipeError("the other end does not read") from error
 
     def receive(self, seconds: float | None = None) -> Message | None:
         """The next message, None when the other end closes before a whole one.

@@ -8,10 +8,7 @@ import contextlib
 import os
 import select
 import shutil
-import socket
-import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -23,9 +20,11 @@ from darkroom.errors import DarkroomError, WorkerError
 from darkroom.render.family import family
 from darkroom.render.job import Job
 from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.message import Done, Failed, Message, Prewarm
 
-_PATIENCE = 10.0  # seconds; clients send as soon as they are connected
+_MOST_TOLD = 1000  # errors that are remembered
+_PATIENCE = 10.0  # seconds; clients send as soon as they are connected, and read as soon as there is something
 
 Render = Callable[[Job, Channel], None]
 
@@ -34,15 +33,14 @@ class Abandoned(Exception):
     """The client is gone: nobody waits for this combination any more."""
 
 
-def serve(path: Path, owner: int, patience: float = _PATIENCE) -> None:
+def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None = None) -> None:
     """Serve combinations on the AF_UNIX socket at `path` until the owner ends.
 
-    `patience`: seconds from when it is a connection's turn until it has sent its message.
+    `patience`: seconds that a connection has to send its message, and to take an answer; `user`: whose processes are
+    served, by default this one's.
     """
     # 1. Open the door first: clients connect at once and wait through the imports.
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen()
+    door = Door(path, patience, os.getuid() if user is None else user)
     _sweep(path.parent.parent)
     # 2. Live no longer than the owner, even in the middle of an image.
     threading.Thread(target=_end_with, args=(owner, path.parent), daemon=True).start()
@@ -55,40 +53,40 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE) -> None:
     def render(job: Job, client: Channel) -> None:
         render_combination(job, pipelines, client.send, partial(_check, client))
 
-    _say(f"worker {os.getpid()} ready, owner {owner}")
+    say(f"worker {os.getpid()} ready, owner {owner}")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
     while True:
-        connection, _ = listener.accept()
-        with connection:
-            _serve_one(Channel(connection), render, told, patience)
+        caller = door.next_caller()
+        with caller.connection:
+            _serve_one(caller, render, told)
 
 
-def _serve_one(client: Channel, render: Render, told: dict[Job, str], patience: float) -> None:
-    """Receive one message, do what it asks for, answer.
+def _serve_one(caller: Caller, render: Render, told: dict[Job, str]) -> None:
+    """Do what somebody asks for, and answer.
 
     `told`: the error of each job that failed, so that a retry need not tell it at length again.
     """
-    message = None
+    client, message = caller.client, caller.message
     try:
-        message = client.receive(patience)
         _do(message, client, render)
     except (Abandoned, BrokenPipeError, ConnectionResetError):
-        _say("the client is gone; its combination is abandoned, finished images are kept")
-    except DarkroomError as error:  # also of a message that is none: whoever sent it, the models stay loaded
+        say("the client is gone; its combination is abandoned, finished images are kept")
+    except DarkroomError as error:  # whatever was asked for, the models stay loaded
         text, again = str(error), False
         if isinstance(message, Job):
-            told[message], again = text, told.get(message) == text
-        _fail(client, Failed(text, again))
+            again = told.pop(message, None) == text
+            told[message] = text
+            if len(told) > _MOST_TOLD:
+                del told[next(iter(told))]
+        fail(client, Failed(text, again))
     except Exception as error:  # a bug of ours or of a library, or a lost GPU: nothing here can be trusted any more
         traceback.print_exc()
-        _fail(client, Failed(f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)"))
+        fail(client, Failed(f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)"))
         raise SystemExit(1) from error  # the next job gets a fresh worker
 
 
-def _do(message: Message | None, client: Channel, render: Render) -> None:
+def _do(message: Message, client: Channel, render: Render) -> None:
     match message:
-        case None:
-            raise Abandoned
         case Prewarm():
             family(message.family)
         case Job():
@@ -114,12 +112,6 @@ def _check(client: Channel) -> None:
         raise Abandoned
 
 
-def _fail(client: Channel, failed: Failed) -> None:
-    _say(failed.text)
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        client.send(failed)
-
-
 def _end_with(owner: int, folder: Path) -> None:
     """Wait for the owner's end, clean up, and end this process at once."""
     with contextlib.suppress(ProcessLookupError):
@@ -128,7 +120,7 @@ def _end_with(owner: int, folder: Path) -> None:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another device's worker is doing the same
         folder.rmdir()
-    _say(f"owner {owner} has ended, so has worker {os.getpid()}")
+    say(f"owner {owner} has ended, so has worker {os.getpid()}")
     os._exit(0)
 
 
@@ -137,7 +129,3 @@ def _sweep(parent: Path) -> None:
     for folder in parent.iterdir():
         if folder.name.isdecimal() and not psutil.pid_exists(int(folder.name)):
             shutil.rmtree(folder, ignore_errors=True)  # another worker may be sweeping too
-
-
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
