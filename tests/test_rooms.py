@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "filesystem": "errors",
     "files": "errors filesystem",
     "base_files": "errors display files",
-    "lora_files": "errors names display files base_files",
-    "lora_files/inspection": "errors display files base_files lora_files",
+    "lora_files/training": "files",
+    "lora_files": "errors names display files base_files lora_files/training",
+    "lora_files/inspection": "errors display files base_files lora_files lora_files/training",
     "checkpoint": "errors request files",
     "record": "errors request files",
     "provenance": "errors files record",
@@ -41,10 +42,10 @@ MAY_IMPORT = {
     # plan: what to render
     "plan/prompt_text": "errors display files",
     "plan/conf": "__init__ errors names display request files base_files checkpoint provenance plan/prompt_text",
-    "plan/weights": "errors request display files base_files checkpoint store lora_files plan/conf",
+    "plan/weights": "errors request display files base_files checkpoint store lora_files lora_files/training plan/conf",
     "plan/trials": (
-        "errors names display request files lora_files record planned store trials thresholds previews embedded_record "
-        "plan/conf"
+        "errors names display request files lora_files/training record planned store trials thresholds previews "
+        "embedded_record plan/conf"
     ),
     "plan": (
         "errors telling job_errors names request filesystem files checkpoint provenance planned store thresholds "
@@ -53,8 +54,10 @@ MAY_IMPORT = {
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
     "machine": "errors display files plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
-    "intake": "errors display files lora_files previews plan/prompt_text plan/conf",
-    "intake/aitk": "errors display request files lora_files previews plan/prompt_text plan/conf intake",
+    "intake": "errors display files lora_files lora_files/training previews plan/prompt_text plan/conf",
+    "intake/aitk": (
+        "errors display request files lora_files lora_files/training previews plan/prompt_text plan/conf intake"
+    ),
     # render: how
     "render/weights": "errors display filesystem files base_files checkpoint",
     "render/device": "__init__ errors request record render/weights",

@@ -29,6 +29,15 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def json_object(text: str | None) -> dict[str, Any]:
+    """An object that a file may have in its metadata; empty for anything else."""
+    try:
+        value = parse_json(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):

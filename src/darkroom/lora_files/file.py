@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.files.weight_file import Header, read_header
+from darkroom.lora_files.training.trainer import Trainer, trainer_of
 
 ENDINGS = (".safetensors", ".sft")
 STEPS = range(10**12)  # what the name of a file can say
@@ -47,6 +48,11 @@ class LoraFile:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         return step if type(step) is int and step in STEPS else None
+
+    @property
+    def trainer(self) -> Trainer | None:
+        """Who trained it; None if unsaid."""
+        return trainer_of(self.header.metadata)
 
     @property
     def run(self) -> str | None:

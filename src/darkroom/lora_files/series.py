@@ -13,7 +13,7 @@ from pathlib import Path
 from darkroom.errors import WeightFileError
 from darkroom.lora_files.file import ENDINGS, LoraFile, read_lora
 from darkroom.lora_files.tools import is_adapter
-from darkroom.lora_files.trained_name import TrainedName, read_name
+from darkroom.lora_files.training.file_name import TrainedName, read_name
 from darkroom.names import as_name, name_fault
 
 _FINAL = "final"  # in place of the step of the last file, which neither its name nor its header says

@@ -42,7 +42,7 @@ def test_tool_base_rank_and_training_are_told(tmp_path: Path) -> None:
     facts = facts_of(file)
     assert (facts.tool, facts.kinds, facts.bases) == ("ai-toolkit or ComfyUI", ("lora",), ("FLUX.2 klein-4B",))
     assert (facts.layers, facts.layers_of_base) == (1, 89)
-    assert (facts.training.trainer, facts.training.run) == ("ai-toolkit 0.12.26", "star_v1")
+    assert (str(facts.training.trainer), facts.training.run) == ("ai-toolkit 0.12.26", "star_v1")
     assert (facts.training.step, facts.training.trigger_word) == (750, "sks")
     assert facts.sizes[0].ranks == (4,)
 

@@ -1,7 +1,7 @@
 """The adapter files that an ai-toolkit job left: which step each is of, and whether it can be applied. Reads headers.
 
-Their names: lora_files/trained_name.py. The trainer deletes all but the last few; what people or services have renamed
-since is known by its header.
+Their names: lora_files/training/file_name.py. The trainer deletes all but the last few; what people or services have
+renamed since is known by its header.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from darkroom.errors import AdapterError, WeightFileError
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import STEPS, LoraFile, read_lora
 from darkroom.lora_files.judge import judge
-from darkroom.lora_files.trained_name import read_name
+from darkroom.lora_files.training.file_name import read_name
 
 
 @dataclass(frozen=True)

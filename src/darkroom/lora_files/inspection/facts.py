@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.display import named
 from darkroom.errors import AdapterError
-from darkroom.files.json_text import parse_json
+from darkroom.files.json_text import json_object
 from darkroom.files.weight_file import read_header, sha256_of
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import LoraFile, read_lora
@@ -22,15 +21,14 @@ from darkroom.lora_files.layers import layer_of, layers_of
 from darkroom.lora_files.naming import AdapterNaming, KnownBase
 from darkroom.lora_files.origin import bases_of
 from darkroom.lora_files.tools import is_adapter, tool_of
-
-_KOHYA = "ss_sd_scripts_commit_hash"
+from darkroom.lora_files.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Training:
     """What a header says of where a file comes from; None for what it does not say."""
 
-    trainer: str | None  # with its version
+    trainer: Trainer | None
     run: str | None
     step: int | None
     trigger_word: str | None
@@ -104,14 +102,11 @@ def facts_of(path: Path, base: Path | None = None) -> Facts:
 def training_of(lora: LoraFile) -> Training:
     """Of ai-toolkit's header, kohya's, or one by the rules of modelspec.
 
-    ai-toolkit: `software` {"name", "version"}, `ss_tag_frequency` {"1_sks": {"sks": 1}} for a trigger word alone.
+    ai-toolkit: `ss_tag_frequency` {"1_sks": {"sks": 1}} for a trigger word alone.
     """
     metadata = lora.header.metadata
-    software = _object(metadata.get("software"))
-    trainer = " ".join(str(software[key]) for key in ("name", "version") if software.get(key))
-    by_kohya = f"kohya {metadata[_KOHYA][:8]}" if metadata.get(_KOHYA) else None
     return Training(
-        trainer=trainer or by_kohya or metadata.get("modelspec.implementation"),
+        trainer=lora.trainer,
         run=lora.run,
         step=lora.step,
         trigger_word=metadata.get("modelspec.trigger_phrase") or _only_tag(metadata.get("ss_tag_frequency")),
@@ -157,16 +152,7 @@ def _base_norms(base: Path, lora: LoraFile, naming: AdapterNaming, sizes: Sequen
     return {size.name: float(np.sqrt(sum(squares[layer] for layer in size.layers))) for size in sizes}
 
 
-def _object(text: str | None) -> Mapping[str, Any]:
-    """A JSON object of a header; empty for anything else."""
-    try:
-        value = parse_json(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _only_tag(frequencies: str | None) -> str | None:
     """The one tag of a file whose header counts no other."""
-    tags = [tag for folder in _object(frequencies).values() if isinstance(folder, dict) for tag in folder]
+    tags = [tag for folder in json_object(frequencies).values() if isinstance(folder, dict) for tag in folder]
     return str(tags[0]) if len(tags) == 1 else None

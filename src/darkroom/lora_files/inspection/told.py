@@ -39,7 +39,8 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "alpha", _alpha(facts)
         yield "layers", _layers(facts)
         yield "size", f"{facts.norm:.3g} (Frobenius norm of all deltas at strength 1)"
-    yield "trained by", " ".join(filter(None, (training.trainer, training.run and f"as {training.run}"))) or "unsaid"
+    trainer = training.trainer.told if training.trainer else "unknown"
+    yield "trained by", f"{trainer} as {training.run}" if training.run else trainer
     yield "step", "unsaid" if training.step is None else f"{training.step:,}"
     yield "trigger", training.trigger_word or "unsaid"
     if faults := _faults(facts):

@@ -1,10 +1,10 @@
-"""The other checkpoints of a training run, by the names of their files (lora_files/trained_name.py). Opens nothing."""
+"""The other checkpoints of a training run, by their names (lora_files/training/file_name.py). Opens nothing."""
 
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from darkroom.lora_files.trained_name import read_name
+from darkroom.lora_files.training.file_name import read_name
 
 _EACH_SIDE = 2
 

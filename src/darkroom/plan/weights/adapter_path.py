@@ -10,7 +10,7 @@ from pathlib import Path
 from darkroom.display import named
 from darkroom.errors import AdapterError, CheckpointError, WeightFileError
 from darkroom.lora_files.file import ENDINGS, read_lora
-from darkroom.lora_files.trained_name import read_name
+from darkroom.lora_files.training.file_name import read_name
 from darkroom.plan.conf.hub_reference import Reference, read_reference
 from darkroom.plan.weights.hub import cached_file, download_command
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from darkroom.lora_files.trained_name import read_name
+from darkroom.lora_files.training.file_name import read_name
 
 
 @pytest.mark.parametrize(
