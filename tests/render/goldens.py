@@ -100,7 +100,7 @@ class Warm:
         seen = [self.kind.encode_reference(self.base, request.sampling, image) for image in images]
         latents, sigmas = self.kind.denoise(self.base, request.sampling, embeds, neg, seen, lambda step: None)
         assert len(sigmas) == request.sampling.sample_steps + 1
-        return latents, self.kind.decode(self.base, latents)
+        return latents, self.kind.decode(self.base, latents).numpy()
 
 
 def warm(kind: Family, checkpoint: Checkpoint, request: Request) -> Warm:

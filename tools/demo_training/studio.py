@@ -72,7 +72,7 @@ class Studio:
             seen,
             on_step=lambda step: None,
         )
-        return flux2.decode(self._base, latents)
+        return flux2.decode(self._base, latents).numpy()
 
     def _embed(self, text: str) -> dict[str, torch.Tensor]:
         if text not in self._embeds:

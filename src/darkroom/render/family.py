@@ -1,14 +1,13 @@
 """The families by name, and what the module of each holds; a module is imported when its family is asked for."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
 from darkroom.request import BaseModel, Encoder, Sampling
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from PIL import Image
 
@@ -63,8 +62,8 @@ class Family(Protocol):
         `references` as `encode_reference` makes them, in order.
         """
 
-    def decode(self, base: "Base", latents: "torch.Tensor") -> "np.ndarray[Any, np.dtype[np.uint8]]":
-        """The picture, (height, width, 3)."""
+    def decode(self, base: "Base", latents: "torch.Tensor") -> "torch.Tensor":
+        """The picture, (height, width, 3), uint8 on the base's device (families/pixels.py)."""
 
 
 def _flux2() -> Family:

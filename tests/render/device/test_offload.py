@@ -294,4 +294,4 @@ def _render(base: Base, home: Residence, request: Request) -> torch.Tensor:
     with home.use("transformer"):
         latents, _ = flux2.denoise(base, request.sampling, {"prompt_embeds": text}, None, (), on_step=lambda step: None)
     with home.use("vae"):
-        return torch.from_numpy(flux2.decode(base, latents))
+        return flux2.decode(base, latents)

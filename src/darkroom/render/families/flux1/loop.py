@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from diffusers.image_processor import VaeImageProcessor
-from numpy.typing import NDArray
 
 from darkroom.errors import ConfigError
+from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import linear_mu
 from darkroom.render.families.sampling import noise as gaussian
 from darkroom.render.weights.base import Base
@@ -63,13 +62,11 @@ def denoise(
 
 
 @torch.no_grad()
-def decode(base: Base, latents: torch.Tensor) -> NDArray[np.uint8]:
-    """The picture (height, width, 3) of final latents (1, 16, height/8, width/8)."""
+def decode(base: Base, latents: torch.Tensor) -> torch.Tensor:
+    """The picture (height, width, 3), uint8 on the device, of final latents (1, 16, height/8, width/8)."""
     config = base.vae.config
     image = base.vae.decode(latents / config.scaling_factor + config.shift_factor, return_dict=False)[0]
-    pixels = VaeImageProcessor().postprocess(image, output_type="np")[0]  # in the image's dtype until it is clamped
-    picture: NDArray[np.uint8] = (pixels * 255).round().astype("uint8")
-    return picture
+    return levels(image)  # in the image's dtype until it is clamped
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,8 @@ klein has two passes and a difference for guidance, dev one pass with the guidan
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
@@ -25,13 +23,11 @@ from darkroom.render.families.flux2.text import check_text_encoder
 from darkroom.render.families.flux2.text import encode as encode
 from darkroom.render.families.flux2.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.flux2.text import tokens_cut as tokens_cut
+from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base
 from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Embeds = Mapping[str, torch.Tensor]
 _SCHEDULES = {"aitk": aitk_sigmas, "diffusers": diffusers_sigmas}
@@ -178,16 +174,14 @@ def _text_ids(length: int, device: torch.device) -> torch.Tensor:
 
 
 @torch.no_grad()
-def decode(base: Base, latents: torch.Tensor) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """The picture (height, width, 3) of final latents (1, 128, height/16, width/16)."""
+def decode(base: Base, latents: torch.Tensor) -> torch.Tensor:
+    """The picture (height, width, 3), uint8 on the device, of final latents (1, 128, height/16, width/16)."""
     statistics, eps = base.vae.bn, base.vae.config.batch_norm_eps
     mean = statistics.running_mean.view(1, -1, 1, 1).to(latents.dtype)
     deviation = torch.sqrt(statistics.running_var.view(1, -1, 1, 1) + eps).to(latents.dtype)
     image = base.vae.decode(_unshuffle(latents * deviation + mean), return_dict=False)[0]
     # In float32 before it is scaled to 0 … 1: in bfloat16 a quarter of all values would land one level off.
-    pixels = VaeImageProcessor().postprocess(image.float(), output_type="np")[0]
-    picture: np.ndarray[Any, np.dtype[np.uint8]] = (pixels * 255).round().astype("uint8")
-    return picture
+    return levels(image.float())
 
 
 def _unshuffle(latents: torch.Tensor) -> torch.Tensor:
