@@ -71,7 +71,7 @@ MAY_IMPORT = {
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
         "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors telling files checkpoint planned record store render",
+    "render/worker": "errors telling filesystem files checkpoint planned record store render",
     # review: what came out
     "review/page": "errors files",
     "review/pair": "errors files record",

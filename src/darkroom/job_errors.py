@@ -24,7 +24,7 @@ class JobError:
     ended: bool = True
 
     def write(self, log: Path) -> None:
-        write_json(_beside(log), asdict(self))
+        write_json(_beside(log), asdict(self), durable=False)
 
 
 def read_job_error(log: Path) -> JobError | None:

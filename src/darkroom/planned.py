@@ -67,7 +67,7 @@ class PlannedModel:
     prompt_embeds: tuple[str, ...]  # paths of what comes encoded, sorted
 
     def write(self, path: Path) -> None:
-        write_json(path, asdict(self))
+        write_json(path, asdict(self), durable=False)  # each run writes it again
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -91,13 +91,13 @@ class PlannedCombination:
     lora_merge: str  # the model's key in conf/: auto leaves each picture's way of merging to the trainer's rule
     requests: tuple[Request, ...]
 
-    def write(self, path: Path, *, with_ids: bool = False) -> None:
-        """`with_ids`: beside each request its id, for people."""
+    def write(self, path: Path, *, with_ids: bool = False, durable: bool = True) -> None:
+        """`with_ids`: beside each request its id, for people; `durable` as for `atomic`."""
         shown = [
             {**({"request_id": request.request_id} if with_ids else {}), **request.to_json()}
             for request in self.requests
         ]
-        write_json(path, {**vars(self), "requests": shown})
+        write_json(path, {**vars(self), "requests": shown}, durable=durable)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -3,8 +3,10 @@
 import json
 import platform
 from contextlib import closing
+from dataclasses import asdict, replace
 
 from darkroom.filesystem.lock import is_held, locked
+from darkroom.filesystem.owner import Owner
 
 
 def test_a_lock_is_held_until_it_is_closed(tmp_path):
@@ -20,5 +22,7 @@ def test_where_a_file_says_who_is_at_work_its_process_counts(tmp_path):
     path, owner = tmp_path / ".lock", tmp_path / ".lock.owner"
     owner.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": 0.0}))
     assert is_held(path), "of another host nobody can tell"
-    owner.write_text(json.dumps({"host": platform.node(), "pid": 2**22 + 1, "started": 0.0}))
+    owner.write_text(json.dumps({"host": platform.node(), "pid": 1, "started": 0.0}))
+    assert is_held(path), "of an older version, which said by a clock when it had started"
+    owner.write_text(json.dumps(asdict(replace(Owner.here(), pid=2**22 + 1))))
     assert not is_held(path)

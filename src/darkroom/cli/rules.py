@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def add_to(commands: Commands) -> None:
     family = commands.add_hidden_family("rule", "What Snakemake's rules call.")
 
     def add(name: str, command: Command, what: str) -> argparse.ArgumentParser:
-        parser = family.add(_RULES, name, command, what)
+        parser = family.add(_RULES, name, partial(_as_job, command), what)
         parser.add_argument("--log", type=Path, help="a file for errors, besides the terminal")
         return parser
 
@@ -76,6 +77,15 @@ def add_to(commands: Commands) -> None:
 
     verdict = add("verdict", _verdict, "Say how a comparison came out; status 1 if anything drifted.")
     verdict.add_argument("table", type=Path, help="results/NAME/compare.parquet")
+
+
+def _as_job(command: Command, options: argparse.Namespace) -> int | None:
+    """What a rule calls goes on for no Snakemake that is no more."""
+    from darkroom.render.worker.owner import end_with, owner
+
+    if (run := owner()) is not None:
+        end_with(run)
+    return command(options)
 
 
 def _checkpoint(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -9,38 +10,50 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import StoreError
-from darkroom.filesystem.refusals import link_or_copy, replace
+from darkroom.filesystem.owner import is_mark_of_gone, mark
+from darkroom.filesystem.refusals import flush, link_or_copy, replace
 
-_TEMPORARY = ".tmp"
-_ABANDONED = 3600.0  # seconds
+_TEMPORARY = re.compile(r"\..*\.(?P<mark>[^.]+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
+_NAMED = 40  # characters of a file's name in that of its temporary
+_ABANDONED = 3600.0  # seconds without a change, where nobody can tell whose a temporary is
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else it goes."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else it goes.
+
+    Its content is on the disk before it has the name, and the name is when this returns: also where power fails, no
+    file is half there. `durable=False` leaves that out, for what the next run writes again.
+    """
+    temporary = path.with_name(f".{path.name[:_NAMED]}.{mark()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if durable:
+            flush(temporary)
         replace(temporary, path)
+        if durable:
+            flush(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(OSError):  # not to be said in place of why it could not be written
             temporary.unlink()
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes had begun to write, once it is old enough to be nobody's."""
-    for path in folder.rglob(f".*{_TEMPORARY}"):
+    """Remove what killed processes had begun to write: at once, or where nobody can tell of them after an hour."""
+    for path in folder.rglob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        is_gone = is_mark_of_gone(match["mark"]) if match else None
         with contextlib.suppress(FileNotFoundError):  # another run is sweeping too
-            if time.time() - path.stat().st_mtime > _ABANDONED:
+            if is_gone or (is_gone is None and abs(time.time() - path.stat().st_mtime) > _ABANDONED):
                 path.unlink()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON, whole or not at all."""
-    with atomic(path) as temporary:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Write a value as readable JSON, whole or not at all; `durable` as for `atomic`."""
+    with atomic(path, durable=durable) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -10,20 +10,17 @@ import contextlib
 import fcntl
 import json
 import os
-import platform
 import secrets
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, NoReturn, Protocol
 
-import psutil
-
 from darkroom.errors import StoreError
+from darkroom.filesystem.owner import Owner
 from darkroom.filesystem.refusals import lacks
 
-_CLOCK = 2.0  # seconds by which the start of a process may be told otherwise later
 _MOMENT = 0.1  # seconds
 
 
@@ -78,33 +75,10 @@ def _flock(file: IO[str]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-@dataclass(frozen=True)
-class _Owner:
-    """A process of a host. `started`: seconds, so that another process with its number is told apart."""
-
-    host: str
-    pid: int
-    started: float
-
-    @classmethod
-    def here(cls) -> "_Owner":
-        return cls(platform.node(), os.getpid(), psutil.Process().create_time())
-
-    @property
-    def is_gone(self) -> bool:
-        """Known to have ended: never of another host."""
-        if self.host != platform.node():
-            return False
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > _CLOCK
-        except psutil.NoSuchProcess:
-            return True
-
-
-def _read(path: Path) -> _Owner | None:
+def _read(path: Path) -> Owner | None:
     """None where it was not written to the end, or is of no process."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return _Owner(**json.loads(path.read_text(encoding="utf-8")))
+        return Owner(**json.loads(path.read_text(encoding="utf-8")))
     return None
 
 
@@ -112,7 +86,7 @@ class _OwnedFile:
     """The file that says who is at work; StoreError where somebody is."""
 
     def __init__(self, path: Path, refused: str) -> None:
-        self._path, self._owner = path, _Owner.here()
+        self._path, self._owner = path, Owner.here()
         try:
             if not self._is_created():
                 self._take_over()
@@ -156,7 +130,7 @@ class _OwnedFile:
         if not self._is_created():
             self._refuse(_read(self._path))
 
-    def _refuse(self, owner: _Owner | None) -> NoReturn:
+    def _refuse(self, owner: Owner | None) -> NoReturn:
         who = f"process {owner.pid} on {owner.host}" if owner else "a process"
         raise StoreError(
             f"{self._path.parent}: {who} is at work on this experiment; wait for its end, or delete {self._path} "

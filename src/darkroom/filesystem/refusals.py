@@ -5,6 +5,7 @@ all: go on without it where the promise holds, else say it in a sentence.
 
     hard link   a copy                        `link_or_copy`
     mode        stays as it is                `make_read_only`
+    fsync       left to the file system       `flush`
     mapping     reading                       `can_map`, asked by whoever reads large files
     rename      not over a file, but in two steps; where there is none, files cannot be written whole: an error
                                               `replace`
@@ -52,6 +53,18 @@ def make_read_only(path: Path) -> None:
     except OSError as error:
         if not lacks(error):
             raise
+
+
+def flush(path: Path) -> None:
+    """Have what was written into a file, or the names in a folder, reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not lacks(error):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def replace(source: Path, destination: Path) -> None:

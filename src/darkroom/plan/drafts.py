@@ -41,4 +41,4 @@ def _write_draft(combination: Combination, experiment: Experiment, done: DoneSoF
         output=asdict(experiment.output),
         lora_merge=experiment.models[combination.names.model].lora_merge,
         requests=combination.requests,
-    ).write(folder.draft(combination.names))
+    ).write(folder.draft(combination.names), durable=False)  # each run writes it again

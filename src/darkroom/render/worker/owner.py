@@ -1,8 +1,14 @@
-"""The Snakemake process that a warm worker lives and dies with; its jobs find its id in their environment."""
+"""The Snakemake process that a warm worker lives and dies with, as jobs do; they find its id in their environment."""
 
+import contextlib
 import os
+import select
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+
+from darkroom.render.worker.slot import sweep
 
 _VARIABLE = "DARKROOM_OWNER"
 
@@ -16,9 +22,22 @@ def adopt_jobs() -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ[_VARIABLE] = str(os.getpid())
+    sweep()  # what killed runs have left
 
 
 def owner() -> int | None:
     """The process that workers live and die with, or None when a command was started by hand."""
     value = os.environ.get(_VARIABLE)
     return int(value) if value else None
+
+
+def end_with(owner: int, at_end: Callable[[], None] = lambda: None) -> None:
+    """End this process at once when the owner ends, however it does, after `at_end`: in the middle of an image too."""
+    threading.Thread(target=_wait, args=(owner, at_end), daemon=True).start()
+
+
+def _wait(owner: int, at_end: Callable[[], None]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        select.select([os.pidfd_open(owner)], [], [])  # readable once it has ended, reaped by its parent or not
+    at_end()
+    os._exit(0)

@@ -6,15 +6,10 @@ Knows sockets and processes; what a combination is, `combination.py` knows.
 
 import contextlib
 import os
-import select
-import shutil
-import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-import psutil
 
 from darkroom.errors import DarkroomError, WorkerError
 from darkroom.render.family import family
@@ -22,6 +17,7 @@ from darkroom.render.job import Job
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.message import Done, Failed, Message, Prewarm
+from darkroom.render.worker.owner import end_with
 
 _MOST_TOLD = 1000  # errors that are remembered
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected, and read as soon as there is something
@@ -41,9 +37,8 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     """
     # 1. Open the door first: clients connect at once and wait through the imports.
     door = Door(path, patience, os.getuid() if user is None else user)
-    _sweep(path.parent.parent)
     # 2. Live no longer than the owner, even in the middle of an image.
-    threading.Thread(target=_end_with, args=(owner, path.parent), daemon=True).start()
+    end_with(owner, partial(_clean_up, owner, path.parent))
     # 3. The heavy imports, once.
     from darkroom.render.combination import render_combination
     from darkroom.render.pipelines import Pipelines
@@ -112,20 +107,10 @@ def _check(client: Channel) -> None:
         raise Abandoned
 
 
-def _end_with(owner: int, folder: Path) -> None:
-    """Wait for the owner's end, clean up, and end this process at once."""
-    with contextlib.suppress(ProcessLookupError):
-        select.select([os.pidfd_open(owner)], [], [])  # readable once it has ended, reaped by its parent or not
+def _clean_up(owner: int, folder: Path) -> None:
+    """The owner has ended, so nobody comes any more."""
     for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another device's worker is doing the same
         folder.rmdir()
     say(f"owner {owner} has ended, so has worker {os.getpid()}")
-    os._exit(0)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove the folders of owners that are gone: a worker that was killed could not."""
-    for folder in parent.iterdir():
-        if folder.name.isdecimal() and not psutil.pid_exists(int(folder.name)):
-            shutil.rmtree(folder, ignore_errors=True)  # another worker may be sweeping too

@@ -6,6 +6,7 @@ Every thin client imports it, so it must stay quick to import.
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import WorkerError
+from darkroom.filesystem.owner import has_ended, started
 
 _LONGEST = 60  # characters of a folder for temporary files; a socket's whole name may have 107 bytes
 _POLL = 0.02  # seconds between looks at locks that others hold
@@ -63,16 +65,29 @@ def visible_devices() -> list[str | None]:
 
 
 def private_folder(owner: int) -> Path:
-    """A folder that only this user can enter."""
-    temporary = tempfile.gettempdir()
-    parent = Path(temporary if len(temporary) <= _LONGEST else "/tmp") / f"darkroom-{os.getuid()}"
+    """A folder that only this user can enter, named by process and start: a later one with its number has another."""
+    parent = _parent()
     parent.mkdir(mode=0o700, exist_ok=True)
     found = parent.stat(follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise WorkerError(f"{parent}: expected a folder that only you can enter; remove it or set TMPDIR")
-    folder = parent / str(owner)
+    folder = parent / f"{owner}-{started(owner) or 0}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def sweep() -> None:
+    """Remove the folders of owners that have ended, with sockets and locks: a worker that was killed could not."""
+    parent = _parent()
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        pid, _, start = folder.name.partition("-")
+        if pid.isdecimal() and start.isdecimal() and has_ended(int(pid), int(start)):
+            shutil.rmtree(folder, ignore_errors=True)  # another run may be sweeping too
+
+
+def _parent() -> Path:
+    temporary = tempfile.gettempdir()
+    return Path(temporary if len(temporary) <= _LONGEST else "/tmp") / f"darkroom-{os.getuid()}"
 
 
 def _first_free(locks: list[int]) -> int:

@@ -89,7 +89,7 @@ class _Reporter(threading.Thread):
         news = (state, progress.done, progress.failed)
         if news == self._told and time.monotonic() - self._told_at < _PULSE:
             return
-        with atomic(self._script) as temporary:
+        with atomic(self._script, durable=False) as temporary:
             temporary.write_text(script_of(progress, self.run_id, state, time.time()), encoding="utf-8")
         self._told, self._told_at = news, time.monotonic()
 

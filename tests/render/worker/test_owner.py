@@ -1,0 +1,49 @@
+"""Jobs and workers end with their Snakemake, and what a killed run has left is swept by the next one."""
+
+import os
+import subprocess
+import sys
+
+from tests.machine.waiting import PATIENCE
+
+from darkroom.filesystem.owner import started
+from darkroom.render.worker.slot import private_folder, sweep
+
+FOLLOW = """\
+import sys, time
+from darkroom.render.worker.owner import end_with
+end_with(int(sys.argv[1]), lambda: print("cleaned up", flush=True))
+print("at work", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_job_ends_with_its_owner_however_that_ends():
+    owner = subprocess.Popen(["sleep", "infinity"])
+    job = subprocess.Popen([sys.executable, "-c", FOLLOW, str(owner.pid)], stdout=subprocess.PIPE, text=True)
+    assert job.stdout is not None
+    assert job.stdout.readline() == "at work\n"
+    owner.kill()  # and nobody waits for it yet: it is a zombie
+    assert job.communicate(timeout=PATIENCE)[0] == "cleaned up\n"
+    owner.wait()
+
+
+def test_the_folder_of_a_killed_run_is_swept_and_that_of_one_at_work_stays():
+    with subprocess.Popen(["sleep", "infinity"]) as killed:
+        left, mine = private_folder(killed.pid), private_folder(os.getpid())
+        (left / "0.sock").touch()
+        sweep()
+        assert left.exists()
+        killed.kill()
+    sweep()
+    assert not left.exists()
+    assert mine.exists()
+    mine.rmdir()
+
+
+def test_the_folder_of_an_earlier_process_with_the_same_number_is_another_one():
+    mine = private_folder(os.getpid())
+    earlier = mine.with_name(f"{os.getpid()}-{started(os.getpid()) - 1}")
+    mine.rename(earlier)
+    sweep()
+    assert not earlier.exists()
