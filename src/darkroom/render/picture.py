@@ -52,7 +52,7 @@ def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable
     denoised = time.monotonic()
     # 3. Pixels
     with loaded.use("vae"):
-        pixels = kind.decode(loaded.base, latents)
+        pixels = kind.decode(loaded.base, latents).cpu().numpy()
     decoded = time.monotonic()
     cost = Cost(
         worker_pid=os.getpid(),
