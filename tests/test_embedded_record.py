@@ -80,7 +80,10 @@ def test_a_variant_s_picture_is_explained_by_the_previews_of_the_first(tmp_path,
     write_previews(previews_file("strength"), "strength", [preview(tmp_path, variant, picture(1))])
 
     text = explain(Path(variant.image_path))
-    assert f"against {tmp_path}/samples/1700000000000__000000500_0.png (ai-toolkit, step 500)" in text.splitlines()
+    assert (
+        f"against {tmp_path}/samples/1700000000000__000000500_0.png (ai-toolkit of unknown version, step 500)"
+        in text.splitlines()
+    )
 
     write_previews(previews_file("strength_fast"), "strength_fast", [])
     assert list_of_previews(variant, RESULTS) == previews_file("strength_fast")

@@ -70,7 +70,7 @@ def test_facts_that_cannot_be_read(table: Path, then: str, message: str) -> None
 
 def test_a_table_of_a_newer_version(table: Path) -> None:
     rewrite(table, [row_of(PREVIEW)], {"format": "9", "experiment": "anna"})
-    with pytest.raises(VersionError, match="of format 9, so a newer Darkroom wrote it; this one reads 1 and older"):
+    with pytest.raises(VersionError, match="of format 9, so a newer Darkroom wrote it; this one reads 2 and older"):
         read_previews(table)
 
 

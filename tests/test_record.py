@@ -94,6 +94,7 @@ def test_a_row_has_plain_values_under_the_columns_of_the_manifest():
             "warning": None,
             "tool": "",
             "dead": None,
+            "trainer": None,
         }
     ]
     assert (row["width_requested"], row["width"], row["seconds_load"], row["reused"]) == (70, 64, 3.25, False)
@@ -233,14 +234,14 @@ class TestVersions:
         rewrite(tmp_path / "r.parquet", {"colour": "red"}, {"format": "9"})
         with pytest.raises(
             VersionError,
-            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 3 and older: "
+            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 4 and older: "
             "update it, or delete it and run Snakemake again",
         ):
             read_records(tmp_path / "r.parquet")
 
     def test_a_picture_of_a_newer_version_is_refused(self, tmp_path):
         path = picture(tmp_path, embedded().to_json() | {"format": 9, "colour": "red"})
-        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 3"):
+        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 4"):
             read_embedded_record(path)
 
     @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ previews/<experiment>/images/…             pictures that were accepted; those 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from darkroom import OWN_FOLDER
 from darkroom.errors import StoreError
+from darkroom.files.columns import SINCE
 from darkroom.files.table_file import read_values, write_values
 from darkroom.record import PictureKey
 
@@ -53,6 +54,7 @@ class Preview:
     origin: str  # TRAINER: in Pillow's default encoding | DARKROOM: as a render is written
     step: int | None = None
     made_at: str | None = None  # ISO 8601, UTC
+    trainer: str | None = field(default=None, metadata={SINCE: 2})  # with its version, by the checkpoint; None: unknown
     then: Mapping[str, Any]
     # why it is no measure
     reason: str | None = None  # why it cannot be reproduced; None if it can

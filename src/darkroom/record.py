@@ -83,7 +83,8 @@ class LoraUse:
     """One LoRA or LoKr file as it was applied. `format`: what is in it; `matched_keys`: those of its keys applied.
 
     `left_out_keys` is 0 but for an adapter of a kindred base, which `warning` then says it is. `tool`: whose names its
-    keys are, in words. `dead`: a sentence on a file that changes nothing.
+    keys are, in words. `dead`: a sentence on a file that changes nothing. `trainer`: who trained it, with the version,
+    by its header; None where that is not known.
     """
 
     path: str
@@ -95,6 +96,7 @@ class LoraUse:
     warning: str | None = None
     tool: str = field(default="", metadata={SINCE: 2})
     dead: str | None = field(default=None, metadata={SINCE: 2})
+    trainer: str | None = field(default=None, metadata={SINCE: 4})
 
     @classmethod
     def of_none(cls, lora: Lora) -> Self:

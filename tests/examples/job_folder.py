@@ -63,8 +63,12 @@ def write_job(
     ms: int = MS,
     image_format: str = "jpg",
     final: int | None = None,
+    trainer: str | None = "0.12.26",
 ) -> Path:
-    """The folder, with pictures by (step, index), and adapter files by step. `final`: the step of the last file."""
+    """The folder, with pictures by (step, index), and adapter files by step. `final`: the step of the last file.
+
+    `trainer`: the version of ai-toolkit; None where headers do not say it.
+    """
     name, process = config["config"]["name"], config["config"]["process"][0]
     (folder / "samples").mkdir(parents=True)
     config_file = folder / "config.yaml"
@@ -77,7 +81,7 @@ def write_job(
     for step, adapter in checkpoints.items():
         tail = "" if step == final else f"_{step:09d}"
         path = folder / f"{name}{tail}.safetensors"
-        write_checkpoint(path, adapter, step, ss_base_model_version=version, ss_output_name=name)
+        write_checkpoint(path, adapter, step, trainer, ss_base_model_version=version, ss_output_name=name)
         touch(path, ms + step * _PER_STEP - 1_000)
     for (step, index), pixels in pictures.items():
         write_sample(folder, step, index, pixels, ms=ms + step * _PER_STEP + index * _PER_PICTURE, ending=image_format)
@@ -96,13 +100,14 @@ def write_sample(folder: Path, step: int, index: int, pixels: Pixels, *, ms: int
     return path
 
 
-def write_checkpoint(path: Path, adapter: Path, step: int | None, **metadata: str) -> None:
-    """The tensors of an adapter file under the header that the trainer writes; without a `step`, one that lacks it."""
+def write_checkpoint(path: Path, adapter: Path, step: int | None, trainer: str | None = None, **metadata: str) -> None:
+    """The tensors of an adapter file under the header that the trainer writes; without what is not given."""
     content = adapter.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     entries = json.loads(content[8 : 8 + length])
     info = {} if step is None else {"training_info": json.dumps({"step": step, "epoch": 1})}
-    entries["__metadata__"] = {"format": "pt", **info, **metadata}
+    software = {"software": json.dumps({"name": "ai-toolkit", "version": trainer})} if trainer else {}
+    entries["__metadata__"] = {"format": "pt", **info, **software, **metadata}
     header = json.dumps(entries).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(struct.pack("<Q", len(header)) + header + content[8 + length :])

@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from tests.places import REPOSITORY
 
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.history import CHANGES, Change, rules_of
@@ -69,6 +70,13 @@ def test_a_change_is_of_versions_in_their_order_and_of_fields_that_there_are(cha
     assert () < first <= last < checked
     assert all(change.is_of(aitk(version)) for version in change.mixed)
     assert change.was.keys() <= {each.name for each in fields(Architecture)}
+
+
+def test_the_page_has_the_table() -> None:
+    page = (REPOSITORY / "docs/regress.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    told = [[f"{each.first} to {each.last}", each.what, each.does, each.source] for each in CHANGES]
+    assert [[row[0], *row[2:]] for row in rows if len(row) == 5 and " to " in row[0]] == told
 
 
 def test_what_is_followed_says_what_was_otherwise() -> None:

@@ -339,7 +339,7 @@ def test_of_several_previews_the_latest_that_can_be_reproduced_is_tried(desk: De
     for name in ("early", "late", "latest"):
         Path(f"samples/{name}.png").write_bytes(Path(str(row.path)).read_bytes())
     rows = [
-        replace(row, path="samples/early.png", made_at="2026-01-01T00:00:00Z"),
+        replace(row, path="samples/early.png", made_at="2026-01-01T00:00:00Z", trainer="ai-toolkit 0.8.1"),
         replace(row, path="samples/late.png", made_at="2026-01-02T00:00:00Z"),
         replace(row, path="samples/latest.png", made_at="2026-01-03T00:00:00Z", reason="the configuration is newer"),
     ]
@@ -351,7 +351,7 @@ def test_of_several_previews_the_latest_that_can_be_reproduced_is_tried(desk: De
     assert text.count("\nagainst ") == 3
     picked = explain(image, results=RESULTS, preview=Path("samples/../samples/early.png"))
     assert [line for line in picked.splitlines() if line.startswith("against ")] == [
-        "against samples/early.png (ai-toolkit, step 500, made 2026-01-01T00:00:00Z)"
+        "against samples/early.png (ai-toolkit 0.8.1, step 500, made 2026-01-01T00:00:00Z)"
     ]
     not_one = (
         r"--preview samples/other\.png: not a stored preview of 000_42; .* has samples/early\.png, samples/late\.png"

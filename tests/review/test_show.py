@@ -1,7 +1,9 @@
 """What `darkroom show` prints."""
 
+from dataclasses import replace
+
 import numpy as np
-from tests.examples.record import REQUEST, embedded
+from tests.examples.record import LORA, REQUEST, embedded
 
 from darkroom.files.columns import groups_of
 from darkroom.files.image_file import write_image
@@ -34,9 +36,16 @@ def test_show_is_a_grouped_and_aligned_listing(tmp_path):
     assert "  gpu_name:               none" in lines
     assert "  loras:                  jobs/anna/anna.safetensors at 0.5" in lines
     assert "                          (ai-toolkit, 96 keys, sha256 5555555555aaaaaa)" in lines
+    assert "                          trainer not known" in lines
     assert "  warnings:               width: 70 is not a multiple of 16, rendered at 64" in lines
     headings = [line.removesuffix(":") for line in lines[1:] if line and not line.startswith(" ")]
     assert headings == list(groups_of(EmbeddedRecord))
+
+
+def test_show_says_who_trained_a_lora(tmp_path):
+    record = embedded(loras=(replace(LORA, trainer="ai-toolkit 0.12.26"),))
+    write_image(tmp_path / "a.png", np.zeros((48, 64, 3), np.uint8), record.to_json(), "png", 100)
+    assert "                          trained by ai-toolkit 0.12.26" in show(tmp_path / "a.png").splitlines()
 
 
 def test_show_sends_nothing_to_the_terminal_that_would_command_it(tmp_path):

@@ -4,12 +4,14 @@ One table, with sources: commits of ostris/ai-toolkit, and of the diffusers that
 here what changed for it. What is newer than CHECKED nobody has read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from darkroom.display import named
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
-from darkroom.lora_files.training.trainer import CHECKED, Trainer, version_of
+from darkroom.lora_files.training.trainer import AI_TOOLKIT, CHECKED, Trainer, version_of
 
 SET: tuple[Any, ...] = ()  # of a key: any value at all
 Keys = Mapping[str, tuple[Any, ...]]  # dotted keys of a job's process, and the values that are meant
@@ -180,6 +182,60 @@ def rules_of(
             *(f"some copies of {trainer} {change.what}" for change in theirs if change not in certain),
         ),
     )
+
+
+@dataclass(frozen=True)
+class JobVersions:
+    """The trainers that made one job's checkpoints, by step, None for one that is not known, and their rules.
+
+    The base model's pictures of step 0 are taken for the first checkpoint's trainer's.
+    """
+
+    arch: str
+    process: Mapping[str, Any]
+    trainers: Mapping[int, Trainer | None]
+
+    @property
+    def newest(self) -> Rules:
+        """The last checkpoint's, which the model in conf/ follows."""
+        return self._rules(self.at(max(self.trainers, default=0)))
+
+    def at(self, step: int) -> Trainer | None:
+        """Who made the pictures of a step; None where that is not known."""
+        return self.trainers.get(step or min(self.trainers, default=0))
+
+    def reasons(self, step: int) -> Iterator[str]:
+        """Why the pictures of a step cannot be reproduced."""
+        trainer = self.at(step)
+        rules = self._rules(trainer)
+        yield from rules.reasons
+        if trainer and trainer.number and rules.architecture != self.newest.architecture:
+            last = self.at(max(self.trainers))
+            yield f"{trainer} computed otherwise than {last or 'that of the last checkpoint'}, which conf/ follows"
+
+    def notes(self, step: int) -> tuple[str, ...]:
+        """What to know of the pictures of a step where they differ; nothing where no checkpoint was kept."""
+        return self._rules(self.at(step)).notes if step == 0 or step in self.trainers else ()
+
+    def __str__(self) -> str:
+        """Who trained, as far as the headers say it; of several with the steps."""
+        steps: dict[Trainer | None, list[str]] = defaultdict(list)
+        for step, trainer in sorted(self.trainers.items()):
+            steps[trainer].append(str(step))
+        who = {trainer: (trainer or Trainer(AI_TOOLKIT)).told for trainer in steps}
+        return ", ".join(
+            f"{who[trainer]} (step {named(theirs)})" if len(steps) > 1 else who[trainer]
+            for trainer, theirs in steps.items()
+        )
+
+    def told(self) -> Iterator[str]:
+        """A line on each thing that is computed otherwise than CHECKED does, or that is to be known."""
+        every = [self._rules(trainer) for trainer in dict.fromkeys(self.trainers.values())]
+        yield from (f"computed as then: {said}" for rules in every for said in rules.followed)
+        yield from (note for rules in every for note in rules.notes)
+
+    def _rules(self, trainer: Trainer | None) -> Rules:
+        return rules_of(self.arch, self.process, trainer)
 
 
 def _has(process: Mapping[str, Any], key: str, values: tuple[Any, ...]) -> bool:

@@ -112,6 +112,7 @@ def _use(lora: Lora, adapter: Adapter, lost_in: str | None) -> LoraUse:
         warning=adapter.warning,
         tool=adapter.tool,
         dead=adapter.dead or (lost if lost_in else None),
+        trainer=adapter.trainer,
     )
     return use.of_file(lora)
 

@@ -71,7 +71,7 @@ def _against(preview: Preview, render: Record, thresholds: ModelThresholds) -> I
     """One preview: how close, what is recorded otherwise, what is not recorded."""
     step = "" if preview.step is None else f", step {preview.step}"
     made = "" if preview.made_at is None else f", made {preview.made_at}"
-    yield f"against {preview.path or 'no picture'} ({preview.origin}{step}{made})"
+    yield f"against {preview.path or 'no picture'} ({_maker(preview)}{step}{made})"
     if preview.accepted_by:
         yield f"  accepted by {preview.accepted_by}, {preview.accepted_at}; it was: {preview.accepted_because}"
     judged = judge(render, preview, thresholds)
@@ -91,6 +91,11 @@ def _against(preview: Preview, render: Record, thresholds: ModelThresholds) -> I
     if unknown:
         who = "the trainer does not record" if preview.origin == TRAINER else "not recorded:"
         yield from _wrapped(f"{who} {', '.join(unknown)}")
+
+
+def _maker(preview: Preview) -> str:
+    """Darkroom, or the trainer with its version."""
+    return preview.trainer or (f"{TRAINER} of unknown version" if preview.origin == TRAINER else preview.origin)
 
 
 def _with_trials(outcomes_file: Path, previews: list[Preview]) -> list[str]:

@@ -83,6 +83,7 @@ def _lora_lines(lora: Mapping[str, Any]) -> list[str]:
     return [
         f"{lora['path']} at {lora['network_multiplier']}",
         f"({lora['format']}, {lora['matched_keys']} keys, sha256 {lora['sha256']})",
+        f"trained by {lora['trainer']}" if lora["trainer"] else "trainer not known",
     ]
 
 

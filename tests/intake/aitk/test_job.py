@@ -236,7 +236,7 @@ prompts:
     def test_the_summary_counts_what_cannot_be_reproduced(self) -> None:
         said = imported(a_job(kept=(500,))).write(Writing())
         assert said[:3] == [
-            "ai-toolkit job my_job (flux2_klein_4b) in output/my_job",
+            "ai-toolkit job my_job (flux2_klein_4b) in output/my_job, trained by ai-toolkit 0.12.26",
             "6 previews: 4 reproducible, 2 not",
             f"  not reproducible: 2: no checkpoint kept: {MS + 2_500_000}__000000250_0.jpg, "
             f"{MS + 2_500_100}__000000250_1.jpg",

@@ -14,17 +14,22 @@ from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import STEPS, LoraFile, read_lora
 from darkroom.lora_files.judge import judge
 from darkroom.lora_files.training.file_name import read_name
+from darkroom.lora_files.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class TrainedLora:
-    """One adapter file. `fault`: why it cannot be applied; `doubt`: why it may not be what its name says."""
+    """One adapter file. `fault`: why it cannot be applied; `doubt`: why it may not be what its name says.
+
+    `trainer`: None where its header does not say it.
+    """
 
     step: int
     path: Path
     modified: int  # ms since 1970
     fault: str | None = None
     doubt: str | None = None
+    trainer: Trainer | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def _renamed(
         elif taken := {**renamed, **found}.get(header.step):
             reasons[path] = f"of step {header.step} by its header, as {taken.path.name} is"
         else:
-            renamed[header.step] = TrainedLora(header.step, path, _modified(path))
+            renamed[header.step] = TrainedLora(header.step, path, _modified(path), trainer=header.trainer)
     return renamed, reasons
 
 
@@ -113,7 +118,7 @@ def _read(path: Path, named: int | None, steps: int | None, family: str, base_ve
         return None
     fault = _fault(lora, family, base_version)
     doubt = f"the checkpoint's header says step {lora.step}" if lora.step not in (None, step) else None
-    return TrainedLora(step, path, modified, printable(fault) if fault else None, doubt)
+    return TrainedLora(step, path, modified, printable(fault) if fault else None, doubt, lora.trainer)
 
 
 def _fault(lora: LoraFile, family: str, base_version: str) -> str | None:

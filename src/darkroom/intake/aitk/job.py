@@ -24,6 +24,7 @@ from darkroom.intake.aitk.previews import Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleFile, are_copied, sample_files, sample_sets
 from darkroom.intake.aitk.section import process_faults
+from darkroom.intake.history import JobVersions, Rules
 from darkroom.intake.imported_job import ImportedJob, outdated, stale, with_accepted
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
@@ -77,16 +78,20 @@ class _Import:
         # 1. What the configuration says
         model = value_of(self._model())
         assert model
-        self._notes += passed_over(self._job.process, model.arch)
         options = value_of(self._prompt_options(model))
-        # 2. What the trainer left
+        # 2. What the trainer left, and how its version computed
         found, samples = value_of(self._left(model))
+        trainers = {lora.step: lora.trainer for lora in found.loras}
+        versions = JobVersions(model.arch, self._job.process.content, trainers)
+        model = value_of(self._model(versions.newest))
+        assert model
+        self._notes += [*passed_over(self._job.process, model.arch, model.rules.architecture.ignored), *versions.told()]
         has_times = not are_copied(samples)
         if not has_times:
             self._notes.append(_COPIED)
         # 3. Which picture is a preview of what
         regimes = {option.name: _regime(model, option) for option in options}
-        previewer = Previewer(self._name, model, regimes)
+        previewer = Previewer(self._name, model, regimes, versions)
         placed = self._placing(model, options, found, has_times).placed(sample_sets(samples))
         values = lora_values(self._name, self._job.name, self._folder, found.loras)
         rows = [row for one in placed for row in self._rows(one, previewer, values)]
@@ -100,10 +105,11 @@ class _Import:
         picked = pick_files(self._writer, options[0], trigger_word, values)
         self._check_names([*files, *picked])
         names = [option.name for option in options]
+        by = f", trained by {versions}" if found.loras else ""
         rows.sort(key=lambda row: (row.step or 0, names.index(row.prompts), row.index, row.made_at or ""))
         return ImportedJob(
             name=self._name,
-            heading=f"ai-toolkit job {self._job.name} ({model.arch}) in {self._writer.source}",
+            heading=f"ai-toolkit job {self._job.name} ({model.arch}) in {self._writer.source}{by}",
             files=tuple(files),
             written_once=tuple(picked),
             outdated=tuple(outdated(self._name, files, self._writer.source)),
@@ -127,9 +133,9 @@ class _Import:
         lora_name = values.name(placed.samples.step)
         return previewer.rows(placed.option, lora_name, placed.lora, placed.samples.files, placed.reasons)
 
-    def _model(self) -> Reading[TrainedModel | None]:
+    def _model(self, rules: Rules | None = None) -> Reading[TrainedModel | None]:
         yield from process_faults(self._job.process)
-        return (yield from trained_model(self._job.process, self._copies, self._roots))
+        return (yield from trained_model(self._job.process, self._copies, self._roots, rules))
 
     def _prompt_options(self, model: TrainedModel) -> Reading[list[PromptOption]]:
         """The set of `sample`, then that of `first_sample` if there is one."""
@@ -193,7 +199,8 @@ class _Import:
     ) -> list[ConfFile]:
         """`idle`: values of the job's folder that are not rendered."""
         writer, trigger_word = self._writer, self._job.process.text("trigger_word")
-        comments = [f"Not as trained: {reason}" for reason in model.reasons]
+        comments = [f"As trained: {said}" for said in model.rules.followed]
+        comments += [f"Not as trained: {reason}" for reason in model.reasons]
         written = [option for option in options if option.sheet.prompts]
         files = [writer.model(_content(model, written or options, regimes), comments)]
         if values.folder:

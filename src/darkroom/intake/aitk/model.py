@@ -14,6 +14,7 @@ from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
+from darkroom.intake.history import Rules
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.folders import BUILT_IN
@@ -33,6 +34,7 @@ class TrainedModel:
     """The model as the previews saw it, as far as conf/ can say so."""
 
     arch: str
+    rules: Rules  # of the trainer's version
     content: Mapping[str, Any]  # the keys of conf/model that differ from its defaults
     facts: Mapping[str, Any]  # how the trainer computed, by columns of the manifest
     is_merged: bool  # unless the previews of a set have several strengths
@@ -46,15 +48,17 @@ class TrainedModel:
     @property
     def base_version(self) -> str:
         """What the headers of its adapters say that they were trained on."""
-        return ARCHITECTURES[self.arch].base.header
+        return self.rules.architecture.base.header
 
     def with_merge(self, regime: str) -> Mapping[str, Any]:
         """The content, where the trainer had its adapter otherwise than Darkroom's rule would find."""
         return {**self.content, _LORA_MERGE: regime}
 
 
-def trained_model(process: Section, copies: Copies, roots: Roots) -> Reading[TrainedModel | None]:
-    """The model of a process; None where its architecture is none of ours."""
+def trained_model(
+    process: Section, copies: Copies, roots: Roots, rules: Rules | None = None
+) -> Reading[TrainedModel | None]:
+    """The model of a process; None where its architecture is none of ours. `rules`: of another version than CHECKED."""
     model = process.section("model")
     arch = _arch(model)
     if arch not in ARCHITECTURES:
@@ -63,7 +67,8 @@ def trained_model(process: Section, copies: Copies, roots: Roots) -> Reading[Tra
         return None
     shipped = yaml.safe_load((BUILT_IN / "model" / f"{arch}.yaml").read_text(encoding="utf-8"))
     family = shipped["family"]
-    architecture = ARCHITECTURES[arch]
+    rules = rules or Rules(architecture=ARCHITECTURES[arch])
+    architecture = rules.architecture
     storage = _Storage(model, architecture)
     dtype = process.section("train").text("dtype") or "fp32"
     lookup = BaseLookup(model, shipped["checkpoint"], copies, roots)
@@ -96,6 +101,7 @@ def trained_model(process: Section, copies: Copies, roots: Roots) -> Reading[Tra
     }
     return TrainedModel(
         arch=arch,
+        rules=rules,
         content=_without_defaults(content),
         facts=facts,
         is_merged=not storage.is_live,

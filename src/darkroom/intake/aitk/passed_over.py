@@ -4,10 +4,9 @@ The trainer's: ModelConfig, NetworkConfig and SampleConfig in its toolkit/config
 of each architecture takes of them (version 0.12.26). What a value of null, false or nothing switches off is not named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from darkroom.intake.aitk.section import Section
-from darkroom.intake.architectures import ARCHITECTURES
 
 _WITHOUT_EFFECT = (  # keys of the model section that somebody may count on, and that no architecture's code looks at
     *("te_name_or_path", "extras_name_or_path", "model_paths", "unconditional_lora_path"),
@@ -52,10 +51,13 @@ _INERT = {  # without effect on the previews of these models, or seen in what th
 }
 
 
-def passed_over(process: Section, arch: str) -> Iterator[str]:
-    """A line for the keys that the trainer passes over as well, and one for all others that are not taken over."""
+def passed_over(process: Section, arch: str, ignored: Sequence[str]) -> Iterator[str]:
+    """A line for the keys that the trainer passes over as well, and one for all others that are not taken over.
+
+    `ignored`: those of the section model that the code of `arch` alone does not look at.
+    """
     model = process.section("model")
-    idle = [f"model.{key}" for key in (*_WITHOUT_EFFECT, *ARCHITECTURES[arch].ignored) if model.content.get(key)]
+    idle = [f"model.{key}" for key in (*_WITHOUT_EFFECT, *ignored) if model.content.get(key)]
     if idle:
         yield f"no effect in the trainer's {arch}: {', '.join(idle)}"
     unknown = [

@@ -17,6 +17,7 @@ from darkroom.intake.aitk.checkpoints import TrainedLora
 from darkroom.intake.aitk.model import TrainedModel
 from darkroom.intake.aitk.prompts import DRAWN, SamplePrompt, SampleSheet
 from darkroom.intake.aitk.samples import SampleFile
+from darkroom.intake.history import JobVersions
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.previews import TRAINER, Preview
 
@@ -42,11 +43,12 @@ class PromptOption:
 
 @dataclass(frozen=True)
 class Previewer:
-    """Makes the rows of one job's previews. `regimes`: of each prompt set, merged or live."""
+    """Makes rows of one job's previews. `regimes`: of each prompt set, merged or live; `versions`: who made them."""
 
     name: str
     model: TrainedModel
     regimes: Mapping[str, str]
+    versions: JobVersions
     _digests: dict[Path, str] = field(default_factory=dict)
 
     def rows(
@@ -61,7 +63,8 @@ class Previewer:
         prompts = {prompt.index: prompt for prompt in option.sheet.prompts}
         for file in files:
             prompt, picture = prompts.get(file.index), _read(file.path)
-            own = _reasons(file.index, prompt, option.sheet, picture)
+            own = [*self.versions.reasons(file.step), *_reasons(file.index, prompt, option.sheet, picture)]
+            trainer = self.versions.at(file.step)
             yield Preview(
                 model=self.name,
                 lora=lora_name,
@@ -76,6 +79,8 @@ class Previewer:
                 made_at=file.made_at,
                 then=self._then(prompt, option.name, lora_name, lora),
                 reason="; ".join(dict.fromkeys([*reasons, *own])) or None,
+                note="; ".join(self.versions.notes(file.step)) or None,
+                trainer=str(trainer) if trainer else None,
             )
 
     def lacking(

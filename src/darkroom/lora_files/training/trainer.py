@@ -29,7 +29,7 @@ class Trainer:
     version: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}" if self.version else self.name
+        return f"{self.name} {self.version or 'of unknown version'}"
 
     @property
     def number(self) -> Version | None:

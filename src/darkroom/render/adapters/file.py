@@ -70,7 +70,7 @@ class Delta:
 class Adapter:
     """An adapter file as it fits a base. `matched_keys`: tensors applied; `left_out`: those without a place in it.
 
-    `tool`: whose names its keys are, in words.
+    `tool`: whose names its keys are, in words; `trainer`: who trained it, with the version; None where unsaid.
     """
 
     path: str
@@ -79,6 +79,7 @@ class Adapter:
     matched_keys: int
     tool: str
     left_out: int = 0
+    trainer: str | None = None
     foreign: str = ""  # why it is one of another base, "" if it is not known to be
 
     @cached_property
@@ -112,14 +113,22 @@ def read_adapter(
 
     `allow_foreign`: one that was made for a kindred base is applied as far as it fits, and says so in `warning`.
     """
-    applicable = judge(read_lora(path), layers, naming, allow_foreign=allow_foreign)
+    file = read_lora(path)
+    applicable = judge(file, layers, naming, allow_foreign=allow_foreign)
     tensors = read_all(path)
     stored = {key: tensors[key] for key in applicable.keys}
     deltas = {layer: tuple(_delta(delta, stored) for delta in own) for layer, own in applicable.deltas.items()}
     _check_finite(path, deltas)
     formats = "+".join(sorted({delta.kind for own in deltas.values() for delta in own}))
     return Adapter(
-        str(path), formats, deltas, len(stored), applicable.tool, len(applicable.left_out), applicable.foreign
+        str(path),
+        formats,
+        deltas,
+        len(stored),
+        applicable.tool,
+        len(applicable.left_out),
+        str(file.trainer) if file.trainer else None,
+        applicable.foreign,
     )
 
 
