@@ -58,6 +58,11 @@ class Project:
         command = self.command(*arguments)
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
 
+    def darkroom(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """As a person types it."""
+        command = [sys.executable, "-P", "-m", "darkroom", *arguments]  # -P: as the command that an install makes
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
+
     def start(self, *arguments: str, sigint: Any = signal.default_int_handler) -> subprocess.Popen[bytes]:
         """Snakemake in the background, in a process group of its own as a shell would start it.
 

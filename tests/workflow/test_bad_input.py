@@ -95,7 +95,7 @@ def test_a_checkpoint_with_a_missing_weight_is_refused_before_any_picture(projec
     save_file(weights, file)
     project.write("conf/model/mine.yaml", "family: flux2\ncheckpoint: {repo: klein}\n")
 
-    message = _message(project, "--config", "experiment=small", 'set=["matrix.model=[mine]"]')
+    message = _message(project, "--retries", "0", "--config", "experiment=small", 'set=["matrix.model=[mine]"]')
 
     assert "proj_out.weight" in message
     assert project.stored() == []

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections import Counter
 
 import psutil
 from PIL import Image
@@ -121,23 +120,6 @@ def test_one_experiment_has_one_run_at_a_time(project: Project) -> None:
     assert "results/small: another Snakemake is at work on this experiment" in second.stderr
     assert run.wait(PATIENCE) == 0
     assert len(project.rows()) == 12
-
-
-def test_ctrl_c_ends_run_and_worker_and_keeps_finished_pictures(project: Project) -> None:
-    run = project.start()
-    worker = _worker(project, run)
-    _some_pictures(project, run, 1)
-    worker.suspend()  # so that the run cannot end before it is interrupted
-    os.killpg(run.pid, signal.SIGINT)  # a terminal signals the whole foreground group
-    worker.resume()
-    assert run.wait(PATIENCE) != 0
-    _no_worker_is_left(project)
-    assert "Traceback" not in (project.folder / "snakemake.out").read_text()
-    statuses = Counter(row["status"] for row in project.rows())
-    assert statuses.keys() == {"done", "not rendered"}
-    assert statuses["done"] <= len(project.stored())
-    assert f"stopped at {statuses['done']} of 12<" in (project.folder / "results/small/report.html").read_text()
-    assert not project.has_live_page()
 
 
 def test_where_sigint_is_ignored_a_run_goes_on_and_its_worker_ends_with_it(project: Project) -> None:

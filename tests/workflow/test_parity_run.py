@@ -12,8 +12,6 @@ RUNS = [
     ("t2i_odd_100x75_s4_g4", "bfloat16"),
     ("lora_bf16_x0.5", "float32"),  # merged in the weights' dtype
     ("lora_netmerge_x1.0", "bfloat16"),  # merged in float32
-    ("lokr_full_nethook_x1.0", "bfloat16"),  # live
-    ("ref1_rgba_s4_g4", "float32"),
     ("te_ref2_s4_g4", "bfloat16"),  # two reference images, the text encoder cast
     ("q8_lora_s25_g4", "bfloat16"),  # transformer and text encoder quantised, so live
     ("dev_ref1_s25_g4", "bfloat16"),  # guidance embedded, the prompt encoded

@@ -9,7 +9,6 @@ from tests.workflow.project import REPOSITORY, Project
 
 PARITY = REPOSITORY / "tests/data/parity/flux1"
 RUNS = [
-    ("fx_128x96_s4_g3.5", "bfloat16"),
     ("fx_lokr_old_merge_x1", "bfloat16"),
     ("fx_attnmask_64_s4", "float32"),
     ("f2_ctrl_rgba_as_rgb_s4", "bfloat16"),
@@ -59,7 +58,7 @@ def test_on_a_known_kind_of_processor_bit_for_bit(rendered: Project) -> None:
 def test_the_record_says_what_conditioned_the_picture(rendered: Project) -> None:
     rows = {row["prompts"]: row for row in rendered.rows("goldens")}
     inpaint, control = rows["f2_inpaint_lora_hook_s4"], rows["f2_ctrl_rgba_as_rgb_s4"]
-    assert (inpaint["ctrl_idx"], control["ctrl_idx"], rows["fx_128x96_s4_g3.5"]["ctrl_idx"]) == (0, 1, None)
+    assert (inpaint["ctrl_idx"], control["ctrl_idx"], rows["fx_lokr_old_merge_x1"]["ctrl_idx"]) == (0, 1, None)
     assert control["warnings"][0].endswith("its transparency is dropped: with ctrl_idx 1 it is a control image")
     assert rows["fx_attnmask_64_s4"]["attn_masking"] is True
     assert rows["fx_lokr_old_merge_x1"]["loras"][0]["format"] == "lokr"

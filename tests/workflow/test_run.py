@@ -1,12 +1,10 @@
 """One run, the next run, and what a change makes Snakemake do: read from real runs."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
 from tests.workflow.project import CATS, DEMO, REPOSITORY, Project
 
 from darkroom.plan.trials.as_conf import as_conf
@@ -58,20 +56,15 @@ def test_editing_a_comment_renders_nothing(finished: Project) -> None:
     assert "Nothing to be done" in result.stderr + result.stdout
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
-        "results/small/images/demo/none/cats/000_1.png",
-        "results/small/records/demo/none/cats.parquet",
-    ],
-)
-def test_a_deleted_file_comes_back(finished: Project, victim: str) -> None:
-    path = finished.folder / victim
+def test_deleted_files_come_back(finished: Project) -> None:
+    picture = finished.folder / "results/small/images/demo/none/cats/000_1.png"
+    record = finished.folder / "results/small/records/demo/none/dogs.parquet"
     before = finished.pictures()
-    path.unlink()
+    picture.unlink()
+    record.unlink()
 
     assert finished.snakemake().returncode == 0
-    assert path.is_file()
+    assert record.is_file()
     assert finished.pictures() == before
     settled = finished.snakemake()
     assert "Nothing to be done" in settled.stderr + settled.stdout
@@ -107,53 +100,23 @@ def test_the_demos_files_are_watched_where_darkroom_lies_and_nothing_is_written_
     project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [demo_lora, none], prompts: [dogs]}\n")
     assert project.snakemake("-s", str(own / "Snakefile")).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (own / "demo").rglob("*")} == before
-    (with_lora, without) = project.rows()
+    with_lora = project.rows()[0]
     assert with_lora["loras"][0]["path"] == f"{own}/demo/demo_lora.safetensors"
 
     shutil.copy(own / "demo/demo_lokr.safetensors", own / "demo/demo_lora.safetensors")
-    assert project.snakemake("-s", str(own / "Snakefile")).returncode == 0
-    after = project.rows()
-    assert after[0]["image_sha256"] != with_lora["image_sha256"]
-    assert after[1] == without, "the combination without it has no job"
+    planned = project.snakemake("-s", str(own / "Snakefile"), "-n", "--quiet", "host")
+    assert f"Updated input files: {own}/demo/demo_lora.safetensors" in planned.stdout, planned.stdout
 
 
-def test_as_conf_renders_the_same_picture_again(project: Project) -> None:
-    project.write("conf/prompts/dogs.yaml", 'prompts: [{prompt: "a ${oc.env:HOME,x} dog", network_multiplier: 0.25}]\n')
-    override = 'set=["prompts.defaults={width: 64, height: 80, sample_steps: 2}","model.schedule=diffusers"]'
-    project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [demo_lora], prompts: [dogs]}\n")
-    assert project.snakemake("--config", "experiment=small", override).returncode == 0
-    (row,) = project.rows()
-
-    conf = as_conf(project.folder / row["image_path"])
-    project.write("conf/prompts/again.yaml", conf)
+def test_as_conf_is_the_same_picture_again(finished: Project) -> None:
+    (row,) = [row for row in finished.rows() if row["image_path"].endswith("demo_lora/cats/001_2.png")]
+    conf = as_conf(finished.folder / row["image_path"])
+    finished.write("conf/prompts/again.yaml", conf)
     lines = [line.removeprefix("#").strip() for line in conf.splitlines() if line.startswith("#        ")]
-    project.write("conf/experiment/again.yaml", "\n".join(lines) + "\n")
-    result = project.snakemake("--config", "experiment=again")
-
-    assert result.returncode == 0, result.stderr
-    (again,) = project.rows("again")
-    assert (again["request_id"], again["reused"]) == (row["request_id"], True)
-    assert read_embedded_record(project.folder / again["image_path"]).request.title.experiment == "again"
-
-
-def test_progress_counts_what_is_asked_for_now(finished: Project) -> None:
-    result = finished.snakemake("--config", "experiment=small", 'set=["model.schedule=diffusers"]')
-    counts = [int(count) for count in re.findall(r"small  (\d+)/12 images", result.stderr)]
-    assert counts[0] == 0
-    assert counts == sorted(counts)
-    assert counts[-1] == 12
-
-
-def test_latents_beside_each_picture(project: Project) -> None:
-    project.write("conf/experiment/latents.yaml", "# @package _global_\nmatrix: {model: [demo], prompts: [dogs]}\n")
-    override = 'set=["output.save_latents=true","output.format=webp"]'
-    result = project.snakemake("--config", "experiment=latents", override)
-    assert result.returncode == 0, result.stderr
-    (row,) = project.rows("latents")
-    assert row["image_path"].endswith("000_42.webp")
-    with safe_open(project.folder / row["latents_path"], "pt") as file:
-        latents = file.get_tensor("latents")
-    assert (latents.dtype.__str__(), tuple(latents.shape)) == ("torch.float32", (1, 32, 4, 4))
+    finished.write("conf/experiment/again.yaml", "\n".join(lines) + "\n")
+    done = finished.darkroom("run", "again")
+    assert done.stdout.endswith(": 0 rendered, 1 kept\nresults/again/report.html\n"), done.stdout + done.stderr
+    assert [again["request_id"] for again in finished.rows("again")] == [row["request_id"]]
 
 
 def test_every_file_of_a_rule_is_where_the_store_says(finished: Project) -> None:
