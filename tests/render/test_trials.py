@@ -247,7 +247,7 @@ def test_at_another_size_a_factor_has_to_gain_too(desk: Desk) -> None:
     assert lines[2].startswith("None of the 1 that were tried explains it: the closest, schedule: diffusers, ")
 
 
-@pytest.mark.parametrize(("where", "stage"), [(trials, "encode"), (loop, "make_picture")])
+@pytest.mark.parametrize(("where", "stage"), [(trials, "encode"), (loop, "queue_picture")])
 def test_what_a_library_refuses_is_said_and_the_others_are_rendered(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, where: ModuleType, stage: str
 ) -> None:
@@ -284,7 +284,7 @@ def test_an_interrupt_ends_the_trials(desk: Desk, monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     desk.plan()
-    monkeypatch.setattr(loop, "make_picture", interrupted)
+    monkeypatch.setattr(loop, "queue_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
         desk.render(desk.request.changed(seed=6))
 
@@ -303,7 +303,7 @@ def test_a_second_time_nothing_is_rendered(desk: Desk, monkeypatch: pytest.Monke
     desk.preview(desk.request.changed(schedule="diffusers"))
     first = explained(image)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("darkroom.render.loop.make_picture", None)
+    monkeypatch.setattr("darkroom.render.loop.queue_picture", None)
     again = explained(image)
     assert again == first
     pictures = sorted(file.name for file in (RESULTS / "job/explain/tiny_klein/anna/test/000_42").glob("*.png"))

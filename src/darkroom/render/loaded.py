@@ -17,6 +17,7 @@ from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import fixed_attention
 from darkroom.render.device.mode import MemoryPlan
 from darkroom.render.device.offload import Residence
+from darkroom.render.device.stream import Stream
 from darkroom.render.family import family
 from darkroom.render.weights.base import Base
 from darkroom.request import Lora, ReferenceImage, Request
@@ -30,8 +31,9 @@ _Seen = tuple[str, int, int, int | None]  # a reference image by digest, and wha
 class Loaded:
     """A base model in memory, with the stack that is in effect on it now and the adapter files read for it."""
 
-    def __init__(self, base: Base, seconds: float, memory: MemoryPlan) -> None:
+    def __init__(self, base: Base, seconds: float, memory: MemoryPlan, stream: Stream) -> None:
         self.base = base
+        self.stream = stream
         self.memory = memory
         self.load_id = uuid.uuid4().hex  # new for each load
         self.stack = AdapterStack(base)

@@ -1,17 +1,20 @@
-"""The render loop of combinations and of trials: one picture after the other, each saved while the next is denoised."""
+"""The render loop of combinations and of trials: one picture after the other, each fetched and saved while the next is
+denoised.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, PictureError
 from darkroom.record import Cost, EmbeddedRecord
 from darkroom.render.device.mode import Workload
 from darkroom.render.job import Destination
-from darkroom.render.picture import make_picture
+from darkroom.render.picture import Queued, queue_picture
 from darkroom.render.pipelines import Pipelines
-from darkroom.render.writer import Saved, Writer
+from darkroom.render.writer import Writer, save
 from darkroom.request import Request
 from darkroom.store import Store
 
@@ -42,18 +45,6 @@ class Unrendered:
     error: DarkroomError
 
 
-@dataclass(frozen=True)
-class _Saving:
-    task: Task
-    record: EmbeddedRecord
-    cost: Cost  # but for seconds_save
-    saved: Future[Saved]
-
-    def rendered(self) -> Rendered:
-        saved = self.saved.result()
-        return Rendered(self.task, self.record, saved.image_sha256, replace(self.cost, seconds_save=saved.seconds))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Loop:
     """What all pictures of one pass through the loop have in common."""
@@ -66,29 +57,34 @@ class Loop:
     check: Callable[[], None] = lambda: None  # called after each denoising step; may raise to abandon it all
 
     def render(self, tasks: Sequence[Task], report: Callable[[int], None]) -> list[Rendered | Unrendered]:
-        """What came of each task, in order. `report` hears how many are done: before each task, and at the end.
+        """What came of each task, in order. `report` hears how many the device was given: before each, and at the end.
 
         StoreError where a picture cannot be written.
         """
         pictures = frozenset(Workload.of(task.request) for task in tasks)
-        made: list[_Saving | Unrendered] = []
-        with Writer() as writer:
+        made: list[Future[Rendered | Unrendered] | Unrendered] = []
+        with Writer[Rendered | Unrendered]() as writer:
             for done, task in enumerate(tasks):
                 report(done)
                 self.pipelines.pace.begin()
-                made.append(self._attempt(task, pictures, writer))
+                queued = self._queue(task, pictures)
+                made.append(
+                    queued if isinstance(queued, Unrendered) else writer.submit(partial(self._finish, task, queued))
+                )
                 self.pipelines.pace.count()
             report(len(tasks))
-        return [each.rendered() if isinstance(each, _Saving) else each for each in made]
+        return [each if isinstance(each, Unrendered) else each.result() for each in made]
 
-    def _attempt(self, task: Task, pictures: frozenset[Workload], writer: Writer) -> _Saving | Unrendered:
-        """`pictures`: all that will be rendered, of which the largest decides where weights rest."""
-        # 1. The picture; once more with less on the device if memory runs out.
+    def _queue(self, task: Task, pictures: frozenset[Workload]) -> Queued | Unrendered:
+        """The picture, given to the device; once more with less on it if memory runs out.
+
+        `pictures`: all that will be rendered, of which the largest decides where weights rest.
+        """
         try:
-            made = self.pipelines.with_base(
+            return self.pipelines.with_base(
                 self.checkpoint,
                 task.request,
-                lambda loaded: make_picture(self.store, task.request, loaded, self.check),
+                lambda loaded: queue_picture(self.store, task.request, loaded, self.check),
                 pictures=pictures,
                 offload=self.offload,
             )
@@ -96,8 +92,15 @@ class Loop:
             if not isinstance(error, DarkroomError):
                 self.pipelines.let_go()  # the next picture's base must not be one that was left half changed
             return Unrendered(task, as_told(error))
-        # 2. The file, on the writer's thread
-        return _Saving(task, made.record, made.cost, writer.save(task.to, made.pixels, made.latents, made.record))
+
+    def _finish(self, task: Task, queued: Queued) -> Rendered | Unrendered:
+        """The picture fetched and its files written, on a thread of the writer's."""
+        try:
+            made = queued.fetch()
+        except self.survived as error:
+            return Unrendered(task, as_told(error))
+        saved = save(task.to, made)
+        return Rendered(task, made.record, saved.image_sha256, replace(made.cost, seconds_save=saved.seconds))
 
 
 def as_told(error: Exception) -> DarkroomError:

@@ -1,19 +1,23 @@
-"""Makes one picture on a loaded base: weights, latents, pixels. Knows no combination and no image file."""
+"""Gives a device the work of one picture on a loaded base: weights, latents, pixels; and fetches what came of it."""
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from darkroom.errors import PictureError
 from darkroom.record import Cost, EmbeddedRecord, LoraUse
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
+from darkroom.render.device.mode import RESIDENT
+from darkroom.render.device.stream import Point, to_device
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.weights.tensor_file import read_all
@@ -25,42 +29,70 @@ _Embeds = dict[str, torch.Tensor]  # tensors by name, as the family's text encod
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A picture as it comes from the device, with what it took."""
+    """A picture that has come from the device, with what it took."""
 
     latents: torch.Tensor  # on the CPU, float32
-    pixels: Any
+    pixels: NDArray[np.uint8]  # (height, width, 3)
     record: EmbeddedRecord
     cost: Cost  # but for seconds_save
 
 
+@dataclass(frozen=True, eq=False)
+class Queued:
+    """A picture that the device is working on, or has yet to begin."""
+
+    request: Request
+    latents: torch.Tensor  # on the CPU, float32; with their values once the device has passed `points`, as `pixels`
+    pixels: torch.Tensor
+    points: Sequence[Point]  # of the device: begun, switched, denoised, decoded
+    record: EmbeddedRecord
+    cost: Callable[..., Cost]  # of the seconds that the device took, by name
+
+    def fetch(self) -> Made:
+        """Wait for it, in any thread; PictureError where denoising ended in NaN."""
+        self.points[-1].wait()
+        _check_finite(self.request, self.latents)
+        switch, denoise, decode = (after.seconds_since(before) for before, after in pairwise(self.points))
+        cost = self.cost(seconds_switch=switch, seconds_denoise=denoise, seconds_decode=decode)
+        return Made(self.latents, self.pixels.numpy(), self.record, cost)
+
+
 def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable[[], None]) -> Made:
-    """Render one request on a loaded base; `check` is called after each denoising step and may raise to abandon it."""
+    """`queue_picture`, waited for."""
+    return queue_picture(store, request, loaded, check).fetch()
+
+
+def queue_picture(store: Store, request: Request, loaded: Loaded, check: Callable[[], None]) -> Queued:
+    """Give the device one request on a loaded base, behind what it has; nothing here waits for what it makes of it.
+
+    `check` is called after each denoising step is given, and may raise to abandon it.
+    """
     started_at, device = datetime.now(UTC).isoformat(timespec="milliseconds"), loaded.base.device
-    kind = family(request.base.family)
+    kind, stream = family(request.base.family), loaded.stream
     reset_peak_memory(device)
-    started = time.monotonic()
-    # 1. Weights, while they rest
+    begun = stream.point()
+    # 1. Weights, while they rest: on the device in its order, elsewhere once it fetches them no more
+    if loaded.memory.mode != RESIDENT:
+        begun.wait()
     loras = _merge(loaded, request)
-    switched = time.monotonic()
+    switched = stream.point()
     # 2. Latents
     prompt, neg = _embeds(store, request, loaded)
     seen = [loaded.reference(image, request) for image in request.sampling.ctrl_images]
     with loaded.use("transformer"):
         latents, sigmas = kind.denoise(loaded.base, request.sampling, prompt, neg, seen, on_step=lambda step: check())
-    latents_on_cpu = latents.float().cpu()  # also waits for the device, so that the clock is right
-    _check_finite(request, latents_on_cpu)
-    denoised = time.monotonic()
+    denoised = stream.point()
     # 3. Pixels
     with loaded.use("vae"):
-        pixels = kind.decode(loaded.base, latents).cpu().numpy()
-    decoded = time.monotonic()
-    cost = Cost(
+        pixels = kind.decode(loaded.base, latents)
+    # 4. Both on their way, and the point at which they have arrived
+    coming = stream.to_host(latents.float()), stream.to_host(pixels)
+    decoded = stream.point()
+    cost = partial(
+        Cost,
         worker_pid=os.getpid(),
         base_load_id=loaded.load_id,
         seconds_load=loaded.claim_load_seconds(),
-        seconds_switch=switched - started,
-        seconds_denoise=denoised - switched,
-        seconds_decode=decoded - denoised,
         seconds_save=None,
         peak_memory_bytes=peak_memory_bytes(device),
         memory_mode=loaded.memory.mode,
@@ -68,7 +100,7 @@ def make_picture(store: Store, request: Request, loaded: Loaded, check: Callable
         started_at=started_at,
     )
     record = EmbeddedRecord.of(request, environment_of(device, loaded.base.dtype), loras, sigmas)
-    return Made(latents_on_cpu, pixels, record, cost)
+    return Queued(request, *coming, (begun, switched, denoised, decoded), record, cost)
 
 
 def _check_finite(request: Request, latents: torch.Tensor) -> None:
@@ -124,7 +156,7 @@ def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _E
     """
 
     def read(path: str | Path, source: str) -> _Embeds:
-        embeds = {name: tensor.to(loaded.base.device) for name, tensor in read_all(path).items()}
+        embeds = {name: to_device(tensor, loaded.base.device) for name, tensor in read_all(path).items()}
         loaded.base.check_features(embeds, source)
         return embeds
 

@@ -18,6 +18,7 @@ from darkroom.errors import DeviceMemoryError
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
 from darkroom.render.device.mode import AUTO, RESIDENT, Budget, Footprint, MemoryPlan, Workload, lower
 from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mode
+from darkroom.render.device.stream import Stream, stream_of
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.progress import Pace
@@ -42,8 +43,13 @@ class _Model:
 class Pipelines:
     """The warm state of one worker on one device."""
 
-    def __init__(self, budget: Callable[[torch.device], Budget] = memory_budget) -> None:
+    def __init__(
+        self,
+        budget: Callable[[torch.device], Budget] = memory_budget,
+        stream: Callable[[torch.device], Stream] = stream_of,
+    ) -> None:
         self._budget = budget
+        self._stream = stream
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pace = Pace()
         self._models: OrderedDict[BaseModel, _Model] = OrderedDict()  # from the one used longest ago
@@ -142,7 +148,7 @@ class Pipelines:
         started = time.monotonic()
         rest = self.device if memory.mode == RESIDENT else torch.device("cpu")
         base = replace(family(request.base.family).load(checkpoint, request.base, rest), device=self.device)
-        return Loaded(base, time.monotonic() - started, memory)
+        return Loaded(base, time.monotonic() - started, memory, self._stream(self.device))
 
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:
         """Let the models go that were used longest ago until this one fits in the first mode that it may have."""

@@ -1,19 +1,17 @@
-"""Saves finished pictures off the render thread, so that the next image is already being denoised.
+"""Writes finished pictures off the render thread, so that the next ones are already being denoised.
 
 Knows the store and the experiment's folder; what is in a picture or a record, others know.
 """
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from safetensors.torch import save
+from safetensors.torch import save as tensor_file
 
 from darkroom.files.atomic import atomic, link
 from darkroom.files.image_file import with_record, without_record, write_image
@@ -22,8 +20,34 @@ from darkroom.filesystem.refusals import make_read_only
 from darkroom.provenance.claim import signed
 from darkroom.record import EmbeddedRecord
 from darkroom.render.job import Destination
+from darkroom.render.picture import Made
 
-_WAITING = 4  # pictures held in memory at most; a disk slower than the model then slows it down
+_THREADS = 4  # started as they are needed: a PNG of a megapixel takes one of them 0.05 s, signed WebP ten times that
+_WAITING = 8  # pictures held in memory at most; a disk slower than the model then slows it down
+
+_Outcome = TypeVar("_Outcome")
+
+
+class Writer(Generic[_Outcome]):
+    """A few threads that finish pictures, several at a time; leaving its `with` block waits for the last one."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="writer")
+        self._pending: deque[Future[_Outcome]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.shutdown(wait=True)
+
+    def submit(self, finish: Callable[[], _Outcome]) -> Future[_Outcome]:
+        """Have one picture finished. The error of an earlier one that could not be written is raised here, in order."""
+        while self._pending and (self._pending[0].done() or len(self._pending) >= _WAITING):
+            self._pending.popleft().result()
+        future = self._pool.submit(finish)
+        self._pending.append(future)
+        return future
 
 
 @dataclass(frozen=True)
@@ -32,28 +56,17 @@ class Saved:
     seconds: float
 
 
-class Writer:
-    """One thread that writes in order; leaving its `with` block waits for the last file."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
-        self._pending: deque[Future[Saved]] = deque()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._pool.shutdown(wait=True)
-
-    def save(
-        self, to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: EmbeddedRecord
-    ) -> Future[Saved]:
-        """Queue one picture. An earlier picture that could not be written raises here."""
-        while self._pending and (self._pending[0].done() or len(self._pending) >= _WAITING):
-            self._pending.popleft().result()
-        future = self._pool.submit(_save, to, pixels, latents, record)
-        self._pending.append(future)
-        return future
+def save(to: Destination, made: Made) -> Saved:
+    """One picture and its latents, where it is to have them, into the store and where a person opens them."""
+    started = time.monotonic()
+    if to.stored_latents:
+        with atomic(to.stored_latents) as temporary:
+            temporary.write_bytes(tensor_file({"latents": made.latents.contiguous()}))
+        make_read_only(to.stored_latents)
+    write_image(to.stored, made.pixels, made.record.to_json(), to.image_format, to.quality)
+    make_read_only(to.stored)
+    show(to, made.record, made.record)
+    return Saved(sha256_of(to.shown), time.monotonic() - started)
 
 
 def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
@@ -73,15 +86,3 @@ def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     data = signed(data, own) if to.is_signed else data
     with atomic(to.shown) as temporary:
         temporary.write_bytes(data)
-
-
-def _save(to: Destination, pixels: npt.NDArray[np.uint8], latents: torch.Tensor, record: EmbeddedRecord) -> Saved:
-    started = time.monotonic()
-    if to.stored_latents:
-        with atomic(to.stored_latents) as temporary:
-            temporary.write_bytes(save({"latents": latents.contiguous()}))
-        make_read_only(to.stored_latents)
-    write_image(to.stored, pixels, record.to_json(), to.image_format, to.quality)
-    make_read_only(to.stored)
-    show(to, record, record)
-    return Saved(sha256_of(to.shown), time.monotonic() - started)

@@ -13,6 +13,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from darkroom.errors import ConfigError
+from darkroom.render.device.stream import to_device
 from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import linear_mu
 from darkroom.render.families.sampling import noise as gaussian
@@ -28,7 +29,7 @@ _TRAINING_STEPS = 1000
 def draw(sampling: Sampling, drawn_from: torch.Generator, base: Base) -> torch.Tensor:
     """Gaussian noise in the shape of the picture's latents (1, 16, height/8, width/8): the generator's next numbers."""
     shape = (1, LATENT_CHANNELS, sampling.height // PIXELS_PER_LATENT, sampling.width // PIXELS_PER_LATENT)
-    return gaussian(shape, drawn_from, base.dtype).to(base.device)
+    return to_device(gaussian(shape, drawn_from, base.dtype), base.device)
 
 
 @torch.no_grad()
@@ -47,9 +48,9 @@ def denoise(
     if sampling.schedule != "aitk":
         raise ConfigError(f"schedule: expected aitk, got {sampling.schedule}: {base.name}'s trainer has diffusers' own")
     tokens = pack(noise)
-    scheduler = _scheduler(sampling.sample_steps, tokens.shape[1], base.device)
+    scheduler = _scheduler(sampling.sample_steps, tokens.shape[1])
     fixed = _fixed_inputs(base, sampling, prompt)
-    for step, time in enumerate(scheduler.timesteps):
+    for step, time in enumerate(to_device(scheduler.timesteps, base.device)):
         velocity = base.transformer(
             hidden_states=tokens if beside is None else torch.cat([tokens, beside], 2),
             timestep=time.expand(1).to(base.dtype) / _TRAINING_STEPS,
@@ -83,7 +84,7 @@ def _unpack(tokens: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return pairs.reshape(batch, channels // 4, rows, columns)
 
 
-def _scheduler(steps: int, tokens: int, device: torch.device) -> Any:
+def _scheduler(steps: int, tokens: int) -> Any:
     """Constants of ai-toolkit, not of the model's folder; the shift of 3.0 has no effect beside the dynamic one."""
     scheduler = FlowMatchEulerDiscreteScheduler(
         num_train_timesteps=_TRAINING_STEPS,
@@ -94,7 +95,7 @@ def _scheduler(steps: int, tokens: int, device: torch.device) -> Any:
         base_image_seq_len=256,
         max_image_seq_len=4096,
     )
-    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=linear_mu(tokens), device=device)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=linear_mu(tokens))
     scheduler.set_begin_index(0)
     return scheduler
 
@@ -109,5 +110,5 @@ def _fixed_inputs(base: Base, sampling: Sampling, prompt: Mapping[str, torch.Ten
         "pooled_projections": prompt[POOLED_PROMPT_EMBEDS].to(base.device, base.dtype),
         "encoder_hidden_states": text,
         "txt_ids": torch.zeros(text.shape[1], 3, dtype=base.dtype, device=base.device),
-        "img_ids": positions.to(base.device, base.dtype),
+        "img_ids": to_device(positions.to(base.dtype), base.device),
     }

@@ -13,6 +13,7 @@ from PIL import Image
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_together
 from darkroom.files.weight_file import read_header
+from darkroom.render.device.stream import to_device
 from darkroom.render.families.flux2 import references as reference_images
 from darkroom.render.families.flux2 import transformer_layout as layout
 from darkroom.render.families.flux2.build import build_transformer, build_vae, check_transformer, check_vae
@@ -111,7 +112,7 @@ def denoise(
     channels = base.transformer.config.in_channels
     sigmas = _SCHEDULES[sampling.schedule](sampling.sample_steps, rows * columns)
     drawn_from = generator(sampling.seed, sampling.noise_device)
-    latents = noise((1, channels, rows, columns), drawn_from, base.dtype).to(base.device)
+    latents = to_device(noise((1, channels, rows, columns), drawn_from, base.dtype), base.device)
     seen = [image["latents"] for image in references]
     velocity = _velocity(base, sampling, _ids(rows, columns, base.device), seen)
     predict = _guided(velocity, sampling.guidance_scale, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
