@@ -10,10 +10,10 @@ TEST_PROCESSES ?= 2
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := $(BIN)/python -P -m pip --disable-pip-version-check
 FETCHES_default := about 3 GB, torch with CUDA among it (6 GB in $(VENV)); TORCH=cpu takes 0.5 GB, for machines without an NVIDIA GPU
 FETCHES_cpu := about 0.5 GB (1.7 GB in $(VENV))
-PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # A Python that will do: 3.11 to 3.13, with what makes a venv. `usable` is the first such command of a list.
 SUITS := -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
@@ -62,7 +62,7 @@ fix: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(call usable,$(PYTHON))" || { echo "$(NO_PYTHON)" >&2; false; }
 	@echo "pip fetches what it does not have yet: $(FETCHES_$(TORCH))"
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -P -m venv $(VENV)
 	$(PIP) install --no-deps --constraint constraints.txt $(TORCH_INDEX_$(TORCH)) torch
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -74,7 +74,7 @@ onerror:
         compares = any(job.rule.name == "compare" for job in workflow.dag.jobs)
         options = ["--compare", DARKROOM.previews()] if compares else []
         shell(
-            "python -m darkroom rule unfinished results/{DARKROOM.name:q} {options:q} || true"
+            "python -P -m darkroom rule unfinished results/{DARKROOM.name:q} {options:q} || true"
         )
     PAGE.close()
     DARKROOM.end()

@@ -15,7 +15,7 @@ rule checkpoint:
     params:
         source=lambda wildcards: DARKROOM.source(wildcards.model),
     shell:
-        "python -m darkroom rule checkpoint results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
+        "python -P -m darkroom rule checkpoint results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {output:q} --log {log:q}"
 
 
@@ -36,6 +36,6 @@ rule plan:
             wildcards.model, wildcards.lora, wildcards.prompts
         ),
     shell:
-        "python -m darkroom rule plan"
+        "python -P -m darkroom rule plan"
         " results/{wildcards.experiment:q}/drafts/{wildcards.model:q}/{wildcards.lora:q}/{wildcards.prompts:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q}"

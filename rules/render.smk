@@ -17,7 +17,7 @@ rule encode:
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
-        "python -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
+        "python -P -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
 
@@ -43,5 +43,5 @@ rule render:
         offload="auto",
         store=DARKROOM.store,
     shell:
-        "python -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
+        "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"

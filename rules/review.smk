@@ -19,7 +19,7 @@ rule manifest:
         "results/{experiment}/logs/manifest.log",
     retries: 0
     shell:
-        "python -m darkroom rule manifest results/{wildcards.experiment:q} {output.table:q} --log {log:q}"
+        "python -P -m darkroom rule manifest results/{wildcards.experiment:q} {output.table:q} --log {log:q}"
 
 
 rule report:
@@ -38,7 +38,7 @@ rule report:
         "results/{experiment}/logs/report.log",
     retries: 0
     shell:
-        "python -m darkroom rule report {input.manifest:q} {output:q} --log {log:q}"
+        "python -P -m darkroom rule report {input.manifest:q} {output:q} --log {log:q}"
 
 
 rule compare:
@@ -68,7 +68,7 @@ rule compare:
     params:
         compared_with=lambda wildcards: DARKROOM.compared_with(),
     shell:
-        "python -m darkroom rule compare results/{wildcards.experiment:q} {input.previews:q} --log {log:q}"
+        "python -P -m darkroom rule compare results/{wildcards.experiment:q} {input.previews:q} --log {log:q}"
 
 
 # Says how it went and fails when a picture drifted or a preview is missing; the files that say more are compare's.
@@ -81,4 +81,4 @@ rule regress:
         expand("results/{name}/logs/regress.log", name=DARKROOM.name),
     retries: 0
     shell:
-        "python -m darkroom rule verdict {input.table:q} --log {log:q}"
+        "python -P -m darkroom rule verdict {input.table:q} --log {log:q}"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.display import from_here, lasting, named, printable, sized, table
+from darkroom.display import from_here, lasting, named, on_page, printable, sized, table
+from darkroom.errors import ConfigError, DarkroomError, Problems, WeightFileError
 
 
 def test_what_would_command_a_terminal_is_escaped():
@@ -54,3 +55,22 @@ def test_a_tables_columns_are_as_wide_as_their_widest_cell():
         "a          1",
         "longer    20",
     ]
+
+
+def test_a_page_shows_every_script_and_obeys_none():
+    shown = on_page("שלום \u2066x\u202e y\x1b[2J 👩\u200d🚀\n\u00a0é \ud800")
+    assert shown == "שלום \\u2066x\\u202e y\\x1b[2J 👩\u200d🚀\n\u00a0é \\ud800"
+
+
+def test_what_would_command_a_terminal_or_begin_a_line_of_its_own_is_escaped_in_errors():
+    error = WeightFileError("a.safetensors: tensor \x1b[2Jgone\ndarkroom: all is well \u202egnp\udce9")
+    assert str(error) == "a.safetensors: tensor \\x1b[2Jgone\\ndarkroom: all is well \\u202egnp\\udce9"
+
+
+def test_an_error_in_several_lines_says_so():
+    assert str(DarkroomError("its last words:\n  \x1b[31mred", lines=True)) == "its last words:\n  \\x1b[31mred"
+    assert str(Problems([ConfigError("one\n- two"), ConfigError("three")])) == "2 problems:\n  - one\\n- two\n  - three"
+
+
+def test_a_name_without_end_is_cut_in_an_error():
+    assert str(ConfigError("unknown key " + "x" * 10**6)) == "unknown key " + "x" * 3_988 + " …"

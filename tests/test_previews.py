@@ -105,6 +105,29 @@ def rewrite(table: Path, rows: list[dict[str, object]], metadata: dict[str, str]
     pq.write_table(whole.drop_columns(list(without)).replace_schema_metadata(metadata), table)
 
 
+@pytest.mark.parametrize(
+    ("strange", "said"),
+    [
+        ({"format": "9" * 5_000}, "expected a number for its format, got '9999"),
+        ({"format": "٣"}, "expected a number for its format, got '٣'"),
+    ],
+)
+def test_a_version_that_is_no_number(table: Path, strange: dict[str, str], said: str) -> None:
+    write_previews(table, "anna", [PREVIEW])
+    pq.write_table(pq.read_table(table).replace_schema_metadata(strange), table)
+    with pytest.raises(StoreError, match=said):
+        read_previews(table)
+
+
+def test_arrows_own_words_are_one_line(table: Path) -> None:
+    write_previews(table, "anna", [PREVIEW])
+    content = table.read_bytes()
+    table.write_bytes(content[:-40] + b"\x0e" * 20 + content[-20:])
+    with pytest.raises(StoreError, match=r"not a whole Parquet file \(.*\); restore it") as caught:
+        read_previews(table)
+    assert str(caught.value).isprintable()
+
+
 def test_darkrooms_own_previews_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert stored_previews("demo_nightly") == OWN_FOLDER / "previews/demo_nightly/previews.parquet"

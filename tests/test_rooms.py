@@ -17,14 +17,14 @@ TESTS = Path(__file__).parent
 MAY_IMPORT = {
     # the ground: words and values
     "__init__": "",
-    "errors": "",
-    "names": "",
     "display": "",
-    "telling": "",
+    "errors": "display",
+    "names": "",
+    "telling": "display",
     "request": "names",
     # files, and what lies in results/ and previews/
     "filesystem": "errors",
-    "files": "errors filesystem",
+    "files": "errors display filesystem",
     "base_files": "errors display files",
     "lora_files/training": "files",
     "lora_files": "errors names display files base_files lora_files/training",
@@ -71,9 +71,9 @@ MAY_IMPORT = {
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
         "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors telling filesystem files checkpoint planned record store render",
+    "render/worker": "errors display telling filesystem files checkpoint planned record store render",
     # review: what came out
-    "review/page": "errors files",
+    "review/page": "errors display files",
     "review/pair": "errors files record",
     "review/regress": (
         "__init__ errors display request files record trials thresholds previews embedded_record review/page "
@@ -93,7 +93,7 @@ MAY_IMPORT = {
         "previews plan plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk terminal render "
         "render/device render/worker review review/inventory review/regress review/sheet"
     ),
-    "__main__": "__init__ errors job_errors cli",
+    "__main__": "__init__ errors display job_errors cli",
 }
 SLOW = {"torch", "diffusers", "transformers", "numpy", "PIL", "pyarrow", "scipy", "skimage", "huggingface_hub", "gguf"}
 

@@ -23,6 +23,7 @@ from darkroom.cli import (
     watching,
 )
 from darkroom.cli.completing import complete_if_asked
+from darkroom.display import LINES, printable
 from darkroom.errors import DarkroomError
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
@@ -67,6 +68,7 @@ def _open_what_is_closed() -> None:
 
 def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = "") -> None:
     """Say it in the terminal, or `shown` in its place; a job's log has it whole with the `trace`, else the terminal."""
+    text, trace = printable(text, but=LINES), printable(trace, but=LINES)
     print(f"darkroom: {shown or text}{'' if options.log else trace}", file=sys.stderr)
     if options.log is None:
         return

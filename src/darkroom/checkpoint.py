@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from darkroom.errors import CheckpointError
+from darkroom.errors import CheckpointError, StoreError
+from darkroom.files.atomic import read_json
 from darkroom.request import digest_of
 
 DIFFUSERS = "diffusers"  # a folder: config.json and .safetensors files, diffusers or transformers naming
@@ -79,9 +80,14 @@ class Checkpoint:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        components = {part: Component(**component) for part, component in values["components"].items()}
-        return cls(**{**values, "components": components})
+    def read(cls, path: Path) -> Self:
+        """StoreError when it is missing, unreadable, or of another version of Darkroom."""
+        values = read_json(path)
+        try:
+            components = {part: Component(**component) for part, component in values["components"].items()}
+            return cls(**{**values, "components": components})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{path}: of another version of Darkroom ({error}); run Snakemake again") from error
 
 
 def files_read(path: Path, layout: str) -> list[Path]:

@@ -2,13 +2,32 @@
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+LINES = "\n"  # of a text in several lines
+# Control characters, and those that turn the direction of what stands beside them; half a character.
+_COMMANDS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
-def printable(text: str) -> str:
-    """Without characters that would command a terminal, or break a line or a YAML comment: each as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+def printable(text: str, but: str = "") -> str:
+    """Without characters that would command a terminal, or break a line or a YAML comment: each as its escape.
+
+    Whatever strangers wrote is shown so: a header, a record, a file's name, a library's message. `but`: what stays.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in but else _escape(c) for c in text)
+
+
+def on_page(text: str) -> str:
+    """A text as a page may show it: as people wrote it, in whichever script, but for what commands its reader."""
+    return _COMMANDS.sub(lambda match: _escape(match[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def named(names: Sequence[str], most: int = 3) -> str:

@@ -20,15 +20,21 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
+from darkroom.display import LINES, printable
+
+_LONGEST = 4_000  # characters of a sentence: a stranger's name of something may have millions
+
 
 class DarkroomError(Exception):
     """Base of all: its text is shown to the user without a traceback, and the exit status is 1.
 
-    `again`: an earlier attempt of the same job told the user the same.
+    It is one line that anybody's terminal, log and page can show, whoever wrote what it quotes. `lines`: it has
+    several. `again`: an earlier attempt of the same job told the user the same.
     """
 
-    def __init__(self, text: str, *, again: bool = False) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, *, lines: bool = False, again: bool = False) -> None:
+        text = printable(text, but=LINES if lines else "")
+        super().__init__(text if lines or len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
         self.again = again
 
 
@@ -91,7 +97,7 @@ class Problems(DarkroomError):
         self.errors = tuple(errors)
         count = len(self.errors)
         heading = f"{count} problems" if count > 1 else "1 problem"
-        super().__init__("\n".join([f"{heading}:", *(f"  - {_indented(str(e))}" for e in self.errors)]))
+        super().__init__("\n".join([f"{heading}:", *(f"  - {_indented(str(e))}" for e in self.errors)]), lines=True)
 
     def __reduce__(self) -> tuple[type["Problems"], tuple[tuple[DarkroomError, ...]]]:
         """From another process as it was: by default it would be made anew from its text."""

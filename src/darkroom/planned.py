@@ -16,6 +16,8 @@ from darkroom.files.atomic import read_json, write_json
 from darkroom.names import Names
 from darkroom.request import BaseModel, Encoder, Request
 
+_MISFITS = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of values that are not what was written
+
 
 class Contained(NamedTuple):
     """A combination in numbers."""
@@ -51,7 +53,7 @@ class Contents:
             )
             source, fresh = values.get("source", name), bool(values.get("fresh", False))
             return cls(experiment=name, source=source, combinations=combinations, fresh=fresh)
-        except (KeyError, TypeError, ValueError) as error:
+        except _MISFITS as error:
             raise _of_another_version(path, error) from error
 
 
@@ -77,7 +79,7 @@ class PlannedModel:
             parts = {"base": BaseModel(**values["base"]), "encoder": Encoder(**values["encoder"])}
             lists = {name: tuple(values[name]) for name in ("texts", "prompt_embeds")}
             return cls(**{**values, **parts, **lists})
-        except (KeyError, TypeError) as error:
+        except _MISFITS as error:
             raise _of_another_version(path, error) from error
 
 
@@ -105,7 +107,7 @@ class PlannedCombination:
         values = read_json(path)
         try:
             return cls(**{**values, "requests": tuple(map(Request.from_json, values["requests"]))})
-        except (KeyError, TypeError, ValueError) as error:
+        except _MISFITS as error:
             raise _of_another_version(path, error) from error
 
 

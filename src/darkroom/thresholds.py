@@ -83,5 +83,5 @@ def read_thresholds(path: Path) -> dict[str, ModelThresholds]:
     values = read_json(path)
     try:
         return {model: ModelThresholds.from_json(each) for model, each in values.items()}
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise StoreError(f"{path}: of another version of Darkroom ({error}); run Snakemake again") from error

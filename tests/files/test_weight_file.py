@@ -1,5 +1,7 @@
 """A .safetensors file from outside: read without torch, refused when it is not whole."""
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,13 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         '{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}',
         '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}',
         '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}',
+        '{"a": {"dtype": "F32", "shape": [NaN], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [0.5], "data_offsets": [0, 2]}}',
+        '{"a": {"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": 32, "shape": [1], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, "a": {}}',
+        '{"\\ud800": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}}',
+        "[" * 100_000,
         '{"__metadata__": []}',
         '{"__metadata__": {"step": 5}}',
     ],
@@ -94,6 +103,47 @@ def test_headers_of_another_form_are_refused(tmp_path: Path, header: str) -> Non
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
     with pytest.raises(WeightFileError, match=r"not a \.safetensors file \(unreadable header"):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ([0, 4], "b: begins at byte 0 of the tensors, expected 4: they overlap"),
+        ([2, 6], "b: begins at byte 2 of the tensors, expected 4"),
+        ([8, 12], "b: begins at byte 8 of the tensors, expected 4"),
+    ],
+)
+def test_tensors_that_overlap_or_lie_apart_are_refused(tmp_path: Path, second: list[int], said: str) -> None:
+    entries = {"a": [0, 4], "b": second}
+    header = json.dumps({n: {"dtype": "F32", "shape": [1], "data_offsets": o} for n, o in entries.items()}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(12))
+    with pytest.raises(WeightFileError, match=said):
+        read_header(path)
+
+
+def test_a_header_of_too_many_tensors_is_not_parsed(tmp_path: Path) -> None:
+    entries = ",".join(f'"{n}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for n in range(50_001))
+    header = f"{{{entries}}}".encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(WeightFileError, match="its header has 50001 tensors; at most 50000 are read"):
+        read_header(path)
+
+
+def test_a_header_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with path.open("wb") as file:
+        file.write((84_000_000).to_bytes(8, "little"))
+        file.truncate(84_000_009)  # all zero, and on no disk
+    with pytest.raises(WeightFileError, match="its header has 84000000 bytes; at most 16000000 are"):
+        read_header(path)
+
+
+def test_nobody_waits_for_a_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.safetensors")
+    with pytest.raises(WeightFileError, match=r"x\.safetensors: expected a file, got a FIFO"):
+        read_header(tmp_path / "x.safetensors")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

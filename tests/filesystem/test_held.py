@@ -1,10 +1,14 @@
 """Whether a lock is held, asked by whoever only looks."""
 
 import json
+import os
 import platform
 from contextlib import closing
 from dataclasses import asdict, replace
 
+import pytest
+
+from darkroom.errors import StoreError
 from darkroom.filesystem.lock import is_held, locked
 from darkroom.filesystem.owner import Owner
 
@@ -26,3 +30,18 @@ def test_where_a_file_says_who_is_at_work_its_process_counts(tmp_path):
     assert is_held(path), "of an older version, which said by a clock when it had started"
     owner.write_text(json.dumps(asdict(replace(Owner.here(), pid=2**22 + 1))))
     assert not is_held(path)
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    (tmp_path / ".lock").symlink_to("thesis.txt")
+    with pytest.raises(StoreError, match=r"\.lock: cannot be written: it is a link; remove it$"):
+        locked(tmp_path / ".lock")
+    assert not is_held(tmp_path / ".lock")
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_nobody_waits_for_a_lock_that_is_a_fifo(tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    assert not is_held(tmp_path / ".lock")
+    locked(tmp_path / ".lock").close()

@@ -7,7 +7,9 @@ little-endian; dimensions are stored innermost first. The gguf package is import
 from __future__ import annotations
 
 import math
+import os
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from darkroom.errors import WeightFileError
+from darkroom.files.regular_file import open_regular
 from darkroom.files.weight_file import foreign_format
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32  # bytes, where the file names none
 _MOST_DIMENSIONS = 8
+# Of a header: the largest vocabularies have 800,000 texts, tokens and merges together.
+_MOST_ENTRIES, _LONGEST_TEXT = 1_000_000, 16_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,10 @@ class GgufHeader:
 
 def read_gguf_header(path: Path) -> GgufHeader:
     """The header of a whole .gguf file; WeightFileError if it is missing, truncated or something else."""
-    if not path.is_file():
+    if not path.exists():
         raise WeightFileError(f"{path}: no such file")
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path, sys.maxsize, WeightFileError) as file:
+        size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         if start[:4] != _MAGIC:
             raise WeightFileError(f"{path}: not a .gguf file: {foreign_format(start) or 'it does not start with GGUF'}")
@@ -78,7 +83,9 @@ def _header(reader: _Reader) -> GgufHeader:
         key = reader.text()  # comes before its value
         metadata[key] = reader.value(reader.scalar("I"))
     infos = [_info(reader) for _ in range(tensors)]
-    alignment = int(metadata.get("general.alignment") or _ALIGNMENT)
+    alignment = metadata.get("general.alignment", _ALIGNMENT)
+    if type(alignment) is not int or not 1 <= alignment <= 2**16:
+        raise ValueError(f"general.alignment: expected a number of bytes, got {alignment}")
     begin = math.ceil(reader.place / alignment) * alignment
     architecture = metadata.get("general.architecture")
     entries = tuple(_entry(begin, *each) for each in infos)
@@ -131,17 +138,18 @@ class _Reader:
     """Reads on from where the file stands; ValueError at its end."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size = file, size
-
-    @property
-    def place(self) -> int:
-        return self._file.tell()
+        self._file, self._size, self.place = file, size, file.tell()
+        self._entries = 0  # that were read so far: texts, and what has one
 
     def scalar(self, code: str) -> Any:
         return struct.unpack(f"<{code}", self._bytes(struct.calcsize(f"<{code}")))[0]
 
     def text(self) -> str:
-        return self._bytes(self.scalar("Q")).decode()
+        self._entries += 1
+        length = self.scalar("Q")
+        if self._entries > _MOST_ENTRIES or length > _LONGEST_TEXT:
+            raise ValueError(f"more than {_MOST_ENTRIES} entries, or one of more than {_LONGEST_TEXT} bytes")
+        return self._bytes(length).decode()
 
     def value(self, kind: int) -> Any:
         """One value of the metadata; of an array, whose values nobody here asks for, None."""
@@ -150,11 +158,11 @@ class _Reader:
         if kind != _ARRAY:
             return self.scalar(self._code(kind))
         items, count = self.scalar("I"), self.scalar("Q")
-        if items in _SCALARS:
-            self._bytes(count * struct.calcsize(f"<{self._code(items)}"))
-        else:
+        if items == _STRING:
             for _ in range(count):
-                self.value(items)
+                self.text()
+        else:  # no program makes arrays of arrays
+            self._skip(count * struct.calcsize(f"<{self._code(items)}"))
         return None
 
     @staticmethod
@@ -164,6 +172,14 @@ class _Reader:
         return _SCALARS[kind]
 
     def _bytes(self, count: int) -> bytes:
+        self._pass(count)
+        return self._file.read(count)
+
+    def _skip(self, count: int) -> None:
+        self._pass(count)
+        self._file.seek(count, os.SEEK_CUR)
+
+    def _pass(self, count: int) -> None:
         if count > self._size - self.place:
             raise ValueError(f"{count} bytes are expected at {self.place}, the file ends at {self._size}")
-        return self._file.read(count)
+        self.place += count

@@ -8,13 +8,17 @@ from typing import Any
 MOST_VALUES = 200_000
 MOST_DEPTH = 100  # lists and mappings inside each other
 MOST_DIGITS = 300  # of a whole number; one with 309 is no float any more
-TOO_MANY = f"more than {MOST_VALUES} values"
 TOO_DEEP = f"more than {MOST_DEPTH} lists and mappings inside each other"
 TOO_LONG = f"a whole number with more than {MOST_DIGITS} digits"
 
 
-def parse_json(text: str) -> Any:
-    """One JSON value. ValueError says what is wrong with it, and where, if it is known.
+def too_many(most: int = MOST_VALUES) -> str:
+    """What to say of more values."""
+    return f"more than {most} values"
+
+
+def parse_json(text: str, most: int = MOST_VALUES) -> Any:
+    """One JSON value of at most `most` values. ValueError says what is wrong with it, and where, if it is known.
 
     A key twice in one object, NaN and half a character (\\ud800) are wrong too.
     """
@@ -25,7 +29,7 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"{line}column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
-    _check(value)
+    _check(value, most)
     return value
 
 
@@ -56,7 +60,7 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, most: int) -> None:
     """Level by level: how deep and how many; and each text on the way."""
     level, depth, count = [value], 0, 0
     while level:
@@ -66,8 +70,8 @@ def _check(value: Any) -> None:
                 _check_text(text)
         outer = [each for each in level if isinstance(each, dict | list)]
         level, depth = [inner for each in outer for inner in _inside(each)], depth + bool(outer)
-        if depth > MOST_DEPTH or count > MOST_VALUES:
-            raise ValueError(TOO_DEEP if depth > MOST_DEPTH else TOO_MANY)
+        if depth > MOST_DEPTH or count > most:
+            raise ValueError(TOO_DEEP if depth > MOST_DEPTH else too_many(most))
 
 
 def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ pyarrow is imported by the functions: importing this file is cheap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from darkroom.errors import StoreError, VersionError
 from darkroom.files.atomic import atomic
 from darkroom.files.columns import fault, row_of, schema_of, value_of, version_of
+from darkroom.files.regular_file import open_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +25,7 @@ Kinds = Callable[[Mapping[str, Any]], type[Any]]
 
 FORMAT = "format"  # key of the version: in a file's metadata, and in a record within a picture
 UNVERSIONED = 0  # of what was written before versions were
+_MOST_BYTES, _MOST_ROWS = 4 * 10**9, 10**7  # a small file can claim to be gigabytes
 
 
 def write_values(path: Path, cls: type[Any], values: Sequence[Any], metadata: Mapping[str, str]) -> None:
@@ -64,18 +67,22 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.exists():
+        raise StoreError(f"{path}: missing; {again}")
     try:
-        with pq.ParquetFile(path) as file:
+        with open_regular(path, _MOST_BYTES, StoreError) as opened, pq.ParquetFile(opened) as file:
+            if (rows := file.metadata.num_rows) > _MOST_ROWS:
+                raise StoreError(f"{path}: says that it has {rows} rows; at most {_MOST_ROWS} are read; {restore}")
             table = file.read()
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: missing; {again}") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: not a whole Parquet file ({error}); {restore}") from error
+            table.validate(full=True)
+    except (pa.ArrowException, ValueError, OSError) as error:  # Arrow raises many kinds for bad files
+        said = " ".join(str(error).split())
+        raise StoreError(f"{path}: not a whole Parquet file ({said}); {restore}") from error
     try:
         said = _metadata(table).get(FORMAT, str(UNVERSIONED))
     except UnicodeDecodeError as error:
         raise StoreError(f"{path}: expected metadata in UTF-8, got other bytes ({error}); {restore}") from error
-    if not said.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,9}", said):
         raise StoreError(f"{path}: expected a number for its format, got {said[:80]!r}; {restore}")
     check_version(path, version := int(said), version_of(cls), restore)
     wrong = fault(cls, table.column_names, version) or _wrong_types(table.schema, schema_of(cls))

@@ -4,16 +4,22 @@ Format: 8 bytes little-endian header length, a JSON header, then the tensors' by
 """
 
 import hashlib
-import json
 import math
+import os
 import struct
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from darkroom.errors import WeightFileError
+from darkroom.files.json_text import parse_json
+from darkroom.files.kinds import as_keys
+from darkroom.files.regular_file import open_regular
 
-_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+# A header of 84 MB with 1.5 million tensors took 1.2 GB; the largest real ones have some thousands.
+_LONGEST_HEADER, _MOST_TENSORS = 16_000_000, 50_000  # bytes; the safetensors library reads 100 MB
+_MOST_VALUES = 20 * _MOST_TENSORS  # and keys: 11 a tensor of two dimensions
 _BYTES = {  # of one number; a dtype that is not here is not checked
     **dict.fromkeys(("F64", "I64", "U64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -38,47 +44,79 @@ class Header:
 def read_header(path: str | Path) -> Header:
     """The header of a whole .safetensors file; WeightFileError if it is missing, truncated or something else."""
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise WeightFileError(f"{path}: no such file")
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path, sys.maxsize, WeightFileError) as file:
+        size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)
-        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else _LONGEST_HEADER + 1
+        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
         if not 2 <= length <= _LONGEST_HEADER:
-            reason = foreign_format(prefix)
-            told = f": {reason}" if reason else f" ({size} bytes, no valid header)"
-            raise WeightFileError(f"{path}: not a .safetensors file{told}")
+            raise WeightFileError(f"{path}: not a .safetensors file{_why(prefix, length, size)}")
         text = file.read(length)
     if len(text) < length:
         raise WeightFileError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
+    if (count := text.count(b'"data_offsets"')) > _MOST_TENSORS:
+        raise WeightFileError(f"{path}: its header has {count} tensors; at most {_MOST_TENSORS} are read")
     try:
-        entries = json.loads(text)
-        metadata = entries.pop("__metadata__", {})
-        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-            raise TypeError("__metadata__ is no mapping of texts")
-        ends = [_end(name, entry) for name, entry in entries.items()]
-        header = Header(
-            shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
-            dtypes={name: str(entry["dtype"]) for name, entry in entries.items()},
-            metadata=metadata,
-            starts={name: 8 + length + int(entry["data_offsets"][0]) for name, entry in entries.items()},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        entries = as_keys(parse_json(text.decode(), most=_MOST_VALUES))
+        metadata = as_keys(entries.get("__metadata__", {}))
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("__metadata__ is no mapping of texts")
+        tensors = [_tensor(name, entry) for name, entry in entries.items() if name != "__metadata__"]
+        end = _end(tensors)
+    except (ValueError, KeyError, TypeError) as error:
         raise WeightFileError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
-    expected = 8 + length + max(ends, default=0)
+    expected = 8 + length + end
     if size != expected:
         state = "truncated" if size < expected else "too long"
         raise WeightFileError(f"{path}: {state}: expected {expected} bytes by its header, got {size}; copy it again")
-    return header
+    return Header(
+        shapes={tensor.name: tensor.shape for tensor in tensors},
+        dtypes={tensor.name: tensor.dtype for tensor in tensors},
+        metadata=dict(metadata),
+        starts={tensor.name: 8 + length + tensor.start for tensor in tensors},
+    )
 
 
-def _end(name: str, entry: Any) -> int:
-    """Where a tensor's bytes end, behind the header; ValueError where they are not as many as its shape asks for."""
-    start, end = map(int, entry["data_offsets"])
-    shape = [int(side) for side in entry["shape"]]
-    size = _BYTES.get(str(entry["dtype"]))
-    if start < 0 or min(shape, default=0) < 0 or (size and end - start != size * math.prod(shape)):
-        raise ValueError(f"{name}: {end - start} bytes are not {entry['dtype']} {shape}")
+def _why(prefix: bytes, length: int, size: int) -> str:
+    """A file has no header that is read."""
+    if reason := foreign_format(prefix):
+        return f": {reason}"
+    if _LONGEST_HEADER < length < size:
+        return f" that is read: its header has {length} bytes; at most {_LONGEST_HEADER} are"
+    return f" ({size} bytes, no valid header)"
+
+
+class _Tensor(NamedTuple):
+    """An entry of the header; `start` and `end` count from where the tensors begin."""
+
+    start: int
+    end: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def _tensor(name: str, entry: Any) -> _Tensor:
+    """ValueError where its bytes are not as many as its shape asks for."""
+    dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not all(type(number) is int and number >= 0 for number in (*shape, start, end)):
+        raise ValueError(f"{name}: expected a dtype, a shape and offsets, got {str(entry)[:80]}")
+    size = _BYTES.get(dtype)
+    if size and end - start != size * math.prod(shape):
+        raise ValueError(f"{name}: {end - start} bytes are not {dtype} {shape}")
+    return _Tensor(start, end, name, tuple(shape), dtype)
+
+
+def _end(tensors: list[_Tensor]) -> int:
+    """Where the last tensor's bytes end; ValueError unless each begins where one ends, as the library wants it."""
+    end = 0
+    for tensor in sorted(tensors):
+        if tensor.start != end or tensor.end < end:
+            raise ValueError(
+                f"{tensor.name}: begins at byte {tensor.start} of the tensors, expected {end}: they overlap"
+            )
+        end = tensor.end
     return end
 
 

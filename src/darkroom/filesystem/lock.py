@@ -7,6 +7,7 @@ process is alive, so people are asked.
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -36,12 +37,12 @@ def is_held(path: Path) -> bool:
         owner = _read(owned)
         return owner is None or not owner.is_gone
     try:
-        with path.open() as file:
+        with _opened(path, os.O_RDONLY) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except OSError as error:
-        return isinstance(error, BlockingIOError) or not lacks(error)
+        return isinstance(error, BlockingIOError) or not (lacks(error) or error.errno == errno.ELOOP)
     return False
 
 
@@ -49,9 +50,9 @@ def locked(path: Path) -> Lock:
     """The lock at `path`, for the folder that it lies in; StoreError while another run has it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        file = _opened(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise StoreError(f"{path}: cannot be written: {_why(error)}") from error
     try:
         _flock(file)
     except OSError as error:
@@ -66,7 +67,17 @@ def locked(path: Path) -> Lock:
     return file
 
 
-def _flock(file: IO[str]) -> None:
+def _opened(path: Path, flags: int) -> IO[bytes]:
+    """Neither through a link, whose target is somebody's file, nor waiting for the other end of a FIFO."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    return os.fdopen(descriptor, "rb")
+
+
+def _why(error: OSError) -> str:
+    return "it is a link; remove it" if error.errno == errno.ELOOP else error.strerror or str(error)
+
+
+def _flock(file: IO[bytes]) -> None:
     """Tried twice: whoever asks `is_held` has it for a moment."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

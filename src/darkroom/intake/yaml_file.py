@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from darkroom.errors import ConfigError
-from darkroom.files.json_text import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, TOO_DEEP, TOO_LONG, TOO_MANY
+from darkroom.files.json_text import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, TOO_DEEP, TOO_LONG, too_many
 from darkroom.files.regular_file import read_text
 
 _TAG = "tag:yaml.org,2002:"
@@ -79,7 +79,7 @@ def _check_events(path: Path, text: str) -> None:
         if depth > MOST_DEPTH:
             raise ConfigError(f"{path}: line {_line(event)}: {TOO_DEEP}")
         if count > 2 * MOST_VALUES:  # a mapping or a list is two events
-            raise ConfigError(f"{path}: line {_line(event)}: {TOO_MANY}")
+            raise ConfigError(f"{path}: line {_line(event)}: {too_many()}")
 
 
 def _check_tag(path: Path, event: yaml.Event) -> None:
@@ -107,7 +107,7 @@ def _check_nodes(path: Path, root: yaml.Node) -> None:
             extents[id(node)] = count, depth
             building.remove(id(node))
             if count > MOST_VALUES or depth > MOST_DEPTH:
-                said = TOO_MANY if count > MOST_VALUES else TOO_DEEP
+                said = too_many() if count > MOST_VALUES else TOO_DEEP
                 raise ConfigError(f"{path}: line {_line(node)}: {said}, with those that aliases repeat")
         return extents[id(node)]
 

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from darkroom.checkpoint import Checkpoint, Component, weight_files
 from darkroom.errors import ImageError, raise_together
-from darkroom.files.atomic import read_json
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
 from darkroom.plan.resolve import AUTO
@@ -61,7 +60,7 @@ def _on_quantized_files(request: Request, lora_merge: str, checkpoint: Checkpoin
 
 def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:
     """draft + checkpoint → requests, one combination."""
-    planned, checkpoint = PlannedCombination.read(draft), Checkpoint.from_json(read_json(checkpoint_file))
+    planned, checkpoint = PlannedCombination.read(draft), Checkpoint.read(checkpoint_file)
     samplings = {(request.base.family, request.sampling) for request in planned.requests}
     seen = {(image.path, family, each.ctrl_idx) for family, each in samplings for image in each.ctrl_images}
     raise_together(_image_faults(seen))

@@ -234,8 +234,8 @@ def _identity_if_there(path: str) -> list[Any] | None:
 
 
 def _watchable(paths: Iterable[str]) -> list[str]:
-    """The paths that Snakemake can watch: it takes {…} for a wildcard, and warns of a `./` at the start.
+    """The paths that Snakemake can watch: it takes {…} for a wildcard, <…> for a variable, and prints all of them.
 
-    `trigger` and `source` see changes of all.
+    `trigger` and `source` see changes of all. Without a `./` at the start, of which it warns.
     """
-    return [os.path.normpath(path) for path in paths if "{" not in path and "}" not in path]
+    return [os.path.normpath(path) for path in paths if path.isprintable() and not set(path) & set("{}<>")]

@@ -7,7 +7,6 @@ from typing import Any
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ImageError, StoreError
-from darkroom.files.atomic import read_json
 from darkroom.files.weight_file import is_whole, read_header
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
@@ -105,7 +104,7 @@ def read_combination(job: Job) -> Combination:
         directory=job.directory,
         names=first.names,
         requests=tuple(_noting_cuts(request, store) for request in planned.requests),
-        checkpoint=Checkpoint.from_json(read_json(job.checkpoint)),
+        checkpoint=Checkpoint.read(job.checkpoint),
         output=planned.output,
         folder=ExperimentFolder(job.results / first.experiment),
         store=store,

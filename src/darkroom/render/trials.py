@@ -17,7 +17,7 @@ from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, WorkerError
-from darkroom.files.atomic import atomic, link, read_json
+from darkroom.files.atomic import atomic, link
 from darkroom.files.weight_file import is_whole
 from darkroom.render.device.mode import AUTO
 from darkroom.render.families.sampling import generator
@@ -80,7 +80,7 @@ def render_trials(sheet_file: Path, results: Path, store: Path | None = None, of
     """
     # 1. What is asked for
     sheet, files = TrialSheet.read(sheet_file), Store(results / STORE)
-    checkpoint = Checkpoint.from_json(read_json(Path(sheet.checkpoint)))
+    checkpoint = Checkpoint.read(Path(sheet.checkpoint))
     run = _Run(sheet, checkpoint, files, Store(store) if store else files, sheet_file.parent, offload, {})
     missing = [trial for trial in sheet.trials if run.destination(trial).stored_record() is None]
     # 2. Is it there, and still what it was?

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from darkroom.display import LINES, printable
+
 VARIABLE = "DARKROOM_TOLD"  # of the environment: where the file lies; a run that nobody watches has none
 
 
@@ -80,7 +82,8 @@ def tell(message: Message) -> None:
 
 
 def say(text: str) -> None:
-    """On stderr, and to that terminal."""
+    """On stderr, and to that terminal: whatever strangers wrote of it commands neither."""
+    text = printable(text, but=LINES)
     print(f"darkroom: {text}", file=sys.stderr, flush=True)
     tell(Said(text))
 

@@ -114,7 +114,7 @@ def test_of_a_folder_where_nothing_was_rendered_everything_is_to_be_done(project
 def test_every_problem_is_told_below_what_it_would_take(project):
     experiment = project.load()
     found = estimate(experiment, missing(experiment), [], MACHINE)
-    lines = told(found, ["m: resident"], [DarkroomError("one"), DarkroomError("two\nlines")]).splitlines()
+    lines = told(found, ["m: resident"], [DarkroomError("one"), DarkroomError("two\nlines", lines=True)]).splitlines()
     assert lines[-4:] == [
         lines[-4],
         "  problems   one",

@@ -1,6 +1,5 @@
 """A base model's files on the hub: from hub ids to components without a network, and what is said where that ends."""
 
-import json
 import os
 import subprocess
 import sys
@@ -94,7 +93,7 @@ def test_the_command_runs_offline_from_a_cache_named_by_the_environment(tmp_path
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
     command = [sys.executable, "-m", "darkroom", "rule", "checkpoint", "klein.json", "found.json"]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
-    found = Checkpoint.from_json(json.loads((tmp_path / "found.json").read_text()))
+    found = Checkpoint.read(tmp_path / "found.json")
     assert found == find(tmp_path, klein)
 
 

@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import pytest
 from tests.machine.waiting import PATIENCE
 
+from darkroom.errors import WorkerError
 from darkroom.filesystem.owner import started
+from darkroom.render.worker.owner import owner as owner_here
 from darkroom.render.worker.slot import private_folder, sweep
 
 FOLLOW = """\
@@ -47,3 +50,16 @@ def test_the_folder_of_an_earlier_process_with_the_same_number_is_another_one():
     mine.rename(earlier)
     sweep()
     assert not earlier.exists()
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1.5", "٣", "99999999999"])
+def test_what_is_no_process_owns_nothing(monkeypatch, value):
+    monkeypatch.setenv("DARKROOM_OWNER", value)
+    with pytest.raises(WorkerError, match=f"^DARKROOM_OWNER: expected the process id of .*, got {value}; unset it$"):
+        owner_here()
+
+
+@pytest.mark.parametrize(("value", "found"), [("", None), ("4711", 4711)])
+def test_nobody_owns_a_command_or_a_process_does(monkeypatch, value, found):
+    monkeypatch.setenv("DARKROOM_OWNER", value)
+    assert owner_here() == found

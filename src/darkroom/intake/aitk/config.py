@@ -62,7 +62,9 @@ def config_file(path: Path) -> Path:
                 return path / name
         if jobs := _jobs_below(path):
             commands = "".join(f"\n  darkroom import aitk {shlex.quote(str(job))}" for job in jobs)
-            raise ConfigError(f"{path}: no job folder of ai-toolkit itself; import one of those below it:{commands}")
+            raise ConfigError(
+                f"{path}: no job folder of ai-toolkit itself; import one of those below it:{commands}", lines=True
+            )
         raise ConfigError(f"{path}: no job folder of ai-toolkit: neither {' nor '.join(_IN_FOLDER)} is in it")
     if not path.exists():
         raise ConfigError(f"{path}: no such file or folder; expected an ai-toolkit job folder, or its config.yaml")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, DarkroomError, StoreError
-from darkroom.files.atomic import read_json
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.digests import complete
 from darkroom.plan.done_so_far import DoneSoFar
@@ -53,7 +52,7 @@ def _missing(
     """The requests whose pictures the store does not have, as far as digests are known that were taken before."""
     name, output = combination.names.model, experiment.output
     try:
-        checkpoint = Checkpoint.from_json(read_json(folder.checkpoint(name)))
+        checkpoint = Checkpoint.read(folder.checkpoint(name))
     except (StoreError, KeyError, TypeError):  # not looked for yet, or of another version
         yield from combination.requests
         return

@@ -74,7 +74,9 @@ def _connect(held: slot.Slot, worker_log: Path) -> socket.socket:
             connection.connect(str(held.socket))
             return connection
         time.sleep(0.01)
-    raise WorkerError(f"the render worker did not start; its last words ({worker_log}):\n{_tail(worker_log)}")
+    raise WorkerError(
+        f"the render worker did not start; its last words ({worker_log}):\n{_tail(worker_log)}", lines=True
+    )
 
 
 def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
@@ -101,7 +103,7 @@ def _ask(worker: Channel, job: Job, worker_log: Path) -> None:
                     latest = answer
                     line.show(answer)
                 case Failed():
-                    raise DarkroomError(answer.text, again=answer.again)
+                    raise DarkroomError(answer.text, lines=True, again=answer.again)
                 case Done():
                     return
                 case _:
@@ -113,7 +115,8 @@ def _ask(worker: Channel, job: Job, worker_log: Path) -> None:
     at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
     raise WorkerError(
         f"the render worker ended before it had finished {job.requests}{at}. Finished images are kept; a retry goes on "
-        f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}"
+        f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}",
+        lines=True,
     )
 
 

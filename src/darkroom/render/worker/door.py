@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.display import LINES, printable
 from darkroom.errors import WorkerError
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import Failed, Message
@@ -103,4 +104,4 @@ def fail(client: Channel, failed: Failed) -> None:
 
 def say(text: str) -> None:
     """To the worker's log."""
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+    print(time.strftime("%H:%M:%S"), printable(text, but=LINES), file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.files.atomic import read_json, write_json
+from darkroom.files.atomic import write_json
 from darkroom.files.weight_file import is_whole
 from darkroom.planned import PlannedModel
 from darkroom.render.texts import check_encoders, check_model, encode
@@ -26,7 +26,7 @@ def encode_texts(
 
     `offload`: where the text encoder rests (mode.WISHES); changes no embedding.
     """
-    model, checkpoint = PlannedModel.read(model_file), Checkpoint.from_json(read_json(checkpoint_file))
+    model, checkpoint = PlannedModel.read(model_file), Checkpoint.read(checkpoint_file)
     encoder = replace(model.encoder, text_encoder_digest=checkpoint.text_encoder_digest)
     ids = {text: encoder.embedding_id(text) for text in model.texts}
     missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import re
 import select
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from darkroom.errors import WorkerError
 from darkroom.render.worker.slot import sweep
 
 _VARIABLE = "DARKROOM_OWNER"
@@ -26,8 +28,12 @@ def adopt_jobs() -> None:
 
 
 def owner() -> int | None:
-    """The process that workers live and die with, or None when a command was started by hand."""
+    """The process that workers live and die with, or None when a command was started by hand; WorkerError."""
     value = os.environ.get(_VARIABLE)
+    if value and not re.fullmatch(r"[0-9]{1,9}", value):
+        raise WorkerError(
+            f"{_VARIABLE}: expected the process id of a Snakemake, which sets it itself, got {value}; unset it"
+        )
     return int(value) if value else None
 
 

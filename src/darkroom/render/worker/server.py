@@ -75,7 +75,7 @@ def _serve_one(caller: Caller, render: Render, told: dict[Job, str]) -> None:
                 del told[next(iter(told))]
         fail(client, Failed(text, again))
     except Exception as error:  # a bug of ours or of a library, or a lost GPU: nothing here can be trusted any more
-        traceback.print_exc()
+        say(traceback.format_exc())
         fail(client, Failed(f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)"))
         raise SystemExit(1) from error  # the next job gets a fresh worker
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from darkroom.display import on_page
 from darkroom.files.atomic import atomic
 
 
@@ -22,6 +23,7 @@ def write_page(path: Path, template: str, values: Mapping[str, Any]) -> None:
     environment = Environment(
         loader=PackageLoader("darkroom.review", ""),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -44,7 +46,22 @@ def distinct(rows: Sequence[Mapping[str, Any]], *names: str) -> str:
 
 def script_json(value: Any) -> Markup:
     """JSON for a <script> element: no character in it can end the element or begin a comment or an entity."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_shown(value), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _shown(value: Any) -> Any:
+    """Every text in it without what would turn around what is read beside it, or be seen as nothing."""
+    match value:
+        case Markup():
+            return value
+        case str():
+            return on_page(value)
+        case Mapping():
+            return {_shown(key): _shown(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_shown(each) for each in value]
+        case _:
+            return value

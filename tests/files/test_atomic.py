@@ -1,0 +1,22 @@
+"""What is written whole or not at all, where it cannot be written."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import StoreError
+from darkroom.files.atomic import read_json, write_json
+
+
+def test_what_the_disk_says_is_not_hidden_by_tidying_up(tmp_path: Path) -> None:
+    """On a name as long as this, and where everything is read-only, removing the unwritten file fails as well."""
+    path = tmp_path / f"{'x' * 300}.json"
+    with pytest.raises(StoreError, match=r"x\.json: cannot be written: File name too long$"):
+        write_json(path, 1)
+
+
+def test_json_that_is_too_deep_is_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(StoreError, match=r"a\.json: unreadable: .*; delete it and run Snakemake again"):
+        read_json(path)
