@@ -7,7 +7,8 @@ import pytest
 from tests.places import REPOSITORY
 
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
-from darkroom.intake.history import CHANGES, Change, rules_of
+from darkroom.intake.history import CHANGES, Change
+from darkroom.intake.versions import rules_of
 from darkroom.lora_files.training.trainer import CHECKED, Trainer, version_of
 
 KLEIN = "flux2_klein_4b"
@@ -28,7 +29,20 @@ def test_rules_follow_the_version(version: str, casts: str) -> None:
 def test_a_version_whose_copies_differ_is_computed_as_the_checked_one_and_said_to_be_mixed() -> None:
     rules = rules_of(KLEIN, QUANTIZED, aitk("0.8.2"))
     assert rules.architecture == ARCHITECTURES[KLEIN]
-    assert rules.notes[0].startswith("some copies of ai-toolkit 0.8.2 cast the whole text encoder")
+    assert rules.notes[0].startswith("copies from before 2026-04-01 of ai-toolkit 0.8.2 cast the whole text encoder")
+    assert rules_of(KLEIN, QUANTIZED, aitk("0.8.2"), "2026-04-01T15:36:55+00:00") == rules
+
+
+def test_of_a_version_whose_copies_differ_the_time_of_a_picture_tells_the_earlier_ones() -> None:
+    earlier = rules_of(KLEIN, QUANTIZED, aitk("0.8.2"), "2026-03-31T23:59:59+00:00")
+    assert (earlier.architecture.casts_text_encoder, earlier.notes) == ("always", ())
+
+
+def test_previews_of_flux_from_before_their_schedule_are_not_reproducible() -> None:
+    blurred = "ai-toolkit 0.1.0 sampled with a static shift of 3, and blurred with the diffusers of December 2024"
+    assert rules_of("flux", {}, aitk("0.1.0"), "2024-12-18T12:00:00+00:00").reasons == (blurred,)
+    later = rules_of("flux", {}, aitk("0.1.0"), "2025-03-01T12:00:00+00:00")
+    assert (later.reasons, len(later.notes), rules_of("flux", {}, aitk("0.3.1")).notes) == ((), 2, ())
 
 
 @pytest.mark.parametrize("unknown", [None, Trainer("ai-toolkit"), Trainer("kohya", "0.8.0"), aitk("main")])
@@ -60,8 +74,8 @@ def test_a_lokr_beside_the_base_is_told_and_a_merged_one_is_not() -> None:
 
 def test_previews_that_are_known_to_be_bad_are_not_reproducible() -> None:
     bad = Change(archs=(KLEIN,), first="0.13.1", last="0.13.3", what="drew noise", source="x", does="refused")
-    assert rules_of(KLEIN, {}, aitk("0.13.2"), [bad]).reasons == ("ai-toolkit 0.13.2 drew noise",)
-    assert rules_of(KLEIN, {}, aitk("0.13.4"), [bad]).reasons == ()
+    assert rules_of(KLEIN, {}, aitk("0.13.2"), None, [bad]).reasons == ("ai-toolkit 0.13.2 drew noise",)
+    assert rules_of(KLEIN, {}, aitk("0.13.4"), None, [bad]).reasons == ()
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.source)
@@ -75,8 +89,8 @@ def test_a_change_is_of_versions_in_their_order_and_of_fields_that_there_are(cha
 def test_the_page_has_the_table() -> None:
     page = (REPOSITORY / "docs/regress.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
-    told = [[f"{each.first} to {each.last}", each.what, each.does, each.source] for each in CHANGES]
-    assert [[row[0], *row[2:]] for row in rows if len(row) == 5 and " to " in row[0]] == told
+    told = [[each.versions, each.what, each.does, each.source] for each in CHANGES]
+    assert [[row[0], *row[2:]] for row in rows if len(row) == 5 and row[3] in ("followed", "told", "refused")] == told
 
 
 def test_what_is_followed_says_what_was_otherwise() -> None:

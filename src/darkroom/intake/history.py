@@ -1,17 +1,16 @@
 """What earlier versions of ai-toolkit computed otherwise than the one that was checked, as far as previews show it.
 
-One table, with sources: commits of ostris/ai-toolkit, and of the diffusers that it pins. Whoever adds a family says
-here what changed for it. What is newer than CHECKED nobody has read.
+One table, with sources: commits and issues of ostris/ai-toolkit, commits of the diffusers that it pins. Whoever adds a
+family says here what changed for it. What is newer than CHECKED nobody has read. Headers say 0.1.0 of everything from
+October 2023 to June 2025: info.py took no notice of version.py until 5e733764, of 0.3.1.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from darkroom.display import named
-from darkroom.intake.architectures import ARCHITECTURES, Architecture
-from darkroom.lora_files.training.trainer import AI_TOOLKIT, CHECKED, Trainer, version_of
+from darkroom.intake.architectures import ARCHITECTURES
+from darkroom.lora_files.training.trainer import Trainer, version_of
 
 SET: tuple[Any, ...] = ()  # of a key: any value at all
 Keys = Mapping[str, tuple[Any, ...]]  # dotted keys of a job's process, and the values that are meant
@@ -19,7 +18,7 @@ Keys = Mapping[str, tuple[Any, ...]]  # dotted keys of a job's process, and the 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Versions `first` to `last`, as version.py has them, treated jobs of `archs` otherwise.
+    """Versions `first` to `last`, as headers have them, treated jobs of `archs` otherwise.
 
     `does`: what Darkroom does about their previews. "followed": it computes as they did, by fields of Architecture as
     they `was`; "told": it computes as CHECKED does, and says so beside the picture; "refused": they are not
@@ -30,6 +29,7 @@ class Change:
     first: str
     last: str
     mixed: tuple[str, ...] = ()  # versions of which some copies did so and some did not: the commit is no bump's own
+    until: str | None = None  # the day of the commit that ended it, UTC: what was made before, a copy made that did so
     where: tuple[Keys, ...] = ()  # of each of these one key at least has such a value; (): in every job
     what: str  # what the trainer did: a verb follows its version
     source: str
@@ -49,6 +49,21 @@ class Change:
         number, first, last = trainer.number, version_of(self.first), version_of(self.last)
         return bool(number and first and last and first <= number <= last)
 
+    def is_certain(self, trainer: Trainer, made_at: str | None) -> bool:
+        """True where the copy of that version did so which made a picture then (ISO 8601, UTC; None: unknown)."""
+        is_earlier = made_at is not None and self.until is not None and made_at < self.until
+        return self.is_of(trainer) and (trainer.version not in self.mixed or is_earlier)
+
+    @property
+    def versions(self) -> str:
+        """0.7.20 to 0.8.2."""
+        return self.first if self.first == self.last else f"{self.first} to {self.last}"
+
+    @property
+    def copies(self) -> str:
+        """Those of a mixed version that did so, in words."""
+        return f"copies from before {self.until} of" if self.until else "some copies of"
+
 
 _KLEIN, _Z_IMAGE = ("flux2_klein_4b", "flux2_klein_9b"), ("zimage",)
 _QUANTIZED = {"model.quantize": (True,)}
@@ -60,6 +75,7 @@ CHANGES: Sequence[Change] = (
         first="0.7.20",
         last="0.8.2",
         mixed=("0.8.2",),
+        until="2026-04-01",
         where=({**_QUANTIZED, "model.quantize_te": (True,), "model.low_vram": (True,)},),
         what="cast the whole text encoder to the job's dtype first, and quantised it as model.qtype says, not qtype_te",
         source="f213e3b1",
@@ -69,8 +85,9 @@ CHANGES: Sequence[Change] = (
     Change(
         archs=("flux", "flex1"),
         first="0.1.0",
-        last="0.2.7",
-        mixed=("0.2.7",),
+        last="0.1.0",
+        mixed=("0.1.0",),
+        until="2025-04-29",
         where=({"model.vae_path": SET},),
         what="passed over model.vae_path",
         source="5890e67a",
@@ -78,10 +95,31 @@ CHANGES: Sequence[Change] = (
         was={"ignored": (*ARCHITECTURES["flux"].ignored, "vae_path")},
     ),
     Change(
+        archs=("flux", "flex1"),
+        first="0.1.0",
+        last="0.1.0",
+        mixed=("0.1.0",),
+        until="2024-11-15",
+        what="drew the noise on the GPU, with its generator",
+        source="6509ba44",
+        does="refused",
+    ),
+    Change(
+        archs=("flux", "flex1"),
+        first="0.1.0",
+        last="0.1.0",
+        mixed=("0.1.0",),
+        until="2025-01-26",
+        what="sampled with a static shift of 3, and blurred with the diffusers of December 2024",
+        source="1188cf1e, issue #238",
+        does="refused",
+    ),
+    Change(
         archs=(*_KLEIN, "flux2", "flux", "flex1", "flex2", *_Z_IMAGE),
         first="0.1.0",
         last="0.10.24",
         mixed=("0.10.24",),
+        until="2026-07-15",
         where=({"network.type": ("lokr",)}, _LIVE),
         what="added a LoKr beside the base to its weights, in the base's dtype, which rounds otherwise",
         source="e44c34a9",
@@ -108,6 +146,7 @@ CHANGES: Sequence[Change] = (
         first="0.7.6",
         last="0.9.14",
         mixed=("0.9.14",),
+        until="2026-05-28",
         what="floored sizes to multiples of 32, not 16",
         source="ef57c107",
         does="refused",
@@ -117,6 +156,7 @@ CHANGES: Sequence[Change] = (
         first="0.7.6",
         last="0.10.24",
         mixed=("0.10.24",),
+        until="2026-07-13",
         where=(_QUANTIZED,),
         what="quantised embedders and the final layer too",
         source="28f2c0ac",
@@ -127,6 +167,7 @@ CHANGES: Sequence[Change] = (
         first="0.7.6",
         last="0.10.24",
         mixed=("0.10.24",),
+        until="2026-07-15",
         what="took its steps over linspace(1, 0, N), the last of which stands still, not linspace(1, 1/N, N)",
         source="3e6bd874 (diffusers 32ecbe3836)",
         does="refused",
@@ -142,100 +183,6 @@ CHANGES: Sequence[Change] = (
         does="told",
     ),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """How the trainer of a checkpoint computed a job's previews: sentences, and its architecture as it was then."""
-
-    architecture: Architecture
-    followed: tuple[str, ...] = ()  # what is computed otherwise than CHECKED does
-    reasons: tuple[str, ...] = ()  # why its previews cannot be reproduced
-    notes: tuple[str, ...] = ()  # what to know where one differs
-
-
-def rules_of(
-    arch: str, process: Mapping[str, Any], trainer: Trainer | None, changes: Sequence[Change] = CHANGES
-) -> Rules:
-    """The rules for a job of an architecture in the table of architectures; CHECKED's where the version is unknown."""
-    architecture = ARCHITECTURES[arch]
-    concerned = [change for change in changes if change.concerns(arch, process)]
-    if trainer is None or trainer.number is None:
-        notes = (f"up to {change.last} it {change.what}" for change in concerned)
-        unknown = f"which version of ai-toolkit previewed it is not known, and it is computed as {CHECKED} does"
-        return Rules(architecture=architecture, notes=("; ".join([unknown, *notes]),) if concerned else ())
-    theirs = [change for change in concerned if change.is_of(trainer)]
-    certain = [change for change in theirs if trainer.version not in change.mixed]
-    followed = [change for change in certain if change.does == "followed"]
-    for change in followed:
-        architecture = replace(architecture, **change.was)
-    return Rules(
-        architecture=architecture,
-        followed=tuple(f"{trainer} {change.what}" for change in followed),
-        reasons=tuple(f"{trainer} {change.what}" for change in certain if change.does == "refused"),
-        notes=(
-            *(
-                [f"{trainer} is newer than {CHECKED}, which was checked: what it does otherwise is not known"]
-                * trainer.is_newer
-            ),
-            *(f"{trainer} {change.what}" for change in certain if change.does == "told"),
-            *(f"some copies of {trainer} {change.what}" for change in theirs if change not in certain),
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class JobVersions:
-    """The trainers that made one job's checkpoints, by step, None for one that is not known, and their rules.
-
-    The base model's pictures of step 0 are taken for the first checkpoint's trainer's.
-    """
-
-    arch: str
-    process: Mapping[str, Any]
-    trainers: Mapping[int, Trainer | None]
-
-    @property
-    def newest(self) -> Rules:
-        """The last checkpoint's, which the model in conf/ follows."""
-        return self._rules(self.at(max(self.trainers, default=0)))
-
-    def at(self, step: int) -> Trainer | None:
-        """Who made the pictures of a step; None where that is not known."""
-        return self.trainers.get(step or min(self.trainers, default=0))
-
-    def reasons(self, step: int) -> Iterator[str]:
-        """Why the pictures of a step cannot be reproduced."""
-        trainer = self.at(step)
-        rules = self._rules(trainer)
-        yield from rules.reasons
-        if trainer and trainer.number and rules.architecture != self.newest.architecture:
-            last = self.at(max(self.trainers))
-            yield f"{trainer} computed otherwise than {last or 'that of the last checkpoint'}, which conf/ follows"
-
-    def notes(self, step: int) -> tuple[str, ...]:
-        """What to know of the pictures of a step where they differ; nothing where no checkpoint was kept."""
-        return self._rules(self.at(step)).notes if step == 0 or step in self.trainers else ()
-
-    def __str__(self) -> str:
-        """Who trained, as far as the headers say it; of several with the steps."""
-        steps: dict[Trainer | None, list[str]] = defaultdict(list)
-        for step, trainer in sorted(self.trainers.items()):
-            steps[trainer].append(str(step))
-        who = {trainer: (trainer or Trainer(AI_TOOLKIT)).told for trainer in steps}
-        return ", ".join(
-            f"{who[trainer]} (step {named(theirs)})" if len(steps) > 1 else who[trainer]
-            for trainer, theirs in steps.items()
-        )
-
-    def told(self) -> Iterator[str]:
-        """A line on each thing that is computed otherwise than CHECKED does, or that is to be known."""
-        every = [self._rules(trainer) for trainer in dict.fromkeys(self.trainers.values())]
-        yield from (f"computed as then: {said}" for rules in every for said in rules.followed)
-        yield from (note for rules in every for note in rules.notes)
-
-    def _rules(self, trainer: Trainer | None) -> Rules:
-        return rules_of(self.arch, self.process, trainer)
 
 
 def _has(process: Mapping[str, Any], key: str, values: tuple[Any, ...]) -> bool:

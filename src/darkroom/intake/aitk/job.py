@@ -24,10 +24,10 @@ from darkroom.intake.aitk.previews import Previewer, PromptOption
 from darkroom.intake.aitk.prompts import sample_sheet, with_texts_of
 from darkroom.intake.aitk.samples import SampleFile, are_copied, sample_files, sample_sets
 from darkroom.intake.aitk.section import process_faults
-from darkroom.intake.history import JobVersions, Rules
 from darkroom.intake.imported_job import ImportedJob, outdated, stale, with_accepted
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
+from darkroom.intake.versions import JobVersions, Rules
 from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.owned_files import CONF, ConfFile, import_name
 from darkroom.previews import Preview, previews_file
@@ -82,7 +82,8 @@ class _Import:
         # 2. What the trainer left, and how its version computed
         found, samples = value_of(self._left(model))
         trainers = {lora.step: lora.trainer for lora in found.loras}
-        versions = JobVersions(model.arch, self._job.process.content, trainers)
+        made_at = {sample.step: sample.made_at for sample in samples}
+        versions = JobVersions(model.arch, self._job.process.content, trainers, made_at)
         model = value_of(self._model(versions.newest))
         assert model
         self._notes += [*passed_over(self._job.process, model.arch, model.rules.architecture.ignored), *versions.told()]

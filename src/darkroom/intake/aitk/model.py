@@ -14,8 +14,8 @@ from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
-from darkroom.intake.history import Rules
 from darkroom.intake.roots import Roots
+from darkroom.intake.versions import Rules
 from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.schema import QTYPES, Model

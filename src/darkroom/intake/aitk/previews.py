@@ -17,7 +17,7 @@ from darkroom.intake.aitk.checkpoints import TrainedLora
 from darkroom.intake.aitk.model import TrainedModel
 from darkroom.intake.aitk.prompts import DRAWN, SamplePrompt, SampleSheet
 from darkroom.intake.aitk.samples import SampleFile
-from darkroom.intake.history import JobVersions
+from darkroom.intake.versions import JobVersions
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.previews import TRAINER, Preview
 
