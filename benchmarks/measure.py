@@ -2,6 +2,7 @@
 
     python benchmarks/measure.py overhead [--images 200]     (a) Darkroom / bare diffusers, and (b) first denoising step
     python benchmarks/measure.py plan [--combinations 2000]  (c) parse and dry run: seconds and memory
+    python benchmarks/measure.py device [--side 512]         (d) what a GPU waits for: one that sleeps, 10 LoRAs
 
 Each prints one JSON object. Times are of one machine in one run: quote the ratios.
 """
@@ -24,6 +25,8 @@ REPOSITORY = Path(__file__).parents[1]
 SNAKEFILE = REPOSITORY / "Snakefile"
 PEFT = Path(sys.prefix) / "peft"  # diffusers needs it for LoRAs, Darkroom does not: `make bench` puts it there
 PROMPTS = 4
+LORAS = 10
+SLEEPS = {1024: (0.23, 0.06), 512: (0.08, 0.02)}  # side in pixels → seconds to denoise, 4 steps, and to decode
 
 
 def main() -> None:
@@ -36,6 +39,10 @@ def main() -> None:
     plan = commands.add_parser("plan")
     plan.add_argument("--combinations", type=int, default=2000)
     plan.set_defaults(command=lambda options: measure_plan(options.combinations))
+    device = commands.add_parser("device")
+    device.add_argument("--images", type=int, default=200)
+    device.add_argument("--side", type=int, choices=SLEEPS, default=1024)
+    device.set_defaults(command=lambda options: measure_device(options.images, options.side))
     options = parser.parse_args()
     print(json.dumps(options.command(options), indent=1))
 
@@ -77,6 +84,22 @@ def measure_plan(combinations: int) -> dict[str, Any]:
     }
 
 
+def measure_device(images: int, side: int) -> dict[str, Any]:
+    """Planned and encoded by Snakemake, then rendered by a worker whose device takes a GPU's time and does nothing."""
+    denoise, decode = SLEEPS[side]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        names = write_device_project(folder, images, side)
+        asked = [f"requests/demo/{lora}/{prompts}.json" for lora, prompts in names]
+        planned = [f"results/device/{file}" for file in (*asked, "embeddings/demo.json")]
+        run(snakemake(folder, "--config", "experiment=device", "--", *planned), folder)
+        seconds = ["--side", str(side), "--denoise", str(denoise), "--decode", str(decode)]
+        command = [sys.executable, str(REPOSITORY / "benchmarks/stand_in.py"), "results/device", *seconds]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
 def split(folder: Path, started: float, seconds: float) -> dict[str, float]:
     """Where Darkroom's time went, from its own manifest; the rest is Snakemake, processes and records."""
     rows = pq.read_table(folder / "results/bench/manifest.parquet").to_pylist()
@@ -101,6 +124,40 @@ def write_demo_project(folder: Path, images: int) -> None:
         f"  network_multiplier: [0.5, 1.0]\n  seed: {list(range(seeds))}\n"
         "exclude:\n  - {lora: none, network_multiplier: 0.5}\n",
     )
+
+
+def write_device_project(folder: Path, images: int, side: int) -> list[tuple[str, str]]:
+    """`images` pictures of 10 LoRAs, and a few of none; the combinations: LoRA, prompts."""
+    seeds = images // (PROMPTS * LORAS)
+    if seeds * PROMPTS * LORAS != images:
+        raise SystemExit(f"--images: expected a multiple of {PROMPTS * LORAS}, got {images}")
+    names = [f"lora_{number}" for number in range(LORAS)]
+    for name in names:
+        write_copy(REPOSITORY / "demo/demo_lora.safetensors", folder / f"loras/{name}.safetensors", name)
+        write(folder / f"conf/lora/{name}.yaml", f"trigger_word: sks\nloras:\n  - {{path: loras/{name}.safetensors}}\n")
+    size = f"defaults: {{width: {side}, height: {side}, sample_steps: 4, guidance_scale: 1.0}}\n"
+    write(folder / "conf/prompts/warm.yaml", f"{size}trigger_word: sks\n{yaml_prompts(1)}")
+    write(folder / "conf/prompts/bench.yaml", size + yaml_prompts(PROMPTS))
+    left_out = [("none", "bench"), *((name, "warm") for name in names)]
+    write(
+        folder / "conf/experiment/device.yaml",
+        f"# @package _global_\nmatrix:\n  model: [demo]\n  lora: [none, {', '.join(names)}]\n"
+        f"  prompts: [warm, bench]\n  seed: {list(range(seeds))}\nexclude:\n"
+        + "".join(f"  - {{lora: {lora}, prompts: {prompts}}}\n" for lora, prompts in left_out),
+    )
+    return [("none", "warm"), *((name, "bench") for name in names)]
+
+
+def write_copy(source: Path, copy: Path, name: str) -> None:
+    """The same tensors in a file of another digest."""
+    data = source.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = {**header.get("__metadata__", {}), "copy": name}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
 
 
 def write_wide_project(folder: Path, loras: int) -> None:
