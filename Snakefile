@@ -40,6 +40,7 @@ localrules:
     plan,
     manifest,
     report,
+    sheet,
     compare,
     regress,
 

@@ -1,4 +1,4 @@
-# encode and render: how. Text encoding first and alone; then one job a combination, on a warm worker.
+# encode, render, repeats: how. Text encoding first and alone; then one job a combination, on a warm worker.
 
 
 rule encode:
@@ -45,3 +45,21 @@ rule render:
     shell:
         "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
+
+
+# Nudged repeats of pictures that are not identical to their previews; of none in most nights, and then it does nothing.
+rule repeats:
+    input:
+        sheet="results/{experiment}/floor/{model}/trials.json",
+        checkpoint="results/{experiment}/checkpoints/{model}.json",
+    output:
+        "results/{experiment}/floor/{model}/outcomes.json",
+    log:
+        "results/{experiment}/logs/repeats/{model}.log",
+    resources:
+        gpu=1,
+        offload="auto",
+        store=DARKROOM.store,
+    shell:
+        "python -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
+        " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"

@@ -41,10 +41,31 @@ rule report:
         "python -P -m darkroom rule report {input.manifest:q} {output:q} --log {log:q}"
 
 
+# Which pictures are not identical to their preview, and how far rounding could take them is not known.
+rule sheet:
+    input:
+        manifest="results/{experiment}/manifest.parquet",
+        previews=lambda wildcards: DARKROOM.previews(),
+    output:
+        "results/{experiment}/floor/{model}/trials.json",
+    log:
+        "results/{experiment}/logs/sheet/{model}.log",
+    retries: 0
+    params:
+        compared_with=lambda wildcards: DARKROOM.compared_with(),
+    shell:
+        "python -m darkroom rule sheet results/{wildcards.experiment:q} {wildcards.model:q} {input.previews:q} --log {log:q}"
+
+
 rule compare:
     input:
         manifest="results/{experiment}/manifest.parquet",
         previews=lambda wildcards: DARKROOM.previews(),
+        repeats=expand(
+            "results/{name}/floor/{model}/outcomes.json",
+            name=DARKROOM.name,
+            model=DARKROOM.experiment.models,
+        ),
     output:
         table="results/{experiment}/compare.parquet",
         page=report(

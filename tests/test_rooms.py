@@ -44,8 +44,8 @@ MAY_IMPORT = {
     "plan/conf": "__init__ errors names display request files base_files checkpoint provenance plan/prompt_text",
     "plan/weights": "errors request display files base_files checkpoint store lora_files lora_files/training plan/conf",
     "plan/trials": (
-        "errors names display request files lora_files/training record planned store trials thresholds previews "
-        "embedded_record plan/conf"
+        "errors names display request files lora_files/training record planned store trials previews embedded_record "
+        "plan/conf"
     ),
     "plan": (
         "errors telling job_errors names request filesystem files checkpoint provenance planned store thresholds "
@@ -71,7 +71,7 @@ MAY_IMPORT = {
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
         "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
     ),
-    "render/worker": "errors display telling filesystem files checkpoint planned record store render",
+    "render/worker": "errors display telling filesystem files checkpoint planned record store trials render",
     # review: what came out
     "review/page": "errors display files",
     "review/pair": "errors files record",

@@ -2,6 +2,7 @@
 
 previews/<experiment>/previews.parquet     one row a picture; written by `darkroom import` and `darkroom accept`
 previews/<experiment>/images/…             pictures that were accepted; those of a trainer stay where it left them
+previews/<experiment>/floors.parquet       how far rounding alone takes its pictures (review/pair/own_floor.py)
 
 `previews/` is no part of results/: it cannot be made again, and belongs under version control.
 """
@@ -74,6 +75,11 @@ class Preview:
 def previews_file(experiment: str) -> Path:
     """Where an experiment's previews are written down."""
     return PREVIEWS / experiment / "previews.parquet"
+
+
+def floors_file(experiment: str) -> Path:
+    """Where an experiment's own floors are kept: in the folder one works in, also where its previews are Darkroom's."""
+    return PREVIEWS / experiment / "floors.parquet"
 
 
 def stored_previews(*experiments: str) -> Path:

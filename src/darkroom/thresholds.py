@@ -2,8 +2,8 @@
 
 results/<experiment>/thresholds.json     by model: plan writes what conf/ says, review compares by it
 
-A *floor* is what is between two renders of one request on two machines, or in two runs. `darkroom floor` learns it, and
-writes it, with a margin, as thresholds.
+A picture's *own floor* is how far rounding alone can take it: what its nudged repeats are from its render. `own_floor`
+asks for that, whatever the picture; the other limits are the same for all pictures of a model.
 """
 
 from collections.abc import Mapping
@@ -37,8 +37,10 @@ class Limits:
 class Thresholds(Limits):
     """conf/compare/<model>.yaml, else default.yaml: the limits within which a render has not drifted."""
 
+    # dB that a render may be farther from its preview than its nudged repeats say that rounding can take it
+    own_floor: float | None = field(default=None, metadata={"range": (0, 20)})
     encoded: Limits | None = None  # in their place where the preview is lossy, whose encoding adds its own rounding
-    learned: str | None = None  # when and from what, by `darkroom floor`
+    learned: str | None = None  # when and from what, in files that an earlier `darkroom floor` wrote
     environment: Environment | None = None  # where it was learned
 
 

@@ -1,12 +1,12 @@
 """Sheets of pictures that are rendered to learn something: one thing done otherwise, the same again, nudged repeats.
 
-`explain --try` and `floor` plan a sheet of trials (plan), have it rendered (render), and read what came of it (review);
-the rooms meet in these two JSON files.
+`explain --try` (plan), `regress` and `floor` (review) write a sheet of trials, have it rendered (render), and read what
+came of it (review); the rooms meet in these two JSON files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from darkroom.request import Request
 
 # Folders of an experiment: what explain --try and floor have rendered.
 TRIAL_FOLDERS = (EXPLAIN, FLOOR) = ("explain", "floor")
+SHEET, OUTCOMES = "trials.json", "outcomes.json"  # side by side
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,8 @@ class Outcomes:
         values: Mapping[str, Any] = read_json(path)
         outcomes = tuple(Outcome(**{**each, "repeats": tuple(each["repeats"])}) for each in values["outcomes"])
         return cls(**{**values, "outcomes": outcomes, "not_tried": tuple(values["not_tried"])})
+
+
+def outcomes_of(sheet: TrialSheet, outcomes: Iterable[Outcome]) -> Outcomes:
+    """What came of the sheet's trials, with what else it says."""
+    return Outcomes(outcomes=tuple(outcomes), not_tried=sheet.not_tried, image=sheet.image, preview=sheet.preview)

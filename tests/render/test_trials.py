@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
+from darkroom.review.regress.learned_floor import learn, told
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -23,7 +25,6 @@ from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
-from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
 from darkroom.plan.trials.sheet import write_trials
 from darkroom.planned import PlannedCombination
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
@@ -32,7 +33,6 @@ from darkroom.render import loop, trials
 from darkroom.render.trials import render_afresh, render_trials
 from darkroom.request import Lora, Request
 from darkroom.review.explain import explain
-from darkroom.review.regress.learned_floor import learn, told
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import Thresholds
 from darkroom.trials import Outcomes, Trial, TrialSheet

@@ -3,14 +3,14 @@
 import argparse
 import getpass
 import platform
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from darkroom.cli import PREVIEWS, Commands, add_offload, agreed
 from darkroom.cli.completing import completes, experiments
 from darkroom.errors import ConfigError, StoreError
-from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.store import RESULTS, STORE, ExperimentFolder
 
 
 def add_to(commands: Commands) -> None:
@@ -30,14 +30,10 @@ def add_to(commands: Commands) -> None:
         PREVIEWS,
         "floor",
         _floor,
-        "Learn how far another machine may land: writes conf/compare/<model>.yaml.",
-        "floor my_job --pictures 4",
+        "Say how far rounding alone can take each picture: renders the nudged repeats that are lacking.",
+        "floor my_job",
     )
     completes(floor.add_argument("experiment", help="its name"), experiments)
-    floor.add_argument("--repeats", type=_at_least(1), default=4, help="nudged repeats of each picture")
-    floor.add_argument("--pictures", type=_at_least(1), default=8, help="how many, spread over the experiment")
-    floor.add_argument("--margin", type=_margin, default=1.5, help="what the worst difference is multiplied by")
-    floor.add_argument("--force", action="store_true", help="overwrite a file that was edited")
     add_offload(floor)
 
 
@@ -80,34 +76,28 @@ def _rendered(experiment: str) -> ExperimentFolder:
 
 
 def _floor(options: argparse.Namespace) -> None:
-    from darkroom.plan.trials.repeats import write_sheets, write_thresholds_to_conf
-    from darkroom.render.trials import render_afresh
-    from darkroom.review.regress.learned_floor import learn, told
+    from darkroom.filesystem.lock import locked
+    from darkroom.planned import Contents
+    from darkroom.previews import stored_previews
+    from darkroom.render.job import SheetJob
+    from darkroom.render.worker.client import render_sheet
+    from darkroom.review.repeats import floors_told, learn_floors, sheet_of, write_sheets_ahead
 
-    _rendered(options.experiment)
-    sheets = write_sheets(options.experiment, RESULTS, pictures=options.pictures, repeats=options.repeats)
-    learned = {
-        model: learn(render_afresh(sheet, RESULTS, options.offload), margin=options.margin)
-        for model, sheet in sheets.items()
-    }
-    print(*(told(model, thresholds) for model, thresholds in learned.items()), sep="\n")
-    print(*write_thresholds_to_conf(learned, options.experiment, force=options.force), sep="\n")
-
-
-def _at_least(lowest: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {lowest} on, got {text}")
-        return int(text)
-
-    return read
-
-
-def _margin(text: str) -> float:
-    try:
-        margin = float(text)
-    except ValueError:
-        margin = 0.0
-    if not 1 <= margin <= 100:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to 100, got {text}")
-    return margin
+    folder = _rendered(options.experiment)
+    with closing(locked(folder.lock)):
+        # 1. Which pictures have none yet
+        listed = stored_previews(options.experiment, Contents.read(folder.contents).source)
+        previews = listed if listed.is_file() else None
+        # 2. Their repeats
+        for model in write_sheets_ahead(folder, previews):
+            job = SheetJob(
+                directory=Path.cwd(),
+                sheet=sheet_of(folder, model),
+                results=RESULTS,
+                store=RESULTS / STORE,
+                offload=options.offload,
+            )
+            render_sheet(job, RESULTS / "worker.log")
+        # 3. What they tell
+        floors = learn_floors(folder, previews, ahead=True)
+    print(floors_told(folder, floors), end="")

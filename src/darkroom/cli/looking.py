@@ -5,7 +5,7 @@ from pathlib import Path
 
 from darkroom.cli import LOOK, Commands, add_offload, described
 from darkroom.cli.completing import completes, experiments, pictures
-from darkroom.store import RESULTS, check_folder
+from darkroom.store import RESULTS, STORE, check_folder
 
 
 def add_to(commands: Commands) -> None:
@@ -117,8 +117,12 @@ def _explain(options: argparse.Namespace) -> None:
     outcomes = None
     if options.tried:
         from darkroom.plan.trials.sheet import write_trials
-        from darkroom.render.trials import render_trials
+        from darkroom.render.job import SheetJob
+        from darkroom.render.worker.client import render_sheet
 
         sheet = write_trials(options.image, RESULTS, options.preview)
-        outcomes = render_trials(sheet, RESULTS, offload=options.offload)
+        job = SheetJob(
+            directory=Path.cwd(), sheet=sheet, results=RESULTS, store=RESULTS / STORE, offload=options.offload
+        )
+        outcomes = render_sheet(job, RESULTS / "worker.log")
     print(explain(options.image, outcomes, RESULTS, options.preview), end="")

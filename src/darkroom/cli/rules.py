@@ -46,11 +46,6 @@ def add_to(commands: Commands) -> None:
     render.add_argument("requests", type=Path)
     render.add_argument("checkpoint", type=Path)
     render.add_argument("records", type=Path)
-    for parser in (encode, render):
-        add_offload(parser)
-        parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")
-        parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
-
     worker = family.add(
         _BESIDES, "worker", _worker, "Serve render jobs until the owner ends (started by render itself)."
     )
@@ -70,6 +65,18 @@ def add_to(commands: Commands) -> None:
     report = add("report", _report, "Write the contact sheet of a manifest.")
     report.add_argument("manifest", type=Path)
     report.add_argument("output", type=Path)
+
+    sheet = add("sheet", _sheet, "List the pictures of a model whose nudged repeats a comparison needs.")
+    sheet.add_argument("experiment", type=Path, help="results/NAME")
+    sheet.add_argument("model", help="its name")
+    sheet.add_argument("previews", type=Path)
+
+    repeats = add("repeats", _repeats, "Render a sheet's nudged repeats, on the warm worker if Snakemake runs.")
+    repeats.add_argument("sheet", type=Path)
+    for parser in (encode, render, repeats):
+        add_offload(parser)
+        parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")
+        parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
 
     compare = add("compare", _compare, "Compare an experiment's pictures with their stored previews.")
     compare.add_argument("experiment", type=Path, help="results/NAME")
@@ -132,6 +139,22 @@ def _render(options: argparse.Namespace) -> None:
     render(job, options.worker_log)
 
 
+def _sheet(options: argparse.Namespace) -> None:
+    from darkroom.review.repeats import write_sheet
+
+    write_sheet(ExperimentFolder(options.experiment), options.model, options.previews)
+
+
+def _repeats(options: argparse.Namespace) -> None:
+    from darkroom.render.job import SheetJob
+    from darkroom.render.worker.client import render_sheet
+
+    job = SheetJob(
+        directory=Path.cwd(), sheet=options.sheet, results=RESULTS, store=options.store, offload=options.offload
+    )
+    render_sheet(job, options.worker_log)
+
+
 def _worker(options: argparse.Namespace) -> None:
     from darkroom.render.worker.server import serve
 
@@ -178,8 +201,9 @@ def _write_comparison(folder: ExperimentFolder, previews: Path) -> None:
     from darkroom.review.regress.junit import write_junit
     from darkroom.review.regress.regress_page import write_regress_page
     from darkroom.review.regress.step_summary import write_step_summary
+    from darkroom.review.repeats import learn_floors
 
-    compare(folder.manifest, previews, folder.thresholds, folder.comparison)
+    compare(folder.manifest, previews, folder.thresholds, folder.comparison, learn_floors(folder, previews))
     write_regress_page(folder.comparison, folder.root / "regress.html")
     write_junit(folder.comparison, folder.root / "junit.xml")
     write_step_summary(folder.comparison, folder.root / "summary.md")

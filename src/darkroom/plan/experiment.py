@@ -189,7 +189,7 @@ def _thresholds(conf: Conf, models: Iterable[str]) -> Reading[dict[str, ModelThr
         if thresholds is None:
             continue
         limits = [("", thresholds), *([("encoded", thresholds.encoded)] if thresholds.encoded else [])]
-        idle = [option.origin.at(key) for key, each in limits if not each.asked]
+        idle = [option.origin.at(key) for key, each in limits if not (each.asked or thresholds.own_floor is not None)]
         yield from (ConfigError(f"{key}: asks nothing: every picture would be within the floor") for key in idle)
         if not idle:
             made[model] = ModelThresholds(**vars(thresholds), source=option.origin.file)

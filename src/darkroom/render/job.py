@@ -1,4 +1,4 @@
-"""One render job: which combination, its requests, and where every file of it lies. Renders nothing, loads no torch."""
+"""What a worker is asked to render, a combination or a sheet of trials, and where every file of it lies. No torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +29,17 @@ class Job:
     results: Path
     store: Path  # what is there is not rendered again
     offload: str = AUTO  # of mode.WISHES: where weights rest between uses; changes no pixel
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetJob:
+    """A sheet of trials to render. Relative paths count from `directory`, which is absolute."""
+
+    directory: Path
+    sheet: Path
+    results: Path
+    store: Path  # what is there is not rendered again
+    offload: str = AUTO
 
 
 @dataclass(frozen=True)

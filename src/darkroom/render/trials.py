@@ -1,35 +1,36 @@
-"""Renders a sheet of trials in this process: texts first, then pictures into a store, then their nudged repeats.
+"""Renders a sheet of trials: texts first, then pictures into a store, then their nudged repeats.
 
 One that fails is reported with its reason, and the others are rendered. What the store has is not rendered again.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, WorkerError
+from darkroom.errors import DarkroomError, PictureError
 from darkroom.files.atomic import atomic, link
+from darkroom.files.image_file import encode_image, without_record
 from darkroom.files.weight_file import is_whole
+from darkroom.record import EmbeddedRecord
+from darkroom.render.device.environment import environment_of
 from darkroom.render.device.mode import AUTO
 from darkroom.render.families.sampling import generator
 from darkroom.render.job import Destination, check_named_files
+from darkroom.render.loaded import Loaded
 from darkroom.render.loop import Loop, Task, Unrendered, as_told
 from darkroom.render.nudge import nudged_repeats
 from darkroom.render.pipelines import Pipelines
-from darkroom.render.progress import Progress, ProgressLine
+from darkroom.render.progress import Progress
 from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.request import Encoder, Request
 from darkroom.store import ENDINGS, STORE, Store
-from darkroom.trials import Outcome, Outcomes, Trial, TrialSheet
+from darkroom.trials import OUTCOMES, Outcome, Trial, TrialSheet, outcomes_of
 
 _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
 
@@ -37,6 +38,10 @@ _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside th
 # shapes, dtypes and kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library
 # that is not there. Nothing else: an interrupt stops it all, and a KeyError or an AttributeError is our mistake.
 _SURVIVED = (DarkroomError, RuntimeError, ValueError, TypeError, OSError, ImportError)
+
+
+Report = Callable[[Progress], None]
+Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,15 @@ class _Run:
     store: Store  # where embeddings and pictures go
     folder: Path  # where people look at the pictures
     offload: str
+    pipelines: Pipelines
+    report: Report
+    check: Check
     failed: dict[str, str]  # by request_id
 
     def repeats(self, trial: Trial) -> list[Path]:
         """Files of its nudged repeats: for people and for measuring, in no store."""
-        stem, numbers = self.destination(trial).shown.stem, range(1, self.sheet.repeats + 1)
-        return [self.folder / "repeats" / f"{stem}_{number}.png" for number in numbers]
+        shown, numbers = self.destination(trial).shown, range(1, self.sheet.repeats + 1)
+        return [self.folder / "repeats" / f"{shown.stem}_{number}{shown.suffix}" for number in numbers]
 
     def destination(self, trial: Trial) -> Destination:
         kind, quality = self.sheet.image_format, self.sheet.quality
@@ -72,41 +80,61 @@ class _Run:
         )
 
 
-def render_trials(sheet_file: Path, results: Path, store: Path | None = None, offload: str = AUTO) -> Path:
+def render_trials(
+    sheet_file: Path,
+    results: Path,
+    store: Path | None = None,
+    offload: str = AUTO,
+    *,
+    pipelines: Pipelines | None = None,
+    report: Report = lambda progress: None,
+    check: Check = lambda: None,
+) -> Path:
     """Render what `store` lacks, and write outcomes.json and links to the pictures beside the sheet; its path.
 
-    `store`: a folder for embeddings and pictures, by default results/store. CheckpointError when the base model is
-    not what it was when the experiment was planned.
+    `store`: a folder for embeddings and pictures, by default results/store. `check` is called after each denoising
+    step and may raise to abandon it all. CheckpointError when the base model is not what it was when the experiment
+    was planned.
     """
     # 1. What is asked for
     sheet, files = TrialSheet.read(sheet_file), Store(results / STORE)
-    checkpoint = Checkpoint.read(Path(sheet.checkpoint))
-    run = _Run(sheet, checkpoint, files, Store(store) if store else files, sheet_file.parent, offload, {})
+    run = _Run(
+        sheet=sheet,
+        checkpoint=Checkpoint.read(Path(sheet.checkpoint)),
+        files=files,
+        store=Store(store) if store else files,
+        folder=sheet_file.parent,
+        offload=offload,
+        pipelines=pipelines or Pipelines(),
+        report=report,
+        check=check,
+        failed={},
+    )
     missing = [trial for trial in sheet.trials if run.destination(trial).stored_record() is None]
     # 2. Is it there, and still what it was?
-    for component in checkpoint.rendering if missing else ():
+    for component in run.checkpoint.rendering if missing or sheet.repeats else ():
         component.check_unchanged(files.sha256)
-    for trial in missing:
+    for trial in sheet.trials if sheet.repeats else missing:
         _note(run, [trial.request], _caught(partial(_check, trial.request, files)))
-    # 3. Texts, then pictures
-    torch.set_num_threads(sheet.threads)
-    _encode(run, [trial.request for trial in missing if trial.request.request_id not in run.failed])
-    pipelines = Pipelines()
-    _render(run, [trial for trial in missing if trial.request.request_id not in run.failed], pipelines)
-    # 4. The same as other machines might round it, where that is asked for
-    _repeat(run, [trial for trial in sheet.trials if trial.request.request_id not in run.failed], pipelines)
+    with _threads(sheet.threads):
+        # 3. Texts, then pictures
+        _encode(run, [trial.request for trial in missing if trial.request.request_id not in run.failed])
+        _render(run, [trial for trial in missing if trial.request.request_id not in run.failed])
+        # 4. The same as other machines might round it, where that is asked for
+        _repeat(run, [trial for trial in sheet.trials if trial.request.request_id not in run.failed])
     # 5. What came of it
     return _write(run)
 
 
-def render_afresh(sheet_file: Path, results: Path, offload: str = AUTO) -> Path:
-    """`render_trials` in a process of its own, with a store beside the sheet: nothing rendered elsewhere counts."""
-    store = sheet_file.parent / "store"
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Have torch compute on so many within one operation; a worker's next job has its own number again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
-        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
-            return process.submit(render_trials, sheet_file, results, store, offload).result()
-    except BrokenProcessPool as error:
-        raise WorkerError(f"{sheet_file}: the process that rendered it ended; is there enough memory?") from error
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check(request: Request, files: Store) -> None:
@@ -148,56 +176,64 @@ def _encode_group(run: _Run, encoder: Encoder, group: Sequence[Request], texts: 
     encode(encoder, run.checkpoint, texts, run.offload)
 
 
-def _render(run: _Run, trials: list[Trial], pipelines: Pipelines) -> None:
+def _render(run: _Run, trials: list[Trial]) -> None:
     """Those on the base model that the first one needs before all others, in the sheet's order otherwise."""
     if not trials:
         return
-    first, line = run.sheet.trials[0].request.base, ProgressLine()
+    first = run.sheet.trials[0].request.base
     ordered = sorted(trials, key=lambda t: (t.request.base != first, str(t.request.base)))
 
     def report(done: int) -> None:
         what = ordered[done].factor if done < len(ordered) else "done"
-        line.show(Progress(run.sheet.name, what, done, len(ordered), pipelines.pace.seconds_per_image))
+        run.report(Progress(run.sheet.name, what, done, len(ordered), run.pipelines.pace.seconds_per_image))
 
     loop = Loop(
-        pipelines=pipelines,
+        pipelines=run.pipelines,
         checkpoint=run.checkpoint,
         store=run.store,
         offload=run.offload,
         survived=_SURVIVED,
+        check=run.check,
     )
-    try:
-        outcomes = loop.render([Task(trial.request, run.destination(trial)) for trial in ordered], report)
-    finally:
-        line.close()
-    for outcome in outcomes:
+    for outcome in loop.render([Task(trial.request, run.destination(trial)) for trial in ordered], report):
         if isinstance(outcome, Unrendered):
             _note(run, [outcome.task.request], [outcome.error])
 
 
-def _repeat(run: _Run, trials: list[Trial], pipelines: Pipelines) -> None:
-    """Each trial as often as the sheet says; without a record in the files, so that none is taken for the picture."""
-    count, line = run.sheet.repeats, ProgressLine()
-    if not count:
-        return
+def _repeat(run: _Run, trials: list[Trial]) -> None:
+    """Each trial as often as the sheet says."""
+    count = run.sheet.repeats
+    for done, trial in enumerate(trials if count else ()):
+        pace = run.pipelines.pace.seconds_per_image
+        run.report(Progress(f"{run.sheet.name}, repeats", trial.factor, done * count, len(trials) * count, pace))
+        _note(run, [trial.request], _caught(partial(_repeat_one, run, trial)))
 
-    def repeat(request: Request, files: list[Path]) -> None:
-        pictures = nudged_repeats(pipelines, run.checkpoint, run.store, request, count, offload=run.offload)
-        for file, pixels in zip(files, pictures, strict=True):
-            with atomic(file) as temporary:
-                Image.fromarray(pixels, "RGB").save(temporary, "PNG")
 
-    def report(done: int, what: str) -> None:
-        pace = pipelines.pace.seconds_per_image
-        line.show(Progress(f"{run.sheet.name}, repeats", what, done * count, len(trials) * count, pace))
+def _repeat_one(run: _Run, trial: Trial) -> None:
+    """Files of a trial's repeats, written as its picture is; without a record, so that none is taken for it.
 
-    try:
-        for done, trial in enumerate(trials):
-            report(done, trial.factor)
-            _note(run, [trial.request], _caught(partial(repeat, trial.request, run.repeats(trial))))
-        report(len(trials), "done")
-    finally:
-        line.close()
+    PictureError where the picture was rendered elsewhere: then its repeats would be off by more than their nudges.
+    """
+    request, to = trial.request, run.destination(trial)
+    picture = to.stored_record()
+    if picture is None:
+        raise PictureError(f"{to.stored}: not the picture that its repeats are to be measured against")
+    run.pipelines.with_base(run.checkpoint, request, partial(_check_environment, picture), offload=run.offload)
+    made = nudged_repeats(
+        run.pipelines, run.checkpoint, run.store, request, run.sheet.repeats, offload=run.offload, check=run.check
+    )
+    for file, pixels in zip(run.repeats(trial), made, strict=True):
+        data = without_record(encode_image(pixels, picture.to_json(), to.image_format, to.quality))
+        with atomic(file) as temporary:
+            temporary.write_bytes(data)
+
+
+def _check_environment(picture: EmbeddedRecord, loaded: Loaded) -> None:
+    here, there = environment_of(loaded.base.device, loaded.base.dtype).known, picture.environment.known
+    names = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
+    if names:
+        said = ", ".join(f"{name} {there.get(name, 'unknown')} there, {here.get(name)} here" for name in sorted(names))
+        raise PictureError(f"the picture was rendered elsewhere ({said}); --fresh renders both here")
 
 
 def _write(run: _Run) -> Path:
@@ -205,10 +241,8 @@ def _write(run: _Run) -> Path:
     for file in run.folder.iterdir():
         if _SHOWN.fullmatch(file.name) and file not in wanted:
             file.unlink()  # of an earlier sheet
-    outcomes = tuple(_outcome(run, trial) for trial in run.sheet.trials)
-    path = run.folder / "outcomes.json"
-    sheet = run.sheet
-    Outcomes(outcomes=outcomes, not_tried=sheet.not_tried, image=sheet.image, preview=sheet.preview).write(path)
+    path = run.folder / OUTCOMES
+    outcomes_of(run.sheet, (_outcome(run, trial) for trial in run.sheet.trials)).write(path)
     return path
 
 

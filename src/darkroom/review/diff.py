@@ -10,9 +10,11 @@ from pathlib import Path
 from darkroom.display import counted, printable
 from darkroom.embedded_record import read_record_of
 from darkroom.errors import ConfigError, ImageError
+from darkroom.previews import floors_file
 from darkroom.record import EmbeddedRecord, PictureKey, Row, read_rows
 from darkroom.review.pair.differences import Difference, differences
 from darkroom.review.pair.measures import EQUAL, Measures, measure
+from darkroom.review.pair.own_floor import read_floors, told
 from darkroom.review.pair.picture_file import read_picture
 from darkroom.store import ExperimentFolder
 
@@ -46,6 +48,8 @@ def diff_pictures(first: Path, second: Path) -> tuple[str, bool]:
     if isinstance(then, EmbeddedRecord) and isinstance(now, EmbeddedRecord):
         lines += _recorded(differences(then.embedded_row(), now))
     lines += [f"no record: {said}" for said in (then, now) if isinstance(said, str)]
+    if isinstance(pixels, Measures) and pixels != EQUAL:
+        lines += [said for path, record in ((first, then), (second, now)) for said in _floors(path, record)]
     return "\n".join(map(printable, lines)) + "\n", pixels == EQUAL
 
 
@@ -81,6 +85,18 @@ def _record(path: Path) -> EmbeddedRecord | str:
         return read_record_of(path)
     except ImageError as error:
         return str(error)
+
+
+def _floors(path: Path, record: EmbeddedRecord | str) -> Iterator[str]:
+    """How far rounding alone takes a picture, where its experiment knows."""
+    if isinstance(record, EmbeddedRecord):
+        known = read_floors(floors_file(record.request.title.experiment)).values()
+        own = [
+            each
+            for each in known
+            if each.encoding is None and (each.request_id, each.environment) == (record.request_id, record.environment)
+        ]
+        yield from (f"own floor of {path}: {told(each.repeats)}" for each in own)
 
 
 def _recorded(found: tuple[Difference, ...]) -> Iterator[str]:

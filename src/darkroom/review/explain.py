@@ -12,9 +12,10 @@ from darkroom.embedded_record import list_of_previews, previews_of, read_render
 from darkroom.errors import StoreError
 from darkroom.files.columns import groups_of
 from darkroom.files.weight_file import sha256_of
-from darkroom.previews import TRAINER, Preview
+from darkroom.previews import TRAINER, Preview, floors_file
 from darkroom.record import EmbeddedRecord, Record
 from darkroom.review.pair.differences import differences
+from darkroom.review.pair.own_floor import Floors, read_floors, told
 from darkroom.review.regress.judged_pair import judge
 from darkroom.review.trial_results import trial_results
 from darkroom.store import RESULTS, ExperimentFolder
@@ -54,9 +55,10 @@ def explain(
         cost=None,
     )
     thresholds = _thresholds(ExperimentFolder(results / experiment).thresholds, record.request.title.model)
+    floors = Floors(read_floors(floors_file(experiment)))
     lines = [str(image), f"  {record.key}"]
     for each in previews:
-        lines += ["", *_against(each, render, thresholds)]
+        lines += ["", *_against(each, render, thresholds, floors)]
     if outcomes_file is not None:
         lines += ["", *_with_trials(outcomes_file, previews)]
     return "\n".join(map(printable, lines)) + "\n"
@@ -67,17 +69,19 @@ def _thresholds(file: Path, model: str) -> ModelThresholds:
     return (read_thresholds(file) if file.is_file() else {}).get(model, NO_THRESHOLDS)
 
 
-def _against(preview: Preview, render: Record, thresholds: ModelThresholds) -> Iterator[str]:
+def _against(preview: Preview, render: Record, thresholds: ModelThresholds, floors: Floors) -> Iterator[str]:
     """One preview: how close, what is recorded otherwise, what is not recorded."""
     step = "" if preview.step is None else f", step {preview.step}"
     made = "" if preview.made_at is None else f", made {preview.made_at}"
     yield f"against {preview.path or 'no picture'} ({_maker(preview)}{step}{made})"
     if preview.accepted_by:
         yield f"  accepted by {preview.accepted_by}, {preview.accepted_at}; it was: {preview.accepted_because}"
-    judged = judge(render, preview, thresholds)
+    judged = judge(render, preview, thresholds, floors)
     encoding = f"encoded as {judged.encoding}" if judged.encoding else None
     said = [str(each) for each in (judged.reason, judged.measures, encoding) if each]
     yield f"  {judged.verdict.name}: {', '.join(said)}"
+    if judged.repeats:
+        yield from _wrapped(f"its own floor: {told(judged.repeats)}")
     for note in (preview.note, *judged.notes):
         if note:
             yield from _wrapped(note)

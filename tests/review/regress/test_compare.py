@@ -11,10 +11,12 @@ from tests.review.renders import THEN, THRESHOLDS, picture, preview, render, wri
 from darkroom.errors import ImageError, StoreError
 from darkroom.previews import DARKROOM, TRAINER, write_previews
 from darkroom.review.pair.differences import Difference
+from darkroom.review.pair.measures import Measures
+from darkroom.review.pair.own_floor import Floors, OwnFloor
 from darkroom.review.pair.picture_file import read_picture
 from darkroom.review.regress.compare import compare, compare_all
 from darkroom.review.regress.comparison import read_comparisons
-from darkroom.review.regress.judged_pair import judge
+from darkroom.review.regress.judged_pair import floor_asked_for, judge
 from darkroom.thresholds import NO_THRESHOLDS, Limits, write_thresholds
 
 AWAITED = "no preview yet"
@@ -64,6 +66,73 @@ def test_each_threshold_counts(tmp_path, name, limit, verdict):
     assert (
         judge(row, preview(tmp_path, row, picture()), replace(NO_THRESHOLDS, **{name: limit})).verdict.name == verdict
     )
+
+
+MARGIN = replace(NO_THRESHOLDS, own_floor=1.0)
+
+
+def floor_of(row, *psnrs, encoding=None):
+    """Nudged repeats that are so many dB from the render."""
+    repeats = tuple(Measures(max_abs=2, mean_abs=1.0, psnr=psnr, ssim=0.99, flip=0.01) for psnr in psnrs)
+    floor = OwnFloor(
+        request_id=row.request_id, image_format="png", encoding=encoding, repeats=repeats, environment=row.environment
+    )
+    return Floors({floor.key: floor})
+
+
+@pytest.mark.parametrize(
+    ("farthest", "verdict"),
+    [(44.0, "within floor"), (46.7, "within floor"), (47.5, "drifted"), (42.0, "undecided")],
+)
+def test_a_picture_may_be_as_far_off_as_rounding_can_take_it(tmp_path, farthest, verdict):
+    """45.12 dB from its preview, and allowed are the farthest repeat's, half their spread and 1 dB."""
+    row = render(tmp_path, picture(shift=2))
+    stored = preview(tmp_path, row, picture())
+    judged = judge(row, stored, MARGIN, floor_of(row, 48.0, 47.9, farthest, 47.8))
+    assert (judged.verdict.name, judged.reason, len(judged.repeats)) == (verdict, None, 4)
+    assert floor_asked_for(row, stored) in floor_of(row, 50.0).known
+
+
+def test_beyond_even_a_wide_floor_is_drifted(tmp_path):
+    row = render(tmp_path, picture(shift=40))
+    assert judge(row, preview(tmp_path, row, picture()), MARGIN, floor_of(row, 48.0, 38.0)).verdict.name == "drifted"
+
+
+def test_limits_that_are_set_hold_beside_the_own_floor(tmp_path):
+    row = render(tmp_path, picture(shift=2))
+    strict = replace(MARGIN, max_abs=1)
+    assert judge(row, preview(tmp_path, row, picture()), strict, floor_of(row, 40.0)).verdict.name == "drifted"
+
+
+def test_without_its_own_floor_a_picture_that_differs_has_drifted_and_says_why(tmp_path):
+    row = render(tmp_path, picture(shift=2))
+    stored = preview(tmp_path, row, picture())
+    judged = judge(row, stored, MARGIN, Floors(failed={row.request_id: "out of memory twice"}))
+    assert (judged.verdict.name, judged.repeats) == ("drifted", ())
+    assert judged.reason == (
+        "pixels differ, and the picture's own floor is not known: its nudged repeats failed: out of memory twice"
+    )
+    elsewhere = replace(row, environment=replace(row.environment, processor="another"))
+    judged = judge(elsewhere, stored, MARGIN, floor_of(row, 40.0))
+    assert "darkroom regress strength --fresh renders its repeats" in judged.reason, "of another machine it counts not"
+
+
+def test_a_floor_is_asked_for_where_pixels_differ_and_nothing_else_decides(tmp_path):
+    row, other = render(tmp_path, picture()), picture(shift=2)
+    lossy = preview(tmp_path, row, other, "jpg")
+    assert floor_asked_for(row, lossy).encoding == "JPEG quality 75, 4:2:0"
+    asked = [
+        floor_asked_for(row, each)
+        for each in (
+            None,
+            preview(tmp_path, row, picture()),
+            replace(lossy, reason="seed -1"),
+            replace(lossy, then={"numerics": "fast"}),
+            replace(lossy, path=str(tmp_path / "gone.jpg")),
+            preview(tmp_path, row, picture()[:32]),
+        )
+    ]
+    assert asked == [None] * 6
 
 
 def test_other_sizes_are_drifted_and_not_measured(tmp_path):

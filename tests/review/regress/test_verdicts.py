@@ -31,6 +31,7 @@ def test_best_first():
         "identical",
         "identical before encoding",
         "within floor",
+        "undecided",
         "not reproducible",
         "no preview yet",
         "not rendered",
@@ -84,17 +85,17 @@ def test_each_has_colours_a_filter_and_its_meaning_on_the_page(tmp_path, identic
 
 
 def test_a_new_verdict_is_a_new_row_of_the_table_and_nothing_else(tmp_path, monkeypatch, identical):
-    undecided = Verdict(name="undecided", meaning="nobody knows", colours=("#111", "#eee"), junit="failure")
-    monkeypatch.setitem(VERDICTS, "undecided", undecided)
-    comparisons = [identical, replace(identical, verdict="undecided")]
+    doubtful = Verdict(name="doubtful", meaning="nobody knows", colours=("#111", "#eee"), junit="failure")
+    monkeypatch.setitem(VERDICTS, "doubtful", doubtful)
+    comparisons = [identical, replace(identical, verdict="doubtful")]
     write_comparisons(tmp_path / "compare.parquet", comparisons, {})
     write_regress_page(tmp_path / "compare.parquet", tmp_path / "regress.html")
     write_junit(tmp_path / "compare.parquet", tmp_path / "junit.xml")
     page = (tmp_path / "regress.html").read_text(encoding="utf-8")
-    assert 'title="nobody knows"><input type="radio" name="verdict" value="undecided">' in page
-    assert [each.verdict for each in worst_first(comparisons)] == ["undecided", "identical"]
-    assert ElementTree.parse(tmp_path / "junit.xml").find(".//failure").get("type") == "undecided"
-    assert (failed(comparisons), summary(comparisons)) == (True, "2 previews: 1 identical, 1 undecided")
+    assert 'title="nobody knows"><input type="radio" name="verdict" value="doubtful">' in page
+    assert [each.verdict for each in worst_first(comparisons)] == ["doubtful", "identical"]
+    assert ElementTree.parse(tmp_path / "junit.xml").find(".//failure").get("type") == "doubtful"
+    assert (failed(comparisons), summary(comparisons)) == (True, "2 previews: 1 identical, 1 doubtful")
 
 
 def test_the_page_lists_the_worst_first(identical):

@@ -1,5 +1,6 @@
-"""Hands one combination to the warm worker and waits. Must start in milliseconds: no torch, nothing it does not need.
+"""Hands one combination, or one sheet of trials, to the warm worker and waits.
 
+Must start in milliseconds: no torch, nothing it does not need.
 Without an owner (started by hand, outside Snakemake) the same command renders in its own process.
 """
 
@@ -13,13 +14,14 @@ from pathlib import Path
 
 from darkroom.errors import DarkroomError, WorkerError
 from darkroom.record import read_records
-from darkroom.render.job import Job
+from darkroom.render.job import Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import Done, Failed, Prewarm
 from darkroom.render.worker.owner import owner
 from darkroom.telling.messages import say
+from darkroom.trials import OUTCOMES, TrialSheet, outcomes_of
 
 _START_SECONDS = 60.0  # for a worker to open its socket, which it does before any heavy import
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
@@ -27,13 +29,29 @@ _LAST_WORDS = 12  # lines of the worker's log shown when it dies
 
 def render(job: Job, worker_log: Path) -> None:
     """Render a combination on this run's warm worker, or here when there is no run."""
+    if not _asked_of_worker(job, worker_log):
+        _render_here(job)
+    _say_dead_loras(job.records)
+
+
+def render_sheet(job: SheetJob, worker_log: Path) -> Path:
+    """The same of a sheet of trials; the file of what came of it. For an empty sheet nobody loads a model."""
+    sheet, outcomes = TrialSheet.read(job.sheet), job.sheet.with_name(OUTCOMES)
+    if not sheet.trials:
+        outcomes_of(sheet, ()).write(outcomes)
+    elif not _asked_of_worker(job, worker_log):
+        _render_sheet_here(job)
+    return outcomes
+
+
+def _asked_of_worker(job: Job | SheetJob, worker_log: Path) -> bool:
+    """Whether this run has a worker, which then has done it."""
     run = owner()
     if run is None:
-        _render_here(job)
-    else:
-        with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
-            _ask(Channel(connection), job, worker_log)
-    _say_dead_loras(job.records)
+        return False
+    with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
+        _ask(Channel(connection), job, worker_log)
+    return True
 
 
 def prewarm(held: slot.Slot, family: str, worker_log: Path) -> None:
@@ -57,6 +75,17 @@ def _render_here(job: Job) -> None:
     line = ProgressLine()
     try:
         render_combination(job, Pipelines(), line.show)
+    finally:
+        line.close()
+
+
+def _render_sheet_here(job: SheetJob) -> None:
+    from darkroom.render.trials import render_trials  # imports torch
+
+    os.chdir(job.directory)
+    line = ProgressLine()
+    try:
+        render_trials(job.sheet, job.results, job.store, job.offload, report=line.show)
     finally:
         line.close()
 
@@ -92,7 +121,7 @@ def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _ask(worker: Channel, job: Job, worker_log: Path) -> None:
+def _ask(worker: Channel, job: Job | SheetJob, worker_log: Path) -> None:
     latest: Progress | None = None
     line = ProgressLine()
     try:
@@ -114,10 +143,14 @@ def _ask(worker: Channel, job: Job, worker_log: Path) -> None:
         line.close()
     at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
     raise WorkerError(
-        f"the render worker ended before it had finished {job.requests}{at}. Finished images are kept; a retry goes on "
+        f"the render worker ended before it had finished {_asked(job)}{at}. Finished images are kept; a retry goes on "
         f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}",
         lines=True,
     )
+
+
+def _asked(job: Job | SheetJob) -> Path:
+    return job.requests if isinstance(job, Job) else job.sheet
 
 
 def _tail(log: Path) -> str:

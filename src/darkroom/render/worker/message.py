@@ -1,6 +1,7 @@
 """The messages between client and worker, and their form: one a line, a JSON mapping of its kind to its values.
 
-A client sends a Job or a Prewarm; the worker answers a Job with Progress after Progress, then with Done or Failed:
+A client sends a Job, a SheetJob or a Prewarm; the worker answers a job with Progress after Progress, then with Done or
+Failed:
 
 {"prewarm": {"family": "flux2"}}
 {"failed": {"text": "demo: …", "again": false}}
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from darkroom.errors import WorkerError
-from darkroom.render.job import Job
+from darkroom.render.job import Job, SheetJob
 from darkroom.render.progress import Progress
 
 LONGEST = 2**20  # bytes of a message
@@ -39,10 +40,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Done:
-    """Every picture of the job is in the store, and its records are written."""
+    """Every picture of the job is in the store, and what came of it is written."""
 
 
-Message = Job | Prewarm | Progress | Failed | Done
+Message = Job | SheetJob | Prewarm | Progress | Failed | Done
 _KINDS: Mapping[str, type[Message]] = {each.__name__.lower(): each for each in get_args(Message)}
 
 

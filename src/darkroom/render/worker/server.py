@@ -1,7 +1,7 @@
-"""The warm worker: one process per GPU that keeps pipelines loaded and serves one combination at a time.
+"""The warm worker: one process per GPU that keeps pipelines loaded and serves one combination or sheet at a time.
 
 It belongs to the Snakemake process that its first client was started by, and ends when that ends, however that ends.
-Knows sockets and processes; what a combination is, `combination.py` knows.
+Knows sockets and processes; what a combination is, `combination.py` knows, and `trials.py` what a sheet is.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from darkroom.errors import DarkroomError, WorkerError
 from darkroom.render.family import family
-from darkroom.render.job import Job
+from darkroom.render.job import Job, SheetJob
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.message import Done, Failed, Message, Prewarm
@@ -22,7 +22,7 @@ from darkroom.render.worker.owner import end_with
 _MOST_TOLD = 1000  # errors that are remembered
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected, and read as soon as there is something
 
-Render = Callable[[Job, Channel], None]
+Render = Callable[[Job | SheetJob, Channel], None]
 
 
 class Abandoned(Exception):
@@ -42,11 +42,18 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     # 3. The heavy imports, once.
     from darkroom.render.combination import render_combination
     from darkroom.render.pipelines import Pipelines
+    from darkroom.render.trials import render_trials
 
-    pipelines, told = Pipelines(), dict[Job, str]()
+    pipelines, told = Pipelines(), dict[Job | SheetJob, str]()
 
-    def render(job: Job, client: Channel) -> None:
-        render_combination(job, pipelines, client.send, partial(_check, client))
+    def render(job: Job | SheetJob, client: Channel) -> None:
+        check = partial(_check, client)
+        if isinstance(job, Job):
+            render_combination(job, pipelines, client.send, check)
+        else:
+            render_trials(
+                job.sheet, job.results, job.store, job.offload, pipelines=pipelines, report=client.send, check=check
+            )
 
     say(f"worker {os.getpid()} ready, owner {owner}")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
@@ -56,7 +63,7 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
             _serve_one(caller, render, told)
 
 
-def _serve_one(caller: Caller, render: Render, told: dict[Job, str]) -> None:
+def _serve_one(caller: Caller, render: Render, told: dict[Job | SheetJob, str]) -> None:
     """Do what somebody asks for, and answer.
 
     `told`: the error of each job that failed, so that a retry need not tell it at length again.
@@ -68,7 +75,7 @@ def _serve_one(caller: Caller, render: Render, told: dict[Job, str]) -> None:
         say("the client is gone; its combination is abandoned, finished images are kept")
     except DarkroomError as error:  # whatever was asked for, the models stay loaded
         text, again = str(error), False
-        if isinstance(message, Job):
+        if isinstance(message, Job | SheetJob):
             again = told.pop(message, None) == text
             told[message] = text
             if len(told) > _MOST_TOLD:
@@ -84,7 +91,7 @@ def _do(message: Message, client: Channel, render: Render) -> None:
     match message:
         case Prewarm():
             family(message.family)
-        case Job():
+        case Job() | SheetJob():
             _enter(message.directory)
             render(message, client)
             client.send(Done())

@@ -16,6 +16,7 @@ from darkroom.previews import TRAINER, Preview, read_previews
 from darkroom.record import Environment, PictureKey, Record, Row, read_rows
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
+from darkroom.review.pair.own_floor import NO_FLOORS, Floors
 from darkroom.review.regress.comparison import Comparison, renders_digest, thresholds_text, write_comparisons
 from darkroom.review.regress.judged_pair import judge
 from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
@@ -25,24 +26,29 @@ _Pair = tuple[PictureKey, Row | None, Preview | None]  # one of the two at least
 _THREADS = 2  # one decodes while FLIP, which has threads of its own, holds Python's lock; 200 bytes a pixel each
 
 
-def compare(manifest: Path, previews: Path, thresholds: Path, output: Path) -> None:
+def compare(manifest: Path, previews: Path, thresholds: Path, output: Path, floors: Floors = NO_FLOORS) -> None:
     """Write compare.parquet: a row for each preview, and for each rendered picture that has none.
 
-    `thresholds`: the experiment's thresholds.json. Paths of previews start at the working directory. StoreError for
-    files of ours that are missing or damaged; a picture that is becomes a row that says so.
+    `thresholds`: the experiment's thresholds.json; `floors`: its pictures' own, as far as they are known. Paths of
+    previews start at the working directory. StoreError for files of ours that are missing or damaged; a picture that
+    is becomes a row that says so.
     """
     rows, metadata = read_rows(manifest)
     by_model = read_thresholds(thresholds)
     if unknown := {row.request.title.model for row in rows} - by_model.keys():
         raise StoreError(f"{thresholds}: no thresholds for {', '.join(sorted(unknown))}; run Snakemake again")
-    found = compare_all(metadata["experiment"], rows, read_previews(previews), by_model)
+    found = compare_all(metadata["experiment"], rows, read_previews(previews), by_model, floors)
     records = [row for row in rows if isinstance(row, Record)]
     renders = {"experiment": metadata["experiment"], "renders": renders_digest(records)}
     write_comparisons(output, found, renders | _versions(records))
 
 
 def compare_all(
-    experiment: str, rows: Sequence[Row], previews: Sequence[Preview], thresholds: Mapping[str, ModelThresholds]
+    experiment: str,
+    rows: Sequence[Row],
+    previews: Sequence[Preview],
+    thresholds: Mapping[str, ModelThresholds],
+    floors: Floors = NO_FLOORS,
 ) -> list[Comparison]:
     """Sorted by picture, then by the preview's step and place.
 
@@ -57,16 +63,18 @@ def compare_all(
 
     def compared(pair: _Pair) -> Comparison:
         limits = thresholds.get(pair[0].model, NO_THRESHOLDS)
-        return _compared(experiment, pair, limits, is_awaited=of_a_training and pair[0].lora not in loras)
+        return _compared(experiment, pair, limits, floors, is_awaited=of_a_training and pair[0].lora not in loras)
 
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(compared, pairs))
     return sorted(found, key=lambda each: (each.key, each.step or 0, each.preview_path or ""))
 
 
-def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds, *, is_awaited: bool) -> Comparison:
+def _compared(
+    experiment: str, pair: _Pair, thresholds: ModelThresholds, floors: Floors, *, is_awaited: bool
+) -> Comparison:
     key, row, preview = pair
-    judged = judge(row, preview, thresholds, is_awaited=is_awaited)
+    judged = judge(row, preview, thresholds, floors, is_awaited=is_awaited)
     record = row if isinstance(row, Record) else None
     facts = row.row() if row else preview.then if preview else {}
     own = _notes(record, preview, thresholds) if record and preview else []
@@ -90,6 +98,7 @@ def _compared(experiment: str, pair: _Pair, thresholds: ModelThresholds, *, is_a
         differs=differences(preview.then, record) if record and preview else (),
         accepted_by=preview.accepted_by if preview else None,
         accepted_at=preview.accepted_at if preview else None,
+        repeats=judged.repeats,
     )
 
 

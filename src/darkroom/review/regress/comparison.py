@@ -5,10 +5,11 @@ The columns are the fields of Comparison.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 
 from darkroom.errors import StoreError
+from darkroom.files.columns import SINCE
 from darkroom.files.table_file import read_values, write_values
 from darkroom.record import PictureKey, Record
 from darkroom.request import digest_of
@@ -56,6 +57,8 @@ class Comparison:
     differs: tuple[Difference, ...]
     accepted_by: str | None
     accepted_at: str | None
+    # how far its nudged repeats are from the render: its own floor; none where it is not asked for or not known
+    repeats: tuple[Measures, ...] = field(default=(), metadata={SINCE: 2})
 
     @property
     def key(self) -> PictureKey:

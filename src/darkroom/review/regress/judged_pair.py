@@ -11,7 +11,8 @@ import numpy as np
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
 from darkroom.record import Failure, Record, Row
-from darkroom.review.pair.measures import MEASURES, Measures, measure
+from darkroom.review.pair.measures import MEASURES, Measures, Pixels, measure
+from darkroom.review.pair.own_floor import NO_FLOORS, FloorKey, Floors, allowed, is_wide
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.review.regress.verdicts import (
     BEFORE_ENCODING,
@@ -21,6 +22,7 @@ from darkroom.review.regress.verdicts import (
     NO_PREVIEW_YET,
     NOT_RENDERED,
     NOT_REPRODUCIBLE,
+    UNDECIDED,
     WITHIN_FLOOR,
     Verdict,
 )
@@ -37,14 +39,35 @@ class JudgedPair:
     encoding: str | None = None
     measures: Measures | None = None
     thresholds: ModelThresholds | None = None  # that the measures were held against; None where there are none
+    repeats: tuple[Measures, ...] = ()  # how far they are from the render: its own floor; none where it is not known
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """Two pictures of one size, brought to the same encoding."""
+
+    then: Pixels
+    now: Pixels
+    encoding: str | None  # that the render was put through
+    notes: tuple[str, ...]
+    is_same_file: bool  # no pixel differed before that
+
+    @property
+    def is_equal(self) -> bool:
+        return self.is_same_file or np.array_equal(self.now, self.then)
 
 
 def judge(
-    render: Row | None, preview: Preview | None, thresholds: ModelThresholds, *, is_awaited: bool = False
+    render: Row | None,
+    preview: Preview | None,
+    thresholds: ModelThresholds,
+    floors: Floors = NO_FLOORS,
+    *,
+    is_awaited: bool = False,
 ) -> JudgedPair:
     """The verdict on one picture, of which there is a render, a preview or both. `thresholds`: those of its model.
 
-    `is_awaited`: where there is no preview, the training run may have one by now.
+    `floors`: of its experiment. `is_awaited`: where there is no preview, the training run may have one by now.
     """
     if isinstance(render, Failure):
         return JudgedPair(NOT_RENDERED, render.error)
@@ -58,7 +81,21 @@ def judge(
     numerics = render.request.base.numerics
     if (then := preview.then.get("numerics", numerics)) != numerics:
         return JudgedPair(NOT_REPRODUCIBLE, f"numerics: {then} then, {numerics} now; the two are never compared")
-    return _judge_files(render, preview, thresholds)
+    return _judge_files(render, preview, thresholds, floors)
+
+
+def floor_asked_for(render: Record, preview: Preview | None) -> FloorKey | None:
+    """The own floor that the verdict on a pair turns on; None where pixels are equal, or something else decides."""
+    if preview is None or preview.reason:
+        return None
+    numerics = render.request.base.numerics
+    if preview.then.get("numerics", numerics) != numerics or preview.sha256 == render.image_sha256:
+        return None
+    then, now = _stored(preview), _read(render.image_path)
+    if isinstance(then, str) or isinstance(now, str) or now.pixels.shape != then.pixels.shape:
+        return None
+    beside = _beside(now, then, preview.origin)
+    return None if beside.is_equal else FloorKey.of(render, beside.encoding)
 
 
 def _lost_checkpoint(preview: Preview) -> str | None:
@@ -68,7 +105,7 @@ def _lost_checkpoint(preview: Preview) -> str | None:
     return f"its checkpoint is not there any more: {', '.join(lost)}" if lost else None
 
 
-def _judge_files(render: Record, preview: Preview, thresholds: ModelThresholds) -> JudgedPair:
+def _judge_files(render: Record, preview: Preview, thresholds: ModelThresholds, floors: Floors) -> JudgedPair:
     # 1. The preview: without it there is nothing to say of the render
     then = _stored(preview)
     if isinstance(then, str):
@@ -78,7 +115,7 @@ def _judge_files(render: Record, preview: Preview, thresholds: ModelThresholds) 
     if isinstance(now, str):
         judged = JudgedPair(DRIFTED, f"the render: {now}")
     else:
-        judged = _measured(now, then, preview.origin, thresholds)
+        judged = _measured(render, now, then, preview.origin, thresholds, floors)
         if now.sha256 != render.image_sha256:
             touched = "the render's file is not the one that was rendered: somebody edited or replaced it"
             judged = replace(judged, notes=(*judged.notes, touched))
@@ -92,19 +129,46 @@ def _judge_files(render: Record, preview: Preview, thresholds: ModelThresholds) 
     return judged
 
 
-def _measured(now: PictureFile, then: PictureFile, origin: str, thresholds: ModelThresholds) -> JudgedPair:
+def _measured(
+    render: Record, now: PictureFile, then: PictureFile, origin: str, thresholds: ModelThresholds, floors: Floors
+) -> JudgedPair:
     """The verdict on two pictures, whatever else is known of them."""
     if now.pixels.shape != then.pixels.shape:
         return JudgedPair(DRIFTED, f"size: the preview is {then.size}, the render {now.size}")
     thresholds = thresholds.of_previews(lossy=then.lossy)
+    beside = _beside(now, then, origin)
+    measures = measure(beside.then, beside.now)
+    judged = JudgedPair(IDENTICAL, None, beside.notes, beside.encoding, measures, thresholds)
+    if measures.max_abs == 0:
+        return judged if beside.is_same_file else replace(judged, verdict=BEFORE_ENCODING)
+    floor = floors.of(render, beside.encoding)
+    repeats = floor.repeats if floor else ()
+    verdict = verdict_of(measures, thresholds, repeats)
+    lacks = thresholds.own_floor is not None and not repeats
+    reason = f"pixels differ, and the picture's own floor is not known: {floors.lack(render)}" if lacks else None
+    return replace(judged, verdict=verdict, repeats=repeats, reason=reason)
+
+
+def verdict_of(measures: Measures, thresholds: ModelThresholds, repeats: tuple[Measures, ...]) -> Verdict:
+    """On pixels that differ: every limit holds, the own floor among them if it is asked for, or it has drifted.
+
+    A floor that is asked for and not known does not hold.
+    """
+    if not keeps_limits(measures, thresholds):
+        return DRIFTED
+    if thresholds.own_floor is None:
+        return WITHIN_FLOOR if thresholds.asked else DRIFTED  # where nothing is asked, nothing but equality will do
+    least = allowed(repeats, thresholds.own_floor)
+    if least is None or measures.psnr is None or measures.psnr < least:
+        return DRIFTED
+    return UNDECIDED if is_wide(repeats, thresholds.own_floor) else WITHIN_FLOOR
+
+
+def _beside(now: PictureFile, then: PictureFile, origin: str) -> _Beside:
     equal = np.array_equal(now.pixels, then.pixels)
     encoding, notes = (None, ()) if equal else _encoding(now, then, origin)
-    measures = measure(then.pixels, now.pixels if encoding is None else as_encoded(now.pixels, encoding))
-    if measures.max_abs == 0:
-        verdict = IDENTICAL if equal else BEFORE_ENCODING
-    else:
-        verdict = WITHIN_FLOOR if within(measures, thresholds) else DRIFTED
-    return JudgedPair(verdict, None, notes, encoding, measures, thresholds)
+    pixels = now.pixels if encoding is None else as_encoded(now.pixels, encoding)
+    return _Beside(then.pixels, pixels, encoding, notes, equal)
 
 
 def _encoding(now: PictureFile, then: PictureFile, origin: str) -> tuple[str | None, tuple[str, ...]]:
@@ -118,11 +182,10 @@ def _encoding(now: PictureFile, then: PictureFile, origin: str) -> tuple[str | N
     return None, ()
 
 
-def within(measures: Measures, limits: Limits) -> bool:
-    """True when every limit that is set holds; without any, nothing but equality will do."""
+def keeps_limits(measures: Measures, limits: Limits) -> bool:
+    """True when every limit that is set holds."""
     asked = limits.asked
-    kept = [each.keeps(getattr(measures, each.name), asked[each.name]) for each in MEASURES if each.name in asked]
-    return bool(kept) and all(kept)
+    return all(each.keeps(getattr(measures, each.name), asked[each.name]) for each in MEASURES if each.name in asked)
 
 
 def _stored(preview: Preview) -> PictureFile | str:

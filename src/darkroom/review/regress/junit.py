@@ -6,10 +6,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from darkroom.files.atomic import atomic
+from darkroom.review.pair.own_floor import told
 from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.summary import failed, summary
 from darkroom.review.regress.verdicts import ERROR, FAILURE, SKIPPED, VERDICTS
-from darkroom.thresholds import Limits
+from darkroom.review.regress.whole_set import WholeSet
+from darkroom.thresholds import ModelThresholds
 
 
 def write_junit(compare: Path, output: Path) -> None:
@@ -22,17 +24,20 @@ def write_junit(compare: Path, output: Path) -> None:
 def junit(comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> bytes:
     """The document, in UTF-8. `metadata`: that of compare.parquet, shown among the suite's properties."""
     counts = Counter(VERDICTS[each.verdict].junit for each in comparisons)
+    whole = WholeSet.of(comparisons)
     suite = ElementTree.Element(
         "testsuite",
         name=_xml(f"darkroom regress {metadata.get('experiment', '')}".strip()),
-        tests=str(len(comparisons)),
-        failures=str(counts[FAILURE]),
+        tests=str(len(comparisons) + bool(whole.pictures)),
+        failures=str(counts[FAILURE] + whole.fails),
         errors=str(counts[ERROR]),
         skipped=str(counts[SKIPPED]),
     )
     _add_properties(suite, {**metadata, "failed": str(failed(comparisons)).lower(), **_thresholds(comparisons)})
     for name, each in zip(_names(comparisons), comparisons, strict=True):
         _add_case(suite, name, each)
+    if whole.pictures:
+        _add_whole_set(suite, whole)
     ElementTree.SubElement(suite, "system-out").text = _xml(summary(comparisons))
     root = ElementTree.Element("testsuites")
     root.append(suite)
@@ -61,6 +66,15 @@ def _add_case(suite: ElementTree.Element, name: str, each: Comparison) -> None:
         ElementTree.SubElement(case, "system-out").text = _xml("\n".join([each.verdict, *_details(each)]))
 
 
+def _add_whole_set(suite: ElementTree.Element, whole: WholeSet) -> None:
+    """A test case of its own: each picture may be within its floor, and all of them farther than rounding explains."""
+    case = ElementTree.SubElement(suite, "testcase", classname="whole set", name="no farther than rounding explains")
+    if whole.fails:
+        ElementTree.SubElement(case, FAILURE, message=str(whole), type="farther as a whole")
+    else:
+        ElementTree.SubElement(case, "system-out").text = str(whole)
+
+
 def _details(each: Comparison) -> Iterator[str]:
     """All that is known of a pair, for the text of its element."""
     named = {
@@ -71,6 +85,7 @@ def _details(each: Comparison) -> Iterator[str]:
         "seed": each.seed,
         "prompt": each.prompt,
         "measures": each.measures,
+        "own floor": told(each.repeats) if each.repeats else None,
         "encoded as": each.encoding,
         "note": each.note,
         "accepted": each.accepted_by and f"by {each.accepted_by}, {each.accepted_at}",
@@ -98,8 +113,9 @@ def _thresholds(comparisons: Sequence[Comparison]) -> dict[str, str]:
     }
 
 
-def _limits(limits: Limits) -> str:
-    return ", ".join(f"{name} {value}" for name, value in limits.asked.items()) or "none"
+def _limits(thresholds: ModelThresholds) -> str:
+    own = {} if thresholds.own_floor is None else {"own_floor": thresholds.own_floor}
+    return ", ".join(f"{name} {value}" for name, value in (own | thresholds.asked).items()) or "none"
 
 
 def _xml(text: str) -> str:

@@ -13,15 +13,19 @@ from typing import Any
 from darkroom.record import EmbeddedRecord
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.pair.measures import MEASURES, Measure
+from darkroom.review.pair.own_floor import allowed
 from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.pair_pictures import Pair, read_pair
 from darkroom.review.regress.summary import summary
 from darkroom.review.regress.verdicts import VERDICTS
+from darkroom.review.regress.whole_set import FEWEST, WholeSet
 
 PAGE = 40_000_000  # characters of pictures in a page; a browser opens it in a second or two
 PAIR, SINGLE = 3_000_000, 40_000  # the most for a pair that differs; for one picture
 _SHARE = 0.4  # of a page, the most that pictures without a differing partner take
 _THREADS = 4  # FLIP has threads of its own, and takes 100 bytes a pixel
+
+_PSNR = next(measure for measure in MEASURES if measure.name == "psnr")
 
 _EFFECTIVE = (
     *("width", "height", "sample_steps", "guidance_scale", "neg", "trigger_word", "network_multiplier"),
@@ -44,6 +48,8 @@ def write_regress_page(compare: Path, output: Path) -> None:
         "counts": Counter(comparison.verdict for comparison in ordered),
         "count": len(ordered),
         "thresholds": threshold_rows(ordered),
+        "whole_set": WholeSet.of(ordered),
+        "fewest": FEWEST,
         "facts": facts(comparisons, [pair.record.embedded_row() for pair in pairs if pair.record]),
         "problems": [problem for pair in pairs for problem in pair.problems],
         "scales": scales(pairs),
@@ -84,10 +90,11 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
     entries = []
     for comparison, pair, name in zip(comparisons, pairs, names(comparisons), strict=True):
         entry = asdict(comparison)
-        del entry["thresholds"], entry["experiment"]
+        del entry["thresholds"], entry["experiment"], entry["repeats"]
         entry |= {
             "name": name,
             "measures": measures(comparison),
+            "floor": own_floor(comparison),
             "effective": _effective(pair.record) if pair.record else {},
             "links": {
                 part: link_from(folder, path)
@@ -120,12 +127,39 @@ def names(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def measures(comparison: Comparison) -> list[dict[str, Any]]:
-    """Each measure that was taken: name, value, threshold, as texts, and whether it holds (None without threshold)."""
+    """Each measure that was taken: name, value, threshold, as texts, and whether it holds (None without threshold).
+
+    Last of all the own floor, where it is asked for and known.
+    """
     taken, held_against = comparison.measures, comparison.held_against
     if taken is None:
         return []
     asked = held_against.asked if held_against else {}
-    return [_measured(measure, getattr(taken, measure.name), asked.get(measure.name)) for measure in MEASURES]
+    rows = [_measured(measure, getattr(taken, measure.name), asked.get(measure.name)) for measure in MEASURES]
+    if comparison.repeats and held_against and held_against.own_floor is not None:
+        rows.append(_held_against_own_floor(comparison, held_against.own_floor))
+    return rows
+
+
+def _held_against_own_floor(comparison: Comparison, margin: float) -> dict[str, Any]:
+    least = allowed(comparison.repeats, margin)
+    beyond = None if least is None or comparison.psnr is None else comparison.psnr - least
+    return {
+        "name": "own floor",
+        "value": f"{_PSNR.text(abs(beyond))} {'within' if beyond >= 0 else 'beyond'}"
+        if beyond is not None
+        else "beyond",
+        "threshold": "equal pixels, as its repeats have" if least is None else f"PSNR at least {_PSNR.text(least)}",
+        "held": beyond is not None and beyond >= 0,
+    }
+
+
+def own_floor(comparison: Comparison) -> list[list[str]]:
+    """A row of texts for each nudged repeat: which it is, and how far from the render in each measure."""
+    return [
+        [f"repeat {number}", *(measure.text(getattr(each, measure.name)) for measure in MEASURES)]
+        for number, each in enumerate(comparison.repeats, 1)
+    ]
 
 
 def _measured(measure: Measure, value: float | None, limit: float | None) -> dict[str, Any]:
@@ -148,6 +182,8 @@ def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
             for measure in MEASURES
             if measure.name in held.asked
         ]
+        if held.own_floor is not None:
+            limits.insert(0, f"its own floor and {held.own_floor:g} dB")
         learned_with = held.environment.known if held.environment else {}
         rows.append(
             {

@@ -17,6 +17,7 @@ from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.regress_page import measures, names, worst_first
 from darkroom.review.regress.summary import failed, installed_versions, outdated, summary
 from darkroom.review.regress.verdicts import VERDICTS
+from darkroom.review.regress.whole_set import WholeSet
 
 _ROWS = 20  # pictures
 _WHY, _FACT = 300, 120  # characters of all that is said of a picture, and of one fact that differs
@@ -48,6 +49,7 @@ def step_summary(
         escaped(summary(comparisons)),
         escaped(other_versions or ""),
         _verdicts(comparisons),
+        _whole_set(comparisons),
         *_pictures(comparisons, rows),
         _rendered_with(metadata, installed),
     ]
@@ -63,6 +65,11 @@ def _verdicts(comparisons: Sequence[Comparison]) -> str:
     counts = Counter(each.verdict for each in comparisons)
     rows = [(name, str(counts[name]), verdict.meaning) for name, verdict in VERDICTS.items() if counts[name]]
     return _table("| verdict | pictures | |\n|---|---:|---|", reversed(rows)) if rows else ""
+
+
+def _whole_set(comparisons: Sequence[Comparison]) -> str:
+    whole = WholeSet.of(comparisons)
+    return escaped(f"The whole set: {whole}.") if whole.pictures and not whole.fails else ""
 
 
 def _pictures(comparisons: Sequence[Comparison], most: int) -> Iterator[str]:

@@ -7,14 +7,17 @@ from importlib.metadata import version
 from darkroom import __version__
 from darkroom.review.regress.comparison import Comparison
 from darkroom.review.regress.verdicts import VERDICTS
+from darkroom.review.regress.whole_set import WholeSet
 
 _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def failed(comparisons: Sequence[Comparison]) -> bool:
-    """True when the verdict on one of them fails, or none of them could be judged."""
+    """True when the verdict on one of them fails, all of them as a whole do, or none of them could be judged."""
     verdicts = [VERDICTS[each.verdict] for each in comparisons]
-    return any(verdict.fails for verdict in verdicts) or not any(verdict.is_judged for verdict in verdicts)
+    if any(verdict.fails for verdict in verdicts) or not any(verdict.is_judged for verdict in verdicts):
+        return True
+    return WholeSet.of(comparisons).fails
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:
@@ -23,6 +26,8 @@ def summary(comparisons: Sequence[Comparison]) -> str:
     said = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
     if not any(VERDICTS[name].is_judged for name in counts):
         said = f"{said}; nothing could be compared" if said else "nothing could be compared"
+    if (whole := WholeSet.of(comparisons)).fails:
+        said = f"{said}; as a whole farther than rounding explains: {whole}"
     return f"{len(comparisons)} preview{'s' * (len(comparisons) != 1)}: {said}"
 
 

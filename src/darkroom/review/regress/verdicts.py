@@ -41,8 +41,13 @@ _BEST_FIRST = (
     ),
     WITHIN_FLOOR := Verdict(
         name="within floor",
-        meaning="pixels differ, and every threshold of conf/compare/ holds",
+        meaning="pixels differ, and all that conf/compare/ asks holds: no farther than rounding alone can take it",
         colours=("#d39a35", "#d39a35"),
+    ),
+    UNDECIDED := Verdict(
+        name="undecided",
+        meaning="within its own floor, in which even another schedule could hide, so wide is it: shown, and no fault by itself",
+        colours=("#b7791f", "#e0b35a"),
     ),
     NOT_REPRODUCIBLE := Verdict(
         name="not reproducible",
@@ -69,7 +74,7 @@ _BEST_FIRST = (
     ),
     DRIFTED := Verdict(
         name="drifted",
-        meaning="a threshold does not hold, the sizes differ, or the render cannot be read",
+        meaning="farther than its own floor or another threshold allows, of another size, or the render cannot be read",
         colours=("#b3261e", "#e0594d"),
         junit=FAILURE,
     ),
