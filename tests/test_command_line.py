@@ -27,20 +27,6 @@ def test_a_memory_mode_that_there_is_not_is_refused_with_those_there_are(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "said"),
-    [
-        ("--repeats", "0", "expected a whole number from 1 on, got 0"),
-        ("--pictures", "0", "expected a whole number from 1 on, got 0"),
-        ("--margin", "0.5", "expected a number from 1 to 100, got 0.5"),
-    ],
-)
-def test_a_floor_is_not_learned_from_less_than_there_has_to_be(capsys, option, value, said):
-    with pytest.raises(SystemExit, match="2"):
-        main(["floor", "small", option, value])
-    assert f"argument {option}: {said}" in capsys.readouterr().err
-
-
 def test_alone_it_lists_what_people_type_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     listed = capsys.readouterr().out

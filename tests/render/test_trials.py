@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -11,35 +10,36 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from darkroom.plan.trials.repeats import thresholds_file, write_sheets, write_thresholds_to_conf
-from darkroom.review.regress.learned_floor import learn, told
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint, component_digest
-from darkroom.errors import ImageError, NoRecordError, PictureError, StoreError, value_of
+from darkroom.errors import ImageError, NoRecordError, PictureError, StoreError
 from darkroom.files.atomic import write_json
 from darkroom.files.image_file import read_record, write_image
 from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
-from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.reader import read
 from darkroom.plan.trials.sheet import write_trials
 from darkroom.planned import PlannedCombination
-from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, read_previews, write_previews
+from darkroom.previews import DARKROOM, TRAINER, Preview, floors_file, previews_file, read_previews, write_previews
 from darkroom.record import Record, read_embedded_record, write_records
 from darkroom.render import loop, trials
-from darkroom.render.trials import render_afresh, render_trials
+from darkroom.render.job import SheetJob
+from darkroom.render.trials import render_trials
+from darkroom.render.worker.client import render_sheet
 from darkroom.request import Lora, Request
 from darkroom.review.explain import explain
+from darkroom.review.pair.own_floor import told
+from darkroom.review.regress.compare import compare
+from darkroom.review.regress.comparison import read_comparisons
+from darkroom.review.repeats import learn_floors, sheet_of, write_sheet
 from darkroom.store import ExperimentFolder
-from darkroom.thresholds import Thresholds
+from darkroom.thresholds import ModelThresholds, write_thresholds
 from darkroom.trials import Outcomes, Trial, TrialSheet
 
 pytestmark = pytest.mark.slow  # real renders, for `make test`
 
-RESULTS = Path("results")
+RESULTS, PREVIEWS = Path("results"), previews_file("job")
 THEN = ("prompt", "neg", "seed", "sample_steps", "guidance_scale", "lora_merge", "schedule", "numerics", "family")
 
 
@@ -395,58 +395,58 @@ def record_of(image: Path, request: Request) -> Record:
     return Record(**vars(record), image_path=str(image), image_sha256="", image_format="png", reused=False, cost=None)
 
 
-class TestFloor:
+class TestRepeats:
+    """A picture in bfloat16 whose preview has another seed."""
+
     def sheet(self, desk: Desk) -> Path:
-        """A picture in bfloat16, and two repeats."""
         picture = desk.request.changed(dtype="bfloat16")
-        record = record_of(desk.render(picture), picture)
-        write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
+        floors_file("job").unlink(missing_ok=True)  # of another test
+        write_records(desk.folder.manifest, [record_of(desk.render(picture), picture)], {"experiment": "job"})
         write_json(desk.folder.contents, {"experiment": "job", "combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         planned(picture).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
-        return write_sheets("job", RESULTS, pictures=1, repeats=2)["tiny_klein"]
+        thresholds = {"tiny_klein": ModelThresholds(source="conf/compare/default.yaml", own_floor=1.0)}
+        write_thresholds(desk.folder.thresholds, thresholds)
+        desk.preview(picture.changed(seed=7))
+        assert write_sheet(desk.folder, "tiny_klein", PREVIEWS) == 1
+        return sheet_of(desk.folder, "tiny_klein")
 
-    def test_nothing_is_learned_from_fast_pictures(self, desk: Desk) -> None:
-        record = record_of(desk.plan(), desk.request)
-        write_records(desk.folder.records(Names("tiny_klein", "anna", "test")), [record], {})
-        write_json(desk.folder.contents, {"experiment": "job", "combinations": [["tiny_klein", "anna", "test", 1, 0]]})
-        fast = desk.request.changed(numerics="fast")
-        planned(fast).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
-        kept = desk.folder.root / "floor/tiny_klein/kept"
-        kept.mkdir(parents=True)
-        said = r"numerics fast is never a baseline; render with numerics exact: 000_42"
-        with pytest.raises(StoreError, match=said):
-            write_sheets("job", RESULTS, pictures=1, repeats=2)
-        assert kept.is_dir(), "nothing was emptied"
-
-    def test_it_is_learned_from_nudged_repeats(self, desk: Desk) -> None:
-        path = render_afresh(self.sheet(desk), RESULTS)
-        (outcome,) = Outcomes.read(path).outcomes
-        (picture,) = (path.parent / "store/images").rglob("*.png")
-        assert Path(str(outcome.image)).samefile(picture), "rendered anew, and the store has it alone"
-        assert outcome.repeats == tuple(f"{path.parent}/repeats/00_anna_test_000_42_{number}.png" for number in (1, 2))
+    def test_repeats_tell_the_own_floor_which_a_second_night_knows(self, desk: Desk) -> None:
+        sheet = self.sheet(desk)
+        (outcome,) = Outcomes.read(rendered(sheet)).outcomes
+        assert outcome.repeats == tuple(
+            f"{sheet.parent}/repeats/00_anna_test_000_42_{number}.png" for number in (1, 2, 3, 4)
+        )
         with pytest.raises(NoRecordError, match="a picture without a Darkroom record"):
             read_record(Path(outcome.repeats[0]))
-        learned = learn(path, margin=1.5, now=datetime(2026, 1, 2, tzinfo=UTC))
-        assert 35 < (learned.psnr or 0) < 50
-        assert told("tiny_klein", learned).startswith(f"tiny_klein: at least {learned.psnr} dB, at most ")
-        assert learned.environment
-        assert learned.environment.device == "cpu"
-        file = thresholds_file("tiny_klein", learned, "job")
-        assert file.path == Path("conf/compare/tiny_klein.yaml")
-        first, *lines = file.text.splitlines()
-        assert first.startswith("# Written by darkroom floor job; yours to edit. ")
-        assert lines[0] == f"psnr: {learned.psnr}"
-        assert lines[6] == 'learned: "2026-01-02: 1 pictures, 2 nudged repeats each, the worst difference x 1.5"'
-        assert value_of(read(Thresholds, yaml.safe_load(file.text), Origin("f.yaml"))) == learned
-        assert write_thresholds_to_conf({"tiny_klein": learned}, "job") == ["conf/compare/tiny_klein.yaml: written"]
+        (floor,) = learn_floors(desk.folder, PREVIEWS).known.values()
+        assert all(35 < (each.psnr or 99) < 60 for each in floor.repeats)
+        assert (floor.encoding, floor.environment.device) == (None, "cpu")
+        assert f"its own floor: {told(floor.repeats)}" in " ".join(explain(Path(str(outcome.image))).split())
+        assert write_sheet(desk.folder, "tiny_klein", PREVIEWS) == 0
+        assert Outcomes.read(rendered(sheet)).outcomes == (), "nothing is rendered"
+        assert list(learn_floors(desk.folder, PREVIEWS).known.values()) == [floor]
 
-    def test_a_picture_without_repeats_stops_it(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        sheet = self.sheet(desk)
-
+    def test_repeats_that_fail_are_told_of_in_the_verdict(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         def refused(*_: Any, **__: Any) -> None:
             raise PictureError("denoising ended in NaN")
 
+        sheet = self.sheet(desk)
         monkeypatch.setattr(trials, "nudged_repeats", refused)
-        path = render_trials(sheet, RESULTS, sheet.parent / "store")
-        with pytest.raises(StoreError, match=r"not every picture was rendered: .*000_42: denoising ended in NaN"):
-            learn(path, margin=1.5)
+        rendered(sheet)
+        compare(desk.folder.manifest, PREVIEWS, desk.folder.thresholds, Path("c"), learn_floors(desk.folder, PREVIEWS))
+        ((row,), _) = read_comparisons(Path("c"))
+        assert row.verdict == "drifted"
+        assert str(row.reason).endswith("its nudged repeats failed: denoising ended in NaN")
+
+    def test_a_picture_of_another_machine_is_not_repeated_on_this(self, desk: Desk) -> None:
+        sheet = self.sheet(desk)
+        replace(TrialSheet.read(sheet), threads=2).write(sheet)
+        (outcome,) = Outcomes.read(rendered(sheet)).outcomes
+        said = "the picture was rendered elsewhere (threads 1 there, 2 here); --fresh renders both here"
+        assert outcome.error == said
+
+
+def rendered(sheet: Path) -> Path:
+    """A sheet, rendered by the command that Snakemake's rule calls: in this process, which is no run's."""
+    job = SheetJob(directory=Path.cwd(), sheet=sheet, results=RESULTS, store=RESULTS / "store")
+    return render_sheet(job, Path("worker.log"))

@@ -28,9 +28,13 @@ _CPUINFO, _DRIVER = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")
 _FLASH_SINCE = (8, 0)  # compute capability (Ampere)
 
 
-@functools.cache
 def environment_of(device: torch.device, dtype: torch.dtype) -> Environment:
     """Device, attention for models of this dtype, threads and versions of this process."""
+    return replace(_machine(device, dtype), threads=torch.get_num_threads())  # a sheet of trials may set their number
+
+
+@functools.cache
+def _machine(device: torch.device, dtype: torch.dtype) -> Environment:
     here = Environment(
         device=device.type,
         gpu_name=None,

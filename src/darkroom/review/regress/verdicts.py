@@ -46,7 +46,7 @@ _BEST_FIRST = (
     ),
     UNDECIDED := Verdict(
         name="undecided",
-        meaning="within its own floor, in which even another schedule could hide, so wide is it: shown, and no fault by itself",
+        meaning="within its own floor, so wide that another schedule could hide in it: shown, and no fault by itself",
         colours=("#b7791f", "#e0b35a"),
     ),
     NOT_REPRODUCIBLE := Verdict(
