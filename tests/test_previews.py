@@ -74,10 +74,9 @@ def test_a_table_of_a_newer_version(table: Path) -> None:
         read_previews(table)
 
 
-def test_a_table_of_before_is_read() -> None:
-    """The nightly experiment's, written when every column could be null."""
+def test_darkrooms_own_list_is_read() -> None:
     previews = read_previews(REPOSITORY / "previews/demo_nightly/previews.parquet")
-    assert len(previews) == 14
+    assert len(previews) == 18
     assert (previews[0].key.lora, previews[0].then["seed"]) == ("demo_lokr", 2)
 
 

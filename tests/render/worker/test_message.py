@@ -69,7 +69,7 @@ def test_an_error_of_any_length_fits_into_a_message() -> None:
         (b'{"done": \xff}', "expected a line of JSON, .* 'utf-8' codec can't decode byte 0xff"),
         (b"[" * 100_000, r"expected a line of JSON, got b'\[{58}…: maximum recursion depth"),
         (b"1" * 5_000, "expected a line of JSON, got b'1{58}…: Exceeds the limit"),
-        (b"[]", r"expected a mapping with one of job, prewarm, progress, failed, done, got b'\[\]'"),
+        (b"[]", r"expected a mapping with one of job, sheetjob, prewarm, progress, failed, done, got b'\[\]'"),
         (b"{}", r"expected a mapping with one of job, .*, got b'\{\}'"),
         (b'{"shutdown": {}}', r"""expected a mapping with one of job, .*, got b'\{"shutdown": \{\}\}'"""),
         (b'{"done": {}, "failed": {}}', "expected a mapping with one of job, "),
