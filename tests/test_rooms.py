@@ -61,7 +61,7 @@ MAY_IMPORT = {
     # render: how
     "render/weights": "errors display filesystem files base_files checkpoint",
     "render/device": "__init__ errors request record render/weights",
-    "render/adapters": "errors files lora_files render/weights",
+    "render/adapters": "errors files lora_files render/weights render/device",
     "render/families": "errors request checkpoint render/weights render/device",
     "render/families/flux1": "errors request files base_files checkpoint render/weights render/device render/families",
     "render/families/flux2": (

@@ -111,7 +111,10 @@ class LoraUse:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one rendered image took. Seconds of wall time; `started_at` in ISO 8601, UTC."""
+    """What one rendered image took. Seconds of wall time; `started_at` in ISO 8601, UTC.
+
+    `switched_from`: where the base's own weights rested, from which those under merged adapters were made anew.
+    """
 
     worker_pid: int
     base_load_id: str  # new for each load of a base model
@@ -124,6 +127,7 @@ class Cost:
     memory_mode: str  # resident | model | block: see render/device/mode.py
     memory_plan: str  # why, with the estimate, and what ran out before
     started_at: str
+    switched_from: str | None = field(default=None, metadata={SINCE: 4})  # device | pinned | file; None: as they were
 
 
 _OF_A_PICTURE = {MAY_BE_NULL: True}  # where there is none, in a Failure's row

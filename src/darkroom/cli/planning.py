@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from darkroom.cli import RENDER, Commands, agreed, described
@@ -103,4 +104,5 @@ def _memory(experiment: Experiment, estimate: Estimate) -> Iterator[str]:
 
         pictures = [Workload.of(r) for c in experiment.combinations if c.names.model == name for r in c.requests]
         largest = max(pictures, key=lambda picture: picture.width * picture.height)
+        largest = replace(largest, merges=any(picture.merges for picture in pictures))
         yield f"{name}: {mode_here(known_as, model.quantize.transformer, largest)}"

@@ -15,8 +15,9 @@ from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import fixed_attention
-from darkroom.render.device.mode import MemoryPlan
+from darkroom.render.device.mode import IN_FILE, MemoryPlan
 from darkroom.render.device.offload import Residence
+from darkroom.render.device.pristine import Pristine
 from darkroom.render.device.stream import Stream
 from darkroom.render.family import family
 from darkroom.render.weights.base import Base
@@ -36,7 +37,8 @@ class Loaded:
         self.stream = stream
         self.memory = memory
         self.load_id = uuid.uuid4().hex  # new for each load
-        self.stack = AdapterStack(base)
+        self.pristine = Pristine(base, memory.copy or IN_FILE)
+        self.stack = AdapterStack(base, self.pristine)
         self._residence = Residence(base, memory.mode)
         self._layers = base.adapter_shapes()
         self._adapters: OrderedDict[tuple[str, bool], Adapter] = OrderedDict()
@@ -48,6 +50,11 @@ class Loaded:
         """Have `transformer` or `vae` ready to compute within. Apply the stack outside, while the weights rest."""
         with self._residence.use(part), fixed_attention(self.base.device, self.base.dtype, part):
             yield
+
+    def follow(self, memory: MemoryPlan) -> None:
+        """Another plan of the same mode, from now on."""
+        self.memory = memory
+        self.pristine.move(memory.copy or IN_FILE)
 
     def claim_load_seconds(self) -> float:
         """Seconds of loading, for the first image that asks; 0 for all later ones."""

@@ -18,15 +18,19 @@ _ROWS = {None: "none", "qfloat8": "qfloat8, qint8", "qint4": "qint4"}  # qint8 t
 
 
 def memory_table(width: int = 1024, height: int = 1024) -> str:
-    """Markdown: estimated peak in GB (10^9 bytes) for one picture of this size, without references or live adapters."""
-    heads = [f"encode, {mode}" for mode in TEXT_LADDER] + [f"render, {mode}" for mode in LADDER]
+    """Markdown: estimated peak in GB (10^9 bytes) for one picture of this size, without references or live adapters.
+
+    `copy` is what comes on top where there is room, once adapters are merged.
+    """
+    heads = [f"encode, {mode}" for mode in TEXT_LADDER] + [f"render, {mode}" for mode in LADDER] + ["copy"]
     lines = [f"| model | quantised | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(heads)}"]
     picture = Workload(width, height, references=0, text_tokens=_TEXT_TOKENS, live_adapters=())
     for ids, text, base in _footprints(picture):
         for quantization, label in _ROWS.items():
             peaks = [text[quantization].peak(mode) for mode in TEXT_LADDER]
             peaks += [base[quantization].peak(mode) for mode in LADDER]
-            lines.append(f"| {ids} | {label} | {' | '.join(f'{peak / 1e9:.1f}' for peak in peaks)} |")
+            copy = f"{base[quantization].touched / 1e9:.1f}" if quantization is None else ""
+            lines.append(f"| {ids} | {label} | {' | '.join(f'{peak / 1e9:.1f}' for peak in peaks)} | {copy} |")
     return "\n".join(lines)
 
 
@@ -38,7 +42,7 @@ def mode_here(model: str, quantization: str | None, picture: Workload) -> str:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = next(base for ids, _, base in _footprints(picture) if model in ids.split(", "))
     try:
-        return plan(base, quantization, memory_budget(device)).reason
+        return plan(base, quantization, memory_budget(device), merges=picture.merges).reason
     except DeviceMemoryError as error:
         return str(error)
 

@@ -74,7 +74,7 @@ def queue_picture(store: Store, request: Request, loaded: Loaded, check: Callabl
     # 1. Weights, while they rest: on the device in its order, elsewhere once it fetches them no more
     if loaded.memory.mode != RESIDENT:
         begun.wait()
-    loras = _merge(loaded, request)
+    loras, switched_from = _merge(loaded, request)
     switched = stream.point()
     # 2. Latents
     prompt, neg = _embeds(store, request, loaded)
@@ -98,6 +98,7 @@ def queue_picture(store: Store, request: Request, loaded: Loaded, check: Callabl
         memory_mode=loaded.memory.mode,
         memory_plan=loaded.memory.reason,
         started_at=started_at,
+        switched_from=switched_from,
     )
     record = EmbeddedRecord.of(request, environment_of(device, loaded.base.dtype), loras, sigmas)
     return Queued(request, *coming, (begun, switched, denoised, decoded), record, cost)
@@ -114,15 +115,18 @@ def _check_finite(request: Request, latents: torch.Tensor) -> None:
         )
 
 
-def _merge(loaded: Loaded, request: Request) -> list[LoraUse]:
+def _merge(loaded: Loaded, request: Request) -> tuple[list[LoraUse], str | None]:
+    """What is in effect for the request, and where weights that were rewritten for it came from."""
     adapters = loaded.adapters(request)
     stack = [(adapters[lora.sha256], lora.network_multiplier) for lora in request.adapters.active]
-    loaded.stack.apply(stack, request.adapters.lora_merge or "merged")
+    regime = request.adapters.lora_merge or "merged"
+    changed = loaded.stack.apply(stack, regime)
     lost_in = str(loaded.base.dtype).removeprefix("torch.") if loaded.stack.is_lost_in_rounding else None
-    return [
+    uses = [
         _use(lora, adapters[lora.sha256], lost_in) if lora in request.adapters.active else LoraUse.of_none(lora)
         for lora in request.adapters.loras
     ]
+    return uses, loaded.pristine.place if changed and regime != "live" else None
 
 
 def _use(lora: Lora, adapter: Adapter, lost_in: str | None) -> LoraUse:

@@ -16,8 +16,17 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
-from darkroom.render.device.mode import AUTO, RESIDENT, Budget, Footprint, MemoryPlan, Workload, lower
-from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mode
+from darkroom.render.device.mode import (
+    AUTO,
+    ON_DEVICE,
+    PINNED,
+    RESIDENT,
+    Budget,
+    Footprint,
+    MemoryPlan,
+    Workload,
+)
+from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mode, has_copy
 from darkroom.render.device.stream import Stream, stream_of
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
@@ -25,6 +34,8 @@ from darkroom.render.progress import Pace
 from darkroom.request import BaseModel, Request
 
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+_TIMES = {2: "twice", 3: "three times"}
 
 _Result = TypeVar("_Result")
 
@@ -65,22 +76,24 @@ class Pipelines:
     ) -> _Result:
         """`work` on the base model that `request` names; once more, one step down the ladder, if memory runs out.
 
-        `pictures`: all that will be rendered from it in this job: the largest decides the mode. `offload`: see
-        mode.WISHES. DeviceMemoryError when nothing fits, and when memory runs out again.
+        To do without a copy of weights is a step of its own, before the first. `pictures`: all that will be rendered
+        from it in this job: the largest decides the mode. `offload`: see mode.WISHES. DeviceMemoryError when nothing
+        fits, and when memory runs out again.
         """
-        model, said = self._model(request), []
-        for _ in range(2):
+        model, said, attempts = self._model(request), list[str](), 2
+        while attempts:
             try:
                 return work(self.base(checkpoint, request, pictures, offload))
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error) or model.plan is None:
                     raise  # not for lack of memory, or before there was a model to let go
                 said.append(f"{model.plan.mode}: {_first_line(error)}")
-                model.ran_out = RanOut(said[-1], lower(model.plan.mode))
+                model.ran_out = RanOut.of(model.plan, said[-1])
+                attempts -= not has_copy(model.plan)
             # Only here: the error's traceback held on to the tensors of the attempt.
             self.let_go()
             print(f"out of memory ({said[-1]})", file=sys.stderr, flush=True)
-        raise DeviceMemoryError(self._twice(checkpoint, request, model, said))
+        raise DeviceMemoryError(self._out_of_memory(checkpoint, request, model, said))
 
     def base(
         self,
@@ -93,14 +106,15 @@ class Pipelines:
         # 1. What is needed of it
         model = self._model(request)
         footprints = self._footprints(model, checkpoint, request, pictures | {Workload.of(request)})
-        need = Need(footprints, request.base.quantize_transformer, offload)
+        merges = any(picture.merges for picture in model.pictures) or bool(model.loaded and model.loaded.pristine.bytes)
+        need = Need(footprints, request.base.quantize_transformer, offload, merges)
         # 2. As it is loaded, if its mode will do
         if model.loaded and not covers(model.loaded.memory, need):
             plan = self._plan_in_place(model.loaded, need, model.ran_out)
             if plan is None:
                 model.loaded = None
             else:
-                model.loaded.memory = _take(model, request, plan)
+                model.loaded.follow(_take(model, request, plan))
         # 3. Loaded, with the mode planned for what is free by then
         if model.loaded is None:
             self._make_room(need, model.ran_out)
@@ -130,8 +144,10 @@ class Pipelines:
 
     def _plan_in_place(self, loaded: Loaded, need: Need, ran_out: RanOut | None) -> MemoryPlan | None:
         """The plan for what is needed now, where it is one in the mode that the model is in; None where it is not."""
-        mode = loaded.memory.mode
-        budget = self._budget(self.device).without(need.footprint.at_rest(mode), need.footprint.beside(mode))
+        mode, copies = loaded.memory.mode, loaded.pristine
+        held = need.footprint.at_rest(mode) + (copies.bytes if copies.place == ON_DEVICE else 0)
+        beside = need.footprint.beside(mode) + (copies.bytes if copies.place == PINNED else 0)
+        budget = self._budget(self.device).without(held, beside)
         try:
             plan = choose(need, budget, ran_out)
         except DeviceMemoryError:  # beside the other models; they go first, and then it is planned anew
@@ -151,14 +167,21 @@ class Pipelines:
         return Loaded(base, time.monotonic() - started, memory, self._stream(self.device))
 
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:
-        """Let the models go that were used longest ago until this one fits in the first mode that it may have."""
+        """Let others' copies of weights go, then others, until this one fits in the first mode that it may have.
+
+        Those that were used longest ago go first.
+        """
         mode = first_mode(need.offload, ran_out)
         self._release()
         while self._budget(self.device).lacks(need.footprint, mode):
-            oldest = next((model for model in self._models.values() if model.loaded), None)
-            if oldest is None:
+            others = [model for model in self._models.values() if model.loaded]
+            with_copies = (model.loaded for model in others if model.loaded and model.loaded.pristine.bytes)
+            if copied := next(with_copies, None):
+                copied.follow(replace(copied.memory, copy=None))
+            elif others:
+                others[0].loaded = None
+            else:
                 return
-            oldest.loaded = None
             self._release()
 
     def _release(self) -> None:
@@ -167,11 +190,11 @@ class Pipelines:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _twice(self, checkpoint: Checkpoint, request: Request, model: _Model, said: Sequence[str]) -> str:
+    def _out_of_memory(self, checkpoint: Checkpoint, request: Request, model: _Model, said: Sequence[str]) -> str:
         budget, reason = self._budget(self.device), model.plan.reason if model.plan else ""
         size = f"{request.sampling.width}x{request.sampling.height}"
         return (
-            f"{checkpoint.name}, {size}: out of memory twice: {'; then '.join(said)}. "
+            f"{checkpoint.name}, {size}: out of memory {_TIMES[len(said)]}: {'; then '.join(said)}. "
             f"The last plan was {reason}. Free now: {budget.free / 1e9:.1f} of {budget.total / 1e9:.1f} GB. "
             "Free memory on the device, quantise (model.quantize.transformer: qfloat8 changes the picture), or use a "
             "smaller picture"

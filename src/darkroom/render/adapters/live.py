@@ -13,7 +13,7 @@ from torch.nn.functional import linear
 from torch.utils.hooks import RemovableHandle
 
 from darkroom.render.adapters.file import Adapter, Delta
-from darkroom.render.adapters.merged import lokr_factor
+from darkroom.render.adapters.product import lokr_factor
 from darkroom.render.weights.base import Base
 
 _Stack = tuple[tuple[Adapter, float], ...]

@@ -1,33 +1,40 @@
-"""Stacks of adapters merged into a base's weights, and undone exactly. Knows no files but the base's own.
+"""Stacks of adapters merged into a base's weights, and undone exactly.
 
-Only weights whose stack changes are rewritten, each from the base's file: nothing drifts, and there is no second copy
-of the weights in memory.
+Only weights whose stack changes are rewritten, each from what it was before any adapter (device/pristine.py): nothing
+drifts. On a CPU this is done some rows at a time, within the processor's cache; no number depends on how many.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
 from darkroom.render.adapters.file import Adapter, Delta
+from darkroom.render.adapters.product import Product, lokr_factor, product
+from darkroom.render.device.pristine import Pristine
 from darkroom.render.weights.base import Base
+from darkroom.render.weights.reading import Part
 
 REGIMES = ("merged", "merged_in_dtype")
-_ROWS = (
-    1024  # scaled at once, as a whole layer of klein-4B in float32 is 340 MB; number by number it makes no difference
-)
+# At a time, at least: 128 rows of 3072 columns are 1.5 MB in float32. Of fewer than 4 rows torch's matrix product sums
+# in another order.
+_CACHED_ROWS = 128
+_Stored = dict[str, torch.Tensor]  # the tensors of a delta, where and in the dtype in which it is added
 _Recipe = tuple[str, tuple[tuple[Adapter, float], ...]]  # regime, adapters in order
 _BASE: _Recipe = ("", ())
 _TORN: _Recipe = ("torn", ())  # equal to nothing that is asked for, so that the next stack rewrites the layer
 
 
 class MergedStack:
-    """The adapters merged into one base at present: none at first."""
+    """The adapters merged into one base at present: none at first.
 
-    def __init__(self, base: Base) -> None:
-        self._base = base
+    `rows`: of a weight, that are summed at a time; by default few on a CPU, and all on a GPU.
+    """
+
+    def __init__(self, base: Base, pristine: Pristine | None = None, rows: int | None = None) -> None:
+        self._base, self._pristine = base, pristine or Pristine(base)
+        self._rows = rows or (_CACHED_ROWS if base.device.type == "cpu" else None)
         self._recipes: dict[str, _Recipe] = dict.fromkeys(base.adapter_modules, _BASE)
-        self._moved = ""  # a layer whose weights the stack has changed, if one is known
+        self._moved: set[str] = set()  # layers of which the stack has changed a number
 
     @property
     def is_lost_in_rounding(self) -> bool:
@@ -43,84 +50,89 @@ class MergedStack:
         `merged_in_dtype` adds one after the other in the weights' dtype, as ai-toolkit-inference.
         """
         active = [(adapter, multiplier) for adapter, multiplier in stack if multiplier != 0]
-        rewritten = 0
+        sums, rewritten = _Sums(self._base.device), 0
         for layer, current in self._recipes.items():
             parts = tuple((adapter, multiplier) for adapter, multiplier in active if layer in adapter.deltas)
             recipe = (regime, parts) if parts else _BASE
             if recipe != current:
+                if current == _BASE:
+                    self._pristine.keep(part.parameter for part in self._base.adapter_modules[layer])
                 self._recipes[layer] = _TORN
-                self._moved = "" if layer == self._moved else self._moved
-                rewritten += self._rewrite(layer, recipe)
+                self._moved.discard(layer)
+                rewritten += self._rewrite(layer, recipe, sums)
                 self._recipes[layer] = recipe
-        if not self._moved:
-            merged = (layer for layer, recipe in self._recipes.items() if recipe != _BASE)
-            self._moved = next(filter(self._is_moved, merged), "")
+        if rewritten and self._base.device.type == "cuda":
+            torch.cuda.synchronize(self._base.device)  # what is copied from may go now; and clocks are right
         return rewritten
 
-    def _is_moved(self, layer: str) -> bool:
-        base = self._base
-        return any(
-            not torch.equal(
-                base.transformer.get_parameter(part.parameter),
-                base.weights.read(part.parameter, base.dtype, base.device),
-            )
-            for part in base.adapter_modules[layer]
-        )
-
-    def _rewrite(self, layer: str, recipe: _Recipe) -> int:
-        base, (regime, adapters) = self._base, recipe
-        parts = base.adapter_modules[layer]
-        weights = [base.weights.read(part.parameter, base.dtype, base.device) for part in parts]
-        if regime == "merged":
-            weights = [weight.float() for weight in weights]
-        for adapter, multiplier in adapters:
-            for delta in adapter.deltas[layer]:
-                factors = _factors(delta, weights[0])
-                for i, part in enumerate(parts):
-                    if delta.is_for(i):
-                        rows = delta.cut(factors.left, part)
-                        weights[i] = _add(weights[i], rows, factors, multiplier, rounded=regime != "merged")
-        for part, weight in zip(parts, weights, strict=True):
-            base.transformer.get_parameter(part.parameter).copy_(weight)
+    def _rewrite(self, layer: str, recipe: _Recipe, sums: "_Sums") -> int:
+        base, (regime, adapters), parts = self._base, recipe, self._base.adapter_modules[layer]
+        dtype = base.dtype if regime == "merged_in_dtype" else torch.float32
+        deltas = [
+            (delta, {suffix: tensor.to(base.device, dtype) for suffix, tensor in delta.tensors.items()}, multiplier)
+            for adapter, multiplier in adapters
+            for delta in adapter.deltas[layer]
+        ]
+        for number, part in enumerate(parts):
+            own = [(delta, stored, part, multiplier) for delta, stored, multiplier in deltas if delta.is_for(number)]
+            pristine, weight = self._pristine.read(part.parameter), base.transformer.get_parameter(part.parameter)
+            if not own:
+                weight.copy_(pristine)
+                continue
+            if regime == "merged_in_dtype":
+                totals = _summed_in_dtype(pristine, own)
+            else:
+                totals = sums.of(pristine, [product(*each) for each in own], self._rows or len(pristine))
+            for rows, total in totals:
+                if layer not in self._moved and _differ(total, pristine[rows]):
+                    self._moved.add(layer)
+                weight[rows].copy_(total)
         return len(parts)
 
 
-@dataclass(frozen=True, eq=False)
-class _Factors:
-    """A delta of (left @ right) · scale, or of left · scale; `left` has the delta's rows."""
+class _Sums:
+    """Adds deltas to weights in float32, in memory that is kept for the next: fresh pages take longer than sums."""
 
-    left: torch.Tensor
-    right: torch.Tensor | None
-    scale: float
+    def __init__(self, device: torch.device) -> None:
+        self._memory = [torch.empty(0, device=device) for _ in range(2)]
+
+    def of(
+        self, pristine: torch.Tensor, products: Sequence[Product], at_a_time: int
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Rows of a weight, at least so many (or all there are), and their sum, which holds until the next is asked."""
+        count = max(1, len(pristine) // at_a_time)
+        bounds = [len(pristine) * number // count for number in range(count + 1)]
+        for rows in map(slice, bounds, bounds[1:]):
+            before = pristine[rows]
+            total = products[0].rows(rows, self._like(before, 0)).add_(before)
+            for each in products[1:]:
+                total.add_(each.rows(rows, self._like(before, 1)))
+            yield rows, total
+
+    def _like(self, weight: torch.Tensor, which: int) -> torch.Tensor:
+        if self._memory[which].numel() < weight.numel():
+            self._memory[which] = torch.empty(weight.numel(), device=weight.device)
+        return self._memory[which][: weight.numel()].view(weight.shape)
 
 
-def _factors(delta: Delta, like: torch.Tensor) -> _Factors:
-    """The delta's factors in the dtype and on the device of `like`."""
-    stored = {suffix: tensor.to(like.device, like.dtype) for suffix, tensor in delta.tensors.items()}
-    if "diff" in stored:
-        return _Factors(stored["diff"], None, 1.0)
-    if "lora_A.weight" in stored:
-        return _Factors(stored["lora_B.weight"], stored["lora_A.weight"], delta.scale(like.dtype))
-    whole = torch.kron(lokr_factor(stored, "lokr_w1"), lokr_factor(stored, "lokr_w2"))
-    return _Factors(whole, None, delta.scale(like.dtype))
+def _summed_in_dtype(
+    pristine: torch.Tensor, deltas: Iterable[tuple[Delta, _Stored, Part, float]]
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The weight as a whole, in ai-toolkit-inference's order of operations."""
+    total = pristine.clone()
+    for delta, stored, part, multiplier in deltas:
+        if "diff" in stored:
+            total.add_(delta.cut(stored["diff"], part), alpha=multiplier)
+        elif "lora_A.weight" in stored:
+            left, strength = delta.cut(stored["lora_B.weight"], part), delta.scale(total.dtype) * multiplier
+            total.addmm_(left, stored["lora_A.weight"], alpha=strength)
+        else:
+            whole = torch.kron(lokr_factor(stored, "lokr_w1"), lokr_factor(stored, "lokr_w2"))
+            total.add_(delta.cut(whole, part), alpha=delta.scale(total.dtype) * multiplier)
+    yield slice(None), total
 
 
-def lokr_factor(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
-    """A factor of a LoKr, stored whole or as a product of low rank."""
-    return stored[name] if name in stored else stored[f"{name}_a"] @ stored[f"{name}_b"]
-
-
-def _add(
-    weight: torch.Tensor, left: torch.Tensor, factors: _Factors, multiplier: float, *, rounded: bool
-) -> torch.Tensor:
-    """weight + delta in place, in ai-toolkit-inference's order of operations if `rounded`, else in the trainer's."""
-    right, scale = factors.right, factors.scale
-    if rounded and right is not None:
-        return weight.addmm_(left, right, beta=1.0, alpha=scale * multiplier)
-    if rounded:
-        return weight.add_(left, alpha=scale * multiplier)
-    if right is not None:
-        return weight.add_((left @ right).mul_(multiplier).mul_(scale))
-    for rows, delta in zip(torch.split(weight, _ROWS), torch.split(left, _ROWS), strict=True):
-        rows.add_((delta * scale).mul_(multiplier))
-    return weight
+def _differ(total: torch.Tensor, pristine: torch.Tensor) -> bool:
+    """Whether a sum, once it is rounded, is another weight anywhere."""
+    pieces = zip(torch.split(total, _CACHED_ROWS), torch.split(pristine, _CACHED_ROWS), strict=True)
+    return any(not torch.equal(new.to(old.dtype), old) for new, old in pieces)

@@ -6,14 +6,15 @@ from darkroom.errors import ConfigError
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.adapters.live import LiveStack
 from darkroom.render.adapters.merged import REGIMES, MergedStack
+from darkroom.render.device.pristine import Pristine
 from darkroom.render.weights.base import Base
 
 
 class AdapterStack:
     """One stack at a time, in one regime; changing it loads nothing but the touched weights."""
 
-    def __init__(self, base: Base) -> None:
-        self._merged, self._live = MergedStack(base), LiveStack(base)
+    def __init__(self, base: Base, pristine: Pristine | None = None) -> None:
+        self._merged, self._live = MergedStack(base, pristine), LiveStack(base)
 
     @property
     def is_lost_in_rounding(self) -> bool:

@@ -4,6 +4,7 @@ docs/memory.md tells the rule in words; the tests measure it on the meta device 
 """
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
 
 # Temporaries for each weight of the largest layer. Merging has it in float32 twice: the base, and the adapter's product
 # (8.0 to 9.0 measured). Quantising takes 7 with its result in bfloat16. Reading may convert from float32.
-MERGING_BYTES, QUANTIZING_BYTES, READING_BYTES = 10, 10, 4
+MERGING_BYTES, QUANTIZING_BYTES, READING_BYTES = 11, 10, 4
 _DEQUANTIZED = 3  # copies of a layer's weights in the model's dtype, while it multiplies by quantised ones
 _GROUP = 128  # weights that share a scale and a shift in qint4
 
@@ -32,7 +33,9 @@ def base_footprints_of(
     computing = max(denoising_bytes(transformer, dtype, picture) for picture in pictures)
     coding = max(coding_bytes(vae, dtype, picture) for picture in pictures)
     coded = tensor_bytes(vae, dtype, None)
-    return footprints_of(transformer, dtype, MERGING_BYTES, vae=coded, computing=computing, coding=coding)
+    plain = footprints_of(transformer, dtype, MERGING_BYTES, vae=coded, computing=computing, coding=coding)
+    touched = sum(layer.weight.numel() for layer in _linears(transformer)) * dtype.itemsize
+    return {**plain, None: replace(plain[None], touched=touched)}
 
 
 def footprints_of(

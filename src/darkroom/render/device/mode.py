@@ -10,6 +10,7 @@ docs/memory.md tells the rule in words. GB are 10^9 bytes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 from darkroom.errors import ConfigError, DeviceMemoryError
@@ -18,9 +19,16 @@ from darkroom.request import Request
 RESIDENT, MODEL, BLOCK = "resident", "model", "block"
 LADDER = (RESIDENT, MODEL, BLOCK)  # from the fastest to the smallest
 TEXT_LADDER = (RESIDENT, BLOCK)  # a text encoder has nothing to change places with
+# Where the weights that adapters are merged into rest as they were before: copied, or in the file as ever.
+ON_DEVICE, PINNED, IN_FILE = "device", "pinned", "file"
 AUTO = "auto"
 WISHES = {AUTO: AUTO, "none": RESIDENT, MODEL: MODEL, BLOCK: BLOCK}  # what --offload may say → mode
 
+_COPIED = {
+    ON_DEVICE: "{} more for the weights that adapters are merged into",
+    PINNED: "{} of pinned memory beside it for the weights that adapters are merged into",
+    IN_FILE: "no room for {} of weights that adapters are merged into, which are read again from the file",
+}
 _MARGIN_SHARE, _MARGIN_BYTES = 0.05, 512 * 2**20  # fragments of the allocator; workspaces of cuBLAS and cuDNN
 
 
@@ -35,6 +43,7 @@ class Footprint:
     rewriting: int  # temporaries while one layer is loaded, quantised, or has adapters merged into it
     computing: int  # temporaries of a forward pass of the transformer, live adapters included
     coding: int  # temporaries of the VAE
+    touched: int = 0  # of the weights, what adapters can be merged into; 0 for a text encoder, and quantised
 
     def peak(self, mode: str) -> int:
         """The most that is on the device at a time."""
@@ -61,13 +70,15 @@ class Workload:
     references: int  # images
     text_tokens: int
     live_adapters: tuple[str, ...]  # paths; () where adapters are merged
+    merges: bool = False  # adapters into weights
 
     @classmethod
     def of(cls, request: Request) -> Self:
         sampling, adapters = request.sampling, request.adapters
-        paths = tuple(lora.path for lora in adapters.active) if adapters.lora_merge == "live" else ()
-        tokens = request.encoder.max_sequence_length
-        return cls(sampling.width, sampling.height, len(sampling.ctrl_images), tokens, paths)
+        is_live = adapters.lora_merge == "live"
+        paths = tuple(lora.path for lora in adapters.active) if is_live else ()
+        tokens, merges = request.encoder.max_sequence_length, bool(adapters.active) and not is_live
+        return cls(sampling.width, sampling.height, len(sampling.ctrl_images), tokens, paths, merges)
 
 
 @dataclass(frozen=True)
@@ -92,15 +103,28 @@ class Budget:
             return f"{mode} needs {_gb(footprint.beside(mode))} beside it, where {_gb(self.host_free)} are free"
         return None
 
+    def place_of_copy(self, footprint: Footprint, mode: str) -> str:
+        """Where this mode leaves room for a copy of the weights that adapters are merged into."""
+        touched = footprint.touched
+        if mode == RESIDENT and with_margin(footprint.peak(mode) + touched) <= self.free:
+            return ON_DEVICE
+        if self.device != "cpu" and with_margin(footprint.beside(mode) + touched) <= self.host_free:
+            return PINNED
+        return IN_FILE
+
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The mode chosen, the peak expected in it (bytes, without margin), and one sentence on why."""
+    """The mode chosen, the peak expected in it (bytes, without margin), and one sentence on why.
+
+    `copy`: where the weights under merged adapters rest, a copy beside the estimate; None where none are merged.
+    """
 
     mode: str
     estimate: int
     reason: str
     wish: str  # that it answers, of WISHES
+    copy: str | None = None
 
 
 def plan(
@@ -109,35 +133,38 @@ def plan(
     budget: Budget,
     wish: str = AUTO,
     ladder: Sequence[str] = LADDER,
+    *,
+    merges: bool = False,
 ) -> MemoryPlan:
     """The first mode of the ladder that fits, or the one that is wished for, whether it fits or not.
 
     `footprints` by quantisation, null for none: nothing is quantised here that was not asked for, but DeviceMemoryError
-    says what would fit. On a CPU it is resident: the weights are in its memory wherever they rest.
+    says what would fit. On a CPU it is resident: the weights are in its memory wherever they rest. What adapters are
+    merged into (`merges`) is copied where the mode leaves room, and decides no mode.
     """
     footprint, wanted = footprints[quantization], mode_of(wish)
+    planned = partial(_plan, footprint, budget, wish, merges=merges)
     if wanted != AUTO:
         mode = wanted if wanted in ladder else ladder[0]
         asked = "as asked for" if mode == wanted else f"{wanted} was asked for, which is {mode} for a text encoder"
         short = budget.lacks(footprint, mode)
-        return _plan(footprint, budget, wish, mode, [asked, *([f"though {short}: may run out"] if short else [])])
+        return planned(mode, [asked, *([f"though {short}: may run out"] if short else [])])
     if budget.device == "cpu":
         short = budget.lacks(footprint, RESIDENT)
-        return _plan(
-            footprint, budget, wish, RESIDENT, ["on a CPU", *([f"though {short}: may run out"] if short else [])]
-        )
+        return planned(RESIDENT, ["on a CPU", *([f"though {short}: may run out"] if short else [])])
     too_large: list[str] = []
     for mode in ladder:
         short = budget.lacks(footprint, mode)
         if short is None:
-            return _plan(footprint, budget, wish, mode, too_large or ["the fastest that fits"])
+            return planned(mode, too_large or ["the fastest that fits"])
         too_large.append(short)
     raise DeviceMemoryError(_nothing_fits(footprints, quantization, budget, ladder, too_large))
 
 
 def plan_after_failure(footprint: Footprint, budget: Budget, wish: str, mode: str, said: str) -> MemoryPlan:
-    """This mode, whether it fits or not, after memory ran out (`said`) in a faster one."""
-    return _plan(footprint, budget, wish, mode, [f"after memory ran out ({said})"])
+    """This mode, whether it fits or not, and no copy of weights, after memory ran out (`said`)."""
+    without_copy = _plan(footprint, budget, wish, mode, [f"after memory ran out ({said})"])
+    return replace(without_copy, copy=IN_FILE)
 
 
 def lower(mode: str, ladder: Sequence[str] = LADDER) -> str:
@@ -157,10 +184,14 @@ def with_margin(estimate: int) -> int:
     return estimate + int(_MARGIN_SHARE * estimate) + _MARGIN_BYTES
 
 
-def _plan(footprint: Footprint, budget: Budget, wish: str, mode: str, why: Sequence[str]) -> MemoryPlan:
+def _plan(
+    footprint: Footprint, budget: Budget, wish: str, mode: str, why: Sequence[str], *, merges: bool = False
+) -> MemoryPlan:
     estimate = footprint.peak(mode)
-    reason = f"{mode}: {'; '.join(why)}; estimate {_gb(estimate)}, {_free(budget)}"
-    return MemoryPlan(mode, estimate, reason, wish)
+    copy = budget.place_of_copy(footprint, mode) if merges else None
+    where = f" and {_COPIED[copy].format(_gb(footprint.touched))}" if copy else ""
+    reason = f"{mode}: {'; '.join(why)}; estimate {_gb(estimate)}{where}, {_free(budget)}"
+    return MemoryPlan(mode, estimate, reason, wish, copy)
 
 
 def _nothing_fits(

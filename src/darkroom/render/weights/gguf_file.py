@@ -10,6 +10,7 @@ import torch
 
 from darkroom.errors import CheckpointError, WeightFileError
 from darkroom.files.gguf_header import GgufHeader, read_gguf_header, unread_kinds
+from darkroom.render.weights.tensor_file import ReadBuffer
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class GgufTensor:
     kind: gguf.GGMLQuantizationType
     offset: int
 
-    def read(self, rows: slice) -> torch.Tensor:
-        """These rows in fresh memory, dequantised to float32."""
+    def read(self, rows: slice, buffer: ReadBuffer | None = None) -> torch.Tensor:
+        """These rows in fresh memory, dequantised to float32; the buffer stays as it is."""
         # A vector may be quantised in blocks of several values, so it is read whole.
         stored = self.shape if len(self.shape) > 1 else (1, *self.shape)
         first, last, _ = rows.indices(stored[0]) if len(self.shape) > 1 else (0, 1, 1)

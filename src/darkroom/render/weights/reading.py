@@ -1,7 +1,7 @@
 """Where each parameter of a component comes from, and reading it: the one path for loading and for restoring.
 
-Reads a tensor at a time, always into fresh memory. The formats of files are stored.py's; the names inside a file are
-told by the family, as a function from a stored key to the parameters in it.
+Reads a tensor at a time, into fresh memory or a buffer that is kept. The formats of files are stored.py's; the names
+inside a file are told by the family, as a function from a stored key to the parameters in it.
 """
 
 import json
@@ -19,6 +19,7 @@ from darkroom.errors import CheckpointError
 from darkroom.files.weight_file import identity
 from darkroom.render.weights.quantization import quantises
 from darkroom.render.weights.stored import Stored
+from darkroom.render.weights.tensor_file import ReadBuffer
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -39,9 +40,9 @@ class Part:
         """This piece of `stored` (rows first); may be a view of it."""
         return self._turned(stored[self._rows(stored.shape[0])] if self.blocks > 1 else stored)
 
-    def read(self, stored: Stored) -> torch.Tensor:
+    def read(self, stored: Stored, buffer: ReadBuffer | None = None) -> torch.Tensor:
         """`cut` of a tensor in a file, of which only the rows wanted are read."""
-        return self._turned(stored.read(self._rows(stored.shape[0]) if self.blocks > 1 else slice(None)))
+        return self._turned(stored.read(self._rows(stored.shape[0]) if self.blocks > 1 else slice(None), buffer))
 
     def shape(self, stored: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of `cut` of a tensor of shape `stored`."""
@@ -124,17 +125,20 @@ class BaseWeights:
         """The shape that each parameter in the files has, by parameter."""
         return {name: part.shape(source.shape) for name, (source, part) in self._sources.items()}
 
-    def read(self, parameter: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    def read(
+        self, parameter: str, dtype: torch.dtype, device: torch.device, buffer: ReadBuffer | None = None
+    ) -> torch.Tensor:
         """One parameter as the file has it, in fresh contiguous memory; integers keep their own dtype.
 
-        Never a view of the mapping: merged weights are written in place and must not show up in later reads.
+        Never a view of the mapping: merged weights are written in place and must not show up in later reads. It may be
+        one of `buffer`, if there is one: then it holds until the next read into it.
         """
         source, part = self._sources[parameter]
         if not source.file.is_file() or identity(source.file) != self._identities[source.file]:
             raise CheckpointError(f"{source.file}: changed since the base model was loaded; start again")
-        piece = part.read(source)
-        wanted = dtype if piece.is_floating_point() else piece.dtype
-        return piece.to(device=device, dtype=wanted, copy=True, memory_format=torch.contiguous_format)
+        piece = part.read(source, buffer)
+        wanted, fresh = dtype if piece.is_floating_point() else piece.dtype, buffer is None
+        return piece.to(device=device, dtype=wanted, copy=fresh, memory_format=torch.contiguous_format)
 
     def fill(
         self,

@@ -18,7 +18,7 @@ from darkroom.base_files.stored_weights import (
     StoredWeight,
     stored_weights,
 )
-from darkroom.render.weights.tensor_file import read_rows
+from darkroom.render.weights.tensor_file import ReadBuffer, read_rows
 
 _E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)  # by its 4 bits
 _TILE_LANES = 32  # rows of a tile that follow one another in the file; the four rows that are 32 apart lie side by side
@@ -32,9 +32,9 @@ class PlainTensor:
     key: str
     shape: tuple[int, ...]
 
-    def read(self, rows: slice) -> torch.Tensor:
-        """These rows, perhaps as a view of the mapped file."""
-        return read_rows(self.file, self.key, rows)
+    def read(self, rows: slice, buffer: ReadBuffer | None = None) -> torch.Tensor:
+        """These rows, perhaps as a view of the mapped file, or of the buffer."""
+        return read_rows(self.file, self.key, rows, buffer)
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class ScaledTensor:
     shape: tuple[int, ...]
     scale: Fp8Scale
 
-    def read(self, rows: slice) -> torch.Tensor:
+    def read(self, rows: slice, buffer: ReadBuffer | None = None) -> torch.Tensor:
         """These rows dequantised, float32 in fresh memory."""
         by_row = self.scale.by_row
         scale = read_rows(self.file, self.scale.key, rows if by_row else slice(None)).to(torch.float32)
-        values = read_rows(self.file, self.key, rows).to(torch.float32, copy=True)
+        values = read_rows(self.file, self.key, rows, buffer).to(torch.float32, copy=True)
         return values.mul_(scale.reshape(-1, *(1,) * (len(self.shape) - 1)) if by_row else scale.reshape(()))
 
 
@@ -63,9 +63,9 @@ class Nvfp4Tensor:
     shape: tuple[int, ...]  # (rows, columns) of the values
     scales: Nvfp4Scales
 
-    def read(self, rows: slice) -> torch.Tensor:
+    def read(self, rows: slice, buffer: ReadBuffer | None = None) -> torch.Tensor:
         """These rows dequantised, float32 in fresh memory."""
-        packed = read_rows(self.file, self.key, rows)
+        packed = read_rows(self.file, self.key, rows, buffer)
         numbers = torch.nn.functional.embedding(packed.int(), _pairs(self.scales.is_tiled))
         values = numbers.reshape(len(packed), -1, BLOCK)
         values.mul_(self._block_scales(rows).to(torch.float32).unsqueeze(-1))

@@ -12,6 +12,7 @@ from darkroom.checkpoint import DIFFUSERS, GGUF, Component, weight_files
 from darkroom.errors import CheckpointError
 from darkroom.render.weights.gguf_file import gguf_tensors
 from darkroom.render.weights.safetensors_file import safetensors_tensors
+from darkroom.render.weights.tensor_file import ReadBuffer
 
 
 class Stored(Protocol):
@@ -26,8 +27,11 @@ class Stored(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def read(self, rows: slice) -> torch.Tensor:
-        """These rows (along the first dimension), perhaps as a view of a mapped file; float32 where dequantised."""
+    def read(self, rows: slice, buffer: ReadBuffer | None = None) -> torch.Tensor:
+        """These rows (along the first dimension); float32 where dequantised.
+
+        Perhaps as a view of a mapped file, or of `buffer`, which is used if it spares memory.
+        """
 
 
 def stored_tensors(component: Component) -> dict[str, Stored]:
