@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from darkroom.errors import PictureError
 from darkroom.files.weight_file import sha256_of
 from darkroom.render.device.environment import memory_budget
-from darkroom.render.device.mode import LADDER, Budget, Workload
+from darkroom.render.device.mode import IN_FILE, LADDER, ON_DEVICE, PINNED, Budget, Workload
 from darkroom.render.family import family
 from darkroom.render.job import Destination
 from darkroom.render.loop import Loop, Rendered, Task
@@ -66,16 +66,26 @@ def _speed(setting: Setting, pipelines: Pipelines, model: RandomModel, large: Re
 
 
 def _switching(setting: Setting, pipelines: Pipelines, model: RandomModel, request: Request) -> Iterator[Row]:
-    """From the base to each adapter, to another strength of it, and back; beside one copy of the weights touched."""
+    """From the base to each adapter, to another strength of it, and back; beside one copy of the weights touched.
+
+    From each place where the weights as they were before can rest: the same pictures.
+    """
     copy = _copy_seconds(touched_bytes(model), setting.device)
     yield Row(model.name, "one copy of the weights that adapters touch", copy, "s")
-    for label, path in _adapters(setting, model):
-        digest = sha256_of(path)
-        for what, strength in (("first", 1.0), ("another strength", 0.5), ("back to the base", 0.0)):
-            changed = request.changed(loras=(Lora(str(path), strength, digest),), lora_merge="merged")
-            seconds = made_by(setting, pipelines, model.checkpoint, changed).cost.seconds_switch
-            yield Row(model.name, f"switch, {label}, {what}", seconds, "s")
-            yield Row(model.name, f"switch, {label}, {what}: ÷ one copy", seconds / copy)
+    pictures: dict[tuple[str, float], Made] = {}
+    for place in (ON_DEVICE, PINNED, IN_FILE) if setting.device.type == "cuda" else (ON_DEVICE, IN_FILE):
+        for label, path in _adapters(setting, model):
+            digest = sha256_of(path)
+            for what, strength in (("first", 1.0), ("another strength", 0.5), ("back to the base", 0.0)):
+                changed = request.changed(loras=(Lora(str(path), strength, digest),), lora_merge="merged")
+                pipelines.base(model.checkpoint, changed).pristine.move(place)
+                made = made_by(setting, pipelines, model.checkpoint, changed)
+                name, seconds = f"switch from the {made.cost.switched_from}, {label}, {what}", made.cost.seconds_switch
+                yield Row(model.name, name, seconds, "s")
+                yield Row(model.name, f"{name}: ÷ one copy", seconds / copy)
+                first = pictures.setdefault((label, strength), made)
+                if first is not made:
+                    yield Row(model.name, f"{name}: the same picture", same(made, first), is_good=equal(made, first))
 
 
 def _adapters(setting: Setting, model: RandomModel) -> Iterator[tuple[str, Path]]:

@@ -5,7 +5,7 @@ Values keep activations finite: a linear layer's have the spread of its initiali
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,14 @@ class RandomModel:
     bytes: int
 
 
-def write_model(folder: Path, name: str, device: torch.device) -> RandomModel:
-    """`name`: one of real_sizes.MODELS, or tiny. Random numbers are drawn on `device`, 8 GB of klein-4B in seconds."""
+def write_model(folder: Path, name: str, device: torch.device, blocks: tuple[int, int] | None = None) -> RandomModel:
+    """`name`: one of real_sizes.MODELS, or tiny. Random numbers are drawn on `device`, 8 GB of klein-4B in seconds.
+
+    `blocks`: double and single ones, in place of all that the model has.
+    """
     sizes = TINY if name == "tiny" else MODELS[name]
+    if blocks:
+        sizes = replace(sizes, double_blocks=blocks[0], single_blocks=blocks[1])
     on_meta = transformer(sizes)
     generator = torch.Generator(device).manual_seed(0)
     tensors = {key: _drawn(key, tensor.shape, generator, device) for key, tensor in on_meta.state_dict().items()}

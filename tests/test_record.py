@@ -131,7 +131,7 @@ def test_a_picture_that_had_no_turn_has_a_row_of_its_own_status(tmp_path):
 
 def test_a_reused_image_has_cost_nothing():
     reused = record(reused=True, cost=None)
-    assert [reused.row()[f.name] for f in fields(Cost)] == [None] * 11
+    assert [reused.row()[f.name] for f in fields(Cost)] == [None] * 12
     assert value_of(Record, reused.row()) == reused
 
 

@@ -14,14 +14,16 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from darkroom.errors import ConfigError, DeviceMemoryError
 from darkroom.lora_files.flux2 import FLUX2_NAMING
-from darkroom.render.adapters import merged as merged_adapters
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
-from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.device.footprint import tensor_bytes
 from darkroom.render.device.mode import (
     BLOCK,
+    IN_FILE,
     MODEL,
+    ON_DEVICE,
+    PINNED,
     RESIDENT,
     TEXT_LADDER,
     Budget,
@@ -139,10 +141,9 @@ def test_denoising_on_a_cpu_is_within_the_estimate(base: Base, make_request: Cal
 
 
 @pytest.mark.parametrize("file", ["lora_bf16_alpha.safetensors", "lokr_full_bf16.safetensors"])
-def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As small a part of the largest layer, which has 864 rows here, as 1024 rows are of klein 4B's 27648.
-    monkeypatch.setattr(merged_adapters, "_ROWS", 32)
-    stack = AdapterStack(base)
+def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str) -> None:
+    """Of two adapters, and of weights as a whole, as on a GPU."""
+    stack = MergedStack(base, rows=10**6)
     adapter = read_adapter(str(adapters / file), base.adapter_shapes(), FLUX2_NAMING)
     given = [
         *base.transformer.parameters(),
@@ -150,7 +151,7 @@ def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str, m
     ]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:
-        stack.apply([(adapter, 0.5)], "merged")
+        stack.apply([(adapter, 0.5), (adapter, 0.25)], "merged")
     assert footprint.rewriting / 2 < meter.peak <= footprint.rewriting
 
 
@@ -231,6 +232,46 @@ def test_a_cpu_is_never_refused() -> None:
     assert "on a CPU; though resident needs 12.3 GB on the device: may run out" in chosen.reason
 
 
+@pytest.mark.parametrize(
+    ("budget", "mode", "copy"),
+    [
+        (Budget("cuda", 24 * GB, 24 * GB, 0), RESIDENT, ON_DEVICE),
+        (Budget("cuda", 19 * GB, 24 * GB, 64 * GB), RESIDENT, PINNED),
+        (Budget("cuda", 19 * GB, 24 * GB, 7 * GB), RESIDENT, IN_FILE),
+        (Budget("cuda", 12 * GB, 24 * GB, 64 * GB), MODEL, PINNED),
+        (Budget("cuda", 12 * GB, 24 * GB, 15 * GB), MODEL, IN_FILE),  # beside which the weights themselves rest
+        (Budget("cpu", 24 * GB, 24 * GB, 24 * GB), RESIDENT, ON_DEVICE),
+        (Budget("cpu", 19 * GB, 24 * GB, 19 * GB), RESIDENT, IN_FILE),
+    ],
+)
+def test_weights_under_adapters_are_copied_where_the_mode_leaves_room(budget: Budget, mode: str, copy: str) -> None:
+    needs = {None: replace(KLEIN, touched=7 * GB)}
+    chosen = plan(needs, None, budget, merges=True)
+    assert (chosen.mode, chosen.copy) == (mode, copy)
+    assert chosen.estimate == plan(needs, None, budget).estimate
+    assert plan(needs, None, budget).copy is None
+
+
+def test_the_reason_says_where_weights_are_copied() -> None:
+    needs = {None: replace(KLEIN, touched=7 * GB)}
+    said = [plan(needs, None, budget, merges=True).reason for budget in (_gpu(24), _gpu(19), _cpu(19))]
+    assert said == [
+        "resident: the fastest that fits; estimate 11.2 GB and 7.0 GB more for the weights that adapters are merged "
+        "into, 24.0 GB of 24.0 GB free",
+        "resident: the fastest that fits; estimate 11.2 GB and 7.0 GB of pinned memory beside it for the weights that "
+        "adapters are merged into, 19.0 GB of 24.0 GB free",
+        "resident: on a CPU; estimate 11.2 GB and no room for 7.0 GB of weights that adapters are merged into, which "
+        "are read again from the file, 19.0 GB of 24.0 GB free",
+    ]
+
+
+def test_what_adapters_can_touch_is_every_linear_layer_that_is_not_quantised(base: Base) -> None:
+    found = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])
+    linears = [layer for layer in base.transformer.modules() if isinstance(layer, torch.nn.Linear)]
+    assert found[None].touched == sum(2 * layer.weight.numel() for layer in linears)
+    assert [found[name].touched for name in ("qfloat8", "qint8", "qint4")] == [0, 0, 0]
+
+
 def test_a_text_encoder_has_no_second_rung() -> None:
     text = {None: Footprint(8 * GB, GB, GB // 2, vae=0, rewriting=0, computing=GB // 10, coding=0)}
     assert plan(text, None, _gpu(24), "model", TEXT_LADDER).mode == RESIDENT
@@ -260,6 +301,10 @@ def test_every_model_is_in_the_table() -> None:
 
 def _gpu(free: float) -> Budget:
     return Budget("cuda", int(free * GB), 24 * GB, 64 * GB)
+
+
+def _cpu(free: float) -> Budget:
+    return Budget("cpu", int(free * GB), 24 * GB, int(free * GB))
 
 
 def _cast(module: torch.nn.Module, dtype: torch.dtype) -> Any:

@@ -11,10 +11,9 @@ from tests.render.device.memory_meter import FusedAttention, Meter
 from tests.render.goldens import FLUX1, flux1_checkpoint
 
 from darkroom.lora_files.families import NAMINGS
-from darkroom.render.adapters import merged as merged_adapters
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
-from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.device.mode import MODEL, Workload
 from darkroom.render.families.flux1 import flex2
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
@@ -68,11 +67,8 @@ def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype)
 
 @pytest.mark.parametrize("model", ["flux", "flex2"])
 @pytest.mark.parametrize("adapter", ["lora_bf16", "lokr_new_bf16"])
-def test_merging_is_within_the_estimate(
-    model: str, adapter: str, make_request: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As small a part of the largest layer, which has 576 rows here, as 1024 rows are of FLUX.1's 18432.
-    monkeypatch.setattr(merged_adapters, "_ROWS", 32)
+def test_merging_is_within_the_estimate(model: str, adapter: str, make_request: Any) -> None:
+    """Of two adapters, and of weights as a whole, as on a GPU."""
     request = make_request(family=model, dtype="bfloat16", guidance="embedded")
     base = family(model).load(flux1_checkpoint(model), request.base, torch.device("cpu"))
     file = FLUX1 / "adapters" / f"{model}_{adapter}.safetensors"
@@ -83,7 +79,7 @@ def test_merging_is_within_the_estimate(
     ]
     footprint = model_footprints(base.transformer, base.vae, torch.bfloat16, [SMALL])[None]
     with Meter(given) as meter:
-        AdapterStack(base).apply([(deltas, 0.5)], "merged")
+        MergedStack(base, rows=10**6).apply([(deltas, 0.5), (deltas, 0.25)], "merged")
     assert footprint.rewriting / 2 < meter.peak <= footprint.rewriting
 
 

@@ -23,17 +23,20 @@ from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import attention_kernels, environment_of, fixed_attention
 from darkroom.render.device.mode import (
     BLOCK,
+    IN_FILE,
     MODEL,
+    ON_DEVICE,
     RESIDENT,
     Budget,
     Workload,
 )
 from darkroom.render.device.offload import Residence, Visit, place_text_encoder
+from darkroom.render.device.pristine import Pristine
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.loaded import Loaded
 from darkroom.render.pipelines import Pipelines, ran_out_of_memory
 from darkroom.render.weights.base import Base, TextEncoder
-from darkroom.request import Request
+from darkroom.request import Lora, Request
 
 pytestmark = pytest.mark.slow  # real renders, for `make test`
 
@@ -187,6 +190,34 @@ def test_the_second_time_is_an_error_with_the_numbers(klein: Checkpoint, make_re
     assert "Free now: " in said
     assert "quantize.transformer: qfloat8" in said
     assert pipelines.with_base(klein, make_request(), lambda loaded: loaded.memory.mode) == BLOCK
+
+
+def test_a_copy_of_weights_goes_before_the_mode_does(klein: Checkpoint, make_request: Callable[..., Request]) -> None:
+    request = make_request(loras=(Lora("my.safetensors", 1.0, "55"),), lora_merge="merged")
+    pipelines, plans = Pipelines(), []
+
+    def work(loaded: Loaded) -> None:
+        plans.append((loaded.memory.mode, loaded.pristine.place))
+        raise torch.OutOfMemoryError("no more")
+
+    with pytest.raises(DeviceMemoryError, match="64x64: out of memory three times: resident: no more; then resident: "):
+        pipelines.with_base(klein, request, work)
+    assert plans == [(RESIDENT, ON_DEVICE), (RESIDENT, IN_FILE), (MODEL, IN_FILE)]
+
+
+def test_another_models_copy_goes_before_the_model(klein: Checkpoint, make_request: Callable[..., Request]) -> None:
+    def free(device: torch.device) -> Budget:
+        return Budget("cpu", 0 if copied and copied[0].bytes else 64 * GB, 64 * GB, 64 * GB)
+
+    copied: list[Pristine] = []
+    pipelines, merging = Pipelines(free), make_request(loras=(Lora("my.safetensors", 1.0, "55"),), lora_merge="merged")
+    first = pipelines.base(klein, merging)
+    first.pristine.keep(["proj_out.weight"])
+    copied.append(first.pristine)
+    pipelines.base(klein, make_request(dtype="bfloat16"))
+    assert (first.pristine.bytes, first.pristine.place) == (0, IN_FILE)
+    assert pipelines.base(klein, merging) is first
+    assert first.pristine.place == ON_DEVICE  # there is room again
 
 
 def test_what_fits_in_no_mode_is_refused_by_the_models_name(

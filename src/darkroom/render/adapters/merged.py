@@ -50,7 +50,7 @@ class MergedStack:
         `merged_in_dtype` adds one after the other in the weights' dtype, as ai-toolkit-inference.
         """
         active = [(adapter, multiplier) for adapter, multiplier in stack if multiplier != 0]
-        sums, rewritten = _Sums(self._base.device), 0
+        sums, rewritten = _Sums(), 0
         for layer, current in self._recipes.items():
             parts = tuple((adapter, multiplier) for adapter, multiplier in active if layer in adapter.deltas)
             recipe = (regime, parts) if parts else _BASE
@@ -93,8 +93,8 @@ class MergedStack:
 class _Sums:
     """Adds deltas to weights in float32, in memory that is kept for the next: fresh pages take longer than sums."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._memory = [torch.empty(0, device=device) for _ in range(2)]
+    def __init__(self) -> None:
+        self._memory = [torch.empty(0), torch.empty(0)]
 
     def of(
         self, pristine: torch.Tensor, products: Sequence[Product], at_a_time: int
@@ -111,6 +111,7 @@ class _Sums:
 
     def _like(self, weight: torch.Tensor, which: int) -> torch.Tensor:
         if self._memory[which].numel() < weight.numel():
+            self._memory[which] = torch.empty(0)  # not beside the larger one
             self._memory[which] = torch.empty(weight.numel(), device=weight.device)
         return self._memory[which][: weight.numel()].view(weight.shape)
 

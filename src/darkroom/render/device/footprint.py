@@ -14,9 +14,10 @@ from darkroom.render.device.mode import Footprint, Workload
 
 QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
 
-# Temporaries for each weight of the largest layer. Merging has it in float32 twice: the base, and the adapter's product
-# (8.0 to 9.0 measured). Quantising takes 7 with its result in bfloat16. Reading may convert from float32.
-MERGING_BYTES, QUANTIZING_BYTES, READING_BYTES = 11, 10, 4
+# Temporaries for each weight of the largest layer. Merging has it in float32 twice: the sum so far, and what the next
+# adapter adds, beside the base's in bfloat16 and rows of a LoKr's factor (9.0 to 12.0 measured, of two adapters).
+# Quantising takes 7 with its result in bfloat16. Reading may convert from float32.
+MERGING_BYTES, QUANTIZING_BYTES, READING_BYTES = 12, 10, 4
 _DEQUANTIZED = 3  # copies of a layer's weights in the model's dtype, while it multiplies by quantised ones
 _GROUP = 128  # weights that share a scale and a shift in qint4
 

@@ -50,6 +50,7 @@ class ReadBuffer:
             self._headers[path] = read_header(path)
         span = _span(self._headers[path], key, rows)
         if self._memory.numel() < span.size:
+            self._memory = torch.empty(0, dtype=torch.uint8)  # not beside the larger one
             self._memory = torch.empty(span.size, dtype=torch.uint8)
         with path.open("rb") as file:
             pieces = range(0, span.size, _PIECE)
