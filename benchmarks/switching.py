@@ -2,10 +2,10 @@
 
     python benchmarks/switching.py                     klein-4B with a fifth of its blocks: 4 GB of memory, 1.7 of disk
     python benchmarks/switching.py --blocks 5 20       with all of them: 17 GB of memory, 8 of disk
-    python benchmarks/switching.py --model tiny        what the tests run
+    python benchmarks/switching.py --model tiny        in a second, to try the script
 
-On one CPU thread, with random weights; from copies in memory and from the base's file. Prints one JSON object: ratios of
-processor time, which other programs disturb little, and seconds of the clock. From a file several threads read.
+On one CPU thread, with random weights; from copies in memory and from the base's file, which several threads read.
+Prints one JSON object: ratios of processor time, which other programs disturb little, and seconds of the clock.
 """
 
 import argparse

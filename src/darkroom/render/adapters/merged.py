@@ -11,6 +11,7 @@ import torch
 from darkroom.render.adapters.file import Adapter, Delta
 from darkroom.render.adapters.product import Product, lokr_factor, product
 from darkroom.render.device.pristine import Pristine
+from darkroom.render.device.stream import to_device
 from darkroom.render.weights.base import Base
 from darkroom.render.weights.reading import Part
 
@@ -61,15 +62,13 @@ class MergedStack:
                 self._moved.discard(layer)
                 rewritten += self._rewrite(layer, recipe, sums)
                 self._recipes[layer] = recipe
-        if rewritten and self._base.device.type == "cuda":
-            torch.cuda.synchronize(self._base.device)  # what is copied from may go now; and clocks are right
         return rewritten
 
     def _rewrite(self, layer: str, recipe: _Recipe, sums: "_Sums") -> int:
         base, (regime, adapters), parts = self._base, recipe, self._base.adapter_modules[layer]
         dtype = base.dtype if regime == "merged_in_dtype" else torch.float32
         deltas = [
-            (delta, {suffix: tensor.to(base.device, dtype) for suffix, tensor in delta.tensors.items()}, multiplier)
+            (delta, {name: to_device(each, base.device).to(dtype) for name, each in delta.tensors.items()}, multiplier)
             for adapter, multiplier in adapters
             for delta in adapter.deltas[layer]
         ]

@@ -20,6 +20,7 @@ def _register(address: int, size: int) -> None:
 
 
 def _unregister(address: int) -> None:
+    torch.cuda.synchronize()  # the device may have yet to come to a copy from there
     torch.cuda.check_error(torch.cuda.cudart().cudaHostUnregister(address))  # type: ignore[no-untyped-call]
 
 
