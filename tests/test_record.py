@@ -241,7 +241,7 @@ class TestVersions:
 
     def test_a_picture_of_a_newer_version_is_refused(self, tmp_path):
         path = picture(tmp_path, embedded().to_json() | {"format": 9, "colour": "red"})
-        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 3"):
+        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 4"):
             read_embedded_record(path)
 
     @pytest.mark.parametrize(
