@@ -163,7 +163,17 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "format: ${x}\n",
             "conf/output/default.yaml: format: Interpolation key 'x' not found",
         ),
-        ("conf/lora/l.yaml", "loras: &x [*x]\n", "conf/lora/l.yaml: something in it refers to itself"),
+        ("conf/lora/l.yaml", "loras: &x [*x]\n", "conf/lora/l.yaml: line 1: contains itself by an alias"),
+        (
+            "conf/lora/l.yaml",
+            "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]" for n in range(6)),
+            "conf/lora/l.yaml: line 4: aliases repeat more than 5000 values",
+        ),
+        (
+            "conf/lora/l.yaml",
+            "[" * 20_000,
+            "conf/lora/l.yaml: line 1: more than 100 lists and mappings inside each other",
+        ),
         (
             "conf/experiment/e.yaml",
             MATRIX + "output: {format: gif, quality: 0}\n",
@@ -397,4 +407,4 @@ def test_a_local_checkpoint_needs_whole_files_in_its_folders(project):
 
 def test_a_file_that_is_not_utf8(project):
     Path("conf/prompts/p.yaml").write_bytes(b"prompts: [\xff]\n")
-    assert project.error() == "conf/prompts/p.yaml: not UTF-8 text: invalid start byte at byte 10"
+    assert project.error() == "conf/prompts/p.yaml: line 1: not UTF-8 text: invalid start byte; save it as UTF-8"

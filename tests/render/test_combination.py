@@ -21,6 +21,7 @@ from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_job_error
 from darkroom.provenance.claim import read_claim
 from darkroom.record import read_embedded_record
+from darkroom.render.combination import render_combination
 from darkroom.render.families.flux2 import flux2
 from darkroom.request import Lora, ReferenceImage
 from darkroom.store import ExperimentFolder
@@ -285,6 +286,15 @@ def test_missing_embeddings_say_how_to_bring_them_back(bench: Bench, make_reques
     bench.store.embedding(request.encoder.embedding_id("a lost text")).unlink()
     with pytest.raises(StoreError, match=r"1 of 2 embeddings are missing.*--forcerun encode"):
         bench.render(request)
+
+
+def test_an_embedding_that_is_deleted_while_pictures_are_rendered_is_named(
+    bench: Bench, make_request: MakeRequest
+) -> None:
+    request = bench.request(make_request, prompt="a text that is lost")
+    path = bench.store.embedding(request.encoder.embedding_id("a text that is lost"))
+    with pytest.raises(StoreError, match=r"gone since the job began; .* --forcerun encode"):
+        render_combination(bench.write(request), bench.pipelines, lambda _: path.unlink(missing_ok=True))
 
 
 def test_reference_images_are_seen_and_encoded_once(

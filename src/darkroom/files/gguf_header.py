@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import struct
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from darkroom.errors import WeightFileError
-from darkroom.files.regular_file import open_regular
+from darkroom.files.regular_file import ANY_SIZE, open_regular
 from darkroom.files.weight_file import foreign_format
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
     """The header of a whole .gguf file; WeightFileError if it is missing, truncated or something else."""
     if not path.exists():
         raise WeightFileError(f"{path}: no such file")
-    with open_regular(path, sys.maxsize, WeightFileError) as file:
+    with open_regular(path, ANY_SIZE, WeightFileError) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         if start[:4] != _MAGIC:

@@ -2,12 +2,14 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 from darkroom.errors import ConfigError, DarkroomError
 
 MEGABYTE = 2**20
+ANY_SIZE = sys.maxsize  # of weights
 _LONGEST_TEXT = 4 * MEGABYTE
 
 _KINDS = {
@@ -47,7 +49,7 @@ def read_regular(path: Path, limit: int, error: type[DarkroomError]) -> bytes:
     """What is in the file; `error` as for `open_regular`, or where reading it fails."""
     with open_regular(path, limit, error) as file:
         try:
-            return file.read(limit)
+            return file.read(os.fstat(file.fileno()).st_size)
         except OSError as failed:
             raise error(f"{path}: cannot be read: {failed.strerror}") from failed
 

@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import struct
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from darkroom.errors import WeightFileError
 from darkroom.files.json_text import parse_json
 from darkroom.files.kinds import as_keys
-from darkroom.files.regular_file import open_regular
+from darkroom.files.regular_file import ANY_SIZE, open_regular
 
 # A header of 84 MB with 1.5 million tensors took 1.2 GB; the largest real ones have some thousands.
 _LONGEST_HEADER, _MOST_TENSORS = 16_000_000, 50_000  # bytes; the safetensors library reads 100 MB
@@ -46,7 +45,7 @@ def read_header(path: str | Path) -> Header:
     path = Path(path)
     if not path.exists():
         raise WeightFileError(f"{path}: no such file")
-    with open_regular(path, sys.maxsize, WeightFileError) as file:
+    with open_regular(path, ANY_SIZE, WeightFileError) as file:
         size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0

@@ -1,8 +1,14 @@
-"""Plain values as YAML that people like to read and edit, and that OmegaConf reads back as they are."""
+"""Plain values as YAML that people like to read and edit; and how much YAML is read, whoever wrote it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+from darkroom.errors import ConfigError
+from darkroom.files.json_text import MOST_DEPTH, MOST_VALUES, TOO_DEEP, too_many
 
 _COLUMNS = 120
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # what YAML and OmegaConf take for text without quotes, but for
@@ -10,6 +16,7 @@ _YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off"}
 _TEXT_LINE = re.compile(r'(\s*(?:- )?(?:[A-Za-z_]\w*: )?)(".*")')  # `- "text"`, `key: "text"`
 _PROSE = ("prompt", "neg")  # keys of texts that are always in quotes: what is written into them may need it
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_MOST_REPEATED = 5_000  # values; OmegaConf takes ten thousand a second
 _JOINER = "\u200d"  # between the parts of an emoji; invisible as all others that are not printable, but wanted
 
 
@@ -108,3 +115,75 @@ def _folded(line: str, indent: str) -> Iterable[str]:
         else:
             lines[-1] += f" {word}"
     return lines
+
+
+def bounded_events(path: Path, text: str, loader: Any) -> Iterator[yaml.Event]:
+    """What a YAML text says, part by part; ConfigError where it is too deep or has too many values."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=loader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MOST_DEPTH:
+            raise ConfigError(f"{path}: line {_line(event)}: {TOO_DEEP}")
+        if count > 2 * MOST_VALUES:  # a mapping or a list is two events
+            raise ConfigError(f"{path}: line {_line(event)}: {too_many()}")
+        yield event
+
+
+def bounded_nodes(path: Path, root: yaml.Node, repeated: int = MOST_VALUES) -> Iterator[yaml.Node]:
+    """Every node once; ConfigError where they are too many or too deep, each alias standing for what it repeats.
+
+    `repeated`: values that aliases may add.
+    """
+    extents: dict[int, tuple[int, int]] = {}  # values, depth
+    building: set[int] = set()
+
+    def visit(node: yaml.Node) -> Iterator[yaml.Node]:
+        if id(node) in building:
+            raise ConfigError(f"{path}: line {_line(node)}: contains itself by an alias")
+        if id(node) in extents:
+            return
+        building.add(id(node))
+        yield node
+        for child in _children(node):
+            yield from visit(child)
+        inner = [extents[id(child)] for child in _children(node)]
+        count, depth = 1 + sum(count for count, _ in inner), 1 + max((depth for _, depth in inner), default=0)
+        extents[id(node)] = count, depth
+        building.remove(id(node))
+        if count > MOST_VALUES or depth > MOST_DEPTH:
+            said = too_many() if count > MOST_VALUES else TOO_DEEP
+            raise ConfigError(f"{path}: line {_line(node)}: {said}, with those that aliases repeat")
+        if count > len(extents) + repeated:
+            raise ConfigError(f"{path}: line {_line(node)}: aliases repeat more than {repeated} values")
+
+    yield from visit(root)
+
+
+def check_extent(path: Path, text: str) -> None:
+    """ConfigError for YAML that is too deep or too long, or grows by its aliases; what is no YAML, its reader says."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        for _ in bounded_events(path, text, loader):
+            pass
+        if (root := yaml.compose(text, Loader=loader)) is not None:
+            for _ in bounded_nodes(path, root, repeated=_MOST_REPEATED):
+                pass
+    except yaml.YAMLError:
+        return
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key
+            yield value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _line(place: yaml.Event | yaml.Node) -> int:
+    assert place.start_mark  # what is parsed has one
+    return int(place.start_mark.line) + 1

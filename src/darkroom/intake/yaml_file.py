@@ -4,15 +4,15 @@ Every failure is a ConfigError that names the file, and the line where there is 
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from darkroom.errors import ConfigError
-from darkroom.files.json_text import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, TOO_DEEP, TOO_LONG, too_many
+from darkroom.files.json_text import MOST_DIGITS, TOO_LONG
 from darkroom.files.regular_file import read_text
+from darkroom.files.yaml_text import bounded_events, bounded_nodes
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -50,13 +50,16 @@ def read_yaml(path: Path) -> Any:
     """One YAML document as plain values. A repeated key, a tag (but !!str) and an alias within itself are errors."""
     text = read_text(path)
     try:
-        _check_events(path, text)
+        for event in bounded_events(path, text, _Loader):  # before anything is built: building is recursive
+            _check_tag(path, event)
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
             if root is None:
                 raise ConfigError(f"{path}: is empty")
-            _check_nodes(path, root)
+            for node in bounded_nodes(path, root):
+                if isinstance(node, yaml.MappingNode):
+                    _check_keys(path, node)
             return loader.construct_document(root)
         finally:
             loader.dispose()
@@ -67,51 +70,12 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{place}: {said}") from error
 
 
-def _check_events(path: Path, text: str) -> None:
-    """How deep and how many, before anything is built: building is recursive."""
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        _check_tag(path, event)
-        if depth > MOST_DEPTH:
-            raise ConfigError(f"{path}: line {_line(event)}: {TOO_DEEP}")
-        if count > 2 * MOST_VALUES:  # a mapping or a list is two events
-            raise ConfigError(f"{path}: line {_line(event)}: {too_many()}")
-
-
 def _check_tag(path: Path, event: yaml.Event) -> None:
     """A value is what it looks like: for a text that its tag does not fit, PyYAML has errors of all kinds."""
     tag = getattr(event, "tag", None)
     if tag is not None and not (isinstance(event, yaml.ScalarEvent) and tag in ("!", f"{_TAG}str")):
         written = tag.replace(_TAG, "!!")
         raise ConfigError(f"{path}: line {_line(event)}: tag {written}: expected a plain value, without a tag")
-
-
-def _check_nodes(path: Path, root: yaml.Node) -> None:
-    """No key twice, and neither too many values nor too deep once each alias stands for what it repeats."""
-    extents: dict[int, tuple[int, int]] = {}  # values, depth
-    building: set[int] = set()
-
-    def extent(node: yaml.Node) -> tuple[int, int]:
-        if id(node) in building:
-            raise ConfigError(f"{path}: line {_line(node)}: contains itself by an alias")
-        if id(node) not in extents:
-            building.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                _check_keys(path, node)
-            inner = [extent(child) for child in _children(node)]
-            count, depth = 1 + sum(count for count, _ in inner), 1 + max((depth for _, depth in inner), default=0)
-            extents[id(node)] = count, depth
-            building.remove(id(node))
-            if count > MOST_VALUES or depth > MOST_DEPTH:
-                said = too_many() if count > MOST_VALUES else TOO_DEEP
-                raise ConfigError(f"{path}: line {_line(node)}: {said}, with those that aliases repeat")
-        return extents[id(node)]
-
-    extent(root)
 
 
 def _check_keys(path: Path, node: yaml.MappingNode) -> None:
@@ -121,15 +85,6 @@ def _check_keys(path: Path, node: yaml.MappingNode) -> None:
             if (key.tag, key.value) in seen and key.tag != f"{_TAG}merge":
                 raise ConfigError(f"{path}: line {_line(key)}: key {key.value!r} is there twice")
             seen.add((key.tag, key.value))
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield key
-            yield value
-    elif isinstance(node, yaml.SequenceNode):
-        yield from node.value
 
 
 def _line(place: yaml.Event | yaml.Node) -> int:

@@ -22,6 +22,9 @@ _KEY = "lora_adapter_metadata"
 _PREFIX = "transformer."
 _BESIDE = "adapter_config.json"
 _MOST_BYTES = 1 << 20  # of the config; one with a thousand patterns has 100 kB
+_LONGEST, _MOST_REPEATS = 200, 2  # of a pattern
+_REPEATS = re.compile(r"[*+?]")
+_HARMLESS = re.compile(r"(?:(?:[\w.^$|(-]|\\[.dw]|\[(?:\w|\w-\w)+\])[*+?]?|\))*")
 _DEFAULT = 8  # PEFT's, of r and of alpha
 
 
@@ -47,9 +50,9 @@ def read_scales(lora: LoraFile) -> Scales:
     try:
         said: dict[str, Any] = json.loads(lora.header.metadata[_KEY])
         config = {key.removeprefix(_PREFIX): value for key, value in said.items()}
-        patterns = {str(re.compile(key).pattern): float(alpha) for key, alpha in _dict(config, "alpha_pattern").items()}
+        patterns = {_pattern(key): float(alpha) for key, alpha in _dict(config, "alpha_pattern").items()}
         alpha = None if config.get("lora_alpha") is None else float(config["lora_alpha"])
-    except (ValueError, TypeError, AttributeError, RecursionError, re.error) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, re.error) as error:
         raise AdapterError(
             f"{lora.path}: its header's {_KEY}: expected the config of a PEFT adapter as JSON, with lora_alpha and "
             f"alpha_pattern; got {lora.header.metadata[_KEY][:80]!r} ({error})"
@@ -57,6 +60,14 @@ def read_scales(lora: LoraFile) -> Scales:
     if config.get("use_dora"):
         raise AdapterError(f"{lora.path}: is DoRA (use_dora in its header's {_KEY}), which cannot be applied")
     return Scales(alpha, patterns, by_root=bool(config.get("use_rslora")))
+
+
+def _pattern(written: str) -> str:
+    """ValueError for a regular expression that can take longer than anybody lives, as (a+)+ does."""
+    if len(written) > _LONGEST or not _HARMLESS.fullmatch(written) or len(_REPEATS.findall(written)) > _MOST_REPEATS:
+        most = f"at most {_MOST_REPEATS} of * + ?, none behind a bracket, and {_LONGEST} characters in all"
+        raise ValueError(f"{written[:80]!r}: a name of layers may have {most}")
+    return str(re.compile(written).pattern)
 
 
 def _dict(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from darkroom.errors import PictureError
+from darkroom.errors import PictureError, StoreError
 from darkroom.record import Cost, EmbeddedRecord, LoraUse
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
@@ -156,7 +156,8 @@ def _use(lora: Lora, adapter: Adapter, lost_in: str | None) -> LoraUse:
 def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _Embeds | None]:
     """Of the prompt, from its own file or the store, and of the negative prompt if it is used.
 
-    CheckpointError where conf/ names another model's file, or another model's text encoder.
+    CheckpointError where conf/ names another model's file, or another model's text encoder; StoreError where the
+    store's is gone meanwhile.
     """
 
     def read(path: str | Path, source: str) -> _Embeds:
@@ -165,7 +166,12 @@ def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _E
         return embeds
 
     def stored(text: str) -> _Embeds:
-        return read(store.embedding(request.encoder.embedding_id(text)), request.source.text_encoder)
+        path = store.embedding(request.encoder.embedding_id(text))
+        if not path.is_file():
+            raise StoreError(
+                f"{path}: gone since the job began; the same Snakemake command with --forcerun encode helps"
+            )
+        return read(path, request.source.text_encoder)
 
     own = request.text.prompt_embeds
     prompt = read(own, own) if own else stored(request.text.prompt)

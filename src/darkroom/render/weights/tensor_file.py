@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 
 from darkroom.errors import WeightFileError
+from darkroom.files.regular_file import ANY_SIZE, read_regular
 from darkroom.files.weight_file import Header, read_header
 from darkroom.filesystem.refusals import can_map
 
@@ -85,9 +86,13 @@ def read_rows(path: Path, key: str, rows: slice = slice(None), buffer: ReadBuffe
 def read_all(path: str | Path) -> dict[str, torch.Tensor]:
     """Every tensor of a small file, in memory of its own: as torch allocates it, whatever the file's length of header.
 
-    OSError where it cannot be read.
+    WeightFileError where it cannot be read, or is not whole any more.
     """
-    return {key: tensor.clone() for key, tensor in load(Path(path).read_bytes()).items()}
+    path = Path(path)
+    try:
+        return {key: tensor.clone() for key, tensor in load(read_regular(path, ANY_SIZE, WeightFileError)).items()}
+    except SafetensorError as error:
+        raise WeightFileError(f"{path}: truncated or damaged ({error}); copy it again") from error
 
 
 def _read_rows(path: Path, header: Header, key: str, rows: slice) -> torch.Tensor:
