@@ -15,10 +15,18 @@ from tests.examples.record import ENVIRONMENT, REQUEST, embedded
 from darkroom.files.image_file import write_image
 from darkroom.review.page.data_uri import carry
 from darkroom.review.pair.differences import Difference
-from darkroom.review.pair.measures import flip_map
+from darkroom.review.pair.measures import EQUAL, Measures, flip_map
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
 from darkroom.review.regress.comparison import Comparison, thresholds_text, write_comparisons
-from darkroom.review.regress.regress_page import measures, names, read_pairs, worst_first, write_regress_page
+from darkroom.review.regress.regress_page import (
+    measures,
+    names,
+    own_floor,
+    read_pairs,
+    threshold_rows,
+    worst_first,
+    write_regress_page,
+)
 from darkroom.thresholds import ModelThresholds
 
 HOSTILE = "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028"
@@ -243,3 +251,23 @@ def test_a_preview_that_was_replaced_is_carried_as_a_pair(experiment):
     replaced = replace(BARE, verdict="missing preview", reason="edited", preview_path=SHIFTED_JPEG, **DIFFERENT)
     [pair] = read_pairs([replaced], single=1)
     assert (list(pair.pictures), pair.lossless) == (["preview", "render", "error"], True)
+
+
+def test_in_whose_floor_a_pair_is_and_what_its_repeats_say() -> None:
+    repeats = tuple(
+        Measures(max_abs=3, mean_abs=0.5, psnr=psnr, ssim=0.99, flip=0.01) for psnr in (48.0, 47.0, 46.0, 49.0)
+    )
+    held = thresholds_text(ModelThresholds(source="conf/compare/default.yaml", psnr=40.0, own_floor=1.0))
+    pair = replace(BARE, verdict="within floor", max_abs=4, psnr=44.0, repeats=repeats, thresholds=held)
+    assert measures(pair)[-1] == {
+        "name": "own floor",
+        "value": "0.50 dB within",
+        "threshold": "PSNR at least 43.50 dB",
+        "held": True,
+    }
+    assert own_floor(pair)[0] == ["1", "0.0100", "48.00", "0.9900", "0.500", "3"]
+    assert threshold_rows([pair])[0]["limits"] == "its own floor and 1 dB, PSNR ≥ 40 dB"
+    beyond = measures(replace(pair, psnr=43.0))[-1]
+    assert (beyond["value"], beyond["held"]) == ("0.50 dB beyond", False)
+    equal = measures(replace(pair, repeats=(EQUAL,) * 4))[-1]
+    assert (equal["value"], equal["threshold"]) == ("beyond", "equal pixels, as its repeats have")

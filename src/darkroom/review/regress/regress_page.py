@@ -155,9 +155,9 @@ def _held_against_own_floor(comparison: Comparison, margin: float) -> dict[str, 
 
 
 def own_floor(comparison: Comparison) -> list[list[str]]:
-    """A row of texts for each nudged repeat: which it is, and how far from the render in each measure."""
+    """A row of texts for each nudged repeat: its number, and how far it is from the render in each measure."""
     return [
-        [f"repeat {number}", *(measure.text(getattr(each, measure.name)) for measure in MEASURES)]
+        [str(number), *(measure.text(getattr(each, measure.name)).removesuffix(measure.unit) for measure in MEASURES)]
         for number, each in enumerate(comparison.repeats, 1)
     ]
 

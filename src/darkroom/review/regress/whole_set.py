@@ -8,10 +8,11 @@ spread. Measured: other processors lie no farther than repeats do (docs/regress.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
+from darkroom.review.pair.measures import Measures
 from darkroom.review.pair.own_floor import REPEATS
 from darkroom.review.regress.comparison import Comparison
 
@@ -20,7 +21,7 @@ FEWEST = next(count for count in range(1, 100) if (REPEATS + 1) ** -count < ALPH
 
 _EQUAL = 100.0  # dB, in place of the infinitely many of equal pixels
 _MOST = 10.0  # dB of one picture that count
-_PARTS = 10  # of a dB that are told apart
+_PARTS = 4  # of a dB that are told apart
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class WholeSet:
 
     @classmethod
     def of(cls, comparisons: Sequence[Comparison]) -> "WholeSet":
-        return cls(tuple(_excess(each) for each in comparisons if each.repeats and each.psnr is not None))
+        measured = [(each.measures, each.repeats) for each in comparisons if each.repeats and each.psnr is not None]
+        return cls(tuple(excess(measures, repeats) for measures, repeats in measured if measures))
 
     @property
     def pictures(self) -> int:
@@ -45,17 +47,10 @@ class WholeSet:
         """dB that previews are farther than repeats, on average."""
         return sum(own for own, *_ in self.excess) / self.pictures if self.pictures else 0.0
 
-    @cached_property
+    @property
     def p(self) -> float:
         """How many of all ways to take one distance of each picture make a sum as large; 1 where there are none."""
-        parts = [[round(each * _PARTS) for each in picture] for picture in self.excess]
-        lowest = sum(map(min, parts))
-        ways = np.ones(1)
-        for picture in parts:
-            shifts = [each - min(picture) for each in picture]
-            taken = [np.pad(ways, (shift, max(shifts) - shift)) for shift in shifts]
-            ways = np.mean(taken, axis=0)
-        return float(ways[sum(own for own, *_ in parts) - lowest :].sum())
+        return _share_as_large(self.excess)
 
     @property
     def fails(self) -> bool:
@@ -69,7 +64,18 @@ class WholeSet:
         return f"{pictures}, on average {told} than their repeats (p = {self.p:.2g})"
 
 
-def _excess(comparison: Comparison) -> tuple[float, ...]:
-    distances = [_EQUAL if psnr is None else psnr for psnr in (comparison.psnr, *(r.psnr for r in comparison.repeats))]
+def excess(measures: Measures, repeats: Sequence[Measures]) -> tuple[float, ...]:
+    """dB that each distance of a picture is more than the mean of its others; the preview's first."""
+    distances = [_EQUAL if psnr is None else psnr for psnr in (measures.psnr, *(each.psnr for each in repeats))]
     others = len(distances) - 1
     return tuple(max(-_MOST, min(_MOST, (sum(distances) - own) / others - own)) for own in distances)
+
+
+@lru_cache(maxsize=8)  # page, summary, JUnit and exit status ask for that of the same set
+def _share_as_large(excess: tuple[tuple[float, ...], ...]) -> float:
+    parts = [[round(each * _PARTS) for each in picture] for picture in excess]
+    ways = np.ones(1)  # by sum, from the least on: their share of all
+    for picture in parts:
+        shifts = [each - min(picture) for each in picture]
+        ways = np.mean([np.pad(ways, (shift, max(shifts) - shift)) for shift in shifts], axis=0)
+    return float(ways[sum(picture[0] - min(picture) for picture in parts) :].sum())
