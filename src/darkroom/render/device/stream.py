@@ -82,7 +82,6 @@ def stream_of(device: torch.device) -> Stream:
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`tensor` for the work that is given next: a GPU fetches it when it comes to that, and the host goes on."""
-    if device.type != "cuda" or tensor.device.type == "cuda":
-        return tensor.to(device)
-    pinned = torch.empty_like(tensor, pin_memory=True).copy_(tensor)
-    return pinned.to(device, non_blocking=True)
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = torch.empty_like(tensor, pin_memory=True).copy_(tensor)
+    return tensor.to(device, non_blocking=True)

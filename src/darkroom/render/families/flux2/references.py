@@ -44,7 +44,7 @@ def tokens_and_positions(references: Sequence[torch.Tensor]) -> tuple[torch.Tens
 
 def _positions(latents: torch.Tensor, number: int) -> torch.Tensor:
     rows, columns = (torch.arange(length, device=latents.device) for length in latents.shape[2:])
-    time = torch.tensor([_FIRST_TIME + _TIME_STEP * number], device=latents.device)
+    time = torch.full((1,), _FIRST_TIME + _TIME_STEP * number, device=latents.device)
     return torch.cartesian_prod(time, rows, columns, torch.arange(1, device=latents.device))
 
 
