@@ -50,6 +50,8 @@ test-3.11 test-3.12 test-3.13: test-3.%:
 bench: $(VENV)/installed $(VENV)/peft
 	$(BIN)/python benchmarks/measure.py overhead
 	$(BIN)/python benchmarks/measure.py plan
+	$(BIN)/python benchmarks/measure.py device
+	$(BIN)/python benchmarks/measure.py device --side 512
 
 $(VENV)/peft: $(VENV)/installed
 	$(PIP) install --no-deps --target $@ peft==0.21.2

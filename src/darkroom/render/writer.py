@@ -23,16 +23,20 @@ from darkroom.render.job import Destination
 from darkroom.render.picture import Made
 
 _THREADS = 4  # started as they are needed: a PNG of a megapixel takes one of them 0.05 s, signed WebP ten times that
-_WAITING = 8  # pictures held in memory at most; a disk slower than the model then slows it down
+_WAITING = 8  # pictures; a disk slower than the model then slows it down
 
 _Outcome = TypeVar("_Outcome")
 
 
 class Writer(Generic[_Outcome]):
-    """A few threads that finish pictures, several at a time; leaving its `with` block waits for the last one."""
+    """A few threads that finish pictures, several at a time; leaving its `with` block waits for the last one.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="writer")
+    `threads` and `waiting`: pictures that are finished at a time, and that are in memory, at most.
+    """
+
+    def __init__(self, threads: int = _THREADS, waiting: int = _WAITING) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="writer")
+        self._waiting = waiting
         self._pending: deque[Future[_Outcome]] = deque()
 
     def __enter__(self) -> Self:
@@ -43,7 +47,7 @@ class Writer(Generic[_Outcome]):
 
     def submit(self, finish: Callable[[], _Outcome]) -> Future[_Outcome]:
         """Have one picture finished. The error of an earlier one that could not be written is raised here, in order."""
-        while self._pending and (self._pending[0].done() or len(self._pending) >= _WAITING):
+        while self._pending and (self._pending[0].done() or len(self._pending) >= self._waiting):
             self._pending.popleft().result()
         future = self._pool.submit(finish)
         self._pending.append(future)

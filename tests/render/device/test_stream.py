@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tests.render.bench import Bench, MakeRequest
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from darkroom.errors import PictureError
 from darkroom.files.weight_file import sha256_of
+from darkroom.render.device.stream import CudaStream, to_device
 from darkroom.render.pipelines import Pipelines
 
 _PATIENCE = 60.0  # seconds, after which what is waited for never comes
@@ -72,6 +74,14 @@ class LateStream:
             self.passed = max(self.passed, number + 1)
             for before, copy in self._on_their_way:
                 copy.has_come |= before < self.passed
+
+
+def test_copies_of_a_gpu_go_between_it_and_the_host() -> None:
+    with FakeTensorMode():
+        coming = CudaStream().to_host(torch.empty(4, 6, 3, dtype=torch.uint8, device="cuda:0"))
+        going = to_device(torch.empty(1, 128, 4, 4, dtype=torch.bfloat16), torch.device("cuda:0"))
+    assert (coming.device.type, coming.dtype, coming.shape) == ("cpu", torch.uint8, (4, 6, 3))
+    assert (going.device.type, going.dtype, going.shape) == ("cuda", torch.bfloat16, (1, 128, 4, 4))
 
 
 @pytest.fixture
