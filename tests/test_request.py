@@ -81,11 +81,15 @@ def test_every_field_of_a_part_that_can_change_a_pixel_is_in_the_id(part: type) 
 
 def another(name: str) -> Any:
     """A value that BASE does not have."""
-    files = {"loras": (Lora("b", 1.0, "b" * 64),), "ctrl_images": (ReferenceImage("a.png", "a" * 64),)}
+    others = {
+        "loras": (Lora("b", 1.0, "b" * 64),),
+        "ctrl_images": (ReferenceImage("a.png", "a" * 64),),
+        "guidance_rule": "raw",
+    }
     now = BASE.row()[name]
     if isinstance(now, bool):
         return not now
-    return files[name] if name in files else now + 1 if isinstance(now, int | float) else 1
+    return others[name] if name in others else now + 1 if isinstance(now, int | float) else 1
 
 
 @dataclass(frozen=True, kw_only=True)

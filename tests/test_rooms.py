@@ -62,14 +62,19 @@ MAY_IMPORT = {
     "render/weights": "errors display filesystem files base_files checkpoint",
     "render/device": "__init__ errors request record render/weights",
     "render/adapters": "errors files lora_files render/weights render/device",
-    "render/families": "errors request checkpoint render/weights render/device",
+    "render/families": "errors request base_files checkpoint render/weights render/device",
     "render/families/flux1": "errors request files base_files checkpoint render/weights render/device render/families",
     "render/families/flux2": (
         "errors request files base_files lora_files checkpoint render/weights render/device render/families"
     ),
+    "render/families/zimage": (
+        "errors request files base_files lora_files checkpoint render/weights render/device render/adapters "
+        "render/families"
+    ),
     "render": (
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
-        "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2"
+        "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2 "
+        "render/families/zimage"
     ),
     "render/worker": "errors display telling filesystem files checkpoint planned record store trials render",
     # review: what came out

@@ -19,7 +19,8 @@ SINGLE_FILE = "single_file"  # one .safetensors file; whose naming it has, its k
 GGUF = "gguf"  # one .gguf file
 LAYOUT_OF_ENDING = {".safetensors": SINGLE_FILE, ".sft": SINGLE_FILE, ".gguf": GGUF}
 
-RENDERING = ("transformer", "vae")  # what denoises and decodes; all other components encode text
+TRAINING_ADAPTER = "training_adapter"  # merged into a transformer, and cancelled beside it: not every model has one
+RENDERING = ("transformer", "vae", TRAINING_ADAPTER)  # what denoises and decodes; all other components encode text
 READ_ENDINGS = (".json", ".jinja", ".txt")  # of files that loading reads besides weights; a README changes no pixel
 _WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")  # of diffusers, of transformers
 
@@ -59,7 +60,8 @@ class Checkpoint:
 
     @property
     def rendering(self) -> tuple[Component, ...]:
-        return tuple(self[part] for part in RENDERING)
+        """Those that denoise and decode; the training adapter where there is one."""
+        return tuple(self[part] for part in RENDERING if part != TRAINING_ADAPTER or part in self.components)
 
     @property
     def encoding(self) -> tuple[Component, ...]:

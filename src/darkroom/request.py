@@ -23,6 +23,8 @@ NUMERICS_REVISION = 1
 PROMPT_EMBEDS = "prompt_embeds"  # the tensor in a file of that key, and in every embedding of a text
 POOLED_PROMPT_EMBEDS = "pooled_prompt_embeds"  # beside it, of a family with CLIP
 INPAINT, CONTROL = 0, 1  # values of ctrl_idx
+# Above which guidance_scale classifier-free guidance runs, by Sampling.guidance_rule: how ai-toolkit reads the number.
+CFG_ABOVE = {"aitk": 1.0, "raw": 0.0, "raw_above_1": 1.0}
 
 # Metadata of a field of the five: how it is in an id, where that is not by its own name.
 _OTHERWISE = {"id_key": None}  # not as itself: by the id of an embedding, or by the digest of the file that it names
@@ -78,6 +80,7 @@ class BaseModel:
     family: str
     dtype: str
     quantize_transformer: str | None = None
+    quantize_embedders: bool = field(default=False, metadata={"since": 4})  # Z-Image's; other families' always are
     guidance: str  # cfg | embedded | none: a distilled model's, without effect
     numerics: str  # exact | fast
     checkpoint_digest: str = ""  # of transformer and VAE; "" until the plan job has read them
@@ -109,7 +112,8 @@ class Sampling:
     seed: int
     sample_steps: int
     guidance_scale: float
-    schedule: str  # aitk | diffusers
+    guidance_rule: str = field(default="aitk", metadata={"since": 4})  # of CFG_ABOVE
+    schedule: str  # aitk | diffusers | aitk_to_zero
     timestep_rounding: str = "aitk"  # aitk | diffusers: of the time that the transformer is told
     noise_device: str = "cpu"  # cpu | cuda: whose generator draws the noise
     ctrl_images: tuple[ReferenceImage, ...] = ()
@@ -200,7 +204,7 @@ class Request:
     @property
     def uses_neg(self) -> bool:
         """True when classifier-free guidance runs, so that the negative prompt changes the picture."""
-        return self.base.guidance == "cfg" and self.sampling.guidance_scale > 1
+        return self.base.guidance == "cfg" and self.sampling.guidance_scale > CFG_ABOVE[self.sampling.guidance_rule]
 
     @property
     def texts(self) -> tuple[str, ...]:

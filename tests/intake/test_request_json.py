@@ -177,8 +177,8 @@ def test_everything_wrong_is_said_at_once():
         "kv_cache": "often",
     }
     assert _errors(request) == [
-        "request.json: model: 'sdxl' is not one of: flux2, flux2_klein_4b, flux2_klein_9b, flux, flex1, flex2, "
-        "flux2_klein_4b_distilled, flux2_klein_9b_distilled",
+        "request.json: model: 'sdxl' is not one of: flux2, flux2_klein_4b, flux2_klein_9b, flux, flex1, flex2, zimage, "
+        "zimage_deturbo, zimage_turbo, flux2_klein_4b_distilled, flux2_klein_9b_distilled",
         "request.json: loras[0].network_multiplier: 3 is out of range: -2 to 2",
         "request.json: loras[1]: expected keys and values, got 'b'",
         "request.json: prompts[0].seed: -2 is out of range: -1 to 9223372036854775807",

@@ -18,8 +18,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "conf/model/m.yaml",
             "family: flux2\ncheckpoint: {repo: a/b}\nstepz: 4\n",
             "conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, "
-            "family, guidance, imported, lora_merge, max_sequence_length, noise_device, numerics, quantize, "
-            "resolution_divisor, schedule, text_encoder_cast, timestep_rounding",
+            "family, guidance, guidance_rule, imported, lora_merge, max_sequence_length, noise_device, numerics, "
+            "quantize, resolution_divisor, schedule, text_encoder_cast, timestep_rounding",
         ),
         (
             "conf/model/m.yaml",
@@ -348,8 +348,8 @@ def test_independent_problems_are_reported_together(project):
   - conf/experiment/e.yaml: output.quality: 0 is out of range: 1 to 100
   - conf/model/m.yaml: numerics: expected text, got 1; put it in quotes
   - conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, family, \
-guidance, imported, lora_merge, max_sequence_length, noise_device, numerics, quantize, resolution_divisor, schedule, \
-text_encoder_cast, timestep_rounding
+guidance, guidance_rule, imported, lora_merge, max_sequence_length, noise_device, numerics, quantize, \
+resolution_divisor, schedule, text_encoder_cast, timestep_rounding
   - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, l, none
   - conf/prompts/p.yaml: prompts[0].seed: -2 is out of range: -1 to 9223372036854775807
   - conf/prompts/p.yaml: prompts[1].widht: unknown key; did you mean 'width'? known: aspect_ratio, ctrl_idx, \

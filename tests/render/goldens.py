@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.places import DATA
 
-from darkroom.checkpoint import DIFFUSERS, TOKENIZER, Checkpoint, Component
+from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, TRAINING_ADAPTER, Checkpoint, Component
 from darkroom.files.reference_image import read_reference
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import read_adapter
@@ -28,6 +28,7 @@ TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 LEVELS = {"float32": 0.01, "bfloat16": 2.0}
 CPU = torch.device("cpu")
 FLUX1 = DATA / "parity" / "flux1"
+ZIMAGE = DATA / "parity" / "zimage"
 
 
 @dataclass(frozen=True)
@@ -127,3 +128,32 @@ def flux1_checkpoint(model: str) -> Checkpoint:
     for part in ("tokenizer", "tokenizer_2"):
         components[part] = Component(str(FLUX1 / "flux" / part), TOKENIZER, "")
     return Checkpoint(f"tiny_{model}", None, components)
+
+
+def zimage_checkpoint(model: str, training_adapter: str | None = None, **components: Component) -> Checkpoint:
+    """The tiny `zimage` or `turbo`, which differ in their transformers alone; with other components, if any."""
+    folders = {part: ZIMAGE / "zimage" / part for part in ("vae", "text_encoder")}
+    folders["transformer"] = ZIMAGE / model / "transformer"
+    own = {part: Component(str(folder), DIFFUSERS, "") for part, folder in folders.items()}
+    own["tokenizer"] = Component(str(ZIMAGE / "zimage" / "tokenizer"), TOKENIZER, "")
+    if training_adapter:
+        own[TRAINING_ADAPTER] = Component(str(ZIMAGE / "adapters" / f"{training_adapter}.safetensors"), SINGLE_FILE, "")
+    return Checkpoint(f"tiny_{model}", None, {**own, **components})
+
+
+def write_single_file(path: Path, prefix: str = "") -> Path:
+    """The tiny Z-Image's transformer as ComfyUI has it: q, k and v in one tensor, and other names."""
+    stored = load_file(ZIMAGE / "zimage" / "transformer" / "diffusion_pytorch_model.safetensors")
+    fused = {}
+    for key, tensor in stored.items():
+        name = key.replace(".attention.to_out.0.", ".attention.out.").replace(".2-1.", ".").removeprefix("all_")
+        name = name.replace(".attention.norm_q.", ".attention.q_norm.").replace(
+            ".attention.norm_k.", ".attention.k_norm."
+        )
+        if ".attention.to_" not in name:
+            fused[prefix + name] = tensor
+        elif name.endswith("to_q.weight"):
+            parts = [stored[key.replace("to_q", f"to_{part}")] for part in "qkv"]
+            fused[prefix + name.replace("to_q", "qkv")] = torch.cat(parts)
+    save_file(fused, path)
+    return path

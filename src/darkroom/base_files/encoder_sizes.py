@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ FLUX2_ENCODERS = EncoderSizes(
     },
     tokens=re.compile(r"(.+\.)?embed_tokens\.weight|token_embd\.weight"),
 )
+Z_IMAGE_ENCODERS = replace(FLUX2_ENCODERS, states=1)
 T5_ENCODERS = EncoderSizes(
     states=1,
     names={512: "T5-small", 768: "T5-base", 1024: "T5-large", 2048: "T5-XL", 4096: "T5-XXL"},

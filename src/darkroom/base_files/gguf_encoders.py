@@ -7,10 +7,10 @@ changes no values, as it does with the rows of q and k for llama and mistral.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from darkroom.base_files.encoder_sizes import FLUX2_ENCODERS, T5_ENCODERS, EncoderSizes
+from darkroom.base_files.encoder_sizes import FLUX2_ENCODERS, T5_ENCODERS, Z_IMAGE_ENCODERS, EncoderSizes
 from darkroom.display import named
 from darkroom.errors import CheckpointError, WeightFileError
 from darkroom.files.gguf_header import GgufHeader, read_gguf_header, unread_kinds
@@ -83,6 +83,7 @@ QWEN3_GGUF = GgufKind(
         "single .safetensors file"
     },
 )
+Z_IMAGE_GGUF = replace(QWEN3_GGUF, depth=35, sizes=Z_IMAGE_ENCODERS, not_for={})  # all layers but the last
 T5_GGUF = GgufKind(
     title="T5",
     architectures=("t5encoder", "t5"),

@@ -12,6 +12,7 @@ from darkroom.errors import CheckpointError
 FLUX2_TRANSFORMER, FLUX2_VAE = "FLUX.2's transformer", "FLUX.2's VAE"
 FLUX1_TRANSFORMER = "a transformer of FLUX.1 or Flex"
 FLUX1_VAE = "FLUX.1's VAE (16 latent channels, no bn statistics)"
+Z_IMAGE_TRANSFORMER = "a transformer of Z-Image"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ FLUX1_FILES = {
     "transformer": Wanted(FLUX1_TRANSFORMER, f"the transformer {_FLUX1_FOLDER}", in_folders=True),
     "vae": Wanted(FLUX1_VAE, f"the vae {_FLUX1_FOLDER}", in_folders=True),
 }
+Z_IMAGE_FILES = {
+    "transformer": Wanted(
+        Z_IMAGE_TRANSFORMER,
+        "the transformer folder of Tongyi-MAI/Z-Image, Z-Image-Turbo or ostris/Z-Image-De-Turbo, or one file such as "
+        "z_image_turbo_bf16.safetensors",
+    ),
+    "vae": Wanted(FLUX1_VAE, "the vae folder of Tongyi-MAI/Z-Image-Turbo, or ae.safetensors"),
+}
 
 _ENCODERS = {2560: "Qwen3-4B", 4096: "Qwen3-8B", 5120: "Mistral-Small-3.1"}  # by hidden size
 _INSIDE = re.compile(r"((model\.)?diffusion_model|transformer)\..+")
@@ -43,6 +52,8 @@ _SIGNS = (  # what a file is, and a key that none but it has; the first that is 
     (FLUX2_TRANSFORMER, r"(.+\.)?double_stream_modulation_img\.(lin|linear)\.weight"),
     (FLUX1_TRANSFORMER, r"(.+\.)?double_blocks\.0\.img_mod\.lin\.weight"),
     (FLUX1_TRANSFORMER, r"(.+\.)?single_transformer_blocks\.0\.norm\.linear\.weight"),
+    (Z_IMAGE_TRANSFORMER, r"(.+\.)?cap_pad_token"),
+    ("a transformer of Lumina 2", r"(.+\.)?context_refiner\.0\.(attention|attn)\.(qkv|to_q)\.weight"),
     ("T5, a text encoder of FLUX.1", r"(.+\.)?encoder\.block\.0\.layer\.0\.SelfAttention\.q\.weight"),
     ("T5, a text encoder of FLUX.1", r"enc\.blk\.0\.attn_q\.weight"),
     ("CLIP, a text encoder of FLUX.1", r"(.+\.)?text_model\.encoder\.layers\.0\..+"),

@@ -11,6 +11,7 @@ from typing import Literal
 from darkroom.lora_files.flux1 import FLEX1, FLEX2, FLUX1
 from darkroom.lora_files.flux2 import FLUX2_DEV, KLEIN_4B, KLEIN_9B
 from darkroom.lora_files.naming import KnownBase
+from darkroom.lora_files.zimage import DE_TURBO, TURBO, Z_IMAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,18 @@ def _flux1(base: KnownBase) -> Architecture:
     )
 
 
+def _z_image(base: KnownBase) -> Architecture:
+    return Architecture(
+        base=base,
+        distilled=None,
+        ignored=("vae_path", "use_flux_cfg"),
+        takes_qtype_te=True,
+        casts_text_encoder="always",  # and then it is quantised
+        goes_by_sampler=False,
+        is_shown_pictures=False,
+    )
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "flux2": Architecture(
         base=FLUX2_DEV,
@@ -76,4 +89,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         goes_by_sampler=False,
         is_shown_pictures=False,
     ),
+    "zimage": _z_image(Z_IMAGE),
+    "zimage_deturbo": _z_image(DE_TURBO),  # zimage:deturbo in a job, as zimage:turbo
+    "zimage_turbo": _z_image(TURBO),
 }

@@ -4,7 +4,7 @@ The three share the trainer's naming, which is that of diffusers' modules (trans
 blocks and headers tell them apart, as far as anything does (ai-toolkit writes `flux.1` for both FLUX.1 and Flex.1).
 """
 
-from darkroom.lora_files.naming import HIDDEN, AdapterNaming, KnownBase, Layer, OtherNames
+from darkroom.lora_files.naming import HIDDEN, AdapterNaming, Blocks, KnownBase, Layer, OtherNames
 
 _SQUARE = Layer(HIDDEN, HIDDEN)
 _CLIP_FEATURES = 768
@@ -44,25 +44,31 @@ _QKV = dict.fromkeys(("attn.to_q", "attn.to_k", "attn.to_v"), 1)
 _ADDED_QKV = dict.fromkeys(("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"), 1)
 
 _BFL = OtherNames(  # black-forest-labs/flux, src/flux/model.py, in whose names sd-scripts and ComfyUI write
-    double_blocks="double_blocks",
-    single_blocks="single_blocks",
-    double={
-        "img_mod.lin": {"norm1.linear": 1},
-        "img_attn.qkv": _QKV,
-        "img_attn.proj": {"attn.to_out.0": 1},
-        "img_mlp.0": {"ff.net.0.proj": 1},
-        "img_mlp.2": {"ff.net.2": 1},
-        "txt_mod.lin": {"norm1_context.linear": 1},
-        "txt_attn.qkv": _ADDED_QKV,
-        "txt_attn.proj": {"attn.to_add_out": 1},
-        "txt_mlp.0": {"ff_context.net.0.proj": 1},
-        "txt_mlp.2": {"ff_context.net.2": 1},
-    },
-    single={
-        "linear1": {**_QKV, "proj_mlp": 4},
-        "linear2": {"proj_out": 1},
-        "modulation.lin": {"norm.linear": 1},
-    },
+    blocks=(
+        (
+            "double_blocks",
+            {
+                "img_mod.lin": {"norm1.linear": 1},
+                "img_attn.qkv": _QKV,
+                "img_attn.proj": {"attn.to_out.0": 1},
+                "img_mlp.0": {"ff.net.0.proj": 1},
+                "img_mlp.2": {"ff.net.2": 1},
+                "txt_mod.lin": {"norm1_context.linear": 1},
+                "txt_attn.qkv": _ADDED_QKV,
+                "txt_attn.proj": {"attn.to_add_out": 1},
+                "txt_mlp.0": {"ff_context.net.0.proj": 1},
+                "txt_mlp.2": {"ff_context.net.2": 1},
+            },
+        ),
+        (
+            "single_blocks",
+            {
+                "linear1": {**_QKV, "proj_mlp": 4},
+                "linear2": {"proj_out": 1},
+                "modulation.lin": {"norm.linear": 1},
+            },
+        ),
+    ),
     beside={
         "img_in": {"x_embedder": 1},
         "txt_in": {"context_embedder": 1},
@@ -78,31 +84,37 @@ _BFL = OtherNames(  # black-forest-labs/flux, src/flux/model.py, in whose names 
     swapped="final_layer.adaLN_modulation.1",
 )
 _FUSED = OtherNames(  # diffusers' modules after fuse_qkv_projections()
-    double_blocks="transformer_blocks",
-    single_blocks="single_transformer_blocks",
-    double={"attn.to_qkv": _QKV, "attn.to_added_qkv": _ADDED_QKV},
-    single={"attn.to_qkv": _QKV},
+    blocks=(
+        ("transformer_blocks", {"attn.to_qkv": _QKV, "attn.to_added_qkv": _ADDED_QKV}),
+        ("single_transformer_blocks", {"attn.to_qkv": _QKV}),
+    ),
 )
 _DIFFSYNTH = OtherNames(  # modelscope/DiffSynth-Studio, diffsynth/models/flux_dit.py
-    double_blocks="blocks",
-    single_blocks="single_blocks",
-    double={
-        "norm1_a.linear": {"norm1.linear": 1},
-        "norm1_b.linear": {"norm1_context.linear": 1},
-        "attn.a_to_qkv": _QKV,
-        "attn.b_to_qkv": _ADDED_QKV,
-        "attn.a_to_out": {"attn.to_out.0": 1},
-        "attn.b_to_out": {"attn.to_add_out": 1},
-        "ff_a.0": {"ff.net.0.proj": 1},
-        "ff_a.2": {"ff.net.2": 1},
-        "ff_b.0": {"ff_context.net.0.proj": 1},
-        "ff_b.2": {"ff_context.net.2": 1},
-    },
-    single={
-        "norm.linear": {"norm.linear": 1},
-        "to_qkv_mlp": {**_QKV, "proj_mlp": 4},
-        "proj_out": {"proj_out": 1},
-    },
+    blocks=(
+        (
+            "blocks",
+            {
+                "norm1_a.linear": {"norm1.linear": 1},
+                "norm1_b.linear": {"norm1_context.linear": 1},
+                "attn.a_to_qkv": _QKV,
+                "attn.b_to_qkv": _ADDED_QKV,
+                "attn.a_to_out": {"attn.to_out.0": 1},
+                "attn.b_to_out": {"attn.to_add_out": 1},
+                "ff_a.0": {"ff.net.0.proj": 1},
+                "ff_a.2": {"ff.net.2": 1},
+                "ff_b.0": {"ff_context.net.0.proj": 1},
+                "ff_b.2": {"ff_context.net.2": 1},
+            },
+        ),
+        (
+            "single_blocks",
+            {
+                "norm.linear": {"norm.linear": 1},
+                "to_qkv_mlp": {**_QKV, "proj_mlp": 4},
+                "proj_out": {"proj_out": 1},
+            },
+        ),
+    ),
 )
 
 
@@ -112,8 +124,7 @@ def _base(name: str, header: str, repo: str, double_blocks: int, channels: int) 
         header=header,
         repos=(repo,),
         hidden=3072,
-        double_blocks=double_blocks,
-        single_blocks=38,
+        blocks=(double_blocks, 38),
         channels=channels,
         text_features=4096,
         embeds_guidance=True,
@@ -129,10 +140,10 @@ def _naming(*bases: KnownBase) -> AdapterNaming:
     return AdapterNaming(
         trained_for=" and ".join(base.name for base in bases),
         named_alike="FLUX.1, Flex.1 or Flex.2",
-        double_blocks="transformer_blocks",
-        single_blocks="single_transformer_blocks",
-        double=_DOUBLE,
-        single=_SINGLE,
+        blocks=(
+            Blocks("transformer_blocks", "transformer_blocks", "double", _DOUBLE),
+            Blocks("single_transformer_blocks", "single_transformer_blocks", "single", _SINGLE),
+        ),
         beside=_BESIDE,
         guidance=_GUIDANCE,
         bases=bases,

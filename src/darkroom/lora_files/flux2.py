@@ -4,7 +4,7 @@ The trainer's names are BFL's, and so are kohya's and ComfyUI's; against Flux2Pa
 src/flux2/model.py. Other tools name diffusers' modules, which are the parts; against its single_file_utils.py.
 """
 
-from darkroom.lora_files.naming import HIDDEN, AdapterNaming, KnownBase, Layer, OtherNames
+from darkroom.lora_files.naming import HIDDEN, AdapterNaming, Blocks, KnownBase, Layer, OtherNames
 
 _CHANNELS = 128
 
@@ -38,10 +38,10 @@ _GUIDANCE = {
     "guidance_in.out_layer": Layer(HIDDEN, HIDDEN, ("time_guidance_embed.guidance_embedder.linear_2",)),
 }
 _FUSED = OtherNames(  # diffusers' modules after fuse_qkv_projections()
-    double_blocks="transformer_blocks",
-    single_blocks="single_transformer_blocks",
-    double={"attn.to_qkv": {"img_attn.qkv": 1}, "attn.to_added_qkv": {"txt_attn.qkv": 1}},
-    single={},
+    blocks=(
+        ("transformer_blocks", {"attn.to_qkv": {"img_attn.qkv": 1}, "attn.to_added_qkv": {"txt_attn.qkv": 1}}),
+        ("single_transformer_blocks", {}),
+    ),
 )
 
 KLEIN_4B = KnownBase(
@@ -49,8 +49,7 @@ KLEIN_4B = KnownBase(
     header="flux2_klein_4b",
     repos=("black-forest-labs/FLUX.2-klein-base-4B", "black-forest-labs/FLUX.2-klein-4B"),
     hidden=3072,
-    double_blocks=5,
-    single_blocks=20,
+    blocks=(5, 20),
     channels=_CHANNELS,
     text_features=7680,
     embeds_guidance=False,
@@ -60,8 +59,7 @@ KLEIN_9B = KnownBase(
     header="flux2_klein_9b",
     repos=("black-forest-labs/FLUX.2-klein-base-9B", "black-forest-labs/FLUX.2-klein-9B"),
     hidden=4096,
-    double_blocks=8,
-    single_blocks=24,
+    blocks=(8, 24),
     channels=_CHANNELS,
     text_features=12288,
     embeds_guidance=False,
@@ -71,8 +69,7 @@ FLUX2_DEV = KnownBase(
     header="flux2",
     repos=("black-forest-labs/FLUX.2-dev",),
     hidden=6144,
-    double_blocks=8,
-    single_blocks=48,
+    blocks=(8, 48),
     channels=_CHANNELS,
     text_features=15360,
     embeds_guidance=True,
@@ -81,10 +78,10 @@ FLUX2_DEV = KnownBase(
 FLUX2_NAMING = AdapterNaming(
     trained_for="FLUX.2",
     named_alike="FLUX.2",
-    double_blocks="double_blocks",
-    single_blocks="single_blocks",
-    double=_DOUBLE,
-    single=_SINGLE,
+    blocks=(
+        Blocks("double_blocks", "transformer_blocks", "double", _DOUBLE),
+        Blocks("single_blocks", "single_transformer_blocks", "single", _SINGLE),
+    ),
     beside=_BESIDE,
     guidance=_GUIDANCE,
     bases=(KLEIN_4B, KLEIN_9B, FLUX2_DEV),

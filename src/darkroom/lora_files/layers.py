@@ -3,45 +3,43 @@
 Of a base that is known by name, or of one whose files are here, by the names and shapes in their headers.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 from darkroom.base_files.key_prefix import shared_prefix
-from darkroom.lora_files.naming import HIDDEN, AdapterNaming, Hidden, KnownBase, Layer, Size
+from darkroom.lora_files.naming import HIDDEN, AdapterNaming, Hidden, KnownBase, Place, Size
 
 
 def layers_of(base: KnownBase, naming: AdapterNaming) -> dict[str, tuple[int, int]]:
     """The layers of a known base."""
-    counts = (base.double_blocks, base.single_blocks)
     layers = {
-        f"{blocks}.{index}.{name}": layer
-        for (blocks, _, inside), count in zip(naming.lists, counts, strict=True)
+        f"{blocks.name}.{index}.{name}": layer
+        for blocks, count in zip(naming.blocks, base.blocks, strict=True)
         for index in range(count)
-        for name, layer in inside.items()
+        for name, layer in blocks.inside.items()
     }
     layers |= {**naming.beside, **(naming.guidance if base.embeds_guidance else {})}
     return {name: (_number(layer.rows, base), _number(layer.columns, base)) for name, layer in layers.items()}
 
 
 def layers_in(shapes: Mapping[str, tuple[int, ...]], naming: AdapterNaming) -> dict[str, tuple[int, int]]:
-    """The layers of a transformer whose files hold tensors of these shapes, in the family's own or diffusers' naming.
+    """The layers of a transformer whose files hold tensors of these shapes, in the naming of whichever tool.
 
     What is no weight of a layer is passed over: whether the files are whole and the right ones is not asked here.
     """
     found: dict[str, tuple[int, int]] = {}
     prefix = shared_prefix(shapes)
     for key, shape in shapes.items():
-        name = layer_of(key.removeprefix(prefix), naming)
-        if name and len(shape) == 2:
+        for place in _places(key.removeprefix(prefix), naming) if len(shape) == 2 else ():
             rows, columns = shape
-            found[name] = (found.get(name, (0, 0))[0] + rows, columns)
+            own = rows if place.rows is None else rows // place.rows.of * (place.rows.stop - place.rows.start)
+            found[place.layer] = (found.get(place.layer, (0, 0))[0] + own, columns)
     return found
 
 
 def layer_of(key: str, naming: AdapterNaming) -> str | None:
     """The layer whose weight, or a part of it, a transformer's file has under a key, less what is before all keys."""
-    module, _, leaf = key.rpartition(".")
-    return _own_name(module, naming) if leaf == "weight" else None
+    places = _places(key, naming)
+    return places[0].layer if len(places) == 1 else None
 
 
 def hidden_size(layers: Iterable[tuple[str, tuple[int, int]]], naming: AdapterNaming) -> int:
@@ -53,18 +51,9 @@ def hidden_size(layers: Iterable[tuple[str, tuple[int, int]]], naming: AdapterNa
     return 0
 
 
-def _own_name(module: str, naming: AdapterNaming) -> str | None:
-    """The layer that a module is, or is a part of."""
-    for own, diffusers, inside in naming.lists:
-        match = re.fullmatch(rf"(?:{own}|{diffusers})\.(\d+)\.(.+)", module)
-        if match:
-            name = _name_in(inside, match[2])
-            return f"{own}.{match[1]}.{name}" if name else None
-    return _name_in(naming.outside, module)
-
-
-def _name_in(layers: Mapping[str, Layer], module: str) -> str | None:
-    return module if module in layers else next((name for name, layer in layers.items() if module in layer.parts), None)
+def _places(key: str, naming: AdapterNaming) -> tuple[Place, ...]:
+    module, _, leaf = key.rpartition(".")
+    return naming.places(module) if leaf == "weight" else ()
 
 
 def _number(size: Size, base: KnownBase) -> int:

@@ -56,6 +56,16 @@ class Place:
     swap_halves: bool = False  # of those rows, before they are added
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """A list of blocks of one kind: a layer of it is `<name>.<index>.<inside>`."""
+
+    name: str
+    diffusers: str  # the same list in diffusers' naming
+    kind: str  # of such a block, in a word
+    inside: Mapping[str, Layer]
+
+
 Shares = Mapping[str, int]  # the layers in the rows of a module, in order, and how many of its equal blocks each one is
 
 
@@ -63,10 +73,9 @@ Shares = Mapping[str, int]  # the layers in the rows of a module, in order, and 
 class OtherNames:
     """How other tools than the trainer name modules, where that is more than a part of a layer: with their layers."""
 
-    double_blocks: str
-    single_blocks: str
-    double: Mapping[str, Shares]
-    single: Mapping[str, Shares]
+    blocks: tuple[
+        tuple[str, Mapping[str, Shares]], ...
+    ]  # the name of each list, in the family's order, and its modules
     beside: Mapping[str, Shares] = field(default_factory=dict)
     swapped: str = ""  # the module of `beside` that has its halves the other way round
 
@@ -79,8 +88,7 @@ class KnownBase:
     header: str  # ss_base_model_version, as ai-toolkit writes it into the files
     repos: tuple[str, ...]  # of the hub, that hold it, distilled or not
     hidden: int
-    double_blocks: int
-    single_blocks: int
+    blocks: tuple[int, ...]  # in each list of the family, in its order
     channels: int  # that its transformer takes a token
     text_features: int  # of a token of the prompt
     embeds_guidance: bool
@@ -92,11 +100,8 @@ class AdapterNaming:
 
     trained_for: str  # what these files are for, in words
     named_alike: str  # all bases whose files have these names, in words
-    double_blocks: str  # the list of double blocks: a layer of it is `<list>.<index>.<inside>`
-    single_blocks: str
-    double: Mapping[str, Layer]  # the layers inside of a double block
-    single: Mapping[str, Layer]
-    beside: Mapping[str, Layer]  # those in no block
+    blocks: tuple[Blocks, ...]
+    beside: Mapping[str, Layer]  # the layers in no block
     guidance: Mapping[str, Layer]  # in no block either, of bases that embed the guidance scale
     bases: tuple[KnownBase, ...]  # that the family renders, smaller ones first
     others: tuple[OtherNames, ...]
@@ -105,7 +110,7 @@ class AdapterNaming:
     @cached_property
     def block(self) -> re.Pattern[str]:
         """Matches a layer of a block: (list, index, inside)."""
-        return re.compile(rf"({self.double_blocks}|{self.single_blocks})\.(\d+)\.(.+)")
+        return re.compile(rf"({'|'.join(blocks.name for blocks in self.blocks)})\.(\d+)\.(.+)")
 
     @cached_property
     def outside(self) -> Mapping[str, Layer]:
@@ -115,7 +120,7 @@ class AdapterNaming:
     def layer(self, name: str) -> Layer | None:
         """What is known of a layer, in a block of whatever index; None for a name that no base of the family has."""
         match = self.block.fullmatch(name)
-        inside = {self.double_blocks: self.double, self.single_blocks: self.single}
+        inside = {blocks.name: blocks.inside for blocks in self.blocks}
         return inside[match[1]].get(match[3]) if match else self.outside.get(name)
 
     def places(self, module: str) -> tuple[Place, ...]:
@@ -123,46 +128,38 @@ class AdapterNaming:
         match = self._in_a_block.fullmatch(module)
         if match is None:
             return self.modules[""].get(module, ())
-        own = self.double_blocks if match[1] in self._double_lists else self.single_blocks
         inside = self.modules[match[1]].get(match[3], ())
-        return tuple(replace(place, layer=f"{own}.{match[2]}.{place.layer}") for place in inside)
+        return tuple(replace(place, layer=f"{self._own[match[1]]}.{match[2]}.{place.layer}") for place in inside)
 
     def is_in_a_block(self, module: str) -> bool:
         """True for a module in a list of blocks as some tool names them, whether a base has it or not."""
         return self._in_a_block.fullmatch(module) is not None
 
-    @property
-    def lists(self) -> tuple[tuple[str, str, Mapping[str, Layer]], ...]:
-        """(list, the same list in diffusers' naming, layers inside) of the double and of the single blocks."""
-        return (
-            (self.double_blocks, "transformer_blocks", self.double),
-            (self.single_blocks, "single_transformer_blocks", self.single),
-        )
-
     @cached_property
-    def _double_lists(self) -> frozenset[str]:
-        return frozenset((*self.lists[0][:2], *(names.double_blocks for names in self.others)))
+    def _own(self) -> Mapping[str, str]:
+        """The family's own name of a list of blocks, by the one that some tool has."""
+        return {
+            name: blocks.name
+            for i, blocks in enumerate(self.blocks)
+            for name in (blocks.name, blocks.diffusers, *(names.blocks[i][0] for names in self.others))
+        }
 
     @cached_property
     def _in_a_block(self) -> re.Pattern[str]:
-        lists = "|".join(name for name in self.modules if name)
-        return re.compile(rf"({lists})[._](\d+)[._](.+)")
+        return re.compile(rf"({'|'.join(self._own)})[._](\d+)[._](.+)")
 
     @cached_property
     def modules(self) -> Mapping[str, Mapping[str, tuple[Place, ...]]]:
         """By the list that a module is in, "" for none, and by its name inside, with dots and with underscores."""
         found: dict[str, dict[str, tuple[Place, ...]]] = defaultdict(dict)
-        for own, diffusers, layers in (*self.lists, ("", "", self.outside)):
-            for name, layer in layers.items():
-                found[own][name] = (Place(name),)
-                found[diffusers] |= {part: (Place(name, part=i),) for i, part in enumerate(layer.parts)}
+        own = [(blocks.name, blocks.diffusers, blocks.inside) for blocks in self.blocks]
+        for name, diffusers, layers in (*own, ("", "", self.outside)):
+            for layer, known in layers.items():
+                found[name][layer] = (Place(layer),)
+                found[diffusers] |= {part: (Place(layer, part=i),) for i, part in enumerate(known.parts)}
         for names in self.others:
-            for blocks, modules in (
-                (names.double_blocks, names.double),
-                (names.single_blocks, names.single),
-                ("", names.beside),
-            ):
-                found[blocks] |= {name: _shared(shares, name == names.swapped) for name, shares in modules.items()}
+            for name, modules in (*names.blocks, ("", names.beside)):
+                found[name] |= {module: _shared(shares, module == names.swapped) for module, shares in modules.items()}
         return {
             blocks: {**{name.replace(".", "_"): places for name, places in modules.items()}, **modules}
             for blocks, modules in found.items()

@@ -26,18 +26,16 @@ class _Seen:
     """What the layers of an adapter or of a base show of its sizes."""
 
     hidden: int  # 0 where nothing shows it
-    double_blocks: frozenset[int]
-    single_blocks: frozenset[int]
+    blocks: tuple[frozenset[int], ...]  # in each list of the family
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """1 + the highest block, of the double and of the single ones."""
-        return 1 + max(self.double_blocks, default=-1), 1 + max(self.single_blocks, default=-1)
+    def counts(self) -> tuple[int, ...]:
+        """1 + the highest block of each list."""
+        return tuple(1 + max(indices, default=-1) for indices in self.blocks)
 
     def covers(self, known: KnownBase) -> bool:
         """True if every block of `known` is there, and none beyond."""
-        blocks = (self.double_blocks, self.single_blocks)
-        return blocks == (frozenset(range(known.double_blocks)), frozenset(range(known.single_blocks)))
+        return self.blocks == tuple(frozenset(range(count)) for count in known.blocks)
 
 
 def foreign_to(
@@ -73,7 +71,7 @@ def foreign_to(
     beyond = any(count > limit for count, limit in zip(theirs.counts, ours.counts, strict=True))
     if beyond or (home and candidates and home[0] not in candidates):
         kindred = not candidates or bool(set(candidates) & set(own))
-        return Foreign(_other_blocks(theirs, candidates, ours, home), kindred)
+        return Foreign(_other_blocks(naming, theirs, candidates, ours, home), kindred)
     return None
 
 
@@ -111,13 +109,21 @@ def _is_home(base: KnownBase, layers: LayerShapes, naming: AdapterNaming) -> boo
     return _seen(layers, naming).covers(base) and hidden_size(layers.items(), naming) == base.hidden
 
 
-def _other_blocks(theirs: _Seen, candidates: list[KnownBase], ours: _Seen, home: list[KnownBase]) -> str:
-    (double, single), (our_double, our_single) = theirs.counts, ours.counts
+def _other_blocks(
+    naming: AdapterNaming, theirs: _Seen, candidates: list[KnownBase], ours: _Seen, home: list[KnownBase]
+) -> str:
     whole = any(theirs.covers(known) for known in candidates)
-    counted = f"{double} double and {single} single blocks"
+    kinds = [f"{count} {blocks.kind}" for count, blocks in zip(theirs.counts, naming.blocks, strict=True)]
+    counted = f"{_listed(kinds)} blocks"
     blocks = f"all of its {counted}" if whole else f"{counted} or more"
     base = f"the base is {home[0].name} and" if home else "the base"
-    return f"this LoRA is for {_names(candidates)}: {blocks}, {base} has {our_double} and {our_single}"
+    return f"this LoRA is for {_names(candidates)}: {blocks}, {base} has {_listed(map(str, ours.counts))}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    """`2, 3 and 4`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _fitting(found: LayerShapes, bases: Iterable[KnownBase], naming: AdapterNaming) -> list[KnownBase]:
@@ -132,9 +138,8 @@ def _names(bases: Iterable[KnownBase]) -> str:
 
 
 def _seen(layers: LayerShapes, naming: AdapterNaming) -> _Seen:
-    blocks: dict[str, set[int]] = {naming.double_blocks: set(), naming.single_blocks: set()}
+    blocks: dict[str, set[int]] = {each.name: set() for each in naming.blocks}
     for name in layers:
         if match := naming.block.fullmatch(name):
             blocks[match[1]].add(int(match[2]))
-    double, single = blocks[naming.double_blocks], blocks[naming.single_blocks]
-    return _Seen(hidden_size(layers.items(), naming), frozenset(double), frozenset(single))
+    return _Seen(hidden_size(layers.items(), naming), tuple(map(frozenset, blocks.values())))

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from darkroom.errors import ConfigError
-from darkroom.plan.conf.families import FAMILIES
+from darkroom.plan.conf.families import FAMILIES, FLOAT8
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import Model
 
 
 def contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:
     """A sentence for each."""
-    for key, fault in (*_of_family(model), *_of_quantised_base(model)):
+    for key, fault in (*_of_family(model), *_of_training_adapter(model), *_of_quantised_base(model)):
         yield ConfigError(f"{origin.at(key)}: {fault}")
 
 
@@ -19,15 +19,37 @@ def _of_family(model: Model) -> Iterator[tuple[str, str]]:
     if model.guidance not in family.guidances:
         expected = f"expected {' or '.join(family.guidances)}, got {model.guidance}"
         yield "guidance", f"{name} has its guidance embedded in the transformer: {expected}"
-    for key in ("schedule", "timestep_rounding"):
-        if getattr(model, key) not in family.schedules:
-            # FLUX.1's trainer samples with diffusers' scheduler, so that there is nothing else to choose.
-            yield key, f"in {name} the trainer's {key} is diffusers' own: expected aitk, got {getattr(model, key)}"
+    for key, known in (("schedule", family.schedules), ("timestep_rounding", family.timestep_roundings)):
+        if getattr(model, key) not in known:
+            # Their trainer samples with diffusers' scheduler, so that diffusers' is no other one.
+            asked = f"expected {' or '.join(known)}, got {getattr(model, key)}"
+            yield key, f"in {name} the trainer's {key} is diffusers' own: {asked}"
+    if model.guidance_rule not in family.guidance_rules:
+        asked = f"expected {' or '.join(family.guidance_rules)}, got {model.guidance_rule}"
+        yield "guidance_rule", f"every version of the trainer reads guidance_scale alike for {name}: {asked}"
     if model.distilled and not family.takes_distilled:
         yield "distilled", f"has no meaning for {name}, whose guidance is embedded whatever it was trained from"
     if model.attn_masking and not family.takes_attn_masking:
         takers = " and ".join(other for other in FAMILIES if FAMILIES[other].takes_attn_masking)
         yield "attn_masking", f"the trainer knows it of the family {takers} only, got true for {name}"
+
+
+def _of_training_adapter(model: Model) -> Iterator[tuple[str, str]]:
+    name, family, quantized = model.family, FAMILIES[model.family], model.quantize.transformer
+    if model.quantize.embedders and not family.keeps_embedders:
+        yield "quantize.embedders", f"has no meaning for {name}, of which every linear layer is quantised"
+    if family.takes_training_adapter and model.checkpoint.training_adapter and quantized not in (None, FLOAT8):
+        yield (
+            "quantize.transformer",
+            f"{quantized} beside a training adapter: the trainer takes float8 in place of qfloat8 there, and of others "
+            "it loses what cancels the adapter; expected float8 or null",
+        )
+    if quantized not in (None, *family.qtypes):
+        takers = " and ".join(other for other in FAMILIES if quantized in FAMILIES[other].qtypes)
+        yield (
+            "quantize.transformer",
+            f"{quantized} is here for {takers} only; expected {', '.join(family.qtypes)} or null for {name}",
+        )
 
 
 def _of_quantised_base(model: Model) -> Iterator[tuple[str, str]]:

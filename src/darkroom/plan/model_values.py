@@ -11,6 +11,7 @@ def base_of(model: Model) -> BaseModel:
         family=model.family,
         dtype=model.dtype,
         quantize_transformer=model.quantize.transformer,
+        quantize_embedders=model.quantize.embedders and model.quantize.transformer is not None,
         guidance=guidance_of(model),
         numerics=numerics_of(model),
     )

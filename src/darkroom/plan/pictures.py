@@ -17,7 +17,7 @@ from darkroom.plan.conf.schema import Model, PromptSet, Settings
 from darkroom.plan.control_inputs import Conditions, Shown
 from darkroom.plan.matrix import Point
 from darkroom.plan.model_values import guidance_of
-from darkroom.request import Asked, ReferenceImage, Remarks, Sampling, Text
+from darkroom.request import CFG_ABOVE, Asked, ReferenceImage, Remarks, Sampling, Text
 
 _TEMPLATE = re.compile(r"\{[^{}]*\|[^{}]*\}|(?<!\w)__[\w/*-]+__(?!\w)")  # {red|green}, __colour__
 
@@ -105,6 +105,7 @@ def _sampling(levels: Sequence[Settings], model: Model, size: tuple[int, int], s
         seed=seed,
         sample_steps=_first("sample_steps", levels, model.defaults.sample_steps),
         guidance_scale=_first("guidance_scale", levels, model.defaults.guidance_scale),
+        guidance_rule=model.guidance_rule,
         schedule=model.schedule,
         timestep_rounding=model.timestep_rounding,
         noise_device=model.noise_device,
@@ -194,7 +195,7 @@ def _warnings(model: Model, requested: tuple[int, int], sampling: Sampling, neg:
     guidance, guidance_scale = guidance_of(model), sampling.guidance_scale
     if neg and guidance == "embedded":
         yield "neg is not used: this model has its guidance embedded, and no negative side"
-    elif neg and (guidance_scale <= 1 or guidance == "none"):
+    elif neg and (guidance_scale <= CFG_ABOVE[model.guidance_rule] or guidance == "none"):
         yield f"neg is not used: it needs classifier-free guidance, got guidance_scale {guidance_scale}"
     elif "[trigger]" in neg:
         yield "[trigger] in neg stays as it is: it is replaced in prompts only"

@@ -91,7 +91,7 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
     """Why no trainer could have previewed this picture. `trainers`: the regime that it would have taken."""
     if model.distilled and not model.imported:
         yield "the model is distilled, and the trainer previews what it trains"
-    if model.schedule != "aitk":
+    if model.schedule == "diffusers":
         yield f"schedule: {model.schedule}"
     if model.timestep_rounding != "aitk":
         yield f"timestep_rounding: {model.timestep_rounding}"

@@ -84,7 +84,13 @@ def _flex2() -> Family:
     return flex2
 
 
-MODULES: Mapping[str, Callable[[], Family]] = {"flux2": _flux2, "flux": _flux, "flex2": _flex2}
+def _zimage() -> Family:
+    from darkroom.render.families.zimage import zimage
+
+    return zimage
+
+
+MODULES: Mapping[str, Callable[[], Family]] = {"flux2": _flux2, "flux": _flux, "flex2": _flex2, "zimage": _zimage}
 
 
 def family(name: str) -> Family:

@@ -12,6 +12,7 @@ from darkroom.render.device.environment import memory_budget
 from darkroom.render.device.mode import LADDER, TEXT_LADDER, Budget, Footprint, Workload, plan
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux2 import real_sizes as flux2_sizes
+from darkroom.render.families.zimage import real_sizes as zimage_sizes
 
 _TEXT_TOKENS = 512
 _ROWS = {None: "none", "qfloat8": "qfloat8, qint8", "qint4": "qint4"}  # qint8 takes what qfloat8 takes
@@ -73,5 +74,5 @@ def _footprints(
     picture: Workload,
 ) -> Iterator[tuple[str, dict[str | None, Footprint], dict[str | None, Footprint]]]:
     """As the families' real_sizes.py give them."""
-    for family in (flux2_sizes, flux1_sizes):
+    for family in (flux2_sizes, flux1_sizes, zimage_sizes):
         yield from family.footprints(picture, torch.bfloat16)

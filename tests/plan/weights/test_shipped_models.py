@@ -23,6 +23,13 @@ DIFFUSERS = {  # everything from the folders of one repository
     "flex1": ("flux", "ostris/Flex.1-alpha"),
     "flex2": ("flex2", "ostris/Flex.2-preview"),
 }
+QWEN3, TURBO = "Qwen/Qwen3-4B", "Tongyi-MAI/Z-Image-Turbo"
+ADAPTER = "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors"
+ZIMAGE = {  # transformer, and VAE where no other is named, from the folders of one repository
+    "zimage": CheckpointSource(repo="Tongyi-MAI/Z-Image", text_encoder=QWEN3),
+    "zimage_deturbo": CheckpointSource(repo="ostris/Z-Image-De-Turbo", vae=TURBO, text_encoder=QWEN3),
+    "zimage_turbo": CheckpointSource(repo=TURBO, text_encoder=QWEN3, training_adapter=ADAPTER),
+}
 
 
 def load(name: str, *conf_dirs: Path) -> Model:
@@ -47,6 +54,15 @@ def test_flux1_and_flex_come_whole_from_one_repository(name):
     assert model.resolution_divisor == (32 if name == "flex2" else 16)
 
 
+@pytest.mark.parametrize("name", ZIMAGE)
+def test_z_image_has_kleins_text_encoder_and_turbo_its_training_adapter(name):
+    model = load(name)
+    assert (model.family, model.checkpoint) == ("zimage", ZIMAGE[name])
+    assert (model.guidance, model.guidance_rule, model.schedule) == ("cfg", "aitk", "aitk")
+    assert (model.quantize.transformer, model.quantize.text_encoder, model.text_encoder_cast) == (None, None, True)
+    assert model.resolution_divisor == 16
+
+
 @pytest.mark.parametrize(
     ("name", "steps", "scale", "distilled"),
     [
@@ -58,6 +74,9 @@ def test_flux1_and_flex_come_whole_from_one_repository(name):
         ("flux", 25, 4.0, False),
         ("flex1", 25, 4.0, False),
         ("flex2", 25, 4.0, False),
+        ("zimage", 30, 4.0, False),
+        ("zimage_deturbo", 25, 3.0, False),
+        ("zimage_turbo", 9, 1.0, False),
     ],
 )
 def test_defaults_are_those_documented_for_the_model(name, steps, scale, distilled):
@@ -75,7 +94,7 @@ def test_dev_has_embedded_guidance_and_a_quantised_text_encoder():
 
 
 def test_every_model_that_is_shipped_is_tested_here():
-    assert {file.stem for file in (CONF / "model").glob("*.yaml")} == {*FILES, *DIFFUSERS, "demo"}
+    assert {file.stem for file in (CONF / "model").glob("*.yaml")} == {*FILES, *DIFFUSERS, *ZIMAGE, "demo"}
 
 
 def test_a_local_repo_gives_dev_its_own_vae(tmp_path, monkeypatch):

@@ -312,7 +312,7 @@ def test_a_live_stack_is_taken_down_again(base: Base, save: Save) -> None:
         ),
         (_lora("transformer.single_transformer_blocks.0.proj_mlp", 12288, 3072), "for Flex.1 or FLUX.1 or Flex.2 .its"),
         (
-            _lora("diffusion_model.layers.0.attention.to_q", 96, 96),
+            _lora("diffusion_model.layers.0.mixing.to_q", 96, 96),
             "for another model: none of its layers is one of FLUX",
         ),
         (_lora("layers.0.attention.to_q", 96, 96), "is in an unknown naming"),

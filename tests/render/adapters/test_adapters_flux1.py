@@ -331,7 +331,7 @@ def test_what_does_not_fit_at_all_is_refused_even_if_allowed(header: Header, mes
     ("key", "message"),
     [
         (
-            "diffusion_model.layers.0.attention.to_q.diff",
+            "diffusion_model.layers.0.mixing.to_q.diff",
             "for another model: none of its layers is one of Flex.1 and FL",
         ),
         (

@@ -35,7 +35,6 @@ from darkroom.render.device.mode import (
 )
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.families.flux2 import real_sizes as flux2_sizes
-from darkroom.render.families.flux2.encoder_layout import PARTNERS, QWEN3
 from darkroom.render.families.flux2.exact import make_transformer_exact, make_vae_exact
 from darkroom.render.families.flux2.footprint import (
     coding_bytes,
@@ -43,6 +42,8 @@ from darkroom.render.families.flux2.footprint import (
     model_footprints,
     text_model_footprints,
 )
+from darkroom.render.families.flux2.text import PARTNERS
+from darkroom.render.families.language_model import QWEN3
 from darkroom.render.memory_table import memory_table
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import Base

@@ -15,9 +15,10 @@ from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.device.mode import MODEL, Workload
+from darkroom.render.families.autoencoder_kl import coding_bytes, on_meta
 from darkroom.render.families.flux1 import flex2
 from darkroom.render.families.flux1 import real_sizes as flux1_sizes
-from darkroom.render.families.flux1.footprint import coding_bytes, denoising_bytes, model_footprints
+from darkroom.render.families.flux1.footprint import denoising_bytes, model_footprints
 from darkroom.render.family import family
 
 META = torch.device("meta")
@@ -54,7 +55,7 @@ def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @torch.no_grad()
 def test_coding_takes_less_than_estimated_but_not_half_of_it(dtype: torch.dtype) -> None:
-    vae = _cast(flux1_sizes.vae(), dtype)
+    vae = _cast(on_meta(), dtype)
     estimated = coding_bytes(vae, dtype, MEGAPIXEL)
     latents, pixels = torch.empty(1, 16, 128, 128, dtype=dtype, device=META), torch.empty(1, 3, 1024, 1024, device=META)
     with Meter([latents, *vae.parameters()]) as meter, FusedAttention():
@@ -96,7 +97,7 @@ def test_footprints_of_a_checkpoint(make_request: Any) -> None:
     request = make_request(family="flex2", dtype="bfloat16", guidance="embedded")
     found = flex2.footprints(flux1_checkpoint("flex2"), request.base, [SMALL, MEGAPIXEL])
     assert found == flex2.footprints(flux1_checkpoint("flex2"), request.base, [MEGAPIXEL])
-    assert set(found) == {None, "qfloat8", "qint8", "qint4"}
+    assert set(found) == {None, "qfloat8", "qint8", "qint4", "float8"}
 
 
 def _transformer(model: str, dtype: torch.dtype) -> Any:

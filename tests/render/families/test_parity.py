@@ -154,5 +154,5 @@ def test_encoded_prompts_have_to_fit_the_transformer(
 
 
 def test_an_unknown_family_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="family: expected one of flux2, flux, flex2, got flux3"):
+    with pytest.raises(ConfigError, match="family: expected one of flux2, flux, flex2, zimage, got flux3"):
         family("flux3")

@@ -27,14 +27,16 @@ from transformers.processing_utils import ProcessorMixin
 
 from darkroom.checkpoint import DIFFUSERS, GGUF, SINGLE_FILE, Checkpoint, Component
 from darkroom.errors import CheckpointError
-from darkroom.render.families.flux2.encoder_layout import MISTRAL3, PARTNERS, QWEN3, describe
 from darkroom.render.families.flux2.text import (
+    PARTNERS,
+    READING,
     build_text_encoder,
     check_text_encoder,
     encode,
     load_text_encoder,
     tokens_cut,
 )
+from darkroom.render.families.language_model import MISTRAL3, QWEN3, describe
 from darkroom.render.weights.base import TextEncoder
 from darkroom.request import Encoder
 
@@ -329,7 +331,7 @@ def test_the_sizes_of_the_real_ones(features: int) -> None:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    found = describe(Component("text_encoder.safetensors", SINGLE_FILE, ""), shapes)
+    found = describe(Component("text_encoder.safetensors", SINGLE_FILE, ""), shapes, READING)
     assert (found.kind, found.text_features, found.prefix) == (right.kind, features, "model.")
     names = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim")
     for name in (*names, "vocab_size", "rms_norm_eps", "rope_parameters", "hidden_act", "sliding_window"):
@@ -501,4 +503,4 @@ def test_the_tokenizer_of_another_text_encoder_is_refused(tmp_path: Path, mistra
 def test_nothing_is_in_memory_before_it_is_filled(tmp_path: Path, mistral_folder: Path) -> None:
     model, _ = build_text_encoder(_checkpoint(tmp_path, mistral_folder, mistral_folder))
     assert all(weight.is_meta for weight in model.parameters())
-    assert MISTRAL3.depth == len(model.layers)
+    assert max(READING.states[MISTRAL3.title]) == len(model.layers)

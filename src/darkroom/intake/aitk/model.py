@@ -16,9 +16,9 @@ from darkroom.intake.aitk.section import Section
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.roots import Roots
 from darkroom.intake.versions import Rules
-from darkroom.plan.conf.families import FAMILIES
+from darkroom.plan.conf.families import FAMILIES, QTYPES
 from darkroom.plan.conf.folders import BUILT_IN
-from darkroom.plan.conf.schema import QTYPES, Model
+from darkroom.plan.conf.schema import Model
 
 _DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16"} | dict.fromkeys(
     ("fp32", "float32", "float", "single"), "float32"

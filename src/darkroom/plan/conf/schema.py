@@ -7,11 +7,11 @@ Names are those of the ai-toolkit-inference request schema. A key's metadata say
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from darkroom.plan.conf.families import FAMILIES
+from darkroom.plan.conf.families import FAMILIES, FLOAT8, QTYPES
+from darkroom.request import CFG_ABOVE
 
 AXIS_GROUPS = ("model", "lora", "prompts")
 COMPARE = "compare"  # a group whose options are chosen by the name of a model
-QTYPES = ("qfloat8", "qint8", "qint4")
 ASPECT_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
 
 
@@ -73,6 +73,7 @@ class CheckpointSource:
     text_encoder_2: str | None = None  # T5, beside the CLIP of text_encoder; families flux and flex2
     tokenizer: str | None = None
     tokenizer_2: str | None = None
+    training_adapter: str | None = None  # a LoRA that the base was trained with, and that pictures are without
     comfyui_models: str | None = None
 
     @property
@@ -85,8 +86,9 @@ class CheckpointSource:
 class Quantize:
     """Storage types of linear weights, None for the model's dtype."""
 
-    transformer: str | None = field(default=None, metadata={"one_of": QTYPES})
+    transformer: str | None = field(default=None, metadata={"one_of": (*QTYPES, FLOAT8)})
     text_encoder: str | None = field(default=None, metadata={"one_of": QTYPES})
+    embedders: bool = False  # of the transformer too, and its final layer, where its family leaves them as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,8 @@ class Model:
     distilled: bool = False
     imported: bool = False  # from a training run: the trainer previewed this very model, distilled or not
     guidance: str = field(default="cfg", metadata={"one_of": ("cfg", "embedded")})
-    schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
+    guidance_rule: str = field(default="aitk", metadata={"one_of": tuple(CFG_ABOVE)})
+    schedule: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers", "aitk_to_zero")})
     timestep_rounding: str = field(default="aitk", metadata={"one_of": ("aitk", "diffusers")})
     noise_device: str = field(default="cpu", metadata={"one_of": ("cpu", "cuda")})
     resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token

@@ -101,8 +101,8 @@ def _set(request: Request, **changes: Any) -> Factor:
 
 def _numerics(request: Request) -> Iterator[Factor]:
     family = FAMILIES[request.base.family]
-    for name in ("schedule", "timestep_rounding"):
-        yield from (_set(request, **{name: value}) for value in family.schedules)
+    for name in ("schedule", "timestep_rounding", "guidance_rule"):
+        yield from (_set(request, **{name: value}) for value in family.choices[name])
     if request.base.quantize_transformer is None:
         for regime in _REGIMES:
             yield Factor(f"LoRA {regime}", {"lora_merge": regime}, f"lora_merge: {regime} in {_model(request)}")

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.schema import Model, Quantize
 from darkroom.plan.trials.factors import Factor, own_strength, shown, where
 from darkroom.plan.trials.lora_steps import same_run
@@ -16,11 +17,11 @@ from darkroom.request import Lora, ReferenceImage, Request
 # Fields of a request that a record gives as they are; those of the model only where this version has the value.
 _PLAIN = ("prompt", "neg", "seed", "sample_steps", "guidance_scale", "ctrl_idx", "max_sequence_length")
 _CHOICES = {f.name: f.metadata["one_of"] for f in fields(Model) if "one_of" in f.metadata}
-_CHOICES |= {f"quantize_{f.name}": (None, *f.metadata["one_of"]) for f in fields(Quantize)}
-_CHOICES |= {"text_encoder_cast": (False, True), "attn_masking": (False, True)}
+_CHOICES |= {f"quantize_{f.name}": (None, *f.metadata["one_of"]) for f in fields(Quantize) if "one_of" in f.metadata}
+_CHOICES |= dict.fromkeys(("text_encoder_cast", "attn_masking", "quantize_embedders"), (False, True))
 _OF_MODEL = (
     *("dtype", "quantize_transformer", "quantize_text_encoder", "text_encoder_cast", "attn_masking", "guidance"),
-    *("schedule", "timestep_rounding", "noise_device", "numerics"),
+    *("quantize_embedders", "guidance_rule", "schedule", "timestep_rounding", "noise_device", "numerics"),
 )
 _WEIGHTS = {"checkpoint_digest": "checkpoint", "text_encoder_digest": "text encoder"}
 
@@ -41,11 +42,12 @@ class Recorded:
 
     def _values(self) -> Iterator[Factor | str]:
         now = self._request.row()
+        choices = {**_CHOICES, **FAMILIES[self._request.base.family].choices}
         for name in (*_PLAIN, *_OF_MODEL):
             if name not in self._then or self._then[name] == now[name]:
                 continue
             value = self._then[name]
-            if name in _CHOICES and value not in _CHOICES[name]:
+            if name in choices and value not in choices[name]:
                 yield f"{name}: {value}, as recorded: not built"
             elif name != "prompt" or self._request.text.prompt_embeds is None:
                 yield self._set_back(name, value)

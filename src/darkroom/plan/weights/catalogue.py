@@ -20,6 +20,10 @@ _ABOUT: Mapping[str, Mapping[str, float]] = {
     "mistralai/Mistral-Small-3.1-24B-Instruct-2503": {"text_encoder": 48.0, "tokenizer": 0.02},
     "ostris/Flex.1-alpha": {"transformer": 16.3, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
     "ostris/Flex.2-preview": {"transformer": 16.3, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
+    "Tongyi-MAI/Z-Image": {"transformer": 12.3, "vae": 0.2, "text_encoder": 8.0, "tokenizer": 0.02},
+    "Tongyi-MAI/Z-Image-Turbo": {"transformer": 24.6, "vae": 0.2, "text_encoder": 8.0, "tokenizer": 0.02},
+    "ostris/Z-Image-De-Turbo": {"transformer": 12.3},
+    "ostris/zimage_turbo_training_adapter": {"training_adapter": 0.3},
     "black-forest-labs/FLUX.1-dev": {"transformer": 23.8, "vae": 0.2, "text_encoder": 0.2, "text_encoder_2": 9.5},
 }
 LICENCES = {
@@ -40,6 +44,9 @@ _IDS = {
     "black-forest-labs/FLUX.1-dev": "flux",
     "ostris/Flex.1-alpha": "flex1",
     "ostris/Flex.2-preview": "flex2",
+    "Tongyi-MAI/Z-Image": "zimage",
+    "ostris/Z-Image-De-Turbo": "zimage_deturbo",
+    "Tongyi-MAI/Z-Image-Turbo": "zimage_turbo",
 }
 
 

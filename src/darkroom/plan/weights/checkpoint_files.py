@@ -66,7 +66,7 @@ def find_checkpoint(
 def local_files(source: CheckpointSource, family: str, needs_text: bool) -> list[Path]:
     """The files here that the model is read from, in a stable order; none of what lies on the hub."""
     files: list[Path] = []
-    for part in components(family, needs_text):
+    for part in components(source, family, needs_text):
         try:
             place = place_of(source, part)
         except CheckpointError:  # told by missing_files.py, before anything asks for files
@@ -85,7 +85,7 @@ class _Search:
     def checkpoint(self, family: str, needs_text: bool, store: Store) -> _Reading[Checkpoint]:
         for key, fault in section_faults(self._source, family):
             yield self._error(key, fault)
-        places = yield from self._places(components(family, needs_text))
+        places = yield from self._places(components(self._source, family, needs_text))
         snapshots = yield from self._snapshots(places)
         components_found = yield from self._components(places, snapshots, store)
         repo = snapshots.get((self._source.repo, self._source.revision)) if self._source.repo else None

@@ -8,8 +8,9 @@ _FOLDERS = {
     "vae": ("vae",),
     "text_encoder": ("text_encoders", "clip"),
     "text_encoder_2": ("text_encoders", "clip"),
+    "training_adapter": ("loras",),
 }
-FOLDERS = tuple(dict.fromkeys(name for names in _FOLDERS.values() for name in names))
+FOLDERS = tuple(dict.fromkeys(name for part, names in _FOLDERS.items() for name in names if part != "training_adapter"))
 
 # What conf/model/ names: the file that has the same numbers, as Comfy-Org calls it.
 _SAME = {

@@ -26,7 +26,7 @@ class Download:
 def downloads(source: CheckpointSource, family: str, needs_text: bool, *, ask: bool = True) -> Iterator[Download]:
     """What finding this model's files would fetch. `ask`: the hub, for at most 3 seconds, what it is."""
     wanted: dict[tuple[str, str | None], dict[str, OnHub]] = {}
-    for part in components(family, needs_text):
+    for part in components(source, family, needs_text):
         try:
             place = place_of(source, part)
         except CheckpointError:  # told by missing_files.py

@@ -6,14 +6,17 @@ from pathlib import Path
 from darkroom.base_files.gguf_encoders import check_gguf_encoder
 from darkroom.base_files.kinds import refuse_others
 from darkroom.base_files.stored_weights import stored_weights
-from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, weight_files
+from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, TRAINING_ADAPTER, weight_files
 from darkroom.display import named
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError, caught
 from darkroom.files.gguf_header import read_gguf_header, unread_kinds
+from darkroom.lora_files.families import NAMINGS
+from darkroom.lora_files.file import read_lora
+from darkroom.lora_files.judge import judge
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import CheckpointSource
-from darkroom.plan.weights.base_layers import tensors_at, text_features
+from darkroom.plan.weights.base_layers import base_layers, tensors_at, text_features
 from darkroom.plan.weights.places import (
     KNOWN_TOKENIZERS,
     PICKLES,
@@ -32,7 +35,7 @@ def missing_weights(source: CheckpointSource, family: str, origin: Origin, needs
     """A sentence for all that can be said of a base model without a network; what lies on the hub is not looked at."""
     for key, fault in section_faults(source, family):
         yield ConfigError(f"{origin.at(f'checkpoint.{key}')}: {fault}")
-    for part in components(family, needs_text):
+    for part in components(source, family, needs_text):
         where = origin.at(f"checkpoint.{key_of(source, part)}")
         try:
             place = place_of(source, part)
@@ -51,7 +54,10 @@ def _here_faults(source: CheckpointSource, family: str, path: Path, part: str) -
         return
     faults = list(component_faults(path, part))
     yield from faults
-    if faults or not (kind or part in known.files):
+    if faults or not (kind or part in known.files or part == TRAINING_ADAPTER):
+        return
+    if part == TRAINING_ADAPTER:
+        yield from caught(lambda: judge(read_lora(str(path)), base_layers(source, family), NAMINGS[family]))
         return
     shapes, architecture = tensors_at(path)
     if wanted := known.files.get(part):

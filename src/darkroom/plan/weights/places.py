@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING
+from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING, TRAINING_ADAPTER
 from darkroom.errors import CheckpointError
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.hub_reference import Reference, is_hub_id, read_reference
@@ -27,6 +27,7 @@ _FILES = {
     "vae": (".safetensors", ".sft"),
     "text_encoder": (".safetensors", ".sft", ".gguf"),
     "text_encoder_2": (".safetensors", ".sft", ".gguf"),
+    "training_adapter": (".safetensors", ".sft"),
 }
 
 
@@ -51,9 +52,12 @@ class OnHub:
 Place = Here | OnHub
 
 
-def components(family: str, needs_text: bool) -> tuple[str, ...]:
+def components(source: CheckpointSource, family: str, needs_text: bool) -> tuple[str, ...]:
     """The components to look for, by the names of their keys."""
-    return (*RENDERING, *(FAMILIES[family].text_parts if needs_text else ()))
+    known = FAMILIES[family]
+    has_adapter = known.takes_training_adapter and source.training_adapter is not None
+    rendering = (part for part in RENDERING if part != TRAINING_ADAPTER or has_adapter)
+    return (*rendering, *(known.text_parts if needs_text else ()))
 
 
 def key_of(source: CheckpointSource, part: str) -> str:
@@ -69,7 +73,7 @@ def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str,
     for key, value in vars(source).items():
         if value is not None and not value.strip():
             yield key, "is empty; expected a hub id or a path"
-        elif value is not None and key in _FILES.keys() | ENCODER_OF and key not in components(family, True):
+        elif value is not None and key in _FILES.keys() | ENCODER_OF and key not in components(source, family, True):
             yield key, f"{value}: has no effect: a model of the family {family} has no {key}"
     if source.revision is not None and not _takes_from_hub_repo(source, family):
         yield "revision", f"{source.revision}: has no effect: nothing comes from {_repository(source)}"
@@ -99,7 +103,7 @@ def holds_tokenizer(folder: Path) -> bool:
 
 
 def _takes_from_hub_repo(source: CheckpointSource, family: str) -> bool:
-    for part in components(family, needs_text=True):
+    for part in components(source, family, needs_text=True):
         try:
             place = place_of(source, part)
         except CheckpointError:  # told where the component is looked for

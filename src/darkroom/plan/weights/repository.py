@@ -17,6 +17,7 @@ _WEIGHTS = {
     "text_encoder_2": ("model*.safetensors",),
     "tokenizer": (),
     "tokenizer_2": (),
+    "training_adapter": (),
 }
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from darkroom.render.device.mode import Footprint, Workload
 
-QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4")
+QUANTIZATIONS = (None, "qfloat8", "qint8", "qint4", "float8")
 
 # Temporaries for each weight of the largest layer. Merging has it in float32 twice: the sum so far, and what the next
 # adapter adds, beside the base's in bfloat16 and rows of a LoKr's factor (9.0 to 12.0 measured, of two adapters).

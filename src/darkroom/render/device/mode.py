@@ -71,14 +71,21 @@ class Workload:
     text_tokens: int
     live_adapters: tuple[str, ...]  # paths; () where adapters are merged
     merges: bool = False  # adapters into weights
+    passes: int = 1  # 2 with classifier-free guidance, where a family runs both at a time
 
     @classmethod
     def of(cls, request: Request) -> Self:
         sampling, adapters = request.sampling, request.adapters
         is_live = adapters.lora_merge == "live"
-        paths = tuple(lora.path for lora in adapters.active) if is_live else ()
-        tokens, merges = request.encoder.max_sequence_length, bool(adapters.active) and not is_live
-        return cls(sampling.width, sampling.height, len(sampling.ctrl_images), tokens, paths, merges)
+        return cls(
+            width=sampling.width,
+            height=sampling.height,
+            references=len(sampling.ctrl_images),
+            text_tokens=request.encoder.max_sequence_length,
+            live_adapters=tuple(lora.path for lora in adapters.active) if is_live else (),
+            merges=bool(adapters.active) and not is_live,
+            passes=2 if request.uses_neg else 1,
+        )
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ class Base:
         return shapes
 
 
+def linear_layers(transformer: torch.nn.Module) -> dict[str, tuple[Part, ...]]:
+    """Base.adapter_modules of a transformer whose layers adapters name as diffusers does: each by its own name."""
+    layers = (name for name, layer in transformer.named_modules() if isinstance(layer, torch.nn.Linear))
+    return {name: (Part(f"{name}.weight"),) for name in layers}
+
+
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
     """A text encoder with its tokenizer; `max_sequence_length` in tokens, to which every prompt is padded."""

@@ -1,4 +1,4 @@
-"""Weights stored in 8 or 4 bits, as the trainer quantises them: every linear layer, by optimum-quanto. Knows no model.
+"""Weights stored in 8 or 4 bits, as the trainer quantises them: by optimum-quanto, or in torchao's float8 (float8.py).
 
 Two steps, so that a model never has to fit in full precision: `prepare` on the meta device, then `finish` for each
 layer as soon as its weights are there. qfloat8 has one scale an output row, so that splitting a fused layer by rows
@@ -18,19 +18,27 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from darkroom.render.weights import float8
 
-def prepare(model: torch.nn.Module, qtype: str) -> None:
-    """Give every linear layer of a model on the meta device its quantising kind, in place; weights stay as they are.
+FLOAT8 = "float8"  # torchao's
 
-    `qtype`: qfloat8 | qint8 | qint4.
+
+def prepare(model: torch.nn.Module, qtype: str, kept: tuple[str, ...] = ()) -> None:
+    """Give the linear layers of a model on the meta device their quantising kind, in place; weights stay as they are.
+
+    `qtype`: qfloat8 | qint8 | qint4, which are quanto's, or float8. `kept`: how the names of layers begin that stay as
+    they are.
     """
+    if qtype == FLOAT8:
+        float8.prepare(model, kept)
+        return
     from optimum import quanto
 
-    quanto.quantize(model, weights=getattr(quanto, qtype))
+    quanto.quantize(model, weights=getattr(quanto, qtype), exclude=[f"{name}*" for name in kept] or None)
 
 
 def quantises(layer: torch.nn.Module) -> bool:
-    """True for a layer that `prepare` made: there is none where quanto was never imported."""
+    """True for a layer that `prepare` made of quanto's: there is none where quanto was never imported."""
     quanto = sys.modules.get("optimum.quanto")
     return quanto is not None and isinstance(layer, quanto.QModuleMixin)
 
@@ -38,6 +46,8 @@ def quantises(layer: torch.nn.Module) -> bool:
 @torch.no_grad()
 def finish(layer: Any) -> None:
     """Quantise one layer, filled by now; a layer of another kind stays as it is."""
+    if isinstance(layer, float8.Float8Linear):
+        layer.weight = torch.nn.Parameter(float8.quantized(layer.weight), requires_grad=False)
     if not quantises(layer):
         return
     layer.weight = torch.nn.Parameter(_quantized(layer), requires_grad=False)

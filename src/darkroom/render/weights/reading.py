@@ -4,8 +4,10 @@ Reads a tensor at a time, into fresh memory or a buffer that is kept. The format
 inside a file are told by the family, as a function from a stored key to the parameters in it.
 """
 
+import copy
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,7 @@ class Part:
         return piece.flatten(1) if self.squeeze else piece
 
 
+Change = Callable[[torch.Tensor], torch.Tensor]  # a weight as it was read → another of its shape, dtype and device
 Layout = Callable[[str], tuple[Part, ...]]  # stored key → the parameters in it; () for a key that it does not know
 
 
@@ -93,6 +96,11 @@ def shapes_of(module: torch.nn.Module) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if name not in added}
 
 
+def count(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:
+    """1 + the largest number that the pattern finds in a key, 0 if it finds none."""
+    return 1 + max((int(match[1]) for key in shapes if (match := re.fullmatch(pattern, key))), default=-1)
+
+
 def built(cls: Any, config: Mapping[str, Any], weights: "BaseWeights") -> Any:
     """A diffusers model on the meta device, each of its tensors accounted for in `weights`; CheckpointError."""
     with torch.device("meta"):
@@ -119,6 +127,13 @@ class BaseWeights:
                 self._unknown.append(tensor.key)
         files = {source.file for source, _ in self._sources.values()}
         self._identities = {file: identity(file) for file in files}
+        self._changes: Mapping[str, Change] = {}
+
+    def changed(self, changes: Mapping[str, Change]) -> "BaseWeights":
+        """The same weights, of which these parameters are changed whenever they are read: another base model's."""
+        changed = copy.copy(self)
+        changed._changes = changes
+        return changed
 
     @property
     def shapes(self) -> Shapes:
@@ -128,7 +143,7 @@ class BaseWeights:
     def read(
         self, parameter: str, dtype: torch.dtype, device: torch.device, buffer: ReadBuffer | None = None
     ) -> torch.Tensor:
-        """One parameter as the file has it, in fresh contiguous memory; integers keep their own dtype.
+        """One parameter as the file has it, or as it is changed, in fresh memory; integers keep their own dtype.
 
         Never a view of the mapping: merged weights are written in place and must not show up in later reads. It may be
         one of `buffer`, if there is one: then it holds until the next read into it.
@@ -138,7 +153,8 @@ class BaseWeights:
             raise CheckpointError(f"{source.file}: changed since the base model was loaded; start again")
         piece = part.read(source, buffer)
         wanted, fresh = dtype if piece.is_floating_point() else piece.dtype, buffer is None
-        return piece.to(device=device, dtype=wanted, copy=fresh, memory_format=torch.contiguous_format)
+        weight = piece.to(device=device, dtype=wanted, copy=fresh, memory_format=torch.contiguous_format)
+        return self._changes[parameter](weight) if parameter in self._changes else weight
 
     def fill(
         self,

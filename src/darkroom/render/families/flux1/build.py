@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, FluxTransformer2DModel
 from darkroom.base_files.kinds import FLUX1_FILES, refuse_others
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError, DarkroomError, caught
+from darkroom.render.families.autoencoder_kl import vae_config
 from darkroom.render.weights.reading import BaseWeights, built, by_own_name, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
 
@@ -23,7 +24,6 @@ _BY_CHANNELS = {
     384: "FLUX.1-Fill",
 }
 _GUIDANCE_EMBEDDER = "time_text_embed.guidance_embedder.linear_1.weight"
-_VAE_NUMBERS = {"scaling_factor": 0.3611, "shift_factor": 0.1159}  # Stable Diffusion 3's VAE has other ones, only
 
 
 def build_transformer(component: Component, channels: int) -> tuple[Any, BaseWeights]:
@@ -53,14 +53,8 @@ def build_vae(component: Component) -> tuple[Any, BaseWeights]:
     """An AutoencoderKL on the meta device and where its weights are, each accounted for; CheckpointError."""
     stored = stored_tensors(component)
     _refuse_others(component, stored, "vae")
-    config = read_config(component, "AutoencoderKL")
-    found = {name: config.get(name) for name in _VAE_NUMBERS}
-    if found != _VAE_NUMBERS:
-        raise CheckpointError(
-            f"{component.path}/config.json: expected {_VAE_NUMBERS}, got {found}: is another model's VAE (Stable "
-            f"Diffusion 3's has 1.5305 and 0.0609); {FLUX1_FILES['vae'].right} is needed"
-        )
     weights = BaseWeights(component, stored.values(), by_own_name)
+    config = vae_config(component, weights.shapes, FLUX1_FILES["vae"])
     return built(AutoencoderKL, config, weights), weights
 
 

@@ -16,11 +16,12 @@ from torch.nn.functional import interpolate
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ImageError
 from darkroom.render.device.mode import Footprint, Workload
+from darkroom.render.families.autoencoder_kl import LATENT_CHANNELS, PIXELS_PER_LATENT
+from darkroom.render.families.autoencoder_kl import decode as decode
 from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLEX2_CHANNELS
 from darkroom.render.families.flux1.footprint import base_footprints
 from darkroom.render.families.flux1.load import check_base, load_base
-from darkroom.render.families.flux1.loop import decode as decode
 from darkroom.render.families.flux1.text import encode as encode
 from darkroom.render.families.flux1.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.flux1.text import text_footprints as text_footprints
@@ -68,7 +69,7 @@ def _keep(base: Base, sampling: Sampling, image: Image.Image) -> torch.Tensor:
             f"is kept, transparent is painted; save it with one, or use ctrl_idx: {CONTROL} (control)"
         )
     alpha = torch.from_numpy(np.array(image.getchannel("A")) / 255.0)[None, None].to(base.device, base.dtype)
-    size = (sampling.height // loop.PIXELS_PER_LATENT, sampling.width // loop.PIXELS_PER_LATENT)
+    size = (sampling.height // PIXELS_PER_LATENT, sampling.width // PIXELS_PER_LATENT)
     return interpolate(alpha, size=size, mode="bilinear", align_corners=False)
 
 
@@ -99,8 +100,8 @@ def denoise(
 
 def _blank(base: Base, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
     """Nothing to keep, all to be painted; no control."""
-    rows, columns = sampling.height // loop.PIXELS_PER_LATENT, sampling.width // loop.PIXELS_PER_LATENT
-    nothing = torch.zeros(1, loop.LATENT_CHANNELS, rows, columns, dtype=base.dtype, device=base.device)
+    rows, columns = sampling.height // PIXELS_PER_LATENT, sampling.width // PIXELS_PER_LATENT
+    nothing = torch.zeros(1, LATENT_CHANNELS, rows, columns, dtype=base.dtype, device=base.device)
     return torch.cat([nothing, torch.ones_like(nothing[:, :1])], 1), nothing
 
 

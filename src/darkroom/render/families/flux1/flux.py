@@ -11,11 +11,11 @@ from PIL import Image
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
 from darkroom.render.device.mode import Footprint, Workload
+from darkroom.render.families.autoencoder_kl import decode as decode
 from darkroom.render.families.flux1 import loop
 from darkroom.render.families.flux1.build import FLUX1_CHANNELS
 from darkroom.render.families.flux1.footprint import base_footprints
 from darkroom.render.families.flux1.load import check_base, load_base
-from darkroom.render.families.flux1.loop import decode as decode
 from darkroom.render.families.flux1.text import encode as encode
 from darkroom.render.families.flux1.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.flux1.text import text_footprints as text_footprints

@@ -13,6 +13,7 @@ from torch import nn
 from darkroom.checkpoint import Checkpoint
 from darkroom.render.device.footprint import base_footprints_of
 from darkroom.render.device.mode import Footprint, Workload
+from darkroom.render.families.autoencoder_kl import coding_bytes
 from darkroom.render.families.flux1.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES
 from darkroom.request import BaseModel
@@ -20,8 +21,6 @@ from darkroom.request import BaseModel
 # Measured, with fused attention: 17.2 and 24.6 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.
 _HIDDEN_STATES, _HIDDEN_STATES_LIVE = 19, 27
-# Measured: 3 feature maps of the decoder's widest layer at full resolution, one more for the convolutions' workspace.
-_FEATURE_MAPS = 4
 _FLOAT32_OF_16_BIT = 2  # live adapters are kept in float32; their files have 16 bits a number
 _PIXELS_PER_TOKEN = 16 * 16
 
@@ -53,9 +52,3 @@ def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Workload) -> 
     text: int = picture.text_tokens * transformer.config.joint_attention_dim
     adapters = sum(Path(path).stat().st_size for path in picture.live_adapters)
     return (numbers + text) * dtype.itemsize + _FLOAT32_OF_16_BIT * adapters
-
-
-def coding_bytes(vae: Any, dtype: torch.dtype, picture: Workload) -> int:
-    """Temporaries of decoding the picture; encoding an image that conditions, at the same size, takes fewer."""
-    channels: int = max(vae.config.block_out_channels[:2])
-    return _FEATURE_MAPS * channels * picture.width * picture.height * dtype.itemsize

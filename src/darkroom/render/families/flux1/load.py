@@ -14,8 +14,8 @@ from darkroom.files.weight_file import read_header
 from darkroom.render.families.flux1.build import build_transformer, build_vae, check_files
 from darkroom.render.families.flux1.text import check_text_encoder
 from darkroom.render.weights import quantization
-from darkroom.render.weights.base import DTYPES, Base
-from darkroom.render.weights.reading import Part, read_config
+from darkroom.render.weights.base import DTYPES, Base, linear_layers
+from darkroom.render.weights.reading import read_config
 from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, BaseModel
 
 
@@ -45,16 +45,10 @@ def load_base(checkpoint: Checkpoint, model: BaseModel, device: torch.device, ch
         vae=vae,
         weights=transformer_weights,
         text_features=_text_features(transformer.config),
-        adapter_modules=adapter_modules(transformer),
+        adapter_modules=linear_layers(transformer),
         dtype=dtype,
         device=device,
     )
-
-
-def adapter_modules(transformer: torch.nn.Module) -> dict[str, tuple[Part, ...]]:
-    """Every linear layer by diffusers' name, which is the one that LoRA and LoKr files have."""
-    layers = (name for name, layer in transformer.named_modules() if isinstance(layer, torch.nn.Linear))
-    return {name: (Part(f"{name}.weight"),) for name in layers}
 
 
 def _guidance_faults(checkpoint: Checkpoint, model: BaseModel) -> Iterator[DarkroomError]:

@@ -1,4 +1,4 @@
-"""The denoising loop and the decoding that FLUX.1, Flex.1 and Flex.2 share. Knows no files and no text encoder.
+"""The denoising loop that FLUX.1, Flex.1 and Flex.2 share. Knows no files and no text encoder.
 
 Numerics are diffusers' own, as in the trainer's previews: its scheduler steps, the timestep is rounded as 1000 sigma
 and divided again, guidance comes in float32, and pictures are scaled to 0 … 1 in the model's dtype. What corrects
@@ -14,22 +14,19 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from darkroom.errors import ConfigError
 from darkroom.render.device.stream import to_device
-from darkroom.render.families.pixels import levels
+from darkroom.render.families.autoencoder_kl import latent_shape
 from darkroom.render.families.sampling import linear_mu
 from darkroom.render.families.sampling import noise as gaussian
 from darkroom.render.weights.base import Base
 from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Sampling
 
-LATENT_CHANNELS = 16
-PIXELS_PER_LATENT = 8  # per side
 _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in packing
 _TRAINING_STEPS = 1000
 
 
 def draw(sampling: Sampling, drawn_from: torch.Generator, base: Base) -> torch.Tensor:
     """Gaussian noise in the shape of the picture's latents (1, 16, height/8, width/8): the generator's next numbers."""
-    shape = (1, LATENT_CHANNELS, sampling.height // PIXELS_PER_LATENT, sampling.width // PIXELS_PER_LATENT)
-    return to_device(gaussian(shape, drawn_from, base.dtype), base.device)
+    return to_device(gaussian(latent_shape(sampling), drawn_from, base.dtype), base.device)
 
 
 @torch.no_grad()
@@ -60,14 +57,6 @@ def denoise(
         tokens = scheduler.step(velocity, time, tokens, return_dict=False)[0]
         on_step(step)
     return _unpack(tokens, *noise.shape[2:]), scheduler.sigmas.tolist()
-
-
-@torch.no_grad()
-def decode(base: Base, latents: torch.Tensor) -> torch.Tensor:
-    """The picture (height, width, 3), uint8 on the device, of final latents (1, 16, height/8, width/8)."""
-    config = base.vae.config
-    image = base.vae.decode(latents / config.scaling_factor + config.shift_factor, return_dict=False)[0]
-    return levels(image)  # in the image's dtype until it is clamped
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:

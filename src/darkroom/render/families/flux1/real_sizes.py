@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel
+from diffusers import FluxTransformer2DModel
 
 from darkroom.render.device.mode import Footprint, Workload
+from darkroom.render.families import autoencoder_kl
 from darkroom.render.families.flux1.build import FLEX2_CHANNELS, FLUX1_CHANNELS
 from darkroom.render.families.flux1.footprint import model_footprints
 from darkroom.render.families.flux1.text import ClipAndT5, text_model_footprints
@@ -36,7 +37,7 @@ def footprints(
 ) -> Iterator[tuple[str, dict[str | None, Footprint], dict[str | None, Footprint]]]:
     """The id of a model; by quantisation, what its text encoders take together, and what it takes."""
     text = text_model_footprints(text_encoders(), picture.text_tokens, dtype)
-    decoder = vae()
+    decoder = autoencoder_kl.on_meta()
     for name, sizes in MODELS.items():
         yield name, text, model_footprints(transformer(sizes), decoder, dtype, [picture])
 
@@ -50,20 +51,6 @@ def transformer(sizes: Sizes) -> Any:
             num_layers=sizes.double_blocks,
             num_single_layers=38,
             guidance_embeds=True,
-        )
-
-
-def vae() -> Any:
-    """An AutoencoderKL on the meta device; all three have the same."""
-    with torch.device("meta"):
-        return AutoencoderKL(
-            block_out_channels=(128, 256, 512, 512),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            latent_channels=16,
-            use_quant_conv=False,
-            use_post_quant_conv=False,
         )
 
 

@@ -13,7 +13,7 @@ from darkroom.base_files.kinds import FLUX2_FILES, refuse_others
 from darkroom.checkpoint import DIFFUSERS, GGUF, Component
 from darkroom.errors import DarkroomError, caught
 from darkroom.render.families.flux2 import transformer_layout as flux2_layout
-from darkroom.render.families.flux2 import vae_layout as flux2_vae_layout
+from darkroom.render.families.vae_names import decoder_channels, sizes_of, vae_weights
 from darkroom.render.weights.gguf_file import gguf_architecture
 from darkroom.render.weights.reading import BaseWeights, built, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
@@ -35,11 +35,13 @@ def build_vae(component: Component) -> tuple[Any, BaseWeights]:
     """An AutoencoderKLFlux2 on the meta device and where its weights are, each accounted for; CheckpointError."""
     stored = stored_tensors(component)
     _refuse_others(component, stored, "vae")
-    weights = flux2_vae_layout.vae_weights(component, stored)
+    weights = vae_weights(component, stored)
     if component.layout == DIFFUSERS:
         config = read_config(component, "AutoencoderKLFlux2")
     else:
-        config = flux2_vae_layout.vae_config(weights.shapes, component.path)
+        config = sizes_of(weights.shapes, component.path)
+        decoder = decoder_channels(weights.shapes, component.path)
+        config["decoder_block_out_channels"] = None if decoder == config["block_out_channels"] else decoder
     return built(AutoencoderKLFlux2, config, weights), weights
 
 

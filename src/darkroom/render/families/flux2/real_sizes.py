@@ -11,8 +11,9 @@ import torch
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 
 from darkroom.render.device.mode import Footprint, Workload
-from darkroom.render.families.flux2.encoder_layout import PARTNERS, QWEN3
 from darkroom.render.families.flux2.footprint import model_footprints, text_model_footprints
+from darkroom.render.families.flux2.text import PARTNERS, READING
+from darkroom.render.families.language_model import on_meta
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,5 @@ def transformer(sizes: Sizes) -> Any:
 
 def text_encoder(sizes: Sizes) -> Any:
     """A Qwen3Model or MistralModel on the meta device, of which there are only the layers that are read."""
-    from transformers import AutoModel, MistralConfig, Qwen3Config
-
     partner = PARTNERS[sizes.text_features]
-    values = {
-        "hidden_size": partner.hidden,
-        "num_hidden_layers": partner.kind.depth,
-        "intermediate_size": partner.feed_forward,
-        "vocab_size": sizes.vocabulary,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-    }
-    config_class = Qwen3Config if partner.kind is QWEN3 else MistralConfig
-    with torch.device("meta"):
-        return AutoModel.from_config(config_class(**{**values, **partner.kind.constants}))
+    return on_meta(partner, max(READING.states[partner.kind.title]), sizes.vocabulary)

@@ -12,7 +12,7 @@ from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
 from darkroom.lora_files.flux2 import FLUX2_NAMING
-from darkroom.render.weights.reading import BaseWeights, Part, by_own_name, read_config
+from darkroom.render.weights.reading import BaseWeights, Part, by_own_name, count, read_config
 from darkroom.render.weights.stored import Stored, stored_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -29,13 +29,14 @@ _SHIFT_BEFORE_SCALE = "final_layer.adaLN_modulation.1"  # diffusers has scale be
 
 _TIME = "time_guidance_embed"
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)")
+_INSIDE = {blocks.kind: blocks.inside for blocks in FLUX2_NAMING.blocks}
 
 
 def linear_parts(module: str) -> tuple[Part, ...]:
     """The weights in one BFL linear layer (double_blocks.0.img_attn.qkv: to_q, to_k, to_v), () for another name."""
     if match := _BLOCK.fullmatch(module):
         kind, index, inside = match.groups()
-        layer = (FLUX2_NAMING.double if kind == "double" else FLUX2_NAMING.single).get(inside)
+        layer = _INSIDE[kind].get(inside)
         names, prefix = layer.parts if layer else (), _prefix(kind, index)
         return tuple(Part(f"{prefix}.{name}.weight", i, len(names)) for i, name in enumerate(names))
     layer = FLUX2_NAMING.outside.get(module)
@@ -57,9 +58,13 @@ def transformer_layout(key: str) -> tuple[Part, ...]:
 
 def adapter_modules(config: Mapping[str, Any]) -> dict[str, tuple[Part, ...]]:
     """Every linear layer of a transformer of these sizes, by BFL name, as LoRA and LoKr files name them."""
-    known, doubles, singles = FLUX2_NAMING, range(config["num_layers"]), range(config["num_single_layers"])
-    names = [f"double_blocks.{i}.{inside}" for i in doubles for inside in known.double]
-    names += [f"single_blocks.{i}.{inside}" for i in singles for inside in known.single]
+    known, counts = FLUX2_NAMING, (config["num_layers"], config["num_single_layers"])
+    names = [
+        f"{blocks.name}.{i}.{inside}"
+        for blocks, count in zip(known.blocks, counts, strict=True)
+        for i in range(count)
+        for inside in blocks.inside
+    ]
     names += [*known.beside, *(known.guidance if config["guidance_embeds"] else ())]
     return {name: linear_parts(name) for name in names}
 
@@ -118,11 +123,6 @@ def transformer_weights(component: Component, stored: Mapping[str, Stored]) -> B
 
 def _prefix(kind: str, index: str) -> str:
     return f"transformer_blocks.{index}" if kind == "double" else f"single_transformer_blocks.{index}"
-
-
-def count(shapes: Shapes, pattern: str) -> int:
-    """1 + the largest number that the pattern finds in a key, 0 if it finds none."""
-    return 1 + max((int(match[1]) for key in shapes if (match := re.fullmatch(pattern, key))), default=-1)
 
 
 def _shape(shapes: Shapes, parameter: str, path: str) -> tuple[int, ...]:

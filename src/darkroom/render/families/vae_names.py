@@ -1,7 +1,7 @@
-"""FLUX.2's VAE in BFL naming against diffusers naming, as data; sizes read from tensors. Knows shapes and names only.
+"""VAEs of FLUX.1 and FLUX.2 in BFL's naming against diffusers' naming, as data; sizes read from tensors.
 
-ae.safetensors of BFL and ai-toolkit and the small decoder (full_encoder_small_decoder.safetensors) have BFL naming,
-ComfyUI's flux2-vae.safetensors has diffusers'.
+ae.safetensors of BFL and ai-toolkit and the small decoder (full_encoder_small_decoder.safetensors) have BFL's naming,
+ComfyUI's flux2-vae.safetensors has diffusers'. Knows shapes and names only.
 """
 
 import re
@@ -11,8 +11,7 @@ from typing import Any
 from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
-from darkroom.render.families.flux2.transformer_layout import count
-from darkroom.render.weights.reading import BaseWeights, Layout, Part, by_own_name
+from darkroom.render.weights.reading import BaseWeights, Layout, Part, by_own_name, count
 from darkroom.render.weights.stored import Stored
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -57,17 +56,11 @@ def vae_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeigh
     return BaseWeights(component, stored.values(), lambda key: layout(key.removeprefix(prefix)))
 
 
-def vae_config(shapes: Shapes, path: str) -> dict[str, Any]:
-    """Arguments of AutoencoderKLFlux2, from the shapes of its parameters; its decoder may be the narrower one."""
+def sizes_of(shapes: Shapes, path: str) -> dict[str, Any]:
+    """Arguments of diffusers' autoencoders, from the shapes of the parameters."""
     levels = count(shapes, r"encoder\.down_blocks\.(\d+)\..*")
-    encoder, decoder = (
-        tuple(_channels(shapes, f"{part}.{level}.resnets.0.conv1.weight", path)[0] for level in range(levels))
-        for part in ("encoder.down_blocks", "decoder.up_blocks")
-    )
-    decoder = decoder[::-1]  # its blocks are counted from the coarsest, its channels from the finest
     return {
-        "block_out_channels": encoder,
-        "decoder_block_out_channels": None if decoder == encoder else decoder,
+        "block_out_channels": _channels_by_level(shapes, "encoder.down_blocks", levels, path),
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "layers_per_block": count(shapes, r"encoder\.down_blocks\.0\.resnets\.(\d+)\..*"),
@@ -77,11 +70,22 @@ def vae_config(shapes: Shapes, path: str) -> dict[str, Any]:
     }
 
 
+def decoder_channels(shapes: Shapes, path: str) -> tuple[int, ...]:
+    """`block_out_channels` of a decoder, which may be narrower than its encoder."""
+    levels = count(shapes, r"decoder\.up_blocks\.(\d+)\..*")
+    # Blocks are counted from the coarsest, channels from the finest.
+    return _channels_by_level(shapes, "decoder.up_blocks", levels, path)[::-1]
+
+
+def _channels_by_level(shapes: Shapes, blocks: str, levels: int, path: str) -> tuple[int, ...]:
+    return tuple(_channels(shapes, f"{blocks}.{level}.resnets.0.conv1.weight", path)[0] for level in range(levels))
+
+
 def _channels(shapes: Shapes, parameter: str, path: str) -> tuple[int, int]:
     """Channels out and in of a convolution."""
     if len(shape := shapes.get(parameter, ())) != 4:
         raise CheckpointError(
-            f"{path}: {parameter}: expected a convolution of FLUX.2's VAE in BFL or diffusers naming, got "
+            f"{path}: {parameter}: expected a convolution of a VAE in BFL or diffusers naming, got "
             f"{f'shape {list(shape)}' if shape else 'none'}"
         )
     return shape[0], shape[1]

@@ -1,19 +1,23 @@
-"""FLUX.2's text encoders as data: which there are, how their files name tensors, what of them is read, their sizes.
+"""Language models as text encoders: which are read, how their files name tensors, what of them is read, their sizes.
 
-Knows names, shapes and config.json only; reads no weights, knows no tokens. Sources: diffusers' pipelines/flux2 (hidden
-states), the config.json of the repositories named here, ComfyUI's text_encoders/llama.py (its single files).
+A family says which hidden states it reads (`Reading`); what no hidden state depends on is never loaded. Built by
+transformers' own modules. Sources: the config.json of the repositories, ComfyUI's text_encoders/llama.py (its single
+files).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
 from darkroom.render.families.text_folder import built_config, read_encoder_config
-from darkroom.render.weights.reading import Layout, Part
+from darkroom.render.weights.reading import BaseWeights, Layout, Part
+from darkroom.render.weights.stored import Stored
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -23,40 +27,35 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Kind:
-    """An architecture of text encoder; `layers`: the hidden states that FLUX.2 reads, 0 being the embedded tokens."""
+    """An architecture of language model."""
 
     title: str
-    layers: tuple[int, ...]
     constants: Mapping[str, Any]  # of the config, what the shapes in a single file do not show
 
-    @property
-    def depth(self) -> int:
-        """Decoder layers that the last hidden state read depends on; those above are never loaded."""
-        return max(self.layers)
 
-
-QWEN3 = Kind("Qwen3", (9, 18, 27), {"rope_theta": 1e6, "rms_norm_eps": 1e-6})
-MISTRAL3 = Kind(
-    "Mistral 3", (10, 20, 30), {"rope_theta": 1e9, "rms_norm_eps": 1e-5, "head_dim": 128, "sliding_window": None}
-)
+QWEN3 = Kind("Qwen3", {"rope_theta": 1e6, "rms_norm_eps": 1e-6})
+MISTRAL3 = Kind("Mistral 3", {"rope_theta": 1e9, "rms_norm_eps": 1e-5, "head_dim": 128, "sliding_window": None})
 _KIND_OF_MODEL_TYPE = {"qwen3": QWEN3, "mistral3": MISTRAL3, "mistral": MISTRAL3}
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a family reads: hidden states side by side, by kind; 0 is the embedded tokens, -1 what all layers give."""
+
+    title: str  # of the family, in messages
+    states: Mapping[str, tuple[int, ...]]  # by the title of a kind
+
+
+@dataclass(frozen=True)
 class Partner:
-    """The text encoder that a FLUX.2 transformer was trained with."""
+    """The text encoder that a transformer was trained with."""
 
     repo: str
     kind: Kind
     hidden: int
     feed_forward: int
+    layers: int
 
-
-PARTNERS = {  # by the text features of the transformer, 3 hidden states side by side
-    7680: Partner("Qwen/Qwen3-4B", QWEN3, 2560, 9728),
-    12288: Partner("Qwen/Qwen3-8B", QWEN3, 4096, 12288),
-    15360: Partner("mistralai/Mistral-Small-3.1-24B-Instruct-2503", MISTRAL3, 5120, 32768),
-}
 
 # Of a language model, in the order tried: repositories of Mistral 3, transformers 5's own naming of it, text-only
 # models and ComfyUI's single files, a model saved without its output layer.
@@ -70,19 +69,22 @@ _LAYER = re.compile(r"layers\.(\d+)\..+")
 
 @dataclass(frozen=True)
 class Description:
-    """What a component's files hold: the kind, where the language model's names begin, its config cut to `kind.depth`.
+    """What a component's files hold: the kind, where the language model's names begin, its config.
 
-    `config` is that of transformers' Qwen3Model or MistralModel.
+    `config` is that of transformers' Qwen3Model or MistralModel, of the layers that `states` depend on; the files have
+    `layers` of them.
     """
 
     kind: Kind
     prefix: str
     config: "PretrainedConfig"
+    states: tuple[int, ...]  # the hidden states that are read, counted from the embedded tokens
+    layers: int
 
     @property
     def text_features(self) -> int:
         """Features a token, as the transformer gets them."""
-        return len(self.kind.layers) * int(self.config.hidden_size)
+        return len(self.states) * int(self.config.hidden_size)
 
     def is_read(self, key: str) -> bool:
         """False for tensors that may stay unread; any other has to find its place."""
@@ -92,7 +94,7 @@ class Description:
             return True
         inside = key.removeprefix(self.prefix)
         layer = _LAYER.fullmatch(inside)
-        return int(layer[1]) < self.kind.depth if layer else inside != "norm.weight"
+        return int(layer[1]) < max(self.states) if layer else inside != "norm.weight"
 
     @property
     def layout(self) -> Layout:
@@ -104,45 +106,86 @@ class Description:
         return parts
 
 
-def describe(component: Component, shapes: Shapes) -> Description:
+def describe(component: Component, shapes: Shapes, reading: Reading) -> Description:
     """What the files of a text encoder hold, by config.json in a folder and by their shapes alone in a single file.
 
-    CheckpointError for anything but a Qwen3 or Mistral 3 that is deep enough.
+    CheckpointError for anything but a language model of a kind that is read, and deep enough.
     """
     prefix = next((prefix for prefix in _PREFIXES if f"{prefix}embed_tokens.weight" in shapes), None)
+    inside = [key.removeprefix(prefix) for key in shapes if key.startswith(prefix)] if prefix is not None else []
+    found = 1 + max((int(match[1]) for key in inside if (match := _LAYER.fullmatch(key))), default=-1)
     if component.layout == DIFFUSERS:
-        kind, config = _from_folder(Path(component.path))
+        kind, config = _from_folder(Path(component.path), reading)
     else:
-        kind, config = _from_shapes(shapes, prefix, component.path)
+        kind, config = _from_shapes(shapes, prefix, found, component.path, reading)
     if prefix is None:
         raise CheckpointError(
             f"{component.path}: lacks embed_tokens.weight: expected a whole {kind.title} language model"
         )
-    inside = [key.removeprefix(prefix) for key in shapes if key.startswith(prefix)]
-    found = 1 + max((int(match[1]) for key in inside if (match := _LAYER.fullmatch(key))), default=-1)
-    if found < kind.depth:
+    whole: int = config.num_hidden_layers
+    states = tuple(state if state >= 0 else whole + 1 + state for state in reading.states[kind.title])
+    if found < max(states):
         raise CheckpointError(
-            f"{component.path}: expected at least {kind.depth} layers of {kind.title}, got {found}: "
-            f"FLUX.2 reads its hidden states {', '.join(map(str, kind.layers))}"
+            f"{component.path}: expected at least {max(states)} layers of {kind.title}, got {found}: "
+            f"{reading.title} reads its hidden states {', '.join(map(str, states))}"
         )
-    return Description(kind, prefix, _cut(config, kind.depth))
+    return Description(kind, prefix, _cut(config, max(states)), states, whole)
 
 
-def _from_folder(folder: Path) -> tuple[Kind, "PretrainedConfig"]:
+def build(
+    component: Component, stored: Mapping[str, Stored], found: Description, own_key: Callable[[str], str]
+) -> tuple[Any, BaseWeights]:
+    """The language model on the meta device, less what no hidden state depends on, and where its weights come from.
+
+    Of its buffers, only the rotary frequencies are not stored: they are computed here, on the CPU, in float32.
+    `own_key`: transformers' name of a stored tensor.
+    """
+    from transformers import AutoModel
+
+    with torch.device("meta"):
+        model = AutoModel.from_config(found.config, attn_implementation="sdpa")
+    model.rotary_emb = type(model.rotary_emb)(found.config)
+    model.norm = torch.nn.Identity()  # the whole model norms only what comes out of its last layer
+    read = [tensor for key, tensor in stored.items() if found.is_read(own_key(key))]
+    return model, BaseWeights(component, read, lambda key: found.layout(own_key(key)))
+
+
+def on_meta(partner: Partner, depth: int, vocabulary: int) -> Any:
+    """So many layers of a transformer's text encoder at its real sizes, on the meta device. Has no weights."""
+    from transformers import AutoModel, MistralConfig, Qwen3Config
+
+    values = {
+        "hidden_size": partner.hidden,
+        "num_hidden_layers": depth,
+        "intermediate_size": partner.feed_forward,
+        "vocab_size": vocabulary,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    }
+    config_class = Qwen3Config if partner.kind is QWEN3 else MistralConfig
+    with torch.device("meta"):
+        return AutoModel.from_config(config_class(**{**values, **partner.kind.constants}))
+
+
+def _from_folder(folder: Path, reading: Reading) -> tuple[Kind, "PretrainedConfig"]:
     from transformers import Mistral3Config, MistralConfig, Qwen3Config
 
-    model_type, values = read_encoder_config(folder, _KIND_OF_MODEL_TYPE)
+    types = [name for name, kind in _KIND_OF_MODEL_TYPE.items() if kind.title in reading.states]
+    model_type, values = read_encoder_config(folder, types)
     of_type = {"qwen3": Qwen3Config, "mistral3": Mistral3Config, "mistral": MistralConfig}[model_type]
     config = built_config(folder, model_type, lambda: of_type.from_dict(values))
     return _KIND_OF_MODEL_TYPE[model_type], config.get_text_config()
 
 
-def _from_shapes(shapes: Shapes, prefix: str | None, path: str) -> tuple[Kind, "PretrainedConfig"]:
+def _from_shapes(
+    shapes: Shapes, prefix: str | None, layers: int, path: str, reading: Reading
+) -> tuple[Kind, "PretrainedConfig"]:
     from transformers import MistralConfig, Qwen3Config
 
-    first = f"{prefix}layers.0."
+    first, expected = f"{prefix}layers.0.", " or ".join(reading.states)
     if prefix is None or f"{first}self_attn.q_proj.weight" not in shapes or f"{first}self_attn.q_proj.bias" in shapes:
-        raise CheckpointError(f"{path}: expected a Qwen3 or Mistral 3 text encoder, got {_guess(shapes)}")
+        raise CheckpointError(f"{path}: expected a {expected} text encoder, got {_guess(shapes)}")
 
     def size(key: str) -> int:
         if not shapes.get(key):
@@ -151,6 +194,8 @@ def _from_shapes(shapes: Shapes, prefix: str | None, path: str) -> tuple[Kind, "
 
     norm = f"{first}self_attn.q_norm.weight"  # Qwen3 alone normalises queries and keys by head
     kind = QWEN3 if norm in shapes else MISTRAL3
+    if kind.title not in reading.states:
+        raise CheckpointError(f"{path}: expected a {expected} text encoder, got a {kind.title}")
     head = size(norm) if kind is QWEN3 else int(kind.constants["head_dim"])
     sizes = {
         "vocab_size": size(f"{prefix}embed_tokens.weight"),
@@ -159,7 +204,7 @@ def _from_shapes(shapes: Shapes, prefix: str | None, path: str) -> tuple[Kind, "
         "num_attention_heads": size(f"{first}self_attn.q_proj.weight") // head,
         "num_key_value_heads": size(f"{first}self_attn.k_proj.weight") // head,
         "head_dim": head,
-        "num_hidden_layers": kind.depth,
+        "num_hidden_layers": layers,
     }
     if not all(sizes.values()):
         raise CheckpointError(f"{path}: expected heads of {head} rows each, got {sizes} by its shapes")

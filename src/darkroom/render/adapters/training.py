@@ -1,0 +1,73 @@
+"""A training adapter: what makes a distilled model one that can be trained, and is taken out again for its pictures.
+
+ai-toolkit merges it into the base, at 1 and before anything is quantised, and cancels it while it previews: beside
+each layer, at -1, in the weights' dtype (its z_image.py and network_mixins.py). It is part of the base model, and of no
+stack.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import linear
+
+from darkroom.errors import AdapterError
+from darkroom.lora_files.naming import AdapterNaming, LayerShapes
+from darkroom.render.adapters.file import Delta, read_adapter
+from darkroom.render.weights.reading import Change
+
+
+@dataclass(frozen=True, eq=False)
+class _Branch:
+    """The LoRA of one layer, (rank, columns) and (rows, rank), in the weights' dtype."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+    scale: float
+
+    def merged(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight with the delta in it, rounded once."""
+        down, up = (factor.to(weight.device).float() for factor in (self.down, self.up))
+        return (weight.float() + (up @ down) * self.scale).to(weight.dtype)
+
+    def cancelling(self) -> Callable[[torch.nn.Module, tuple[Any, ...], torch.Tensor], torch.Tensor]:
+        """A forward hook that takes the delta out of a layer's output."""
+        strength = torch.tensor(-self.scale, dtype=self.down.dtype, device=self.down.device)
+
+        def hook(layer: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+            return output + linear(linear(inputs[0].to(self.down.dtype), self.down), self.up) * strength
+
+        return hook
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingAdapter:
+    """By the name of the layer that it changes."""
+
+    branches: Mapping[str, _Branch]
+
+    @property
+    def changes(self) -> Mapping[str, Change]:
+        """What merging does to weights as they are read, by parameter."""
+        return {f"{layer}.weight": branch.merged for layer, branch in self.branches.items()}
+
+    def cancel(self, transformer: torch.nn.Module) -> None:
+        """From now on, and before any other adapter, the layers' outputs are those without it."""
+        for layer, branch in self.branches.items():
+            transformer.get_submodule(layer).register_forward_hook(branch.cancelling())
+
+
+def read_training_adapter(
+    path: str, layers: LayerShapes, naming: AdapterNaming, dtype: torch.dtype, device: torch.device
+) -> TrainingAdapter:
+    """AdapterError for a file that is not a LoRA of a base with these layers."""
+    adapter = read_adapter(path, layers, naming)
+    return TrainingAdapter({layer: _branch(path, deltas[0], dtype, device) for layer, deltas in adapter.deltas.items()})
+
+
+def _branch(path: str, delta: Delta, dtype: torch.dtype, device: torch.device) -> _Branch:
+    if delta.kind != "lora" or delta.place.rows is not None:
+        raise AdapterError(f"{path}: expected a LoRA with the trainer's names as training adapter, got another format")
+    down, up = (delta.tensors[name].to(device, dtype) for name in ("lora_A.weight", "lora_B.weight"))
+    return _Branch(down, up, delta.scale(torch.float32))
