@@ -23,6 +23,7 @@ from typing import TypeVar
 from darkroom.display import LINES, printable
 
 _LONGEST = 4_000  # characters of a sentence: a stranger's name of something may have millions
+_MOST_TOLD = 50  # problems: a stranger's file may have thousands
 
 
 class DarkroomError(Exception):
@@ -97,7 +98,9 @@ class Problems(DarkroomError):
         self.errors = tuple(errors)
         count = len(self.errors)
         heading = f"{count} problems" if count > 1 else "1 problem"
-        super().__init__("\n".join([f"{heading}:", *(f"  - {_indented(str(e))}" for e in self.errors)]), lines=True)
+        told = [f"  - {_indented(str(error))}" for error in self.errors[:_MOST_TOLD]]
+        rest = [f"  … and {count - _MOST_TOLD} more"] if count > _MOST_TOLD else []
+        super().__init__("\n".join([f"{heading}:", *told, *rest]), lines=True)
 
     def __reduce__(self) -> tuple[type["Problems"], tuple[tuple[DarkroomError, ...]]]:
         """From another process as it was: by default it would be made anew from its text."""

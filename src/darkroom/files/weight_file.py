@@ -63,7 +63,7 @@ def read_header(path: str | Path) -> Header:
             raise ValueError("__metadata__ is no mapping of texts")
         tensors = [_tensor(name, entry) for name, entry in entries.items() if name != "__metadata__"]
         end = _end(tensors)
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise WeightFileError(f"{path}: not a .safetensors file (unreadable header: {error})") from error
     expected = 8 + length + end
     if size != expected:
@@ -98,9 +98,13 @@ class _Tensor(NamedTuple):
 
 def _tensor(name: str, entry: Any) -> _Tensor:
     """ValueError where its bytes are not as many as its shape asks for."""
-    dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or not all(type(number) is int and number >= 0 for number in (*shape, start, end)):
-        raise ValueError(f"{name}: expected a dtype, a shape and offsets, got {str(entry)[:80]}")
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [start, end]}:
+            pass
+        case _:
+            raise ValueError(f"{name}: expected a dtype, a shape and offsets, got {str(entry)[:80]}")
+    if not all(type(number) is int and number >= 0 for number in (*shape, start, end)):
+        raise ValueError(f"{name}: expected whole numbers from 0 on, got {str(entry)[:80]}")
     size = _BYTES.get(dtype)
     if size and end - start != size * math.prod(shape):
         raise ValueError(f"{name}: {end - start} bytes are not {dtype} {shape}")
