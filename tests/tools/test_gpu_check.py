@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py, whole, at a size for a CPU: it has to be ready when a GPU is."""
+"""benchmarks/gpu.py, whole, at a size for a CPU: it has to be ready when a GPU is. And switching.py, in its process."""
 
 import json
 import subprocess
@@ -13,7 +13,10 @@ _WITHOUT = """
 import runpy, sys
 for name in ("snakemake", "hydra", "omegaconf"):
     sys.modules[name] = None
-sys.argv[1:] = ["--tiny", "--out", sys.argv[1]]
+out = sys.argv[1]
+sys.argv[1:] = ["--model", "tiny"]
+runpy.run_path("benchmarks/switching.py", run_name="__main__")
+sys.argv[1:] = ["--tiny", "--out", out]
 runpy.run_path("benchmarks/gpu.py", run_name="__main__")
 """
 
@@ -23,6 +26,7 @@ def test_the_check_for_a_gpu_runs_whole_without_one_and_without_snakemake_and_hy
     command = [sys.executable, "-c", _WITHOUT, str(tmp_path)]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert '"LoKr, from the file, back to the base": {' in ended.stdout
     (file,) = tmp_path.glob("gpu-*-cpu-tiny.json")
     rows = json.loads(file.read_text())["rows"]
     good = {(row["part"], row["what"]) for row in rows if row["is_good"]}
@@ -30,6 +34,7 @@ def test_the_check_for_a_gpu_runs_whole_without_one_and_without_snakemake_and_hy
         ("goldens", "t2i_64_s4_g1: twice the same"),
         ("noise", "twice the same"),
         ("tiny", "resident: the same picture"),
+        ("tiny", "switch from the file, LoKr, another strength: the same picture"),
         ("tiny", "3 pictures of 64², written"),
     } <= good
     assert not [row for row in rows if row["is_good"] is False]
