@@ -2,9 +2,9 @@
 # retries: 0, since a second attempt would find the same.
 
 
+# Weights, adapters and reference images are no inputs: `source` and `trigger` see every change of them, whatever time
+# they have, and Snakemake ends a run whose input is from the future.
 rule checkpoint:
-    input:
-        files=lambda wildcards: DARKROOM.checkpoint_files(wildcards.model),
     output:
         "results/{experiment}/checkpoints/{model}.json",
     log:
@@ -22,9 +22,6 @@ rule checkpoint:
 rule plan:
     input:
         checkpoint="results/{experiment}/checkpoints/{model}.json",
-        files=lambda wildcards: DARKROOM.files(
-            wildcards.model, wildcards.lora, wildcards.prompts
-        ),
     output:
         "results/{experiment}/requests/{model}/{lora}/{prompts}.json",
     log:

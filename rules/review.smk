@@ -45,22 +45,22 @@ rule report:
 rule sheet:
     input:
         manifest="results/{experiment}/manifest.parquet",
-        previews=lambda wildcards: DARKROOM.previews(),
     output:
         "results/{experiment}/floor/{model}/trials.json",
     log:
         "results/{experiment}/logs/sheet/{model}.log",
     retries: 0
     params:
+        # No inputs, as weights are none of checkpoint.
+        previews=lambda wildcards: DARKROOM.previews(),
         compared_with=lambda wildcards: DARKROOM.compared_with(),
     shell:
-        "python -m darkroom rule sheet results/{wildcards.experiment:q} {wildcards.model:q} {input.previews:q} --log {log:q}"
+        "python -m darkroom rule sheet results/{wildcards.experiment:q} {wildcards.model:q} {params.previews:q} --log {log:q}"
 
 
 rule compare:
     input:
         manifest="results/{experiment}/manifest.parquet",
-        previews=lambda wildcards: DARKROOM.previews(),
         repeats=expand(
             "results/{name}/floor/{model}/outcomes.json",
             name=DARKROOM.name,
@@ -87,9 +87,10 @@ rule compare:
     # FLIP computes on as many threads as it is given; Snakemake gives no more than it has.
     threads: 8
     params:
+        previews=lambda wildcards: DARKROOM.previews(),
         compared_with=lambda wildcards: DARKROOM.compared_with(),
     shell:
-        "python -P -m darkroom rule compare results/{wildcards.experiment:q} {input.previews:q} --log {log:q}"
+        "python -P -m darkroom rule compare results/{wildcards.experiment:q} {params.previews:q} --log {log:q}"
 
 
 # Says how it went and fails when a picture drifted or a preview is missing; the files that say more are compare's.

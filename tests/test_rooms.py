@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "files": "errors display filesystem",
     "base_files": "errors display files",
     "lora_files/training": "files",
+    "base_files/gguf": "errors display files base_files",
     "lora_files": "errors names display files base_files lora_files/training",
     "lora_files/inspection": "errors display files base_files lora_files lora_files/training",
     "checkpoint": "errors request files",
@@ -41,8 +42,13 @@ MAY_IMPORT = {
     "embedded_record": "errors names files record planned store previews",
     # plan: what to render
     "plan/prompt_text": "errors display files",
-    "plan/conf": "__init__ errors names display request files base_files checkpoint provenance plan/prompt_text",
-    "plan/weights": "errors request display files base_files checkpoint store lora_files lora_files/training plan/conf",
+    "plan/conf": (
+        "__init__ errors names display request files base_files/gguf base_files checkpoint provenance plan/prompt_text"
+    ),
+    "plan/weights": (
+        "errors request display files base_files/gguf base_files checkpoint store lora_files lora_files/training "
+        "plan/conf"
+    ),
     "plan/trials": (
         "errors names display request files lora_files/training record planned store trials previews embedded_record "
         "plan/conf"
@@ -59,17 +65,20 @@ MAY_IMPORT = {
         "errors display request files lora_files lora_files/training previews plan/prompt_text plan/conf intake"
     ),
     # render: how
-    "render/weights": "errors display filesystem files base_files checkpoint",
+    "render/weights": "errors display filesystem files base_files/gguf base_files checkpoint",
     "render/device": "__init__ errors request record render/weights",
     "render/adapters": "errors files lora_files render/weights render/device",
     "render/families": "errors request base_files checkpoint render/weights render/device",
-    "render/families/flux1": "errors request files base_files checkpoint render/weights render/device render/families",
+    "render/families/flux1": (
+        "errors request files base_files/gguf base_files checkpoint render/weights render/device render/families "
+    ),
     "render/families/flux2": (
-        "errors request files base_files lora_files checkpoint render/weights render/device render/families"
+        "errors request files base_files/gguf base_files lora_files checkpoint render/weights render/device "
+        "render/families"
     ),
     "render/families/zimage": (
-        "errors request files base_files lora_files checkpoint render/weights render/device render/adapters "
-        "render/families"
+        "errors request files base_files/gguf base_files lora_files checkpoint render/weights render/device "
+        "render/adapters render/families"
     ),
     "render": (
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
@@ -89,7 +98,7 @@ MAY_IMPORT = {
         "thresholds previews embedded_record review/pair review/regress"
     ),
     "review/sheet": "errors names request files record planned store telling review review/page",
-    "review/inventory": "errors names display filesystem files record planned store trials review/regress",
+    "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     # a run of Snakemake as a person sees it
     "terminal": "__init__ errors telling display store job_errors plan/conf review",
     # the commands

@@ -63,6 +63,11 @@ class Checkpoint:
         """Those that denoise and decode; the training adapter where there is one."""
         return tuple(self[part] for part in RENDERING if part != TRAINING_ADAPTER or part in self.components)
 
+    def check_rendering(self, sha256: Callable[[Path], str]) -> None:
+        """CheckpointError where what renders is not, or not any more, what its digests were taken of."""
+        for component in self.rendering:
+            component.check_unchanged(sha256)
+
     @property
     def encoding(self) -> tuple[Component, ...]:
         """Text encoders and tokenizers, () for a model whose prompts come encoded."""

@@ -284,9 +284,16 @@ def read_embedded_record(path: Path) -> EmbeddedRecord:
     ImageError where it is no whole picture, NoRecordError where it holds none of ours, VersionError where a newer
     version wrote it.
     """
-    from darkroom.files.image_file import read_record
+    from darkroom.files.picture import read_bytes
 
-    values, again = read_record(path), "render it again"
+    return embedded_record_in(read_bytes(path), path)
+
+
+def embedded_record_in(content: bytes, path: Path) -> EmbeddedRecord:
+    """The same of a file's bytes, which were found at `path`."""
+    from darkroom.files.image_file import record_in
+
+    values, again = record_in(content, path), "render it again"
     if not isinstance(version := values.get(FORMAT, UNVERSIONED), int):
         raise ImageError(f"{path}: its record: expected a number for {FORMAT}, got {version!r}; {again}")
     check_version(path, version, version_of(EmbeddedRecord), again)

@@ -9,12 +9,14 @@ results/<experiment>/fresh                      a store of its own, of a run tha
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import link, read_json, write_json
+from darkroom.files.content import digests_of, is_intact, note_digest
 from darkroom.files.weight_file import identity, sha256_of
 from darkroom.names import Names
 from darkroom.request import digest_of
@@ -81,6 +83,44 @@ class Store:
         return self.root / folder / name[:2] / name
 
 
+Seen = tuple[int, int]  # what a look at a file shows: its size in bytes, when its content last changed in ns
+
+
+def seen_in(folder: Path) -> dict[str, Seen]:
+    """Each file of a folder by name, none where there is no folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        found = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A combination's files when its job ended, so that a look tells whether they still are those."""
+
+    requests: str  # SHA-256 of the file of the requests that were rendered
+    records: int  # bytes
+    shown: Mapping[str, Seen]  # pictures and latents, by name
+
+    def write(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Written | None":
+        """None where an older version wrote none, or it was cut off."""
+        try:
+            values = read_json(path)
+            shown = {name: (int(size), int(changed)) for name, (size, changed) in values["shown"].items()}
+            return cls(str(values["requests"]), int(values["records"]), shown)
+        except (StoreError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def others(self, found: Mapping[str, Seen]) -> frozenset[str]:
+        """The names of those that are others by now, cut short for one. `found`: what is there."""
+        return frozenset(name for name, seen in self.shown.items() if found.get(name, seen) != seen)
+
+
 @dataclass(frozen=True)
 class ExperimentFolder:
     """results/<experiment>: what one experiment asked for and got. The Snakefile's rules name the same paths."""
@@ -96,6 +136,10 @@ class ExperimentFolder:
 
     def records(self, names: Names) -> Path:
         return self.root.joinpath("records", *names[:2], f"{names.prompts}.parquet")
+
+    def written(self, names: Names) -> Path:
+        """What the combination's files were when its job had written them: Written."""
+        return self.root.joinpath("records", *names[:2], f"{names.prompts}.json")
 
     def images(self, names: Names) -> Path:
         return self.root.joinpath(IMAGES, *names)
@@ -185,12 +229,14 @@ def begin_afresh(folder: ExperimentFolder, store: Path) -> None:
 def settle(folder: ExperimentFolder, store: Path) -> None:
     """End a run that rendered everything anew, also one that was killed: what the store lacks it gets.
 
-    What the store has stays as it is, since other experiments show it; this one shows what it has rendered.
+    What the store has as it was written stays, since other experiments show it; this one shows what it has rendered.
     """
     if not folder.fresh_store.is_dir():
         return
     for file in folder.fresh_store.rglob("[!.]*.*"):
         known = store / file.relative_to(folder.fresh_store)
-        if file.is_file() and not known.exists():
+        if file.is_file() and not is_intact(known):
+            for sha256 in digests_of(file):
+                note_digest(known, sha256)
             link(file, known)
     shutil.rmtree(folder.fresh_store)

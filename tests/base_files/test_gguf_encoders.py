@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.base_files.gguf_file import write_encoder, write_gguf
 from tests.places import DATA
 
-from darkroom.base_files.gguf_encoders import QWEN3_GGUF, T5_GGUF, GgufKind, check_gguf_encoder
+from darkroom.base_files.gguf.encoders import QWEN3_GGUF, T5_GGUF, GgufKind, check_gguf_encoder
 from darkroom.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
@@ -36,7 +36,7 @@ def fault(path: Path, kind: GgufKind | None, features: int | None = None) -> str
 
 def test_every_name_of_llama_cpp_is_one_of_transformers(tmp_path: Path, qwen3: Tensors, t5: Tensors) -> None:
     """Their table, by which the files are written, against ours."""
-    from darkroom.files.gguf_header import read_gguf_header
+    from darkroom.base_files.gguf.header import read_gguf_header
 
     for tensors, architecture, kind in ((qwen3, "qwen3", QWEN3_GGUF), (t5, "t5encoder", T5_GGUF), (t5, "t5", T5_GGUF)):
         path = write_encoder(tmp_path / "x.gguf", tensors, architecture)

@@ -61,7 +61,7 @@ def test_the_same_picture_is_the_same_file(tmp_path, image_format):
     second = write_image(tmp_path / "b", PIXELS, record(), image_format, 90)
     assert first == second == hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a", "b"]
 
 
 def test_png_keeps_every_pixel_and_says_its_parameters(tmp_path):

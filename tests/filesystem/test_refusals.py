@@ -166,14 +166,14 @@ def test_nobody_but_people_can_tell_of_another_host(tmp_path: Path, found: str, 
 
 ROWS = """\
 from pathlib import Path
-from darkroom.render.weights.tensor_file import read_all, read_rows
+from darkroom.render.weights.tensor_file import read_rows, tensors_in
 from darkroom.filesystem.refusals import can_map
 path = Path("x.safetensors")
 for key in ("matrix", "vector", "number", "fp8", "none"):
     for rows in (slice(None), slice(1, 3)):
         tensor = read_rows(path, key, rows)
         print(key, tensor.dtype, list(tensor.shape), tensor.double().flatten().tolist())
-print(sorted(read_all(path)))
+print(sorted(tensors_in(path.read_bytes(), path)))
 print(can_map(path))
 """
 GGUF = """\

@@ -1,8 +1,10 @@
-"""Workers and whole runs that are killed: nothing is lost, nothing is left."""
+"""Runs that are killed, files that are damaged, clocks that are moved: nothing is lost, nothing is left."""
 
 import os
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import psutil
 from PIL import Image
@@ -133,3 +135,41 @@ def test_where_sigint_is_ignored_a_run_goes_on_and_its_worker_ends_with_it(proje
 
 def test_a_finished_run_leaves_no_worker(finished_once: Project) -> None:
     _no_worker_is_left(finished_once)
+
+
+def cut(path: Path) -> None:
+    """In place, whatever its mode: every link of it is shorter."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 100)
+
+
+def test_one_picture_that_was_cut_off_is_rendered_and_records_and_manifest_are_written_again(finished: Project) -> None:
+    results = finished.folder / "results/small"
+    before, loads = finished.pictures(), {row["base_load_id"] for row in finished.rows()}
+    cut(results / "images/demo/none/dogs/000_1.png")
+    cut(results / "records/demo/demo_lora/dogs.parquet")
+    cut(results / "manifest.parquet")
+
+    assert finished.snakemake().returncode == 0
+
+    assert finished.pictures() == before
+    rendered = [row["image_path"] for row in finished.rows() if row["base_load_id"] not in loads | {None}]
+    assert rendered == ["results/small/images/demo/none/dogs/000_1.png"]
+
+
+def test_a_clock_that_was_set_back_stops_no_run(finished: Project) -> None:
+    """All that the first run wrote is from the future then, and so are the files that it read."""
+    ahead = time.time() + 7200
+    for path in (
+        *finished.folder.rglob("*.json"),
+        *finished.folder.rglob("*.parquet"),
+        *finished.folder.rglob("*.yaml"),
+    ):
+        os.utime(path, (ahead, ahead))
+    settled = finished.snakemake()
+    assert settled.returncode == 0, settled.stderr
+    assert "Nothing to be done" in settled.stderr + settled.stdout
+    (finished.folder / "results/small/images/demo/none/dogs/000_1.png").unlink()
+    assert finished.snakemake().returncode == 0
+    assert len(finished.pictures()) == 12

@@ -1,4 +1,4 @@
-"""The commands about this machine: init, memory, prune, completion."""
+"""The commands about this machine: init, memory, prune, check, completion."""
 
 import argparse
 import re
@@ -7,8 +7,8 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from darkroom.cli import MACHINE, Commands, agreed, asked
-from darkroom.cli.completing import SHELLS, shell_code
+from darkroom.cli import MACHINE, Commands, agreed, asked, described
+from darkroom.cli.completing import SHELLS, completes, experiments, shell_code
 from darkroom.errors import ConfigError
 from darkroom.previews import PREVIEWS
 from darkroom.store import RESULTS, check_folder
@@ -48,6 +48,17 @@ def add_to(commands: Commands) -> None:
         "--older", type=_age, metavar="AGE", help="whole experiments too that did not change for so long: 12h, 30d, 8w"
     )
     prune.add_argument("--yes", action="store_true", help="do not ask")
+
+    check = commands.add(
+        MACHINE,
+        "check",
+        _check,
+        "Read store, pictures, records and previews to the last byte; status 1 if one is not what was written.",
+        "check my_job --mend",
+    )
+    completes(check.add_argument("experiment", nargs="?", help="its name; without one, all that there is"), experiments)
+    check.add_argument("--mend", action="store_true", help="take away what is bad: the next run makes it again")
+    check.add_argument("--json", action="store_true", help="for programs")
 
     completion = commands.add(
         MACHINE,
@@ -124,6 +135,34 @@ def _prune(options: argparse.Namespace) -> int:
         prune(pruning, RESULTS)
     print("removed")
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from darkroom.filesystem.lock import locked
+    from darkroom.review.inventory.checking import check, mend
+    from darkroom.review.inventory.experiments import experiment_folders
+    from darkroom.review.inventory.pages import rendered_folder
+
+    check_folder(RESULTS)
+    folders = experiment_folders(RESULTS)
+    if options.experiment is not None:
+        folders = [rendered_folder(options.experiment, RESULTS, described())]
+    with ExitStack() as held, tqdm(unit=" files", leave=False, disable=None, dynamic_ncols=True) as bar:
+        if options.mend:  # while no run needs any of it
+            for folder in folders:
+                held.enter_context(closing(locked(folder.lock)))
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        checked = check(RESULTS, folders, everything=options.experiment is None, progress=progress)
+        if options.mend:
+            mend(checked)
+    print(checked.as_json(mended=options.mend) if options.json else checked.text(mended=options.mend), end="")
+    return int(any(not (options.mend and each.is_ours) for each in checked.bad))
 
 
 def _completion(options: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ leaves nothing but the pixels.
 The bytes depend on pixels, record, format, quality and the versions of Pillow and its codecs alone.
 """
 
-import hashlib
 import io
 import json
 import re
@@ -30,8 +29,8 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from darkroom.errors import ImageError, NoRecordError
-from darkroom.files.atomic import atomic
 from darkroom.files.container import AGAIN, join, split
+from darkroom.files.content import write_content
 from darkroom.files.json_text import parse_json
 from darkroom.files.picture import COMMON, opened_whole, read_bytes
 
@@ -59,15 +58,13 @@ _SEGMENT = 65_000  # bytes; a JPEG segment holds 65,533, less the identifiers of
 def write_image(
     path: Path, pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image_format: str, quality: int
 ) -> str:
-    """Write (height, width, 3) pixels with their record, whole or not at all; returns the file's SHA-256.
+    """Write (height, width, 3) pixels with their record, and its digest beside the file; returns the file's SHA-256.
 
     `quality` is 1 to 100 and counts for JPEG and WebP. StoreError when the disk says no, ImageError when a record
     is too long for JPEG.
     """
     data = encode_image(pixels, record, image_format, quality)
-    with atomic(path) as temporary:
-        temporary.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    return write_content(path, data)
 
 
 def encode_image(pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image_format: str, quality: int) -> bytes:
@@ -117,7 +114,12 @@ def read_record(path: Path) -> dict[str, Any]:
     """The record that `write_image` put into a picture; ImageError if it is no whole picture, NoRecordError if it
     holds none.
     """
-    with opened_whole(read_bytes(path), path, COMMON) as image:
+    return record_in(read_bytes(path), path)
+
+
+def record_in(content: bytes, path: Path) -> dict[str, Any]:
+    """The same of a file's bytes, which were found at `path`."""
+    with opened_whole(content, path, COMMON) as image:
         image.load()
         metadata = image.info
     text = _find_record(metadata)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.errors import ImageError
+from darkroom.files.content import check_planned
 from darkroom.files.picture import ALL, format_of, opened, opened_whole, read_bytes
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def read_image_header(path: str | Path, limits: SizeLimits | None = None) -> Ima
     return header
 
 
-def read_reference(path: str | Path) -> Image.Image:
-    """The picture in RGB, or RGBA where it has transparency; ImageError if it cannot be used, whatever its size."""
-    with opened_whole(read_bytes(Path(path)), path, ALL) as image:
+def read_reference(path: str | Path, sha256: str | None = None) -> Image.Image:
+    """The picture in RGB, or RGBA where it has transparency; ImageError if it cannot be used, whatever its size.
+
+    StoreError where it is not what was planned (`sha256`).
+    """
+    content = read_bytes(Path(path))
+    check_planned(content, path, sha256)
+    with opened_whole(content, path, ALL) as image:
         return image.convert("RGBA" if image.has_transparency_data else "RGB")

@@ -7,6 +7,7 @@ pyarrow is imported by the functions: importing this file is cheap.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ T = TypeVar("T")
 Kinds = Callable[[Mapping[str, Any]], type[Any]]
 
 FORMAT = "format"  # key of the version: in a file's metadata, and in a record within a picture
+_ENDS = b"PAR1"
 UNVERSIONED = 0  # of what was written before versions were
 _MOST_BYTES, _MOST_ROWS = 4 * 10**9, 10**7  # a small file can claim to be gigabytes
 
@@ -46,7 +48,8 @@ def write_table(path: Path, cls: type[Any], table: pa.Table, metadata: Mapping[s
     import pyarrow.parquet as pq
 
     with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({**metadata, FORMAT: str(version_of(cls))}), temporary)
+        described = table.replace_schema_metadata({**metadata, FORMAT: str(version_of(cls))})
+        pq.write_table(described, temporary, write_page_checksum=True)
 
 
 def read_values(
@@ -70,7 +73,10 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
     if not path.exists():
         raise StoreError(f"{path}: missing; {again}")
     try:
-        with open_regular(path, _MOST_BYTES, StoreError) as opened, pq.ParquetFile(opened) as file:
+        with (
+            open_regular(path, _MOST_BYTES, StoreError) as opened,
+            pq.ParquetFile(opened, page_checksum_verification=True) as file,
+        ):
             if (rows := file.metadata.num_rows) > _MOST_ROWS:
                 raise StoreError(f"{path}: says that it has {rows} rows; at most {_MOST_ROWS} are read; {restore}")
             table = file.read()
@@ -89,6 +95,16 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
     if wrong:
         raise StoreError(f"{path}: not the columns that Darkroom gives it ({wrong}); {restore}")
     return _with_all_columns(path, cls, table, restore, kind)
+
+
+def is_cut(path: Path) -> bool:
+    """Whether a Parquet file that is there lacks its beginning or its end, as a look shows it."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(len(_ENDS))
+        file.seek(-min(len(_ENDS), path.stat().st_size), os.SEEK_END)
+        return not beginning == file.read() == _ENDS
 
 
 def check_version(path: Path, version: int, known: int, cure: str) -> None:

@@ -4,12 +4,13 @@ Format: 8 bytes little-endian header length, a JSON header, then the tensors' by
 """
 
 import hashlib
+import io
 import math
 import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from darkroom.errors import WeightFileError
 from darkroom.files.json_text import parse_json
@@ -46,12 +47,20 @@ def read_header(path: str | Path) -> Header:
     if not path.exists():
         raise WeightFileError(f"{path}: no such file")
     with open_regular(path, ANY_SIZE, WeightFileError) as file:
-        size = os.fstat(file.fileno()).st_size
-        prefix = file.read(8)
-        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-        if not 2 <= length <= _LONGEST_HEADER:
-            raise WeightFileError(f"{path}: not a .safetensors file{_why(prefix, length, size)}")
-        text = file.read(length)
+        return _header(file, os.fstat(file.fileno()).st_size, path)
+
+
+def header_of(content: bytes, path: str | Path) -> Header:
+    """The same of a file's bytes, which were found at `path`."""
+    return _header(io.BytesIO(content), len(content), path)
+
+
+def _header(file: BinaryIO, size: int, path: str | Path) -> Header:
+    prefix = file.read(8)
+    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    if not 2 <= length <= _LONGEST_HEADER:
+        raise WeightFileError(f"{path}: not a .safetensors file{_why(prefix, length, size)}")
+    text = file.read(length)
     if len(text) < length:
         raise WeightFileError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
     if (count := text.count(b'"data_offsets"')) > _MOST_TENSORS:
@@ -154,6 +163,9 @@ def sha256_of(path: str | Path) -> str:
 
 
 def identity(path: str | Path) -> list[Any]:
-    """What changes when a file is replaced: absolute path, size in bytes, modification time in ns."""
+    """What changes when a file is replaced or written to, whatever its times are set to afterwards.
+
+    Absolute path, size in bytes, times of the last change of content and of anything (ctime) in ns, inode.
+    """
     stat = Path(path).stat()
-    return [str(Path(path).absolute()), stat.st_size, stat.st_mtime_ns]
+    return [str(Path(path).absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from darkroom.files.weight_file import Header, read_header
+from darkroom.files.weight_file import Header, header_of, read_header
 from darkroom.lora_files.training.trainer import Trainer, trainer_of
 
 ENDINGS = (".safetensors", ".sft")
@@ -64,3 +64,8 @@ class LoraFile:
 def read_lora(path: str | Path) -> LoraFile:
     """Reads the header; raises what `read_header` raises for a file that is missing, truncated or something else."""
     return LoraFile(str(path), read_header(path))
+
+
+def lora_in(content: bytes, path: str | Path) -> LoraFile:
+    """The same of a file's bytes, which were found at `path`."""
+    return LoraFile(str(path), header_of(content, path))

@@ -3,10 +3,9 @@
 Must stay quick to import, since Snakemake parses the Snakefile on every call.
 """
 
-import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,20 +15,20 @@ from snakemake.io import ancient
 from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
 from darkroom.files.atomic import sweep
 from darkroom.files.weight_file import identity
-from darkroom.filesystem.lock import Lock, locked
+from darkroom.filesystem.lock import Lock, is_held, locked
 from darkroom.job_errors import forget_job_errors
 from darkroom.names import Names
 from darkroom.plan.arguments import read_arguments
 from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.schema import Model
-from darkroom.plan.done_so_far import DoneSoFar
+from darkroom.plan.done_so_far import DoneSoFar, put_right
 from darkroom.plan.drafts import write_contents, write_drafts
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.hub import fetch
 from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request import digest_of
-from darkroom.store import RESULTS, STORE, ExperimentFolder, begin_afresh, check_writable, settle
+from darkroom.store import RESULTS, STORE, ExperimentFolder, Store, begin_afresh, check_writable, settle
 from darkroom.telling.messages import Began, Planned, Refused, say, tell
 
 _STORE = RESULTS / STORE
@@ -58,11 +57,6 @@ class Workflow:
 
     def records(self) -> list[str]:
         return [str(self.folder.records(c.names)) for c in self.experiment.combinations]
-
-    def files(self, model: str, lora: str, prompts: str) -> list[str]:
-        """The adapters, reference images and encoded prompts of a combination."""
-        combination = self._combination(model, lora, prompts)
-        return _watchable(self.experiment.files(combination.names))
 
     def trigger(self, model: str, lora: str, prompts: str) -> str:
         """Changes when a combination has to be planned again: asked otherwise, files replaced, or a picture lost."""
@@ -93,11 +87,6 @@ class Workflow:
         files = local_files(choice.checkpoint, choice.family, needs_text)
         return digest_of([asdict(choice.checkpoint), choice.family, needs_text, list(map(identity, files))])[:16]
 
-    def checkpoint_files(self, model: str) -> list[str]:
-        """The local files whose change makes a model another one; none for a repository of the hub."""
-        choice, needs_text = self._model(model), bool(self.experiment.texts(model))
-        return _watchable(map(str, local_files(choice.checkpoint, choice.family, needs_text)))
-
     def previews(self) -> str:
         """The list of the stored previews that a run compares with.
 
@@ -110,13 +99,19 @@ class Workflow:
 
     def compared_with(self) -> str:
         """Changes when pictures have to be compared anew: a preview's file is another one now, or a threshold."""
+        listed = self.previews()
         try:
-            paths = {preview.path for preview in read_previews(Path(self.previews())) if preview.path}
+            paths = {preview.path for preview in read_previews(Path(listed)) if preview.path}
         except StoreError as error:
             stop(error)
-        files = [[path, _identity_if_there(path)] for path in sorted(paths)]
+        files = [[path, _identity_if_there(path)] for path in (listed, *sorted(paths))]
         thresholds = {model: each.to_json() for model, each in self.experiment.thresholds.items()}
         return digest_of([files, thresholds])[:16]
+
+    def put_right(self) -> None:
+        """Before Snakemake looks: times that have not come yet, what was cut off, embeddings that are gone."""
+        if not is_held(self.folder.lock):  # else a run is at work, and this one will say so
+            put_right(self.experiment, self._done, self.folder, Store(Path(self.store)))
 
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
@@ -202,6 +197,8 @@ def open_workflow(
         )
         workflow = Workflow(experiment, fresh=asked.fresh)
         if command_line is not None:
+            if not is_dry_run:
+                workflow.put_right()
             tell(workflow.planned())
             for note in experiment.notes:
                 say(note)
@@ -231,11 +228,3 @@ def _identity_if_there(path: str) -> list[Any] | None:
         return identity(path) if Path(path).is_file() else None
     except OSError:  # a name that no file can have: whoever compares will say so
         return None
-
-
-def _watchable(paths: Iterable[str]) -> list[str]:
-    """The paths that Snakemake can watch: it takes {…} for a wildcard, <…> for a variable, and prints all of them.
-
-    `trigger` and `source` see changes of all. Without a `./` at the start, of which it warns.
-    """
-    return [os.path.normpath(path) for path in paths if path.isprintable() and not set(path) & set("{}<>")]

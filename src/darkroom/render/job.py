@@ -7,10 +7,11 @@ from typing import Any
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ImageError, StoreError
+from darkroom.files.content import is_intact, read_content
 from darkroom.files.weight_file import is_whole, read_header
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
-from darkroom.record import EmbeddedRecord, read_embedded_record
+from darkroom.record import EmbeddedRecord, embedded_record_in
 from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
 from darkroom.store import ENDINGS, ExperimentFolder, Store
@@ -68,11 +69,11 @@ class Destination:
 
         VersionError where a newer Darkroom rendered it: its record is not to be lost.
         """
-        if not self.stored.is_file() or (self.stored_latents and not is_whole(self.stored_latents)):
+        if not self.stored.is_file() or (self.stored_latents and not is_intact(self.stored_latents)):
             return None
         try:
-            record = read_embedded_record(self.stored)
-        except ImageError:  # damaged after it was written: rendering it again mends it
+            record = embedded_record_in(read_content(self.stored), self.stored)
+        except (StoreError, ImageError):  # damaged after it was written: rendering it again mends it
             return None
         return record if record.request_id == self.request_id else None
 
@@ -145,8 +146,7 @@ def _check_unchanged(combination: Combination) -> None:
     checkpoint, sha256 = combination.checkpoint, combination.store.sha256
     if combination.requests[0].base.checkpoint_digest != checkpoint.digest:
         raise CheckpointError(f"{checkpoint.name}: planned with other files than the checkpoint's; run Snakemake again")
-    for component in checkpoint.rendering:
-        component.check_unchanged(sha256)
+    checkpoint.check_rendering(sha256)
     check_named_files(combination.requests, sha256)
 
 

@@ -73,7 +73,9 @@ class Loaded:
         naming, allow_foreign = NAMINGS[request.base.family], request.adapters.allow_foreign_lora
         key = (lora.sha256, allow_foreign)
         if key not in self._adapters:
-            self._adapters[key] = read_adapter(lora.path, self._layers, naming, allow_foreign=allow_foreign)
+            self._adapters[key] = read_adapter(
+                lora.path, self._layers, naming, sha256=lora.sha256, allow_foreign=allow_foreign
+            )
         self._adapters.move_to_end(key)
         return self._adapters[key]
 
@@ -83,7 +85,7 @@ class Loaded:
         key = (image.sha256, sampling.width, sampling.height, sampling.ctrl_idx)
         if key not in self._references:
             with self.use("vae"):
-                picture = read_reference(image.path)
+                picture = read_reference(image.path, image.sha256)
                 self._references[key] = family(request.base.family).encode_reference(self.base, sampling, picture)
             while len(self._references) > _REFERENCES_KEPT:
                 self._references.popitem(last=False)

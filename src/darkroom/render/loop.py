@@ -54,6 +54,9 @@ class Loop:
     store: Store  # of the embeddings
     offload: str  # of mode.WISHES
     survived: tuple[type[Exception], ...]  # errors of one picture after which the others are rendered
+    confirm: Callable[[], None] = lambda: (
+        None
+    )  # called after a base was loaded; raises where it is not what was planned
     check: Callable[[], None] = lambda: None  # called after each denoising step; may raise to abandon it all
 
     def render(self, tasks: Sequence[Task], report: Callable[[int], None]) -> list[Rendered | Unrendered]:
@@ -87,6 +90,7 @@ class Loop:
                 lambda loaded: queue_picture(self.store, task.request, loaded, self.check),
                 pictures=pictures,
                 offload=self.offload,
+                confirm=self.confirm,
             )
         except self.survived as error:
             if not isinstance(error, DarkroomError):

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from darkroom.errors import PictureError, StoreError
+from darkroom.files.content import check_planned, read_content
 from darkroom.record import Cost, EmbeddedRecord, LoraUse
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
@@ -20,7 +21,7 @@ from darkroom.render.device.mode import RESIDENT
 from darkroom.render.device.stream import Point, to_device
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
-from darkroom.render.weights.tensor_file import read_all
+from darkroom.render.weights.tensor_file import tensors_in
 from darkroom.request import Lora, Request
 from darkroom.store import Store
 
@@ -153,6 +154,13 @@ def _use(lora: Lora, adapter: Adapter, lost_in: str | None) -> LoraUse:
     return use.of_file(lora)
 
 
+def _planned(embeds: str, request: Request) -> bytes:
+    """The encoded prompt that conf/ names; StoreError where it is not what was planned."""
+    content = Path(embeds).read_bytes()
+    check_planned(content, embeds, request.text.prompt_embeds_sha256)
+    return content
+
+
 def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _Embeds | None]:
     """Of the prompt, from its own file or the store, and of the negative prompt if it is used.
 
@@ -160,19 +168,19 @@ def _embeds(store: Store, request: Request, loaded: Loaded) -> tuple[_Embeds, _E
     store's is gone meanwhile.
     """
 
-    def read(path: str | Path, source: str) -> _Embeds:
-        embeds = {name: to_device(tensor, loaded.base.device) for name, tensor in read_all(path).items()}
+    def read(content: bytes, path: str | Path, source: str) -> _Embeds:
+        embeds = {name: to_device(tensor, loaded.base.device) for name, tensor in tensors_in(content, path).items()}
         loaded.base.check_features(embeds, source)
         return embeds
 
     def stored(text: str) -> _Embeds:
         path = store.embedding(request.encoder.embedding_id(text))
-        if not path.is_file():
-            raise StoreError(
-                f"{path}: gone since the job began; the same Snakemake command with --forcerun encode helps"
-            )
-        return read(path, request.source.text_encoder)
+        try:
+            content = read_content(path)
+        except StoreError as error:
+            raise StoreError(f"{error}, since the job began; the next run encodes it again") from error
+        return read(content, path, request.source.text_encoder)
 
     own = request.text.prompt_embeds
-    prompt = read(own, own) if own else stored(request.text.prompt)
+    prompt = read(_planned(own, request), own, own) if own else stored(request.text.prompt)
     return prompt, stored(request.text.neg) if request.uses_neg else None

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DeviceMemoryError
+from darkroom.errors import CheckpointError, DeviceMemoryError
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
 from darkroom.render.device.mode import (
     AUTO,
@@ -73,17 +73,22 @@ class Pipelines:
         work: Callable[[Loaded], _Result],
         pictures: frozenset[Workload] = frozenset(),
         offload: str = AUTO,
+        confirm: Callable[[], None] = lambda: None,
     ) -> _Result:
         """`work` on the base model that `request` names; once more, one step down the ladder, if memory runs out.
 
         To do without a copy of weights is a step of its own, before the first. `pictures`: all that will be rendered
-        from it in this job: the largest decides the mode. `offload`: see mode.WISHES. DeviceMemoryError when nothing
-        fits, and when memory runs out again.
+        from it in this job: the largest decides the mode. `offload`: see mode.WISHES. `confirm` is called when it has
+        been loaded, and raises where it is not what was planned. DeviceMemoryError when nothing fits, and when memory
+        runs out again.
         """
         model, said, attempts = self._model(request), list[str](), 2
         while attempts:
             try:
-                return work(self.base(checkpoint, request, pictures, offload))
+                return work(self.base(checkpoint, request, pictures, offload, confirm))
+            except CheckpointError:  # its files are others by now: what is in memory is not to be merged with them
+                self.let_go()
+                raise
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error) or model.plan is None:
                     raise  # not for lack of memory, or before there was a model to let go
@@ -101,6 +106,7 @@ class Pipelines:
         request: Request,
         pictures: frozenset[Workload] = frozenset(),
         offload: str = AUTO,
+        confirm: Callable[[], None] = lambda: None,
     ) -> Loaded:
         """The base model that `request` names, loaded now or before, in a mode in which `pictures` fit."""
         # 1. What is needed of it
@@ -118,7 +124,9 @@ class Pipelines:
         # 3. Loaded, with the mode planned for what is free by then
         if model.loaded is None:
             self._make_room(need, model.ran_out)
-            model.loaded = self._load(checkpoint, request, _take(model, request, self._plan(request, need, model)))
+            loaded = self._load(checkpoint, request, _take(model, request, self._plan(request, need, model)))
+            confirm()
+            model.loaded = loaded
         return model.loaded
 
     def let_go(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.files.atomic import atomic
+from darkroom.files.content import write_content
 from darkroom.render.job import TOKENS_CUT
 from darkroom.request import BaseModel, Encoder
 from darkroom.store import Store
@@ -33,8 +33,11 @@ def check_model(checkpoint: Checkpoint, base: BaseModel, prompt_embeds: Collecti
     family(base.family).check(checkpoint, base, prompt_embeds)
 
 
-def encode(encoder: Encoder, checkpoint: Checkpoint, texts: Mapping[Path, str], offload: str) -> None:
-    """Encode texts into these files."""
+def encode(encoder: Encoder, checkpoint: Checkpoint, texts: Mapping[Path, str], offload: str, files: Store) -> None:
+    """Encode texts into these files of a store. `files`: the store whose digests of weight files are known.
+
+    CheckpointError where the text encoder that was read is not what was planned.
+    """
     import torch
     from safetensors.torch import save
 
@@ -46,14 +49,14 @@ def encode(encoder: Encoder, checkpoint: Checkpoint, texts: Mapping[Path, str], 
     fix_arithmetic(device)
     started = time.monotonic()
     text_encoder = _load(encoder, checkpoint, device, offload)
+    check_encoders(checkpoint, files)
     _say(f"{checkpoint.name}: {checkpoint['text_encoder'].path} loaded in {time.monotonic() - started:.1f} s")
     for path, text in texts.items():
         with fixed_attention(device, text_encoder.dtype, "text_encoder"):
             made = kind.encode(text_encoder, text)
         embeds = {name: tensor.cpu().contiguous() for name, tensor in made.items()}
         cut = kind.tokens_cut(text_encoder, text)
-        with atomic(path) as temporary:
-            temporary.write_bytes(save(embeds, _metadata(encoder, checkpoint, text, cut)))
+        write_content(path, save(embeds, _metadata(encoder, checkpoint, text, cut)))
     _say(f"{checkpoint.name}: {len(texts)} texts encoded in {time.monotonic() - started:.1f} s")
 
 

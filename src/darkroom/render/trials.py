@@ -15,8 +15,8 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, PictureError
 from darkroom.files.atomic import atomic, link
+from darkroom.files.content import is_intact
 from darkroom.files.image_file import encode_image, without_record
-from darkroom.files.weight_file import is_whole
 from darkroom.record import EmbeddedRecord
 from darkroom.render.device.environment import environment_of
 from darkroom.render.device.mode import AUTO
@@ -112,8 +112,8 @@ def render_trials(
     )
     missing = [trial for trial in sheet.trials if run.destination(trial).stored_record() is None]
     # 2. Is it there, and still what it was?
-    for component in run.checkpoint.rendering if missing or sheet.repeats else ():
-        component.check_unchanged(files.sha256)
+    if missing or sheet.repeats:
+        run.checkpoint.check_rendering(files.sha256)
     for trial in sheet.trials if sheet.repeats else missing:
         _note(run, [trial.request], _caught(partial(_check, trial.request, files)))
     with _threads(sheet.threads):
@@ -164,7 +164,7 @@ def _encode(run: _Run, requests: Iterable[Request]) -> None:
         groups.setdefault(request.encoder, []).append(request)
     for encoder, group in groups.items():
         paths = {run.store.embedding(r.encoder.embedding_id(text)): text for r in group for text in r.texts}
-        missing = {path: text for path, text in paths.items() if not is_whole(path)}
+        missing = {path: text for path, text in paths.items() if not is_intact(path)}
         if missing:
             _note(run, group, _caught(partial(_encode_group, run, encoder, group, missing)))
 
@@ -173,7 +173,7 @@ def _encode_group(run: _Run, encoder: Encoder, group: Sequence[Request], texts: 
     check_encoders(run.checkpoint, run.files)
     embeds = {request.text.prompt_embeds for request in group if request.text.prompt_embeds}
     check_model(run.checkpoint, group[0].base, embeds)
-    encode(encoder, run.checkpoint, texts, run.offload)
+    encode(encoder, run.checkpoint, texts, run.offload, run.files)
 
 
 def _render(run: _Run, trials: list[Trial]) -> None:
@@ -193,6 +193,7 @@ def _render(run: _Run, trials: list[Trial]) -> None:
         store=run.store,
         offload=run.offload,
         survived=_SURVIVED,
+        confirm=partial(run.checkpoint.check_rendering, run.files.sha256),
         check=run.check,
     )
     for outcome in loop.render([Task(trial.request, run.destination(trial)) for trial in ordered], report):

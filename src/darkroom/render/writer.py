@@ -14,8 +14,8 @@ from typing import Generic, Self, TypeVar
 from safetensors.torch import save as tensor_file
 
 from darkroom.files.atomic import atomic, link
+from darkroom.files.content import read_content, sha256_in, write_content
 from darkroom.files.image_file import with_record, without_record, write_image
-from darkroom.files.weight_file import sha256_of
 from darkroom.filesystem.refusals import make_read_only
 from darkroom.provenance.claim import signed
 from darkroom.record import EmbeddedRecord
@@ -64,17 +64,15 @@ def save(to: Destination, made: Made) -> Saved:
     """One picture and its latents, where it is to have them, into the store and where a person opens them."""
     started = time.monotonic()
     if to.stored_latents:
-        with atomic(to.stored_latents) as temporary:
-            temporary.write_bytes(tensor_file({"latents": made.latents.contiguous()}))
+        write_content(to.stored_latents, tensor_file({"latents": made.latents.contiguous()}))
         make_read_only(to.stored_latents)
     write_image(to.stored, made.pixels, made.record.to_json(), to.image_format, to.quality)
     make_read_only(to.stored)
-    show(to, made.record, made.record)
-    return Saved(sha256_of(to.shown), time.monotonic() - started)
+    return Saved(show(to, made.record, made.record), time.monotonic() - started)
 
 
-def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
-    """Put a picture of the store, and its latents if asked for, where a person opens them.
+def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> str:
+    """Put a picture of the store, and its latents if asked for, where a person opens them; the digest of what is shown.
 
     A link where the record `stored` in it is the one to show of this request's `own`, but for what an older version
     could not say; else the same picture with that record, or with none, and signed last of all where it is to be.
@@ -82,11 +80,12 @@ def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> None:
     shown = to.shown_record(own)
     if to.stored_latents and to.shown_latents:
         link(to.stored_latents, to.shown_latents)
+    data = read_content(to.stored)
     if stored == shown and not to.is_signed:
         link(to.stored, to.shown)
-        return
-    data = to.stored.read_bytes()
+        return sha256_in(data)
     data = with_record(data, shown.to_json()) if shown else without_record(data)
     data = signed(data, own) if to.is_signed else data
     with atomic(to.shown) as temporary:
         temporary.write_bytes(data)
+    return sha256_in(data)

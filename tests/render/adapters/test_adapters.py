@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import AdapterError, CheckpointError, ConfigError, WeightFileError
-from darkroom.files.weight_file import read_header
+from darkroom.errors import AdapterError, CheckpointError, ConfigError, StoreError, WeightFileError
+from darkroom.files.weight_file import read_header, sha256_of
 from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.lora_files.layers import layers_in
 from darkroom.render.adapters.file import Adapter, read_adapter
@@ -210,20 +210,16 @@ def test_deltas_below_what_the_weights_can_hold_are_lost_in_rounding(base: Base,
 
 
 def test_a_layer_left_torn_by_an_error_is_written_again(
-    klein: Checkpoint, make_request: Callable[..., Request], save: Save, tmp_path: Path
+    klein: Checkpoint, make_request: Callable[..., Request], save: Save
 ) -> None:
-    copy = shutil.copy(klein["transformer"].path, tmp_path / "klein.safetensors")
-    moved = replace(klein["transformer"], path=str(copy))
-    checkpoint = replace(klein, components={**klein.components, "transformer": moved})
-    base = flux2.load(checkpoint, make_request(dtype="bfloat16").base, CPU)
+    base = flux2.load(klein, make_request(dtype="bfloat16").base, CPU)
     stack = MergedStack(base)
-    lora = _read(base, save(_lora(QKV, 288, 96)))
+    lora, broken = (_read(base, save(_lora(QKV, 288, 96))) for _ in range(2))
     stack.apply([(lora, 1.0)], "merged")
-    written = copy.stat().st_mtime_ns
-    os.utime(copy, ns=(written, written + 1))
-    with pytest.raises(CheckpointError, match="changed since the base model was loaded"):
-        stack.apply([], "merged")
-    os.utime(copy, ns=(written, written))
+    for delta in (delta for own in broken.deltas.values() for delta in own):
+        del delta.tensors["lora_A.weight"]
+    with pytest.raises(KeyError):
+        stack.apply([(broken, 1.0)], "merged")
     assert stack.apply([(lora, 1.0)], "merged") == 3
     assert stack.apply([], "merged") == 3
     assert _differing(base) == []
@@ -357,3 +353,26 @@ def test_missing_and_truncated_files(base: Base, save: Save, tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(WeightFileError, match=r"my_lora.safetensors: truncated: expected"):
         _read(base, path)
+
+
+def test_a_base_whose_file_is_another_one_by_now_is_not_read_on_whatever_its_times_say(
+    klein: Checkpoint, make_request: Callable[..., Request], save: Save, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copy(klein["transformer"].path, tmp_path / "klein.safetensors"))
+    moved = replace(klein["transformer"], path=str(copy))
+    checkpoint = replace(klein, components={**klein.components, "transformer": moved})
+    base = flux2.load(checkpoint, make_request(dtype="bfloat16").base, CPU)
+    lora, written = _read(base, save(_lora(QKV, 288, 96))), copy.stat().st_mtime_ns
+    copy.write_bytes(copy.read_bytes()[:-4] + b"\1\2\3\4")
+    os.utime(copy, ns=(written, written))
+    with pytest.raises(CheckpointError, match="changed since the base model was loaded"):
+        MergedStack(base).apply([(lora, 1.0)], "merged")
+
+
+def test_a_lora_that_was_replaced_after_the_plan_was_made_is_refused(base: Base, save: Save) -> None:
+    path = save(_lora(QKV, 288, 96))
+    planned = sha256_of(path)
+    read_adapter(path, base.adapter_shapes(), FLUX2_NAMING, sha256=planned)
+    save(_lora(QKV, 288, 96, seed=7))
+    with pytest.raises(StoreError, match=r"my_lora\.safetensors: changed after the plan was made, and pict"):
+        read_adapter(path, base.adapter_shapes(), FLUX2_NAMING, sha256=planned)

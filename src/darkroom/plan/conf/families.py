@@ -6,7 +6,7 @@ The other half of a family is its module in render/families; the names are the s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from darkroom.base_files.gguf_encoders import QWEN3_GGUF, T5_GGUF, Z_IMAGE_GGUF, GgufKind
+from darkroom.base_files.gguf.encoders import QWEN3_GGUF, T5_GGUF, Z_IMAGE_GGUF, GgufKind
 from darkroom.base_files.kinds import FLUX1_FILES, FLUX2_FILES, Z_IMAGE_FILES, Wanted
 from darkroom.errors import ImageError
 from darkroom.files.reference_image import ImageHeader, SizeLimits, read_image_header

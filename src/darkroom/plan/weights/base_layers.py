@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from darkroom.base_files.gguf.header import read_gguf_header
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import weight_files
 from darkroom.errors import CheckpointError, WeightFileError
-from darkroom.files.gguf_header import read_gguf_header
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.layers import layers_in, layers_of
 from darkroom.lora_files.naming import AdapterNaming, LayerShapes

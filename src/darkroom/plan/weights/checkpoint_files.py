@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from darkroom.base_files.gguf.header import read_gguf_header
 from darkroom.base_files.stored_weights import quantization_of
 from darkroom.checkpoint import (
     DIFFUSERS,
@@ -20,7 +21,6 @@ from darkroom.checkpoint import (
     weight_files,
 )
 from darkroom.errors import CheckpointError, value_of
-from darkroom.files.gguf_header import read_gguf_header
 from darkroom.plan.conf.families import ENCODER_OF
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.weights.comfyui import instead

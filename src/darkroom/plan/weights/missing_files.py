@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from darkroom.base_files.gguf_encoders import check_gguf_encoder
+from darkroom.base_files.gguf.encoders import check_gguf_encoder
+from darkroom.base_files.gguf.header import read_gguf_header, unread_kinds
 from darkroom.base_files.kinds import refuse_others
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, TRAINING_ADAPTER, weight_files
 from darkroom.display import named
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError, caught
-from darkroom.files.gguf_header import read_gguf_header, unread_kinds
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.judge import judge

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import torch
 
-from darkroom.errors import AdapterError
-from darkroom.lora_files.file import read_lora
+from darkroom.errors import AdapterError, WeightFileError
+from darkroom.files.content import check_planned
+from darkroom.files.regular_file import ANY_SIZE, read_regular
+from darkroom.lora_files.file import lora_in
 from darkroom.lora_files.judge import judge
 from darkroom.lora_files.keys import Kind, LayerDelta
 from darkroom.lora_files.naming import AdapterNaming, LayerShapes, Place
 from darkroom.lora_files.tools import ALPHA
 from darkroom.render.weights.reading import Part
-from darkroom.render.weights.tensor_file import read_all
+from darkroom.render.weights.tensor_file import tensors_in
 
 Tensors = dict[str, torch.Tensor]  # of one layer, by suffix: "lora_A.weight", "lokr_w1", "alpha", …
 
@@ -105,17 +107,24 @@ class Adapter:
 
 
 def read_adapter(
-    path: str | Path, layers: LayerShapes, naming: AdapterNaming, *, allow_foreign: bool = False
+    path: str | Path,
+    layers: LayerShapes,
+    naming: AdapterNaming,
+    *,
+    sha256: str | None = None,
+    allow_foreign: bool = False,
 ) -> Adapter:
     """The adapter in `path` for a base with these layers; AdapterError if a single key cannot be applied.
 
-    WeightFileError for a file that is not whole.
+    WeightFileError for a file that is not whole, StoreError for one that is not what was planned (`sha256`).
 
     `allow_foreign`: one that was made for a kindred base is applied as far as it fits, and says so in `warning`.
     """
-    file = read_lora(path)
+    content = read_regular(Path(path), ANY_SIZE, WeightFileError)
+    check_planned(content, path, sha256)
+    file = lora_in(content, path)
     applicable = judge(file, layers, naming, allow_foreign=allow_foreign)
-    tensors = read_all(path)
+    tensors = tensors_in(content, path)
     stored = {key: tensors[key] for key in applicable.keys}
     deltas = {layer: tuple(_delta(delta, stored) for delta in own) for layer, own in applicable.deltas.items()}
     _check_finite(path, deltas)

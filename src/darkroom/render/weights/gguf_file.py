@@ -8,8 +8,8 @@ import gguf
 import numpy as np
 import torch
 
+from darkroom.base_files.gguf.header import GgufHeader, read_gguf_header, unread_kinds
 from darkroom.errors import CheckpointError, WeightFileError
-from darkroom.files.gguf_header import GgufHeader, read_gguf_header, unread_kinds
 from darkroom.render.weights.tensor_file import ReadBuffer
 
 

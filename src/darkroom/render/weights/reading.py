@@ -149,12 +149,16 @@ class BaseWeights:
         one of `buffer`, if there is one: then it holds until the next read into it.
         """
         source, part = self._sources[parameter]
-        if not source.file.is_file() or identity(source.file) != self._identities[source.file]:
-            raise CheckpointError(f"{source.file}: changed since the base model was loaded; start again")
+        self._check_unchanged(source.file)  # a file that is cut short is not read
         piece = part.read(source, buffer)
         wanted, fresh = dtype if piece.is_floating_point() else piece.dtype, buffer is None
         weight = piece.to(device=device, dtype=wanted, copy=fresh, memory_format=torch.contiguous_format)
+        self._check_unchanged(source.file)  # nor was it while it was read
         return self._changes[parameter](weight) if parameter in self._changes else weight
+
+    def _check_unchanged(self, file: Path) -> None:
+        if not file.is_file() or identity(file) != self._identities[file]:
+            raise CheckpointError(f"{file}: changed since the base model was loaded; start again")
 
     def fill(
         self,

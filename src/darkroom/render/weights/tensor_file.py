@@ -1,4 +1,4 @@
-"""Reads what a .safetensors file has stored: rows of one tensor, or all tensors of a small file.
+"""Reads what a .safetensors file has stored: rows of one tensor, or all tensors of a small file in memory.
 
 A large file is mapped. Where its file system maps none (FUSE, network and mounted Windows file systems give ENODEV),
 and into a buffer that is kept, the same rows are read from it.
@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 
 from darkroom.errors import WeightFileError
-from darkroom.files.regular_file import ANY_SIZE, read_regular
 from darkroom.files.weight_file import Header, read_header
 from darkroom.filesystem.refusals import can_map
 
@@ -83,14 +82,13 @@ def read_rows(path: Path, key: str, rows: slice = slice(None), buffer: ReadBuffe
     return tensor[rows] if tensor.ndim else tensor
 
 
-def read_all(path: str | Path) -> dict[str, torch.Tensor]:
+def tensors_in(content: bytes, path: str | Path) -> dict[str, torch.Tensor]:
     """Every tensor of a small file, in memory of its own: as torch allocates it, whatever the file's length of header.
 
-    WeightFileError where it cannot be read, or is not whole any more.
+    `content`: of a file whose header has been read. WeightFileError where it is not whole.
     """
-    path = Path(path)
     try:
-        return {key: tensor.clone() for key, tensor in load(read_regular(path, ANY_SIZE, WeightFileError)).items()}
+        return {key: tensor.clone() for key, tensor in load(content).items()}
     except SafetensorError as error:
         raise WeightFileError(f"{path}: truncated or damaged ({error}); copy it again") from error
 

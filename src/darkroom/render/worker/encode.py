@@ -11,7 +11,7 @@ from pathlib import Path
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.files.atomic import write_json
-from darkroom.files.weight_file import is_whole
+from darkroom.files.content import is_intact
 from darkroom.planned import PlannedModel
 from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.render.worker import client, slot
@@ -29,7 +29,7 @@ def encode_texts(
     model, checkpoint = PlannedModel.read(model_file), Checkpoint.read(checkpoint_file)
     encoder = replace(model.encoder, text_encoder_digest=checkpoint.text_encoder_digest)
     ids = {text: encoder.embedding_id(text) for text in model.texts}
-    missing = {text: name for text, name in ids.items() if not is_whole(store.embedding(name))}
+    missing = {text: name for text, name in ids.items() if not is_intact(store.embedding(name))}
     if missing:
         check_encoders(checkpoint, store)
         with ExitStack() as held:
@@ -39,5 +39,6 @@ def encode_texts(
                 device.use()
                 client.prewarm(device, encoder.family, worker_log)
             check_model(checkpoint, model.base, model.prompt_embeds)
-            encode(encoder, checkpoint, {store.embedding(name): text for text, name in missing.items()}, offload)
+            paths = {store.embedding(name): text for text, name in missing.items()}
+            encode(encoder, checkpoint, paths, offload, store)
     write_json(output, {"model": model.name, "encoded_now": len(missing), "embeddings": ids})

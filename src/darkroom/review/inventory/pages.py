@@ -21,10 +21,19 @@ def page_of(experiment: str, results: Path, described: Iterable[str], *, regress
     page = folder.root / "regress.html" if regress else folder.report
     if page.is_file():
         return page
+    rendered_folder(experiment, results, described, command)
+    raise StoreError(f"{experiment}: has no {page.name} yet: `darkroom {command} {experiment}` makes it")
+
+
+def rendered_folder(experiment: str, results: Path, described: Iterable[str], command: str = "run") -> ExperimentFolder:
+    """Of an experiment in which a run was begun; errors as for `page_of`."""
+    if fault := name_fault(experiment):
+        raise ConfigError(f"experiment: {fault}")
     rendered = [each.root.name for each in experiment_folders(results)]
     if experiment not in (known := sorted({*rendered, *described})):
         close = closest(experiment, known)
         meant = f"did you mean {close}? " if close else ""
         raise ConfigError(f"there is no experiment {experiment}; {meant}`darkroom list` has all")
-    what = "was never rendered" if experiment not in rendered else f"has no {page.name} yet"
-    raise StoreError(f"{experiment}: {what}: `darkroom {command} {experiment}` makes it")
+    if experiment not in rendered:
+        raise StoreError(f"{experiment}: was never rendered: `darkroom {command} {experiment}` makes it")
+    return ExperimentFolder(results / experiment)

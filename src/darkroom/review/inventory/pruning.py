@@ -14,6 +14,7 @@ from pathlib import Path
 from darkroom.display import printable, sized, table
 from darkroom.errors import DarkroomError, StoreError, raise_together
 from darkroom.files.atomic import read_json
+from darkroom.files.content import SUMS
 from darkroom.files.weight_file import identity
 from darkroom.review.inventory.experiments import (
     Found,
@@ -132,7 +133,8 @@ def _removed(pruning: Pruning, results: Path) -> Iterator[DarkroomError]:
         except OSError as error:
             yield StoreError(f"{path}: cannot be removed: {error.strerror or error}")
     for folder in sorted(results.rglob("*/"), reverse=True):
-        if _is_pruned_in(folder, results) and not any(folder.iterdir()):
+        if _is_pruned_in(folder, results) and all(file.name == SUMS for file in folder.iterdir()):
+            folder.joinpath(SUMS).unlink(missing_ok=True)
             folder.rmdir()
 
 
@@ -180,7 +182,7 @@ def _trials(folder: ExperimentFolder, before: float) -> Iterator[Found]:
 def _kind(path: Path) -> str | None:
     """Of a file of the store; None for what is not ours, or half written."""
     folder = path.parts[-3] if len(path.parts) > 2 else ""
-    if path.name.startswith("."):
+    if path.name.startswith(".") or path.name == SUMS:
         return None
     if path.parent.name == _DIGESTS:
         return _NOTES

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom.base_files.gguf_encoders import T5_GGUF, GgufKind
+from darkroom.base_files.gguf.encoders import T5_GGUF, GgufKind
 from darkroom.base_files.kinds import kind_of
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from darkroom.base_files.gguf_encoders import check_gguf_encoder
+from darkroom.base_files.gguf.encoders import check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint
 from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.device.environment import fixed_attention

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 
-from darkroom.base_files.gguf_encoders import QWEN3_GGUF, check_gguf_encoder
+from darkroom.base_files.gguf.encoders import QWEN3_GGUF, check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint
 from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.families.chat import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from darkroom.base_files.gguf_encoders import Z_IMAGE_GGUF, check_gguf_encoder
+from darkroom.base_files.gguf.encoders import Z_IMAGE_GGUF, check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint
 from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.families.chat import Chat, check_tokenizer_files, load_tokenizer, padded_tokens_of, tokens_beyond

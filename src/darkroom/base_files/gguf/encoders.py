@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darkroom.base_files.encoder_sizes import FLUX2_ENCODERS, T5_ENCODERS, Z_IMAGE_ENCODERS, EncoderSizes
+from darkroom.base_files.gguf.header import GgufHeader, read_gguf_header, unread_kinds
 from darkroom.display import named
 from darkroom.errors import CheckpointError, WeightFileError
-from darkroom.files.gguf_header import GgufHeader, read_gguf_header, unread_kinds
 
 _LISTED = 4  # tensors in a message
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.base_files.gguf.header import read_gguf_header
 from darkroom.errors import WeightFileError
-from darkroom.files.gguf_header import read_gguf_header
 
 
 def text(value: str) -> bytes:
