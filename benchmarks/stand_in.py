@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,9 +93,13 @@ def work(options: argparse.Namespace) -> None:
         stream.give(options.decode)
         return pictures[int(latents[0, 0, 0, 0]) % len(pictures)]
 
+    class OnStandIn(pipelines.Pipelines):
+        def __init__(self) -> None:
+            super().__init__(stream=lambda device: stream)
+
     stand_in = SimpleNamespace(**{**vars(flux2), "denoise": denoise, "decode": decode})
     family.MODULES = {"flux2": lambda: stand_in}
-    pipelines.Pipelines = partial(pipelines.Pipelines, stream=lambda device: stream)
+    pipelines.Pipelines = OnStandIn
     serve(options.socket, os.getppid())
 
 
@@ -125,7 +128,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     requests = sorted((folder / "requests").rglob("*.json"), key=lambda path: (path.parent.name != "none", path))
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         path = Path(name) / "worker.sock"
-        worker = subprocess.Popen([sys.executable, *sys.argv, "--socket", path], stderr=subprocess.DEVNULL)
+        log = stack.enter_context(Path("worker.log").open("w"))
+        worker = subprocess.Popen([sys.executable, *sys.argv, "--socket", path], stderr=log)
         stack.callback(worker.wait)
         stack.callback(worker.kill)
         ask(path, job(folder, requests[0]))
@@ -173,7 +177,7 @@ def ask(path: Path, wanted: Job) -> None:
         while isinstance(answer := worker.receive(), Progress):
             pass
     if not isinstance(answer, Done):
-        raise SystemExit(f"{wanted.requests}: {answer}")
+        raise SystemExit(f"{wanted.requests}: {answer}\n{Path('worker.log').read_text()}")
 
 
 def cpu_seconds(worker: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 from darkroom.names import Names
@@ -212,7 +213,7 @@ class Request:
         prompt = () if self.text.prompt_embeds else (self.text.prompt,)
         return (*prompt, *((self.text.neg,) if self.uses_neg else ()))
 
-    @property
+    @cached_property  # a render job asks for it a dozen times a picture
     def request_id(self) -> str:
         """64 hex digits over everything that can change a pixel."""
         values = {"revision": NUMERICS_REVISION, "embeddings": [self.encoder.embedding_id(text) for text in self.texts]}
