@@ -102,19 +102,17 @@ def test_tonights_pictures_are_those_that_are_stored(demo: Project) -> None:
     assert {row.verdict for row in rows} <= {"identical", "within floor", "undecided"}
 
 
-def test_a_night_with_another_schedule_is_noticed(demo: Project) -> None:
-    done = demo.snakemake("regress", "--config", "experiment=demo_nightly", 'set=["model.schedule=diffusers"]')
+@pytest.mark.parametrize(
+    ("fault", "least"),
+    [("model.schedule=diffusers", 3), ("prompts.defaults={sample_steps: 24}", 1)],
+    ids=["another schedule", "one step less"],
+)
+def test_a_night_with_a_fault_is_noticed(demo: Project, fault: str, least: int) -> None:
+    """Four pictures; the mildest fault that docs/regress.md speaks of is told by one of them, by 3 dB."""
+    four = '"matrix.lora=[demo_lokr]","matrix.prompts=[demo_prompts]"'
+    done = demo.snakemake("regress", "--config", "experiment=demo_nightly", f'set=["{fault}",{four}]')
     assert done.returncode == 1
     rows, _ = read_comparisons(demo.folder / "results/demo_nightly/compare.parquet")
-    assert "identical" not in {row.verdict for row in rows}
-    assert [row.verdict for row in rows].count("drifted") > len(rows) / 3
-
-
-def test_a_night_with_one_step_less_is_noticed(demo: Project) -> None:
-    fault = '"prompts.defaults={sample_steps: 24}"'
-    two_sets = '"matrix.lora=[demo_lora,demo_lokr]","matrix.prompts=[demo_loras]","exclude=[]"'
-    demo.snakemake("regress", "--config", "experiment=demo_nightly", f"set=[{fault},{two_sets}]")
-    rows, _ = read_comparisons(demo.folder / "results/demo_nightly/compare.parquet")
     verdicts = [row.verdict for row in rows if row.request_id]
-    assert len(verdicts) == 4
-    assert "drifted" in verdicts, "the mildest fault that docs/regress.md speaks of"
+    assert "identical" not in verdicts
+    assert verdicts.count("drifted") >= least

@@ -140,9 +140,12 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _sheet(options: argparse.Namespace) -> None:
+    from darkroom.display import counted
     from darkroom.review.repeats import write_sheet
+    from darkroom.telling.messages import say
 
-    write_sheet(ExperimentFolder(options.experiment), options.model, options.previews)
+    if count := write_sheet(ExperimentFolder(options.experiment), options.model, options.previews):
+        say(f"{options.model}: nudged repeats of {counted(count, 'picture')} are rendered, once (docs/regress.md)")
 
 
 def _repeats(options: argparse.Namespace) -> None:
