@@ -31,7 +31,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/model/m.yaml",
             "family: flux1\ncheckpoint: {repo: a/b}\n",
-            "conf/model/m.yaml: family: 'flux1' is not one of: flux2, flux, flex2",
+            "conf/model/m.yaml: family: 'flux1' is not one of: flux2, flux, flex2, zimage",
         ),
         (
             "conf/model/m.yaml",

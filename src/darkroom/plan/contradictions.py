@@ -18,7 +18,8 @@ def _of_family(model: Model) -> Iterator[tuple[str, str]]:
     name, family = model.family, FAMILIES[model.family]
     if model.guidance not in family.guidances:
         expected = f"expected {' or '.join(family.guidances)}, got {model.guidance}"
-        yield "guidance", f"{name} has its guidance embedded in the transformer: {expected}"
+        has = "has its" if "embedded" in family.guidances else "has no"
+        yield "guidance", f"{name} {has} guidance embedded in the transformer: {expected}"
     for key, known in (("schedule", family.schedules), ("timestep_rounding", family.timestep_roundings)):
         if getattr(model, key) not in known:
             # Their trainer samples with diffusers' scheduler, so that diffusers' is no other one.
@@ -28,7 +29,8 @@ def _of_family(model: Model) -> Iterator[tuple[str, str]]:
         asked = f"expected {' or '.join(family.guidance_rules)}, got {model.guidance_rule}"
         yield "guidance_rule", f"every version of the trainer reads guidance_scale alike for {name}: {asked}"
     if model.distilled and not family.takes_distilled:
-        yield "distilled", f"has no meaning for {name}, whose guidance is embedded whatever it was trained from"
+        way = "is embedded" if "embedded" in family.guidances else "goes by its scale"
+        yield "distilled", f"has no meaning for {name}, whose guidance {way} whatever it was trained from"
     if model.attn_masking and not family.takes_attn_masking:
         takers = " and ".join(other for other in FAMILIES if FAMILIES[other].takes_attn_masking)
         yield "attn_masking", f"the trainer knows it of the family {takers} only, got true for {name}"

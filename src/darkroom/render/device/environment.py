@@ -101,16 +101,18 @@ def attention_kernels(part: str, dtype: torch.dtype, capability: tuple[int, int]
     """The kernels that are allowed, of which a call's own shape leaves one: no choice is up to torch.
 
     Flash attention where it can be: 16-bit, no mask, heads of at most 256; the memory-efficient kernel for the VAE,
-    whose one head has 512, and wherever padding is masked or, as in T5, scores are added to. A prompt that fills its
-    length has no mask, and grouped heads that the efficient kernel cannot take. Cards before Ampere have bfloat16 in
-    neither.
+    whose one head has 512, and wherever padding is masked (in Z-Image's transformer too, where two texts have other
+    lengths) or, as in T5, scores are added to. A prompt that fills its length has no mask, and grouped heads that the
+    efficient kernel cannot take. Cards before Ampere have bfloat16 in neither.
     """
     if dtype == torch.bfloat16 and capability < _FLASH_SINCE:
         return [SDPBackend.MATH]
     if part == "text_encoder":
         unmasked = SDPBackend.FLASH_ATTENTION if dtype == torch.bfloat16 else SDPBackend.MATH
         return [SDPBackend.EFFICIENT_ATTENTION, unmasked]
-    if part in ("transformer", "clip") and dtype == torch.bfloat16:
+    if part == "transformer" and dtype == torch.bfloat16:
+        return [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+    if part == "clip" and dtype == torch.bfloat16:
         return [SDPBackend.FLASH_ATTENTION]
     return [SDPBackend.EFFICIENT_ATTENTION]
 

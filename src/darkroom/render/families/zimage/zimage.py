@@ -25,7 +25,7 @@ from darkroom.render.families.zimage.text import check_text_encoder
 from darkroom.render.families.zimage.text import encode as encode
 from darkroom.render.families.zimage.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.zimage.text import tokens_cut as tokens_cut
-from darkroom.render.families.zimage.training import training_adapter_of
+from darkroom.render.families.zimage.training import check_training_adapter, training_adapter_of
 from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base, linear_layers
 from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
@@ -40,7 +40,7 @@ def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[st
     """Every problem that headers and configs show: is each component Z-Image's, and do they belong together?"""
     raise_together(check_files(checkpoint["transformer"], checkpoint["vae"]))
     of_text = check_text_encoder(checkpoint) if "text_encoder" in checkpoint.components else ()
-    raise_together([*_embeds_faults(checkpoint, prompt_embeds), *of_text])
+    raise_together([*check_training_adapter(checkpoint), *_embeds_faults(checkpoint, prompt_embeds), *of_text])
 
 
 def _embeds_faults(checkpoint: Checkpoint, prompt_embeds: Collection[str]) -> Iterator[DarkroomError]:
