@@ -12,6 +12,7 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── StoreError               results/ cannot be written, or lacks what an earlier stage should have left
 ├── PictureError             one picture that came to nothing; the others of its combination are rendered
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
+├── DeviceLostError          a GPU failed under a process, which can compute nothing more
 ├── WorkerError              the warm worker died, could not be started, or was not understood
 ├── VersionError             a file or a record that a newer version of Darkroom wrote
 └── Problems                 several independent errors, reported together
@@ -81,6 +82,10 @@ class PictureError(DarkroomError):
 
 class DeviceMemoryError(DarkroomError):
     """A model or a picture is too large for the memory there is."""
+
+
+class DeviceLostError(DarkroomError):
+    """A GPU failed under this process: nothing that comes from it can be trusted, so no picture survives this."""
 
 
 class WorkerError(DarkroomError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, PictureError
+from darkroom.errors import DarkroomError, DeviceLostError, PictureError
 from darkroom.record import Cost, EmbeddedRecord
 from darkroom.render.device.mode import Workload
 from darkroom.render.job import Destination
@@ -62,27 +62,33 @@ class Loop:
     def render(self, tasks: Sequence[Task], report: Callable[[int], None]) -> list[Rendered | Unrendered]:
         """What came of each task, in order. `report` hears how many the device was given: before each, and at the end.
 
-        StoreError where a picture cannot be written.
+        StoreError where a picture cannot be written, DeviceLostError, which names all that the device had.
         """
         pictures = frozenset(Workload.of(task.request) for task in tasks)
         made: list[Future[Rendered | Unrendered] | Unrendered] = []
-        with Writer[Rendered | Unrendered]() as writer:
-            for done, task in enumerate(tasks):
-                report(done)
-                self.pipelines.pace.begin()
-                queued = self._queue(task, pictures)
-                made.append(
-                    queued if isinstance(queued, Unrendered) else writer.submit(partial(self._finish, task, queued))
-                )
-                self.pipelines.pace.count()
-            report(len(tasks))
-        return [each if isinstance(each, Unrendered) else each.result() for each in made]
+        try:
+            with Writer[Rendered | Unrendered]() as writer:
+                for done, task in enumerate(tasks):
+                    report(done)
+                    self.pipelines.pace.begin()
+                    queued = self._queue(task, pictures)
+                    made.append(
+                        queued if isinstance(queued, Unrendered) else writer.submit(partial(self._finish, task, queued))
+                    )
+                    self.pipelines.pace.count()
+                report(len(tasks))
+            return [each if isinstance(each, Unrendered) else each.result() for each in made]
+        except DeviceLostError as error:
+            raise DeviceLostError(f"{error}; {_on_device(tasks, made)}") from error
 
     def _queue(self, task: Task, pictures: frozenset[Workload]) -> Queued | Unrendered:
         """The picture, given to the device; once more with less on it if memory runs out.
 
-        `pictures`: all that will be rendered, of which the largest decides where weights rest.
+        `pictures`: all that will be rendered, of which the largest decides where weights rest. What came to nothing
+        before is not tried again: a retry of a job would find the same.
         """
+        if why := self.pipelines.unmade.get(task.request):
+            return Unrendered(task, PictureError(why))
         try:
             return self.pipelines.with_base(
                 self.checkpoint,
@@ -92,6 +98,8 @@ class Loop:
                 offload=self.offload,
                 confirm=self.confirm,
             )
+        except DeviceLostError:
+            raise
         except self.survived as error:
             if not isinstance(error, DarkroomError):
                 self.pipelines.let_go()  # the next picture's base must not be one that was left half changed
@@ -101,10 +109,19 @@ class Loop:
         """The picture fetched and its files written, on a thread of the writer's."""
         try:
             made = queued.fetch()
-        except self.survived as error:
+        except PictureError as error:
+            self.pipelines.unmade[task.request] = str(error)
             return Unrendered(task, as_told(error))
         saved = save(task.to, made)
         return Rendered(task, made.record, saved.image_sha256, replace(made.cost, seconds_save=saved.seconds))
+
+
+def _on_device(tasks: Sequence[Task], made: Sequence[Future[Rendered | Unrendered] | Unrendered]) -> str:
+    """The pictures that were lost with it: any of them, or none, is why it failed. All of `made` has ended."""
+    ended = [(task, each) for task, each in zip(tasks, made, strict=False) if isinstance(each, Future)]
+    lost = [task for task, each in ended if isinstance(each.exception(), DeviceLostError)]
+    names = [task.request.title.image_name for task in (*lost, *tasks[len(made) : len(made) + 1])]
+    return f"it had {', '.join(names)}, and any of these, or none, may be the reason"
 
 
 def as_told(error: Exception) -> DarkroomError:

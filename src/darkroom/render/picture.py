@@ -17,6 +17,7 @@ from darkroom.files.content import check_planned, read_content
 from darkroom.record import Cost, EmbeddedRecord, LoraUse
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
+from darkroom.render.device.lost import telling_of_loss
 from darkroom.render.device.mode import RESIDENT
 from darkroom.render.device.stream import Point, to_device
 from darkroom.render.family import family
@@ -50,10 +51,11 @@ class Queued:
     cost: Callable[..., Cost]  # of the seconds that the device took, by name
 
     def fetch(self) -> Made:
-        """Wait for it, in any thread; PictureError where denoising ended in NaN."""
-        self.points[-1].wait()
-        _check_finite(self.request, self.latents)
-        switch, denoise, decode = (after.seconds_since(before) for before, after in pairwise(self.points))
+        """Wait for it, in any thread; PictureError where it ended in NaN or black, DeviceLostError."""
+        with telling_of_loss():
+            self.points[-1].wait()
+            switch, denoise, decode = (after.seconds_since(before) for before, after in pairwise(self.points))
+        _check(self.request, self.latents, self.pixels)
         cost = self.cost(seconds_switch=switch, seconds_denoise=denoise, seconds_decode=decode)
         return Made(self.latents, self.pixels.numpy(), self.record, cost)
 
@@ -105,14 +107,21 @@ def queue_picture(store: Store, request: Request, loaded: Loaded, check: Callabl
     return Queued(request, *coming, (begun, switched, denoised, decoded), record, cost)
 
 
-def _check_finite(request: Request, latents: torch.Tensor) -> None:
+def _check(request: Request, latents: torch.Tensor, pixels: torch.Tensor) -> None:
     """A black picture is no picture: NaN comes from an adapter's or an embedding's values, not from the prompt."""
-    if not bool(torch.isfinite(latents).all()):
+    lost, count = int((~torch.isfinite(latents)).sum()), latents.numel()
+    if lost:
         adapters = ", ".join(f"{lora.path} at {lora.network_multiplier}" for lora in request.adapters.active)
         suspects = [name for name in (request.text.prompt_embeds, adapters) if name] or ["the base model"]
         raise PictureError(
-            f"{request.title.image_name}: denoising ended in NaN or infinity, so there is no picture: look at the "
-            f"values of {' and of '.join(suspects)}"
+            f"{request.title.image_name}: denoising ended in NaN or infinity, in {lost} of {count} numbers, so there "
+            f"is no picture: look at the values of {' and of '.join(suspects)}"
+        )
+    if not bool(pixels.any()):
+        least, most = float(latents.min()), float(latents.max())
+        raise PictureError(
+            f"{request.title.image_name}: decoding ended in black, in all {pixels.numel()} numbers, of latents from "
+            f"{least:.4g} to {most:.4g}, so there is no picture: look at the VAE of {request.source.checkpoint}"
         )
 
 

@@ -16,6 +16,7 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, DeviceMemoryError
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
+from darkroom.render.device.lost import first_line, ran_out_of_memory, telling_of_loss
 from darkroom.render.device.mode import (
     AUTO,
     ON_DEVICE,
@@ -32,8 +33,6 @@ from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.progress import Pace
 from darkroom.request import BaseModel, Request
-
-_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 _TIMES = {2: "twice", 3: "three times"}
 
@@ -63,6 +62,7 @@ class Pipelines:
         self._stream = stream
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pace = Pace()
+        self.unmade: dict[Request, str] = {}  # why there is no picture of it, as there would be none again
         self._models: OrderedDict[BaseModel, _Model] = OrderedDict()  # from the one used longest ago
         fix_arithmetic(self.device)
 
@@ -80,19 +80,20 @@ class Pipelines:
         To do without a copy of weights is a step of its own, before the first. `pictures`: all that will be rendered
         from it in this job: the largest decides the mode. `offload`: see mode.WISHES. `confirm` is called when it has
         been loaded, and raises where it is not what was planned. DeviceMemoryError when nothing fits, and when memory
-        runs out again.
+        runs out again; DeviceLostError when the device fails.
         """
         model, said, attempts = self._model(request), list[str](), 2
         while attempts:
             try:
-                return work(self.base(checkpoint, request, pictures, offload, confirm))
+                with telling_of_loss():
+                    return work(self.base(checkpoint, request, pictures, offload, confirm))
             except CheckpointError:  # its files are others by now: what is in memory is not to be merged with them
                 self.let_go()
                 raise
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error) or model.plan is None:
                     raise  # not for lack of memory, or before there was a model to let go
-                said.append(f"{model.plan.mode}: {_first_line(error)}")
+                said.append(f"{model.plan.mode}: {first_line(error)}")
                 model.ran_out = RanOut.of(model.plan, said[-1])
                 attempts -= not has_copy(model.plan)
             # Only here: the error's traceback held on to the tensors of the attempt.
@@ -196,7 +197,8 @@ class Pipelines:
         """Give back what nothing refers to."""
         gc.collect()
         if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+            with telling_of_loss():
+                torch.cuda.empty_cache()
 
     def _out_of_memory(self, checkpoint: Checkpoint, request: Request, model: _Model, said: Sequence[str]) -> str:
         budget, reason = self._budget(self.device), model.plan.reason if model.plan else ""
@@ -214,14 +216,3 @@ def _take(model: _Model, request: Request, plan: MemoryPlan) -> MemoryPlan:
     model.plan = plan
     print(f"{request.title.model}: {plan.reason}", file=sys.stderr, flush=True)
     return plan
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """True for torch's, numpy's and Python's ways of saying so, on a CPU and on a GPU."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

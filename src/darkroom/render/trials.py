@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import DarkroomError, PictureError
+from darkroom.errors import DarkroomError, DeviceLostError, PictureError
 from darkroom.files.atomic import atomic, link
 from darkroom.files.content import is_intact
 from darkroom.files.image_file import encode_image, without_record
@@ -36,7 +36,8 @@ _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside th
 
 # Our own errors, and how torch, diffusers, transformers and quanto refuse what nobody asked of this model before:
 # shapes, dtypes and kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library
-# that is not there. Nothing else: an interrupt stops it all, and a KeyError or an AttributeError is our mistake.
+# that is not there. Nothing else: an interrupt stops it all, as a lost device does, and a KeyError or an AttributeError
+# is our mistake.
 _SURVIVED = (DarkroomError, RuntimeError, ValueError, TypeError, OSError, ImportError)
 
 
@@ -152,6 +153,8 @@ def _caught(work: Callable[[], object]) -> list[DarkroomError]:
     """The error that `work` raises, or none: one of ours, or of a library."""
     try:
         work()
+    except DeviceLostError:
+        raise
     except _SURVIVED as error:
         return [as_told(error)]
     return []

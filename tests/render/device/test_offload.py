@@ -21,6 +21,7 @@ from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import attention_kernels, environment_of, fixed_attention
+from darkroom.render.device.lost import is_lost, ran_out_of_memory
 from darkroom.render.device.mode import (
     BLOCK,
     IN_FILE,
@@ -34,7 +35,7 @@ from darkroom.render.device.offload import Residence, Visit, place_text_encoder
 from darkroom.render.device.pristine import Pristine
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.loaded import Loaded
-from darkroom.render.pipelines import Pipelines, ran_out_of_memory
+from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.request import Lora, Request
 
@@ -262,7 +263,7 @@ def test_the_base_is_kept_for_smaller_pictures_and_for_the_same_wish(
 
 def test_a_real_failing_allocation_is_recognised() -> None:
     script = (
-        "import resource, torch; from darkroom.render.pipelines import ran_out_of_memory\n"
+        "import resource, torch; from darkroom.render.device.lost import ran_out_of_memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (16 * 10**9, 16 * 10**9))\n"
         "try: torch.empty(10**11)\n"
         "except RuntimeError as error: print(ran_out_of_memory(error), type(error).__name__)"
@@ -275,6 +276,22 @@ def test_what_counts_as_out_of_memory() -> None:
     assert ran_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
     assert ran_out_of_memory(MemoryError())
     assert not ran_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("CUDA error: unspecified launch failure"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), False),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("CUDA error"), False),
+    ],
+)
+def test_what_counts_as_a_lost_device(error: Exception, lost: bool) -> None:
+    assert is_lost(error) == lost
 
 
 # ---- attention ----

@@ -20,9 +20,25 @@ from darkroom.render.job import Job
 from darkroom.render.progress import Progress
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, encode
+from darkroom.render.worker.server import LOST_DEVICE
 from darkroom.render.worker.slot import private_folder
 
 MESSAGE_SECONDS = 5.0  # that the worker waits for a message
+# The same with a device that fails at the first picture's last point.
+LOSE = """
+import torch
+from darkroom.render.device.stream import HostStream
+
+point, given = HostStream.point, []
+
+def failing(stream):
+    given.append(stream)
+    if len(given) == 4:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+    return point(stream)
+
+HostStream.point = failing
+"""
 SERVE = "import sys, pathlib, darkroom.render.worker.server as s; s.serve(pathlib.Path(sys.argv[1]), {}, {})"
 
 
@@ -61,13 +77,14 @@ def answers_on(connection: socket.socket) -> list[Message]:
     return answers
 
 
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+@contextlib.contextmanager
+def working(folder: Path, program: str, ending: int) -> Iterator[Worker]:
+    """A worker that runs `program`, and ends with this status before its owner or with it."""
     owner = subprocess.Popen(["sleep", "infinity"])
     path = private_folder(owner.pid) / "0.sock"
-    with (tmp_path_factory.mktemp("worker") / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE.format(owner.pid, MESSAGE_SECONDS), str(path)],
+            [sys.executable, "-c", program.format(owner.pid, MESSAGE_SECONDS), str(path)],
             stdout=log,
             stderr=log,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -80,8 +97,14 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
         owner.kill()
         owner.wait()
         ended = process.wait(PATIENCE)
-    assert ended == 0, "the worker ends with its owner"
-    assert not path.parent.exists()
+    assert ended == ending
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with working(tmp_path_factory.mktemp("worker"), SERVE, ending=0) as worker:
+        yield worker
+    assert not worker.socket.parent.exists(), "it ends with its owner, and leaves nothing"
 
 
 @pytest.fixture
@@ -189,3 +212,15 @@ def test_a_half_message_whose_sender_ends_has_no_answer(worker: Worker) -> None:
         connection.shutdown(socket.SHUT_WR)
         assert answers_on(connection) == []
     assert worker.process.poll() is None
+
+
+@pytest.mark.slow
+def test_a_worker_whose_gpu_fails_says_so_and_ends_with_a_status_of_its_own(job: Job, tmp_path: Path) -> None:
+    with working(tmp_path, LOSE + SERVE, ending=LOST_DEVICE) as worker:
+        *_, answer = worker.answers(encode(job))
+        assert answer == Failed(
+            "the GPU failed: CUDA error: unspecified launch failure; it had 000_42, and any of these, or none, may be "
+            "the reason. Finished images are kept; a retry goes on with a fresh worker"
+        )
+        assert not worker.socket.exists(), "the retry finds nobody, and starts another worker"
+        assert worker.process.wait(PATIENCE) == LOST_DEVICE

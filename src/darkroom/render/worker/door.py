@@ -38,7 +38,7 @@ class Door:
     """
 
     def __init__(self, path: Path, patience: float, user: int) -> None:
-        self._patience, self._user = patience, user
+        self._path, self._patience, self._user = path, patience, user
         self._counting = threading.Lock()
         self._silent: dict[socket.socket, None] = {}  # in the order in which they came
         self._asked: queue.Queue[Caller] = queue.Queue(MOST_OPEN)
@@ -50,6 +50,10 @@ class Door:
     def next_caller(self) -> Caller:
         """Waits for one."""
         return self._asked.get()
+
+    def close(self) -> None:
+        """Whoever comes from now on finds nobody, and starts another worker."""
+        self._path.unlink(missing_ok=True)
 
     def _let_in(self) -> None:
         while True:

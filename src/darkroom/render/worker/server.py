@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
-from darkroom.errors import DarkroomError, WorkerError
+from darkroom.errors import DarkroomError, DeviceLostError, WorkerError
 from darkroom.render.family import family
 from darkroom.render.job import Job, SheetJob
 from darkroom.render.worker.channel import Channel
@@ -19,6 +20,7 @@ from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.message import Done, Failed, Message, Prewarm
 from darkroom.render.worker.owner import end_with
 
+LOST_DEVICE = os.EX_TEMPFAIL  # exit status of a worker whose GPU has failed; 1 is that of any other internal error
 _MOST_TOLD = 1000  # errors that are remembered
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected, and read as soon as there is something
 
@@ -60,10 +62,10 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     while True:
         caller = door.next_caller()
         with caller.connection:
-            _serve_one(caller, render, told)
+            _serve_one(door, caller, render, told)
 
 
-def _serve_one(caller: Caller, render: Render, told: dict[Job | SheetJob, str]) -> None:
+def _serve_one(door: Door, caller: Caller, render: Render, told: dict[Job | SheetJob, str]) -> None:
     """Do what somebody asks for, and answer.
 
     `told`: the error of each job that failed, so that a retry need not tell it at length again.
@@ -73,6 +75,8 @@ def _serve_one(caller: Caller, render: Render, told: dict[Job | SheetJob, str]) 
         _do(message, client, render)
     except (Abandoned, BrokenPipeError, ConnectionResetError):
         say("the client is gone; its combination is abandoned, finished images are kept")
+    except DeviceLostError as error:
+        _end(door, client, f"{error}. Finished images are kept; a retry goes on with a fresh worker", LOST_DEVICE)
     except DarkroomError as error:  # whatever was asked for, the models stay loaded
         text, again = str(error), False
         if isinstance(message, Job | SheetJob):
@@ -81,10 +85,16 @@ def _serve_one(caller: Caller, render: Render, told: dict[Job | SheetJob, str]) 
             if len(told) > _MOST_TOLD:
                 del told[next(iter(told))]
         fail(client, Failed(text, again))
-    except Exception as error:  # a bug of ours or of a library, or a lost GPU: nothing here can be trusted any more
+    except Exception as error:  # a bug of ours or of a library: nothing here can be trusted any more
         say(traceback.format_exc())
-        fail(client, Failed(f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)"))
-        raise SystemExit(1) from error  # the next job gets a fresh worker
+        _end(door, client, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)", 1)
+
+
+def _end(door: Door, client: Channel, text: str, status: int) -> NoReturn:
+    """Say why, and end so that the next job gets a fresh worker: it may come as soon as this client has heard."""
+    door.close()
+    fail(client, Failed(text))
+    os._exit(status)  # at once: a GPU that has failed turns torch's farewell into an abort
 
 
 def _do(message: Message, client: Channel, render: Render) -> None:
