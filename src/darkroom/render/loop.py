@@ -54,9 +54,7 @@ class Loop:
     store: Store  # of the embeddings
     offload: str  # of mode.WISHES
     survived: tuple[type[Exception], ...]  # errors of one picture after which the others are rendered
-    confirm: Callable[[], None] = lambda: (
-        None
-    )  # called after a base was loaded; raises where it is not what was planned
+    confirm: Callable[[], None] = lambda: None  # called after a base was loaded; raises if it is not what was planned
     check: Callable[[], None] = lambda: None  # called after each denoising step; may raise to abandon it all
 
     def render(self, tasks: Sequence[Task], report: Callable[[int], None]) -> list[Rendered | Unrendered]:
