@@ -25,6 +25,7 @@ from darkroom.cli import (
 from darkroom.cli.completing import complete_if_asked
 from darkroom.display import LINES, printable
 from darkroom.errors import DarkroomError
+from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
 
@@ -73,13 +74,13 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = 
     if options.log is None:
         return
     try:
-        with options.log.open("a", encoding="utf-8") as file:
+        with open_direct(options.log, "a", encoding="utf-8") as file:
             print(f"darkroom: {text}{trace}", file=file)
         known = read_job_error(options.log)
         if known is None or not known.pictures:  # else render has said more, of each picture
             JobError(text).write(options.log)
     except OSError as error:  # a full disk is what the text may be about
-        print(f"darkroom: {options.log}: cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"darkroom: {options.log}: cannot be written: {why(error)}", file=sys.stderr)
     except DarkroomError as error:
         print(f"darkroom: {error}", file=sys.stderr)
 

@@ -159,3 +159,10 @@ def test_of_several_pictures_in_a_file_nobody_knows_which_is_meant(tmp_path):
         )
     frames[0].save(tmp_path / "a", "MPO", save_all=True, append_images=frames[1:])  # a camera's second, smaller one
     assert format_of(read((tmp_path / "a").read_bytes())) == "JPEG"
+
+
+def test_what_the_library_says_of_a_file_stays_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    samples = TIFF.replace(struct.pack("<HHII", 284, 3, 1, 1), struct.pack("<HHII", 277, 3, 1, 279))
+    assert "damaged" in fault(samples) or "expected" in fault(samples)
+    assert "damaged" in fault(png(chunk(b"acTL", bytes(8)), chunk(b"acTL", bytes(8))))
+    assert capfd.readouterr() == ("", "")

@@ -44,4 +44,5 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
 def test_nobody_waits_for_a_lock_that_is_a_fifo(tmp_path):
     os.mkfifo(tmp_path / ".lock")
     assert not is_held(tmp_path / ".lock")
-    locked(tmp_path / ".lock").close()
+    with pytest.raises(StoreError, match=r"\.lock: cannot be written: "):
+        locked(tmp_path / ".lock")

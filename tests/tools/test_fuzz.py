@@ -21,7 +21,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_strangers_files_come_to_a_result_or_to_a_sentence(target: Target) -> None:
     outcome = fuzz(target, max(1, int(ROUNDS * target.share)), seed="short")

@@ -11,6 +11,7 @@ cheap.
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ ALL = (*COMMON, "TIFF", "BMP", "GIF", "AVIF")  # of reference images; no EPS: Pi
 
 _MOST_PIXELS = 64_000_000  # a small file can claim to be gigabytes
 _MOST_BYTES = 9 * _MOST_PIXELS  # the widest pixels have 8 (four channels of 16 bits); the rest is metadata
+_NOWHERE = logging.NullHandler()
 _WARNINGS = threading.Lock()  # the filters of warnings are the whole process's
 
 
@@ -65,6 +67,8 @@ def format_of(image: Image.Image) -> str:
 def _opened(file: BinaryIO, place: str, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
+    logging.getLogger("PIL").addHandler(_NOWHERE)  # else what its readers say of a file goes to the terminal
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     try:
         with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that are refused below, and of EXIF that is not used

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, NoReturn, Protocol
 
 from darkroom.errors import StoreError
+from darkroom.filesystem.direct import open_direct, why
 from darkroom.filesystem.owner import Owner
 from darkroom.filesystem.refusals import lacks
 
@@ -37,7 +38,7 @@ def is_held(path: Path) -> bool:
         owner = _read(owned)
         return owner is None or not owner.is_gone
     try:
-        with _opened(path, os.O_RDONLY) as file:
+        with open_direct(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -50,9 +51,9 @@ def locked(path: Path) -> Lock:
     """The lock at `path`, for the folder that it lies in; StoreError while another run has it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _opened(path, os.O_RDWR | os.O_CREAT)
+        file = open_direct(path, "a+b")
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {_why(error)}") from error
+        raise StoreError(f"{path}: cannot be written: {why(error)}") from error
     try:
         _flock(file)
     except OSError as error:
@@ -65,16 +66,6 @@ def locked(path: Path) -> Lock:
             raise StoreError(f"{path}: cannot be locked: {error.strerror or error}") from error
         return _OwnedFile(path.with_name(f"{path.name}.owner"), error.strerror or str(error))
     return file
-
-
-def _opened(path: Path, flags: int) -> IO[bytes]:
-    """Neither through a link, whose target is somebody's file, nor waiting for the other end of a FIFO."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    return os.fdopen(descriptor, "rb")
-
-
-def _why(error: OSError) -> str:
-    return "it is a link; remove it" if error.errno == errno.ELOOP else error.strerror or str(error)
 
 
 def _flock(file: IO[bytes]) -> None:

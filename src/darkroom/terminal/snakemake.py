@@ -16,8 +16,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import BinaryIO, Self
+from typing import IO, BinaryIO, Self
 
+from darkroom.errors import StoreError
+from darkroom.filesystem.direct import open_direct, why
 from darkroom.telling.messages import VARIABLE, Message, read
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,7 +32,7 @@ class Snakemake:
 
     def __init__(self, line: Sequence[str]) -> None:
         self._line = line
-        self._log: BinaryIO | None = None
+        self._log: IO[bytes] | None = None
         self._unlogged = b""  # until there is a log
         self._last = b""
         self.printed = b""  # on stdout, until there is a log: what an option such as --summary asked for
@@ -91,9 +93,12 @@ class Snakemake:
         return self._closing.enter_context(path.open("rb")), written
 
     def log_to(self, path: Path) -> None:
-        """From here on, after the line itself and what was printed so far."""
+        """From here on, after the line itself and what was printed so far; StoreError."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self._closing.enter_context(path.open("wb", buffering=0))
+        try:
+            self._log = self._closing.enter_context(open_direct(path, "wb", buffering=0))
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written: {why(error)}") from error
         self._log.write(f"{shlex.join(self._line)}\n\n".encode() + self._unlogged)
 
     @property

@@ -81,6 +81,10 @@ def test_the_folder_may_be_another(project):
         ),
         ('"{0::a|0::b}"', "{ at character 1: all weights are 0"),
         (
+            '"' + "{a|b}" * 15_000 + '"',
+            "stands for over 1,000,000,000,000,000 texts; expected 1000 at most: `draws: 100` takes a hundred of them",
+        ),
+        (
             '"{0|1|2|3|4|5|6|7|8|9}{0|1|2|3|4|5|6|7|8|9}{0|1|2|3|4|5|6|7|8|9}{9-$$0|1|2|3|4|5|6|7|8|9}"',
             "stands for 7,257,600,000 texts; expected 1000 at most: `draws: 100` takes a hundred of them",
         ),

@@ -24,6 +24,7 @@ from darkroom.errors import ConfigError
 MOST = 1000  # texts of one template
 _PICKED = 100  # options that one choice may take
 _DEEP = 50  # choices and lists inside each other
+_COUNTED = 10**15  # texts that are said by their number
 
 Lists = Callable[[str], Sequence[str]]  # the lines of a list by its name; ConfigError where there is none
 
@@ -68,7 +69,8 @@ def expanded(prompt: str, neg: str, draws: int | None, seed: int, lists: Lists) 
     both = [_Reader(text, lists).template() for text in (prompt, neg)]
     number = math.prod(map(_count, both))
     if draws is None and number > MOST:
-        raise ConfigError(f"stands for {number:,} texts; expected {MOST} at most: `draws: 100` takes a hundred of them")
+        said = f"{number:,}" if number < _COUNTED else f"over {_COUNTED:,}"
+        raise ConfigError(f"stands for {said} texts; expected {MOST} at most: `draws: 100` takes a hundred of them")
     if draws is None:
         return list(dict.fromkeys((text, beside) for text in _texts(both[0]) for beside in _texts(both[1])))
     if draws > number:

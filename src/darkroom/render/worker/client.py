@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
-from darkroom.errors import DarkroomError, WorkerError
+from darkroom.errors import DarkroomError, StoreError, WorkerError
+from darkroom.filesystem.direct import open_direct, why
 from darkroom.record import read_records
 from darkroom.render.job import Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
@@ -115,10 +117,17 @@ def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
     if held.device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = held.device
     command = [sys.executable, "-P", "-m", "darkroom", "rule", "worker", str(held.socket), "--owner", str(held.owner)]
-    with worker_log.open("ab") as log:
+    with _opened(worker_log) as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )
+
+
+def _opened(log: Path) -> IO[bytes]:
+    try:
+        return open_direct(log, "ab")
+    except OSError as error:
+        raise StoreError(f"{log}: cannot be written: {why(error)}") from error
 
 
 def _ask(worker: Channel, job: Job | SheetJob, worker_log: Path) -> None:

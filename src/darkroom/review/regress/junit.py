@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from darkroom.display import on_page
 from darkroom.files.atomic import atomic
 from darkroom.review.pair.own_floor import told
 from darkroom.review.regress.comparison import Comparison, read_comparisons
@@ -119,8 +120,8 @@ def _limits(thresholds: ModelThresholds) -> str:
 
 
 def _xml(text: str) -> str:
-    """Without what XML 1.0 cannot hold, not even escaped: each such character as Python would write it."""
-    return "".join(c if _allowed(ord(c)) else c.encode("unicode_escape").decode() for c in text)
+    """What XML 1.0 cannot hold, not even escaped, and what would command its reader: each as its escape."""
+    return "".join(c if _allowed(ord(c)) else c.encode("unicode_escape").decode() for c in on_page(text))
 
 
 def _allowed(code: int) -> bool:
