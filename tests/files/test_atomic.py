@@ -20,3 +20,13 @@ def test_json_that_is_too_deep_is_unreadable(tmp_path: Path) -> None:
     path.write_text("[" * 100_000)
     with pytest.raises(StoreError, match=r"a\.json: unreadable: .*; delete it and run Snakemake again"):
         read_json(path)
+
+
+def test_nobody_reads_a_device_without_end() -> None:
+    with pytest.raises(StoreError, match=r"^/dev/zero: expected a file, got a device$"):
+        read_json(Path("/dev/zero"))
+
+
+def test_a_name_that_no_file_can_have_is_missing() -> None:
+    with pytest.raises(StoreError, match=r"^x+: missing; "):
+        read_json(Path("x" * 300))

@@ -8,9 +8,9 @@ import contextlib
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -37,14 +37,12 @@ def flood(count: int, seed: str, log: Path) -> tuple[Counter[str], int]:
         )
     try:
         _wait(path)
+        _answered(path, encode(Prewarm("flux3")), 10 * _SECONDS)  # once it has imported everything
         outcomes: Counter[str] = Counter()
-        peers = [
-            threading.Thread(target=_peer, args=(path, count // PEERS, f"{seed}/{n}", outcomes)) for n in range(PEERS)
-        ]
-        for peer in peers:
-            peer.start()
-        for peer in peers:
-            peer.join()
+        with ThreadPoolExecutor(PEERS) as peers:
+            asked = [peers.submit(_peer, path, count // PEERS, f"{seed}/{n}", outcomes) for n in range(PEERS)]
+            for each in asked:
+                each.result()
         assert worker.poll() is None, f"the worker has ended: {log}"
         assert _answered(path, encode(Prewarm("flux3")))[0].text.startswith("family: "), "it answers as ever"
         assert "internal error" not in log.read_text(encoding="utf-8"), log
@@ -103,10 +101,10 @@ def _connected(path: Path) -> socket.socket:
     return connection
 
 
-def _answered(path: Path, sent: bytes) -> list[Message]:
+def _answered(path: Path, sent: bytes, seconds: float = _SECONDS) -> list[Message]:
     with _connected(path) as connection:
         connection.sendall(sent)
-        answer = Channel(connection).receive(_SECONDS)
+        answer = Channel(connection).receive(seconds)
         return [] if answer is None else [answer]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import StoreError
+from darkroom.files.regular_file import ANY_SIZE, is_there, read_regular
 from darkroom.filesystem.owner import is_mark_of_gone, mark
 from darkroom.filesystem.refusals import flush, link_or_copy, replace
 
@@ -58,12 +59,12 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote; StoreError when it is missing or not JSON."""
+    """Read what `write_json` wrote; StoreError when it is missing, no regular file, or not JSON."""
+    if not is_there(path):
+        raise StoreError(f"{path}: missing; Snakemake with --forcerun plan writes it again")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: missing; Snakemake with --forcerun plan writes it again") from error
-    except (ValueError, OSError, RecursionError) as error:
+        return json.loads(read_regular(path, ANY_SIZE, StoreError).decode())
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: unreadable: {error}; delete it and run Snakemake again") from error
 
 

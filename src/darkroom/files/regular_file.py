@@ -21,6 +21,11 @@ _KINDS = {
 }
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path leads to anything; a name that no file can have does not, where `Path.exists` fails."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def open_regular(path: Path, limit: int, error: type[DarkroomError]) -> BinaryIO:
     """The file, open for reading. `error` says why not: missing, no regular file, or more than `limit` bytes."""
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from darkroom.errors import StoreError, VersionError
 from darkroom.files.atomic import atomic
 from darkroom.files.columns import fault, row_of, schema_of, value_of, version_of
-from darkroom.files.regular_file import open_regular
+from darkroom.files.regular_file import is_there, open_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +70,7 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.exists():
+    if not is_there(path):
         raise StoreError(f"{path}: missing; {again}")
     try:
         with (

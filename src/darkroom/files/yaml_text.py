@@ -16,6 +16,7 @@ _YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off"}
 _TEXT_LINE = re.compile(r'(\s*(?:- )?(?:[A-Za-z_]\w*: )?)(".*")')  # `- "text"`, `key: "text"`
 _PROSE = ("prompt", "neg")  # keys of texts that are always in quotes: what is written into them may need it
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_NULL = "tag:yaml.org,2002:null"  # of an empty file
 _MOST_REPEATED = 5_000  # values; OmegaConf takes ten thousand a second
 _JOINER = "\u200d"  # between the parts of an emoji; invisible as all others that are not printable, but wanted
 
@@ -162,8 +163,8 @@ def bounded_nodes(path: Path, root: yaml.Node, repeated: int = MOST_VALUES) -> I
     yield from visit(root)
 
 
-def check_extent(path: Path, text: str) -> None:
-    """ConfigError for YAML that is too deep or too long, or grows by its aliases; what is no YAML, its reader says."""
+def check_keys_and_values(path: Path, text: str) -> None:
+    """ConfigError for YAML that is too deep or long, grows by aliases or is one value; all else its reader says."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         for _ in bounded_events(path, text, loader):
@@ -171,6 +172,8 @@ def check_extent(path: Path, text: str) -> None:
         if (root := yaml.compose(text, Loader=loader)) is not None:
             for _ in bounded_nodes(path, root, repeated=_MOST_REPEATED):
                 pass
+            if isinstance(root, yaml.ScalarNode) and root.tag != _NULL:
+                raise ConfigError(f"{path}: expected keys and values, got {root.value[:40]!r}")
     except yaml.YAMLError:
         return
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from darkroom.errors import WeightFileError
-from darkroom.files.regular_file import ANY_SIZE, open_regular
+from darkroom.files.regular_file import ANY_SIZE, is_there, open_regular
 from darkroom.files.weight_file import foreign_format
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class GgufHeader:
 
 def read_gguf_header(path: Path) -> GgufHeader:
     """The header of a whole .gguf file; WeightFileError if it is missing, truncated or something else."""
-    if not path.exists():
+    if not is_there(path):
         raise WeightFileError(f"{path}: no such file")
     with open_regular(path, ANY_SIZE, WeightFileError) as file:
         size = os.fstat(file.fileno()).st_size

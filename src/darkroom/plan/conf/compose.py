@@ -27,7 +27,7 @@ from darkroom.display import from_here
 from darkroom.errors import ConfigError, raise_together
 from darkroom.files import unquoted
 from darkroom.files.regular_file import read_text
-from darkroom.files.yaml_text import check_extent
+from darkroom.files.yaml_text import check_keys_and_values
 from darkroom.names import name_fault
 from darkroom.plan.conf.experiment_files import Written
 from darkroom.plan.conf.folders import existing_folders, machine_file
@@ -188,7 +188,7 @@ def _register(config: ListConfig | DictConfig) -> None:
 
 def _load(file: Path) -> dict[str, Any]:
     text = read_text(file)
-    check_extent(file, text)
+    check_keys_and_values(file, text)
     with _as_config_errors(file):
         content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
     for fault in unquoted.anchored(text):
