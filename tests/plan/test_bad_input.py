@@ -163,6 +163,7 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "format: ${x}\n",
             "conf/output/default.yaml: format: Interpolation key 'x' not found",
         ),
+        ("conf/lora/l.yaml", f"folder: {'a' * 300}", f"{'a' * 300}: File name too long"),
         ("conf/lora/l.yaml", "1e999", "conf/lora/l.yaml: expected keys and values, got '1e999'"),
         ("conf/lora/l.yaml", "2026-01-01", "conf/lora/l.yaml: expected keys and values, got '2026-01-01'"),
         ("conf/lora/l.yaml", "loras: &x [*x]\n", "conf/lora/l.yaml: line 1: contains itself by an alias"),

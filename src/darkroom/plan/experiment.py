@@ -133,7 +133,10 @@ def load_experiment(
     LoRAs that cannot be applied, for a run that renders the rest. `fetch_lora`: of those on the hub that are not in its
     cache; None where nothing is to be downloaded.
     """
-    experiment, errors = collected(_experiment(variant or name, name, Conf(name, conf_dirs, overrides), fetch_lora))
+    try:
+        experiment, errors = collected(_experiment(variant or name, name, Conf(name, conf_dirs, overrides), fetch_lora))
+    except OSError as failed:  # of a path that no file can have, or a folder that nobody may look into
+        raise ConfigError(f"{failed.filename}: {failed.strerror}") from failed
     if tell_unfit is None:
         raise_together(errors)
     else:
