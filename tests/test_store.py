@@ -7,6 +7,7 @@ import pytest
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import atomic, link, read_json, write_json
+from darkroom.files.content import read_content, write_content
 from darkroom.store import ExperimentFolder, Store, begin_afresh, settle
 
 
@@ -83,3 +84,15 @@ def test_the_store_of_a_fresh_run_ends_in_the_store_where_that_lacks_something(t
     assert not folder.fresh_store.exists()
     found = {path.name: path.read_text() for path in (store / "images").rglob("*") if path.is_file()}
     assert found == {"kept.png": "before", "new.png": "now"}
+
+
+def test_what_was_damaged_in_the_store_is_replaced_by_what_a_fresh_run_has_rendered(tmp_path):
+    folder, store = ExperimentFolder(tmp_path / "results/demo"), tmp_path / "results/store"
+    for root, name in ((store, "whole.png"), (store, "damaged.png"), (folder.fresh_store, "damaged.png")):
+        write_content(root / "images/ab" / name, f"{root.name} {name}".encode())
+    (store / "images/ab/damaged.png").write_bytes(bytes(17))
+
+    settle(folder, store)
+
+    assert read_content(store / "images/ab/damaged.png") == b"fresh damaged.png"
+    assert read_content(store / "images/ab/whole.png") == b"store whole.png"

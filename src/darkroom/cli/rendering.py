@@ -1,10 +1,13 @@
 """The commands that render: run, regress. Their work is a line of Snakemake, which terminal/ composes and watches."""
 
 import argparse
+from collections.abc import Sequence
+from contextlib import closing
 
 from darkroom.cli import RENDER, Commands
 from darkroom.cli.completing import completes_words, experiments, overrides
 from darkroom.cli.planning import may_begin
+from darkroom.store import RESULTS, ExperimentFolder
 
 _WORDS = (
     "What else is typed goes to Snakemake unchanged: -n shows what would be rendered, --cores 4, --profile slurm, "
@@ -52,4 +55,23 @@ def _run(options: argparse.Namespace) -> int:
 def _regress(options: argparse.Namespace) -> int:
     from darkroom.terminal.run import run
 
+    _mend(options.words, options.name)
     return run(options.words, target="regress", name=options.name, fresh=options.fresh, verbose=options.verbose)
+
+
+def _mend(words: Sequence[str], name: str | None) -> None:
+    """Read what there is to the last byte, each night: what is not what was written is rendered again, and said."""
+    from darkroom.errors import value_of
+    from darkroom.filesystem.lock import locked
+    from darkroom.review.inventory.checking import check, mend
+    from darkroom.terminal.line import read_words
+
+    wish = value_of(read_words(words))
+    folder = ExperimentFolder(RESULTS / (name or wish.experiment or ""))
+    if wish.experiment is None or wish.is_dry_run or not folder.contents.is_file():
+        return
+    with closing(locked(folder.lock)):
+        checked = check(RESULTS, [folder], everything=False, progress=lambda done, total: None)
+        mend(checked)
+    if checked.bad:
+        print(checked.text(mended=True), end="", flush=True)

@@ -60,7 +60,7 @@ def test_all_that_is_as_it_was_written_is_counted(capsys):
     assert [line.split()[:2] for line in lines[1:]] == [
         ["store", "3"],
         ["pictures", "2"],
-        ["records", "2"],
+        ["records", "3"],
         ["previews", "2"],
     ]
     assert [line.split()[-1] for line in lines] == ["bad", "0", "0", "0", "0"]
@@ -93,14 +93,16 @@ def test_an_embedding_records_and_a_manifest_are_found(results, capsys):
     zero(EMBEDDING, 0)
     zero(records, 40)
     zero(CATS.manifest, CATS.manifest.stat().st_size - 64)
+    CATS.embeddings("other").write_text('{"embeddings": {"a c')
     main(["check", "--json", "--mend"])
     told = json.loads(capsys.readouterr().out)
     assert {(each["path"], each["kind"], each["mended"]) for each in told["bad"]} == {
         (str(EMBEDDING), "store", True),
         (str(records), "records", True),
         (str(CATS.manifest), "records", True),
+        (str(CATS.embeddings("other")), "records", True),
     }
-    assert not any(path.exists() for path in (EMBEDDING, records, CATS.manifest))
+    assert not any(path.exists() for path in (EMBEDDING, records, CATS.manifest, CATS.embeddings("other")))
 
 
 def test_a_preview_is_named_and_left_to_its_owner(capsys):

@@ -122,8 +122,8 @@ class _Check:
         for folder in self._folders:
             for path in _tables(folder):
                 shown += self._table(path, folder, used)
-            for path in folder.root.joinpath("embeddings").glob("*.json"):
-                used.update(read_json(path)["embeddings"].values())
+            for path in folder.root.joinpath("embeddings").glob("[!.]*.json"):
+                self._list(path, used)
         stored = [file for file in self._stored() if self._everything or file.path.name.partition(".")[0] in used]
         previews = [each for folder in self._folders for each in self._previews(folder)]
         shown = list(dict.fromkeys(shown))
@@ -194,6 +194,14 @@ class _Check:
         rows = list(zip(*(records.column(name).to_pylist() for name in names), strict=True))
         pictures = [_Shown(Path(image), sha256) for image, sha256, _ in rows if image]
         return pictures + [_Shown(Path(latents), None) for _, _, latents in rows if latents]
+
+    def _list(self, path: Path, used: set[str]) -> None:
+        """Adds the ids of a model's embeddings to `used`."""
+        self._count(path, RECORDS)
+        try:
+            used.update(read_json(path)["embeddings"].values())
+        except (DarkroomError, KeyError, TypeError, AttributeError) as error:
+            self._checked.bad.append(Bad(str(path), RECORDS, str(error).removeprefix(f"{path}: ")))
 
     def _previews(self, folder: ExperimentFolder) -> list[_Shown]:
         path = PREVIEWS / folder.root.name / "previews.parquet"
