@@ -25,6 +25,11 @@ class Architecture:
     casts_text_encoder: Literal["always", "unquantised", "never"]  # `.to(dtype)` goes over the whole of it
     goes_by_sampler: bool  # `sampler` changes how it is sampled
     is_shown_pictures: bool  # by the service
+    trains_with_adapter: bool = False  # model.assistant_lora_path is merged, and cancelled in previews
+    guidance_rule: str = "aitk"  # as conf/model has it, and these too
+    schedule: str = "aitk"
+    resolution_divisor: int = 16
+    quantizes_embedders: bool = False  # where the family has a choice
 
     def takes(self, key: str) -> bool:
         return key not in self.ignored
@@ -34,7 +39,7 @@ def _klein(base: KnownBase, distilled: str) -> Architecture:
     return Architecture(
         base=base,
         distilled=distilled,
-        ignored=("quantize_kwargs", "use_flux_cfg"),
+        ignored=("extras_name_or_path", "quantize_kwargs", "use_flux_cfg"),
         takes_qtype_te=True,
         casts_text_encoder="unquantised",
         goes_by_sampler=False,
@@ -46,7 +51,7 @@ def _flux1(base: KnownBase) -> Architecture:
     return Architecture(
         base=base,
         distilled=None,
-        ignored=("accuracy_recovery_adapter",),
+        ignored=("extras_name_or_path", "accuracy_recovery_adapter"),
         takes_qtype_te=False,
         casts_text_encoder="never",
         goes_by_sampler=True,
@@ -63,6 +68,7 @@ def _z_image(base: KnownBase) -> Architecture:
         casts_text_encoder="always",  # and then it is quantised
         goes_by_sampler=False,
         is_shown_pictures=False,
+        trains_with_adapter=True,
     )
 
 
@@ -70,7 +76,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "flux2": Architecture(
         base=FLUX2_DEV,
         distilled=None,
-        ignored=("quantize_kwargs", "use_flux_cfg"),
+        ignored=("extras_name_or_path", "quantize_kwargs", "use_flux_cfg"),
         takes_qtype_te=False,
         casts_text_encoder="always",  # and then it is quantised
         goes_by_sampler=False,
@@ -83,7 +89,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "flex2": Architecture(
         base=FLEX2,
         distilled=None,
-        ignored=("vae_path", "accuracy_recovery_adapter", "use_flux_cfg"),
+        ignored=("extras_name_or_path", "vae_path", "accuracy_recovery_adapter", "use_flux_cfg"),
         takes_qtype_te=False,
         casts_text_encoder="never",
         goes_by_sampler=False,

@@ -65,7 +65,7 @@ class Change:
         return f"copies from before {self.until} of" if self.until else "some copies of"
 
 
-_KLEIN, _Z_IMAGE = ("flux2_klein_4b", "flux2_klein_9b"), ("zimage",)
+_KLEIN, _Z_IMAGE = ("flux2_klein_4b", "flux2_klein_9b"), ("zimage", "zimage_deturbo", "zimage_turbo")
 _QUANTIZED = {"model.quantize": (True,)}
 _LIVE = {**_QUANTIZED, "model.layer_offloading": (True,), "model.auto_memory": (True,)}
 
@@ -131,7 +131,8 @@ CHANGES: Sequence[Change] = (
         last="0.7.24",
         what="took guidance as the job has it, not g − 1, and ran classifier-free guidance above 1",
         source="6233efe1, 859635e9 (diffusers 97c2c6e397)",
-        does="refused",
+        does="followed",
+        was={"guidance_rule": "raw_above_1"},
     ),
     Change(
         archs=_Z_IMAGE,
@@ -139,7 +140,8 @@ CHANGES: Sequence[Change] = (
         last="0.10.20",
         what="took guidance as the job has it, not g − 1, and ran classifier-free guidance above 0, turbo's too",
         source="6233efe1, 859635e9 (diffusers 97c2c6e397)",
-        does="refused",
+        does="followed",
+        was={"guidance_rule": "raw"},
     ),
     Change(
         archs=_Z_IMAGE,
@@ -149,7 +151,8 @@ CHANGES: Sequence[Change] = (
         until="2026-05-28",
         what="floored sizes to multiples of 32, not 16",
         source="ef57c107",
-        does="refused",
+        does="followed",
+        was={"resolution_divisor": 32},
     ),
     Change(
         archs=_Z_IMAGE,
@@ -160,7 +163,8 @@ CHANGES: Sequence[Change] = (
         where=(_QUANTIZED,),
         what="quantised embedders and the final layer too",
         source="28f2c0ac",
-        does="refused",
+        does="followed",
+        was={"quantizes_embedders": True},
     ),
     Change(
         archs=_Z_IMAGE,
@@ -170,7 +174,8 @@ CHANGES: Sequence[Change] = (
         until="2026-07-15",
         what="took its steps over linspace(1, 0, N), the last of which stands still, not linspace(1, 1/N, N)",
         source="3e6bd874 (diffusers 32ecbe3836)",
-        does="refused",
+        does="followed",
+        was={"schedule": "aitk_to_zero"},
     ),
     Change(
         archs=_Z_IMAGE,

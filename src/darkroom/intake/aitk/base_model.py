@@ -1,7 +1,8 @@
 """Where the base model of an ai-toolkit job lies → a `checkpoint:` section of conf/. Opens no weights.
 
-The trainer's rules (flux2_model.py, stable_diffusion_model.py, flex2.py): FLUX.2 takes a folder with the one file that
-it knows by name, a single file, or a repository of the hub; FLUX.1 and Flex take a folder or repository of diffusers.
+The trainer's rules (flux2_model.py, stable_diffusion_model.py, flex2.py, z_image.py): FLUX.2 takes a folder with the
+one file that it knows by name, a single file, or a repository of the hub; FLUX.1 and Flex a folder or repository of
+diffusers; Z-Image any of them, and what a single file lacks from `extras_name_or_path`.
 """
 
 import os
@@ -12,11 +13,14 @@ from typing import Any
 
 from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.section import Section
+from darkroom.intake.architectures import Architecture
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.hub_reference import is_hub_id
 
 _VAE = "ae.safetensors"  # of FLUX.2, as the trainer names it
 _OWN_REPO = "${.repo}/"  # in a shipped option: of the same section
+_EXTRAS = "Tongyi-MAI/Z-Image-Turbo"  # what is beside a transformer alone, where a job of Z-Image says no other
+_COPIES = {"name_or_path": "checkpoint", "vae_path": "vae"}  # keys, and what to type for a copy
 _ANYWHERE = Roots((Path("/"),))
 
 
@@ -62,20 +66,43 @@ class BaseLookup:
         self._model, self._shipped, self._copies, self._roots = model, shipped, copies, roots
         self._file: str | None = shipped.get("transformer")  # FLUX.2's one file, by its name
 
-    def checkpoint(self, takes_vae: bool) -> Reading[dict[str, str]]:
-        """The keys of the section that are set. `takes_vae`: model.vae_path has an effect in the trainer."""
-        base = (yield from self._typed("checkpoint")) or (yield from self._named("name_or_path"))
+    def checkpoint(self, architecture: Architecture) -> Reading[dict[str, str]]:
+        """The keys of the section that are set."""
+        base = (yield from self._typed("checkpoint")) or (yield from self._named_base())
         if base is None:
             return {}
+        extras = (yield from self._extras(base)) if architecture.takes("extras_name_or_path") else None
+        home = extras or base  # of all parts that have no place of their own
         section = {
-            "repo": self._repo(base),
-            "transformer": (yield from self._transformer(base)),
-            "vae": (yield from self._vae(base, takes_vae)),
+            "repo": self._repo(home),
+            "transformer": base.written if extras else (yield from self._transformer(base)),
+            "vae": (yield from self._vae(home, architecture.takes("vae_path"))),
         }
         for key in ("text_encoder", "text_encoder_2"):
             typed = yield from self._typed(key)
-            section[key] = typed.written if typed else self._shipped.get(key)
+            own = self._file is None and home.holds(key)
+            section[key] = typed.written if typed else None if own else self._shipped.get(key)
+        if architecture.trains_with_adapter and "assistant_lora_path" in self._model:
+            section["training_adapter"] = yield from self._named_file("assistant_lora_path")
         return {key: value for key, value in section.items() if value is not None}
+
+    def _named_base(self) -> Reading[_Place | None]:
+        """A folder or file here, a repository of the hub, or a file in one."""
+        written = self._model.text("name_or_path") or ""
+        return (yield from self._named("name_or_path", or_else=written if _is_file_of_hub(written) else None))
+
+    def _extras(self, base: _Place) -> Reading[_Place | None]:
+        """Where the parts besides the transformer come from, where that is another place than the base's."""
+        if "extras_name_or_path" in self._model:
+            extras = yield from self._named("extras_name_or_path")
+            return None if extras == base else extras
+        return _Place(_EXTRAS, is_here=False) if base.is_file or _is_file_of_hub(base.written) else None
+
+    def _named_file(self, key: str) -> Reading[str | None]:
+        """A file here, or one of the hub as organisation/name/file."""
+        written = self._model.text(key) or ""
+        place = yield from self._named(key, or_else=written if _is_file_of_hub(written) else None)
+        return place.written if place else None
 
     def _repo(self, base: _Place) -> str:
         """Where all parts come from that have no place of their own: none of FLUX.2, most of FLUX.1 and Flex."""
@@ -118,7 +145,7 @@ class BaseLookup:
     def _named_vae(self) -> Reading[str | None]:
         """A file or folder here, a file of the hub as organisation/name/file, or a repository that has one."""
         written = self._model.text("vae_path") or ""
-        of_hub = len(written.split("/")) == 3 and written.endswith(".safetensors")
+        of_hub = _is_file_of_hub(written)
         place = yield from self._named("vae_path", or_else=written if of_hub else None)
         if place is None or place.is_here or of_hub or self._file is None:
             return place.written if place else None
@@ -138,9 +165,9 @@ class BaseLookup:
     def _named(self, key: str, or_else: str | None = None) -> Reading[_Place | None]:
         """What the job names at `key`, as the trainer looks for it: here, then on the hub (`or_else`: a file there)."""
         written = self._model.text(key)
-        flag = "checkpoint" if key == "name_or_path" else "vae"
+        copy = f"; --{_COPIES[key]} PATH names a copy" if key in _COPIES else ""
         if written is None:
-            yield self._fault(key, f"expected where the base model lies, got nothing; --{flag} PATH names a copy")
+            yield self._fault(key, f"expected where the base model lies, got nothing{copy}")
             return None
         if _is_there(Path(written)) or not Path(written).is_absolute():
             try:
@@ -152,11 +179,17 @@ class BaseLookup:
                 return _Place(str(found), is_here=True)
         if or_else or is_hub_id(written):
             return _Place(or_else or written, is_here=False)
-        yield self._fault(key, f"{written}: is not on this machine, and no hub id; --{flag} PATH names a copy")
+        yield self._fault(key, f"{written}: is not on this machine, and no hub id{copy}")
         return None
 
     def _fault(self, key: str, fault: str) -> ConfigError:
         return ConfigError(f"{self._model.at(key)}: {fault}")
+
+
+def _is_file_of_hub(written: str) -> bool:
+    """True for organisation/name/file.safetensors."""
+    parts = written.split("/")
+    return len(parts) == 3 and all(parts) and written.endswith(".safetensors")
 
 
 def _flag(copy: str) -> str:

@@ -16,14 +16,15 @@ from darkroom.intake.aitk.section import Section
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.roots import Roots
 from darkroom.intake.versions import Rules
-from darkroom.plan.conf.families import FAMILIES, QTYPES
+from darkroom.plan.conf.families import FAMILIES, FLOAT8, QTYPES
 from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.schema import Model
 
 _DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16"} | dict.fromkeys(
     ("fp32", "float32", "float", "single"), "float32"
 )
-_OTHER_ADAPTERS = ("lora_path", "assistant_lora_path", "inference_lora_path")  # of the model section
+_TRAINING_ADAPTER = "assistant_lora_path"
+_OTHER_ADAPTERS = ("lora_path", _TRAINING_ADAPTER, "inference_lora_path")  # of the model section
 _OTHER_PARTS = ("adapter", "embedding", "decorator")  # of the process: trained or used beside the network
 _APPLIED = ("lora", "locon", "lokr")  # types of network whose files can be applied
 _LORA_MERGE = "lora_merge"
@@ -69,21 +70,20 @@ def trained_model(
     family = shipped["family"]
     rules = rules or Rules(architecture=ARCHITECTURES[arch])
     architecture = rules.architecture
-    storage = _Storage(model, architecture)
+    storage = _Storage(model, architecture, FAMILIES[family].qtypes)
     dtype = process.section("train").text("dtype") or "fp32"
     lookup = BaseLookup(model, shipped["checkpoint"], copies, roots)
     content = {
         "family": family,
-        "checkpoint": (yield from lookup.checkpoint(takes_vae=architecture.takes("vae_path"))),
+        "checkpoint": (yield from lookup.checkpoint(architecture)),
         "imported": True,
         "guidance": shipped.get("guidance", "cfg"),
         "attn_masking": model.flag("attn_masking") and FAMILIES[family].takes_attn_masking,
         "dtype": _DTYPES.get(dtype, "bfloat16"),
-        "quantize": {
-            part: qtype
-            for part, qtype in (("transformer", storage.transformer), ("text_encoder", storage.text_encoder))
-            if qtype in QTYPES
-        },
+        "guidance_rule": architecture.guidance_rule,
+        "schedule": architecture.schedule,
+        "resolution_divisor": architecture.resolution_divisor,
+        "quantize": storage.in_conf,
         "text_encoder_cast": _casts(architecture, storage.text_encoder, model.flag("low_vram")),
     }
     reasons = [*storage.reasons(), *_reasons(process, model, architecture)]
@@ -94,7 +94,9 @@ def trained_model(
         "dtype": _DTYPES.get(dtype, dtype),
         "quantize_transformer": storage.transformer,
         "quantize_text_encoder": storage.text_encoder,
-        "schedule": "aitk",
+        "quantize_embedders": storage.embedders,
+        "guidance_rule": architecture.guidance_rule,
+        "schedule": architecture.schedule,
         "timestep_rounding": "aitk",
         "noise_device": "cpu",
         "numerics": "exact",
@@ -113,7 +115,8 @@ def trained_model(
 class _Storage:
     """In which types the trainer kept the weights; None: in its dtype."""
 
-    def __init__(self, model: Section, architecture: Architecture) -> None:
+    def __init__(self, model: Section, architecture: Architecture, qtypes: Sequence[str]) -> None:
+        """`qtypes`: those of a transformer that are here."""
         quantizes = model.flag("quantize")
         quantizes_text = model.flag("quantize_te", default=quantizes)
         self._offloads = model.flag("layer_offloading", default=model.flag("auto_memory"))
@@ -123,20 +126,34 @@ class _Storage:
         self._recovery = self._recovery and architecture.takes("accuracy_recovery_adapter")
         excludes = architecture.takes("quantize_kwargs") and bool(model.section("quantize_kwargs").content)
         self._excludes = excludes and quantizes
+        self._adapts = architecture.trains_with_adapter and _TRAINING_ADAPTER in model
+        if self._adapts and qtype == "qfloat8":
+            qtype = FLOAT8  # in the trainer, for the sake of what cancels the adapter
         self.transformer = qtype if quantizes else None
+        self.embedders = architecture.quantizes_embedders and quantizes
         self.text_encoder = (text_qtype if architecture.takes_qtype_te else qtype) if quantizes_text else None
         self.is_live = quantizes or self._offloads
+        self._known: Mapping[str, Sequence[str]] = {"transformer": qtypes, "text_encoder": QTYPES}
 
     def _qtype(self, written: str | None) -> str:
         qtype = written or "qfloat8"
         return "float8" if self._offloads and qtype == "qfloat8" else qtype
 
+    @property
+    def in_conf(self) -> dict[str, Any]:
+        """As conf/model has it, as far as it can."""
+        parts = {part: qtype for part in self._known if (qtype := getattr(self, part)) in self._known[part]}
+        return {**parts, "embedders": True} if self.embedders else parts
+
     def reasons(self) -> Iterator[str]:
         why = ", which layer_offloading makes of qfloat8" if self._offloads else ""
-        for part, qtype in (("transformer", self.transformer), ("text encoder", self.text_encoder)):
-            if qtype is not None and qtype not in QTYPES:
-                said = f"{qtype}{why if qtype == 'float8' else ''}"
-                yield f"the trainer had its {part} in {said}; there is {', '.join(QTYPES)} here"
+        for part, known in self._known.items():
+            qtype = getattr(self, part)
+            if qtype is not None and qtype not in known:
+                said = f"{qtype}{why if qtype == FLOAT8 else ''}"
+                yield f"the trainer had its {part.replace('_', ' ')} in {said}; there is {', '.join(known)} here"
+        if self._adapts and self.transformer not in (None, FLOAT8):
+            yield f"quantising to {self.transformer}, the trainer lost what cancels the training adapter in previews"
         if self._recovery:
             yield "the trainer used an accuracy recovery adapter"
         if self._excludes:
@@ -146,7 +163,10 @@ class _Storage:
 def _arch(model: Section) -> str:
     """The architecture, which names the shipped option; "" where the job names none."""
     written = model.text("arch")
-    return written.partition(":")[0] if written else "flux" if model.flag("is_flux") else ""
+    if not written:
+        return "flux" if model.flag("is_flux") else ""
+    arch, _, tag = written.partition(":")
+    return tagged if (tagged := f"{arch}_{tag}") in ARCHITECTURES else arch
 
 
 def _casts(architecture: Architecture, text_qtype: str | None, low_vram: bool) -> bool:
@@ -157,7 +177,7 @@ def _casts(architecture: Architecture, text_qtype: str | None, low_vram: bool) -
 
 def _reasons(process: Section, model: Section, architecture: Architecture) -> Iterator[str]:
     for key in _OTHER_ADAPTERS:
-        if key in model:
+        if key in model and not (key == _TRAINING_ADAPTER and architecture.trains_with_adapter):
             yield f"model.{key}: the previews had another LoRA in them"
     if model.flag("use_flux_cfg") and architecture.takes("use_flux_cfg"):
         yield "model.use_flux_cfg: the previews had classifier-free guidance, which FLUX.1 has not here"

@@ -9,12 +9,22 @@ from collections.abc import Iterator, Sequence
 from darkroom.intake.aitk.section import Section
 
 _WITHOUT_EFFECT = (  # keys of the model section that somebody may count on, and that no architecture's code looks at
-    *("te_name_or_path", "extras_name_or_path", "model_paths", "unconditional_lora_path"),
+    *("te_name_or_path", "model_paths", "unconditional_lora_path"),
     "model_kwargs",  # match_target_res and the rest: while training only
 )
 _TAKEN = {
     "model": (
-        *("name_or_path", "arch", "is_flux", "vae_path", "quantize", "quantize_te", "qtype", "qtype_te"),
+        *(
+            "name_or_path",
+            "extras_name_or_path",
+            "arch",
+            "is_flux",
+            "vae_path",
+            "quantize",
+            "quantize_te",
+            "qtype",
+            "qtype_te",
+        ),
         *("quantize_kwargs", "accuracy_recovery_adapter", "low_vram", "layer_offloading", "auto_memory"),
         *("attn_masking", "use_flux_cfg", "lora_path", "assistant_lora_path", "inference_lora_path"),
     ),

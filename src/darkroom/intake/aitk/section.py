@@ -16,7 +16,10 @@ _IS: Mapping[str, Callable[[Any], bool]] = {
 _SAMPLE = {"sampler": _TEXT, "walk_seed": _FLAG, "prompts": _LIST, "samples": _LIST}
 _SECTIONS = {  # of a process: the keys that are read by type; the section itself is one of its keys
     "model": {
-        **dict.fromkeys(("arch", "name_or_path", "vae_path", "qtype", "qtype_te"), _TEXT),
+        **dict.fromkeys(
+            ("arch", "name_or_path", "extras_name_or_path", "assistant_lora_path", "vae_path", "qtype", "qtype_te"),
+            _TEXT,
+        ),
         **dict.fromkeys(("is_flux", "quantize", "quantize_te", "layer_offloading", "auto_memory"), _FLAG),
         **dict.fromkeys(("low_vram", "attn_masking", "use_flux_cfg"), _FLAG),
         "quantize_kwargs": _MAPPING,
