@@ -1,14 +1,14 @@
-# make demo · make test · make check · make lint · make fix · make bench · make fuzz. Everything goes into .venv, at the versions of constraints.txt.
+# make demo · make test · make check · make lint · make fix · make bench · make fuzz · make faults. Everything goes into .venv, at the versions of constraints.txt.
 #   TORCH=cpu    take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
 #   PYTHON=…     the Python to make .venv with; otherwise the newest of 3.11 to 3.13 that is found
 #   VENV=…       another folder than .venv
-#   ROUNDS=… SEED=…   of make fuzz: inputs of each format; the same seed makes the same ones (by default today's date)
+#   ROUNDS=… SEED=…   of make fuzz: inputs of each format; of make faults: runs that are disturbed. The same seed makes the same ones
+#                     (by default today's date)
 
 VENV ?= .venv
 TORCH ?= default
 CORES ?= 1
 TEST_PROCESSES ?= 2
-ROUNDS ?= 300
 SEED ?= $(shell date +%F)
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
@@ -25,7 +25,7 @@ PYTHON ?= $(call usable,python3.13 python3.12 python3.11 python3)
 NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $(or $(PYTHON),what is on the path) is not that: \
 	install it (Debian and Ubuntu: apt install python3-venv), or name yours with PYTHON=/path/to/python3
 
-.PHONY: demo test check lint bench fuzz fix clean test-pythons test-3.11 test-3.12 test-3.13
+.PHONY: demo test check lint bench fuzz faults fix clean test-pythons test-3.11 test-3.12 test-3.13
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config experiment=demo
@@ -58,7 +58,11 @@ bench: $(VENV)/installed $(VENV)/peft
 
 # Strangers' files and messages by the thousand; what is no result and no sentence is a fault, and kept in fuzz_faults/.
 fuzz: $(VENV)/installed
-	$(BIN)/python tools/fuzz.py --rounds $(ROUNDS) --seed "$(SEED)" --messages $(ROUNDS)
+	$(BIN)/python tools/fuzz.py --rounds $(or $(ROUNDS),300) --seed "$(SEED)" --messages $(or $(ROUNDS),300)
+
+# Real runs are killed, starved and lied to, half a minute each; the next ones must end as if nothing had been.
+faults: $(VENV)/installed
+	$(BIN)/python tools/faults.py --rounds $(or $(ROUNDS),40) --seed "$(SEED)"
 
 $(VENV)/peft: $(VENV)/installed
 	$(PIP) install --no-deps --target $@ peft==0.21.2

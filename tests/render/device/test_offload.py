@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -237,6 +238,24 @@ def test_a_model_stays_for_as_long_as_the_next_one_has_room_beside_it(
     first = pipelines.base(klein, make_request())
     pipelines.base(klein, make_request(dtype="bfloat16"))
     assert (pipelines.base(klein, make_request()) is first) == stays
+
+
+def test_of_several_models_the_one_used_longest_ago_goes_first(
+    klein: Checkpoint, make_request: Callable[..., Request]
+) -> None:
+    """Of three there is room for two."""
+    loaded = WeakSet[Loaded]()
+    pipelines = Pipelines(lambda device: Budget("cpu", 0 if len(loaded) > 1 else 64 * GB, 64 * GB, 64 * GB))
+
+    def use(digest: str) -> str:
+        loaded.add(base := pipelines.base(klein, make_request(checkpoint_digest=digest)))
+        return base.load_id
+
+    one, two = use("1"), use("2")
+    assert use("1") == one
+    use("3")
+    assert use("1") == one
+    assert use("2") != two
 
 
 def test_other_errors_pass(klein: Checkpoint, make_request: Callable[..., Request]) -> None:
