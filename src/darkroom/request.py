@@ -157,6 +157,7 @@ class Source:
     checkpoint: str
     checkpoint_revision: str | None = None  # commit of a hub repository, known once the plan job has seen the files
     text_encoder: str
+    training_adapter: str | None = field(default=None, metadata={"since": 4})  # None where the base has none
     # of the one file with the transformer's weights, None where there are several
     transformer_sha256: str | None = field(default=None, metadata={"since": 2})
 

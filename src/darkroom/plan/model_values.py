@@ -34,7 +34,7 @@ def source_of(model: Model) -> Source:
     source = model.checkpoint
     parts = FAMILIES[model.family].text_encoders
     encoders = dict.fromkeys(getattr(source, part) or source.repo or "" for part in parts)
-    return Source(checkpoint=source.name, text_encoder=" + ".join(encoders))
+    return Source(checkpoint=source.name, text_encoder=" + ".join(encoders), training_adapter=source.training_adapter)
 
 
 def guidance_of(model: Model) -> str:
