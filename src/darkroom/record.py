@@ -198,6 +198,7 @@ class EmbeddedRecord:
         changed = request.changed(
             checkpoint=source.checkpoint if source.checkpoint_revision else name(source.checkpoint),
             text_encoder=" + ".join(map(name, source.text_encoder.split(" + "))),
+            training_adapter=name(source.training_adapter) if source.training_adapter else None,
             prompt_embeds=name(embeds) if embeds else None,
             ctrl_images=tuple(replace(image, path=name(image.path)) for image in images),
             loras=tuple(replace(lora, path=name(lora.path)) for lora in request.adapters.loras),

@@ -35,10 +35,10 @@ def test_as_conf_is_a_prompts_file_for_the_same_picture(tmp_path):
     }
     for comment in (
         "#        matrix: {model: [demo], lora: [anna], prompts: [again]}",
-        "#        model: {dtype: bfloat16, schedule: aitk, timestep_rounding: aitk, noise_device: cpu, "
-        "numerics: exact, "
+        "#        model: {dtype: bfloat16, guidance_rule: aitk, schedule: aitk, timestep_rounding: aitk, "
+        "noise_device: cpu, numerics: exact, "
         "max_sequence_length: 512, text_encoder_cast: false, attn_masking: false, "
-        "quantize: {transformer: null, text_encoder: null}, lora_merge: merged}",
+        "quantize: {transformer: null, text_encoder: null, embedders: false}, lora_merge: merged}",
         "#        output: {format: png}",
         "#   3. darkroom run again",
         "#   model demo: demo, revision none,",

@@ -10,7 +10,7 @@ from darkroom.files.yaml_text import yaml_line, yaml_text
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (
-    *("dtype", "schedule", "timestep_rounding", "noise_device", "numerics", "max_sequence_length"),
+    *("dtype", "guidance_rule", "schedule", "timestep_rounding", "noise_device", "numerics", "max_sequence_length"),
     *("text_encoder_cast", "attn_masking"),
 )
 _AGAIN = "again"  # name of the prompts file and experiment that `as_conf` suggests
@@ -43,7 +43,7 @@ def prompt_entry(record: Mapping[str, Any]) -> dict[str, Any]:
 def model_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     """How the model computed, as conf/model has it."""
     model = {name: record[name] for name in _MODEL_SETTINGS}
-    model["quantize"] = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder")}
+    model["quantize"] = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder", "embedders")}
     if record["lora_merge"] is not None:
         model["lora_merge"] = record["lora_merge"]
     return model
