@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ from disturbance.damage import DAMAGES, Damage
 from disturbance.project import REPOSITORY, Project, wait_for
 
 _DAY = 86400.0
+_HALF_WRITTEN = """
+import os, sys
+from pathlib import Path
+from darkroom.files.atomic import atomic
+
+with atomic(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os._exit(0)
+"""
 _STAND_IN = Path(__file__).parent / "failing_gpu"
 
 
@@ -127,8 +137,8 @@ def _other_picture(path: Path) -> None:
 
 
 def _full_disk(project: Project, chance: Random) -> Sequence[str]:
-    """No file may grow beyond some size."""
-    project.end(project.begin(largest_file=chance.choice([1, 8, 30, 100, 200]) * 1024))
+    """No file may grow beyond some size, which is enough for what Snakemake makes of the Snakefile."""
+    project.end(project.begin(largest_file=chance.choice([8, 30, 100, 200]) * 1024))
     return ()
 
 
@@ -136,7 +146,7 @@ def _small_file_system(project: Project, chance: Random) -> Sequence[str]:
     """The store lies on a file system of its own that is full before long, and larger for the next run."""
     store = project.results / "store"
     store.mkdir(parents=True)
-    size = chance.choice([100, 400, 900, 1500])
+    size = chance.choice([60, 150, 300, 600])
     _mount("-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(store))
     project.end(project.begin())
     _mount("-o", "remount,size=64m", str(store))
@@ -168,21 +178,22 @@ def _moved_clock(days: float, project: Project, chance: Random) -> Sequence[str]
 
 
 def _leftovers(project: Project, chance: Random) -> Sequence[str]:
-    """What processes that are gone had begun to write, their sockets and their locks."""
-    gone = subprocess.Popen(["true"])
-    gone.wait()
+    """What a process that is gone had begun to write, another one's socket and lock, and a lock that nobody holds."""
     picture = chance.choice(sorted(project.results.glob("store/images/*/*.png")))
-    run = project.begin()  # whose own names say what they look like
-    _at_a_moment(project, run, chance)
-    _killed(project.processes())
-    project.end(run)
-    (picture.parent / f".{picture.name[:40]}.tmp").write_bytes(picture.read_bytes()[:100])
-    (picture.parent / f".{picture.name[:40]}.tmp").unlink()
-    folder = project.temporary / f"darkroom-{os.getuid()}" / f"{gone.pid}-1"
-    folder.mkdir(parents=True, mode=0o700)
+    subprocess.run([sys.executable, "-c", _HALF_WRITTEN, str(picture)], check=True)
+    if chance.random() < 0.5:
+        then = time.time() + 400 * _DAY
+        for path in picture.parent.glob(".*.tmp"):
+            os.utime(path, (then, then))
+    folder = project.temporary / f"darkroom-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    own = folder / "4194303-1"  # a process that there is not
+    own.mkdir(mode=0o700)
     for name in ("0.sock", "0.lock"):
-        (folder / name).touch()
+        (own / name).touch()
     (project.results / "faults/.lock").touch()
+    chance.choice(sorted(project.results.glob("faults/records/**/*.parquet"))).unlink()
+    project.end(project.begin())
     return ()
 
 
@@ -209,6 +220,11 @@ KINDS: tuple[Kind, ...] = (
             "a records file": "faults/records/**/*.parquet",
             "a requests file": "faults/requests/**/*.json",
             "the manifest": "faults/manifest.parquet",
+            "a checkpoint's file": "faults/checkpoints/*.json",
+            "the table of contents": "faults/contents.json",
+            "digests of the store": "store/*/*/SHA256SUMS",
+            "a draft": "faults/drafts/**/*.json",
+            "what was encoded": "faults/embeddings/*.json",
         }.items()
         for damage in DAMAGES
     ),

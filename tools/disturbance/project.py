@@ -127,14 +127,20 @@ class Project:
             if path.is_file() and not {"logs", "digests"} & {*path.relative_to(self.results).parts}
         }
 
-    def left(self) -> list[str]:
-        """What should have ended or gone with the runs and has not, once it has had the time to."""
-        return _settled(self._left, LINGERING)
+    def lingering(self) -> list[str]:
+        """Processes that should have ended with the runs and have not, once they have had the time to."""
+        return _settled(self._processes, LINGERING)
 
-    def _left(self) -> list[str]:
-        processes = [f"process {' '.join(each.info['cmdline'])[-80:]}" for each in self.processes()]
-        sockets = [f"{path.relative_to(self.temporary)}" for path in self.temporary.rglob("*") if not path.is_dir()]
-        return [*processes, *sockets, *(f"{path.name}" for path in self.folder.rglob(".*.tmp"))]
+    def left(self) -> list[str]:
+        """The same, and files that should have gone."""
+        return _settled(lambda: [*self._processes(), *self._files_left()], LINGERING)
+
+    def _processes(self) -> list[str]:
+        return [f"process {' '.join(each.info['cmdline'])[-80:]}" for each in self.processes()]
+
+    def _files_left(self) -> list[str]:
+        sockets = [str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*") if not path.is_dir()]
+        return [*sockets, *(path.name for path in self.folder.rglob(".*.tmp"))]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DARKROOM", "XDG"))}

@@ -65,7 +65,7 @@ class Ground:
     def _look(self, kind: Kind, excused: Sequence[str]) -> tuple[list[str], int]:
         """All that is wrong after a fault, and how many runs it took to come to that."""
         project = self.project
-        wrong = [f"still there 30 s after the disturbed run: {each}" for each in _lasting(project.left())]
+        wrong = [f"outlives the disturbed run: {each}" for each in project.lingering()]
         whole = {
             name: file
             for name, (file, data) in project.stored().items()
@@ -129,11 +129,6 @@ def table(rounds: Sequence[Round]) -> str:
             most, faults = max(each.runs for each in own), sum(bool(each.wrong) for each in own)
             lines.append(f"| {kind.name} | {len(own)} | {most} | {faults} |")
     return "\n".join(lines)
-
-
-def _lasting(left: Sequence[str]) -> list[str]:
-    """Processes: what lies about may wait for the next run."""
-    return [each for each in left if each.startswith("process")]
 
 
 def _line_with(word: str, said: str) -> str:

@@ -115,11 +115,11 @@ class Loop:
 
 
 def _on_device(tasks: Sequence[Task], made: Sequence[Future[Rendered | Unrendered] | Unrendered]) -> str:
-    """The pictures that were lost with it: any of them, or none, is why it failed. All of `made` has ended."""
+    """The pictures that were lost with it: one of them, or none, is why it failed. All of `made` has ended."""
     ended = [(task, each) for task, each in zip(tasks, made, strict=False) if isinstance(each, Future)]
     lost = [task for task, each in ended if isinstance(each.exception(), DeviceLostError)]
     names = [task.request.title.image_name for task in (*lost, *tasks[len(made) : len(made) + 1])]
-    return f"it had {', '.join(names)}, and any of these, or none, may be the reason"
+    return f"it had {', '.join(names)}, which need not be the reason"
 
 
 def as_told(error: Exception) -> DarkroomError:

@@ -193,7 +193,7 @@ def test_a_device_that_fails_is_told_of_all_pictures_that_it_had_and_only_the_ot
     stream = FailingStream(12, before, told_at)
     bench.pipelines = Pipelines(stream=lambda device: stream)
     said = "the GPU failed: CUDA error: an illegal memory access was encountered; it had "
-    with pytest.raises(DeviceLostError, match=f"^{said}{had}, and any of these, or none, may be the reason$"):
+    with pytest.raises(DeviceLostError, match=f"^{said}{had}, which need not be the reason$"):
         bench.render(*requests)
     assert [bench.store.image(request.request_id, "png", 95).is_file() for request in requests] == kept
     assert not (bench.folder / "records.parquet").exists()
@@ -214,7 +214,7 @@ def test_no_trial_survives_a_device_that_fails(bench: Bench, make_request: MakeR
         name="bench", checkpoint=str(job.checkpoint), image_format="png", quality=95, threads=1, trials=trials
     ).write(file)
     stream = FailingStream(8, before=4, told_at=99)
-    with pytest.raises(DeviceLostError, match=r"it had 0, and any of these, or none, may be the reason$"):
+    with pytest.raises(DeviceLostError, match=r"it had 0, which need not be the reason$"):
         render_trials(file, job.results, pipelines=Pipelines(stream=lambda device: stream))
     assert not file.with_name(OUTCOMES).exists()
 

@@ -219,8 +219,8 @@ def test_a_worker_whose_gpu_fails_says_so_and_ends_with_a_status_of_its_own(job:
     with working(tmp_path, LOSE + SERVE, ending=LOST_DEVICE) as worker:
         *_, answer = worker.answers(encode(job))
         assert answer == Failed(
-            "the GPU failed: CUDA error: unspecified launch failure; it had 000_42, and any of these, or none, may be "
-            "the reason. Finished images are kept; a retry goes on with a fresh worker"
+            "the GPU failed: CUDA error: unspecified launch failure; it had 000_42, which need not be the "
+            "reason. Finished images are kept; a retry goes on with a fresh worker"
         )
         assert not worker.socket.exists(), "the retry finds nobody, and starts another worker"
         assert worker.process.wait(PATIENCE) == LOST_DEVICE
