@@ -44,7 +44,7 @@ class Screen:
             self._bar.set_postfix_str(", ".join(outlook(progress)))
         elif time.monotonic() - self._shown_at >= _INTERVAL:
             self._shown_at = time.monotonic()
-            tqdm.write(progress_line(self._planned, progress), file=sys.stderr)
+            self.say(progress_line(self._planned, progress))
 
     def close(self, *lines: str) -> None:
         """What stays: the bar goes, the lines are said."""

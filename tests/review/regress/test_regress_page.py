@@ -261,13 +261,13 @@ def test_in_whose_floor_a_pair_is_and_what_its_repeats_say() -> None:
     pair = replace(BARE, verdict="within floor", max_abs=4, psnr=44.0, repeats=repeats, thresholds=held)
     assert measures(pair)[-1] == {
         "name": "own floor",
-        "value": "0.50 dB within",
-        "threshold": "PSNR at least 43.50 dB",
+        "value": "43.50 dB",
+        "threshold": "PSNR no less",
         "held": True,
     }
     assert own_floor(pair)[0] == ["1", "0.0100", "48.00", "0.9900", "0.500", "3"]
     assert threshold_rows([pair])[0]["limits"] == "its own floor and 1 dB, PSNR ≥ 40 dB"
     beyond = measures(replace(pair, psnr=43.0))[-1]
-    assert (beyond["value"], beyond["held"]) == ("0.50 dB beyond", False)
+    assert (beyond["value"], beyond["held"]) == ("43.50 dB", False)
     equal = measures(replace(pair, repeats=(EQUAL,) * 4))[-1]
     assert (equal["value"], equal["threshold"]) == ("beyond", "equal pixels, as its repeats have")
