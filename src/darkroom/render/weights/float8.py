@@ -38,7 +38,8 @@ class Float8Weight(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.nn.functional.linear:  # as one operation, which rounds otherwise than its parts
             return func(*tree_map_only(cls, cls.dequantised, args), **(kwargs or {}))
-        return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+        with torch._C.DisableTorchFunctionSubclass():  # what comes out is no weight
+            return func(*args, **(kwargs or {}))
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
