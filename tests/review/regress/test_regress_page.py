@@ -270,4 +270,4 @@ def test_in_whose_floor_a_pair_is_and_what_its_repeats_say() -> None:
     beyond = measures(replace(pair, psnr=43.0))[-1]
     assert (beyond["value"], beyond["held"]) == ("43.50 dB", False)
     equal = measures(replace(pair, repeats=(EQUAL,) * 4))[-1]
-    assert (equal["value"], equal["threshold"]) == ("beyond", "equal pixels, as its repeats have")
+    assert (equal["value"], equal["held"]) == ("equal pixels", False)
