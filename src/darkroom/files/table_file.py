@@ -75,7 +75,9 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
     try:
         with (
             open_regular(path, _MOST_BYTES, StoreError) as opened,
-            pq.ParquetFile(opened, page_checksum_verification=True) as file,
+            # Opened by Arrow itself: threads of its own that read through Python's file abort a process that is ending.
+            pa.OSFile(f"/proc/self/fd/{opened.fileno()}") as native,
+            pq.ParquetFile(native, page_checksum_verification=True) as file,
         ):
             if (rows := file.metadata.num_rows) > _MOST_ROWS:
                 raise StoreError(f"{path}: says that it has {rows} rows; at most {_MOST_ROWS} are read; {restore}")
