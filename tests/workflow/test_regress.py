@@ -82,7 +82,7 @@ def project(imported: Project, tmp_path: Path) -> Project:
 )
 def test_what_the_trainer_previewed_comes_out_again(imported: Project, name: str, verdict: str) -> None:
     assert len(compared(imported, name)) == 4
-    assert verdicts(imported, name) == {verdict if is_exact() else "within floor"}
+    assert verdicts(imported, name) <= ({verdict} if is_exact() else {verdict, "within floor"})
 
 
 def test_adapters_are_applied_as_the_trainer_did(imported: Project) -> None:
@@ -176,7 +176,8 @@ def test_a_picture_that_failed_is_not_rendered_for_a_reason_and_keeps_its_previe
     failed = compared(project, "png")[LORA, 0]
     assert (failed.verdict, failed.image_path) == ("not rendered", None)
     assert "holds NaN or infinity" in str(failed.reason)
-    assert verdicts(project, "png") == {"not rendered", "identical" if is_exact() else "within floor"}
+    others = verdicts(project, "png") - {"not rendered"}
+    assert others <= ({"identical"} if is_exact() else {"identical", "within floor"})
     before = read_previews(project.folder / previews_file("png"))
     assert darkroom(project, "accept", "png", "--verdict", "not rendered", "--yes").returncode == 0
     assert read_previews(project.folder / previews_file("png")) == before
