@@ -13,11 +13,9 @@ import gc
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ sys.path[:0] = [str(REPOSITORY / "src"), str(REPOSITORY / "benchmarks")]
 
 import psutil  # noqa: E402  (after the path, so that a checkout needs no installation)
 import torch  # noqa: E402
+from asked_worker import ask  # noqa: E402
 from figures import request_of  # noqa: E402
 from random_flux2 import RandomModel, write_lora, write_model  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
@@ -38,9 +37,6 @@ from darkroom.planned import Contained, Contents, PlannedCombination  # noqa: E4
 from darkroom.render.job import Job  # noqa: E402
 from darkroom.render.picture import make_picture  # noqa: E402
 from darkroom.render.pipelines import Pipelines  # noqa: E402
-from darkroom.render.progress import Progress  # noqa: E402
-from darkroom.render.worker.channel import Channel  # noqa: E402
-from darkroom.render.worker.message import Done  # noqa: E402
 from darkroom.request import Lora, Request  # noqa: E402
 from darkroom.store import ExperimentFolder, Store  # noqa: E402
 
@@ -149,21 +145,6 @@ def write_lora_file(folder: Path, model: RandomModel, rank: int) -> Lora:
     path = folder / f"rank_{rank}.safetensors"
     write_lora(path, model, rank, CPU)
     return Lora(str(path), 1.0, sha256_of(path))
-
-
-def ask(path: Path, job: Job) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        while True:
-            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-                connection.connect(str(path))
-                break
-            time.sleep(0.05)
-        worker = Channel(connection)
-        worker.send(job)
-        while isinstance(answer := worker.receive(), Progress):
-            pass
-    if not isinstance(answer, Done):
-        raise SystemExit(f"{job.requests}: {answer}")
 
 
 def seen(process: int, after: int) -> dict[str, float]:

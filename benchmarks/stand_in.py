@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,13 +23,12 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from asked_worker import ask
 
 from darkroom.record import read_records
 from darkroom.render import family, pipelines
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.job import Job
-from darkroom.render.worker.channel import Channel
-from darkroom.render.worker.message import Done, Progress
 from darkroom.render.worker.server import serve
 
 
@@ -163,21 +161,6 @@ def job(folder: Path, requests: Path) -> Job:
         results=folder.parent,
         store=folder.parent / "store",
     )
-
-
-def ask(path: Path, wanted: Job) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        while True:
-            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-                connection.connect(str(path))
-                break
-            time.sleep(0.05)
-        worker = Channel(connection)
-        worker.send(wanted)
-        while isinstance(answer := worker.receive(), Progress):
-            pass
-    if not isinstance(answer, Done):
-        raise SystemExit(f"{wanted.requests}: {answer}\n{Path('worker.log').read_text()}")
 
 
 def cpu_seconds(worker: int) -> tuple[float, float]:

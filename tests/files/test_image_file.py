@@ -1,6 +1,5 @@
 """Pictures with their record inside, in three formats."""
 
-import hashlib
 import io
 import json
 import re
@@ -59,8 +58,7 @@ def test_the_record_comes_back_whatever_the_prompt(tmp_path, image_format, promp
 def test_the_same_picture_is_the_same_file(tmp_path, image_format):
     first = write_image(tmp_path / "a", PIXELS, record(), image_format, 90)
     second = write_image(tmp_path / "b", PIXELS, record(), image_format, 90)
-    assert first == second == hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert first == second == (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a", "b"]
 
 

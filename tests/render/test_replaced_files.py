@@ -65,6 +65,14 @@ def test_an_encoded_prompt(bench: Bench, make_request: MakeRequest, tmp_path: Pa
     )
 
 
+def test_an_encoded_prompt_that_is_gone(bench: Bench, make_request: MakeRequest, tmp_path: Path) -> None:
+    path = tmp_path / "encoded.safetensors"
+    save_file({"prompt_embeds": torch.zeros(1, 512, 96)}, path)
+    request = bench.request(make_request, prompt_embeds=str(path), prompt_embeds_sha256=sha256_of(path))
+    said = render_while(bench, request, lambda: path.unlink(missing_ok=True), StoreError)
+    assert "encoded.safetensors: " in said
+
+
 @pytest.mark.parametrize("part", ["transformer", "vae"])
 def test_a_base_model(bench: Bench, make_request: MakeRequest, tmp_path: Path, part: str) -> None:
     path = Path(shutil.copy(bench.checkpoint[part].path, tmp_path / "part.safetensors"))

@@ -57,14 +57,15 @@ _SEGMENT = 65_000  # bytes; a JPEG segment holds 65,533, less the identifiers of
 
 def write_image(
     path: Path, pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image_format: str, quality: int
-) -> str:
-    """Write (height, width, 3) pixels with their record, and its digest beside the file; returns the file's SHA-256.
+) -> bytes:
+    """Write (height, width, 3) pixels with their record, and its digest beside the file; returns what is in the file.
 
     `quality` is 1 to 100 and counts for JPEG and WebP. StoreError when the disk says no, ImageError when a record
     is too long for JPEG.
     """
     data = encode_image(pixels, record, image_format, quality)
-    return write_content(path, data)
+    write_content(path, data)
+    return data
 
 
 def encode_image(pixels: npt.NDArray[np.uint8], record: Mapping[str, Any], image_format: str, quality: int) -> bytes:

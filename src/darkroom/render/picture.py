@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from darkroom.errors import PictureError, StoreError
 from darkroom.files.content import check_planned, read_content
+from darkroom.files.regular_file import ANY_SIZE, read_regular
 from darkroom.record import Cost, EmbeddedRecord, LoraUse
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
@@ -164,8 +165,8 @@ def _use(lora: Lora, adapter: Adapter, lost_in: str | None) -> LoraUse:
 
 
 def _planned(embeds: str, request: Request) -> bytes:
-    """The encoded prompt that conf/ names; StoreError where it is not what was planned."""
-    content = Path(embeds).read_bytes()
+    """The encoded prompt that conf/ names; StoreError where it is gone, or not what was planned."""
+    content = read_regular(Path(embeds), ANY_SIZE, StoreError)
     check_planned(content, embeds, request.text.prompt_embeds_sha256)
     return content
 

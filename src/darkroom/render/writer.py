@@ -66,9 +66,9 @@ def save(to: Destination, made: Made) -> Saved:
     if to.stored_latents:
         write_content(to.stored_latents, tensor_file({"latents": made.latents.contiguous()}))
         make_read_only(to.stored_latents)
-    write_image(to.stored, made.pixels, made.record.to_json(), to.image_format, to.quality)
+    data = write_image(to.stored, made.pixels, made.record.to_json(), to.image_format, to.quality)
     make_read_only(to.stored)
-    return Saved(show(to, made.record, made.record), time.monotonic() - started)
+    return Saved(_show(to, data, made.record, made.record), time.monotonic() - started)
 
 
 def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> str:
@@ -77,10 +77,14 @@ def show(to: Destination, stored: EmbeddedRecord, own: EmbeddedRecord) -> str:
     A link where the record `stored` in it is the one to show of this request's `own`, but for what an older version
     could not say; else the same picture with that record, or with none, and signed last of all where it is to be.
     """
+    return _show(to, read_content(to.stored), stored, own)
+
+
+def _show(to: Destination, data: bytes, stored: EmbeddedRecord, own: EmbeddedRecord) -> str:
+    """`show`; `data`: what is in the store's file."""
     shown = to.shown_record(own)
     if to.stored_latents and to.shown_latents:
         link(to.stored_latents, to.shown_latents)
-    data = read_content(to.stored)
     if stored == shown and not to.is_signed:
         link(to.stored, to.shown)
         return sha256_in(data)

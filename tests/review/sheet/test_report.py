@@ -13,6 +13,7 @@ from PIL import Image
 from tests.examples.record import COST, REQUEST, record
 
 from darkroom.errors import ImageError
+from darkroom.files.content import sha256_in
 from darkroom.files.image_file import write_image
 from darkroom.record import NOT_RENDERED, Failure, read_records, write_records
 from darkroom.review.page.data_uri import thumbnail
@@ -40,8 +41,8 @@ def experiment(tmp_path, monkeypatch):
         path = Path(f"results/strength/images/{request.title.lora}/{request.title.image_name}.png")
         cost = None if number == 2 else replace(COST, seconds_load=3.0, seconds_decode=0.5)
         made = record(request, (), image_path=str(path), reused=cost is None, cost=cost)
-        sha256 = write_image(path, np.full((48, 64, 3), number, np.uint8), made.to_json(), "png", 100)
-        records.append(replace(made, image_sha256=sha256))
+        content = write_image(path, np.full((48, 64, 3), number, np.uint8), made.to_json(), "png", 100)
+        records.append(replace(made, image_sha256=sha256_in(content)))
     write_records(Path("results/strength/manifest.parquet"), records, {})
     return tmp_path / "results" / "strength"
 
