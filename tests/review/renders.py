@@ -11,6 +11,7 @@ from PIL import Image
 from tests.examples import record as example_record
 from tests.examples.record import record
 
+from darkroom.files.content import sha256_in
 from darkroom.files.image_file import write_image
 from darkroom.previews import TRAINER, Preview
 from darkroom.record import Record, write_records
@@ -39,7 +40,7 @@ def render(folder: Path, pixels: Pixels, index: int = 0, image_format: str = "pn
     request = REQUEST.changed(index=index, image_name=f"{index:04}_7", **changes)
     path = folder / "results" / f"{request.title.image_name}.{'jpg' if image_format == 'jpeg' else image_format}"
     made = record(request, image_path=str(path), image_format=image_format)
-    return replace(made, image_sha256=write_image(path, pixels, made.to_json(), image_format, 90))
+    return replace(made, image_sha256=sha256_in(write_image(path, pixels, made.to_json(), image_format, 90)))
 
 
 def write_manifest(folder: Path, records: list[Record]) -> Path:
