@@ -106,7 +106,7 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
             "lossless": pair.lossless,
         }
         entries.append(entry)
-    return {"pairs": entries, "verdicts": {name: asdict(verdict) for name, verdict in VERDICTS.items()}}
+    return {"count": len(entries), "pairs": entries, "verdicts": {name: asdict(verdict) for name, verdict in VERDICTS.items()}}
 
 
 def _effective(record: EmbeddedRecord) -> dict[str, Any]:
