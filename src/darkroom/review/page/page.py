@@ -1,7 +1,7 @@
 """A page as one file that works from file://: its template, its data, its links.
 
-`page.html.j2` is what every page has: the order of its script's files, its style, the viewer of one picture. A page's own
-template extends it. `script/interface.js.j2` says how the files of the script meet.
+`page.html.j2` is what every page has: the order of its script's files, its style, the viewer of one picture. A page's
+own template extends it. `script/interface.js.j2` says how the files of the script meet.
 """
 
 import json

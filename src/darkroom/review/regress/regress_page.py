@@ -106,7 +106,8 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
             "lossless": pair.lossless,
         }
         entries.append(entry)
-    return {"count": len(entries), "pairs": entries, "verdicts": {name: asdict(verdict) for name, verdict in VERDICTS.items()}}
+    verdicts = {name: asdict(verdict) for name, verdict in VERDICTS.items()}
+    return {"count": len(entries), "pairs": entries, "verdicts": verdicts}
 
 
 def _effective(record: EmbeddedRecord) -> dict[str, Any]:
