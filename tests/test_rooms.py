@@ -99,13 +99,17 @@ MAY_IMPORT = {
     ),
     "review/sheet": "errors names request files record planned store telling review review/page",
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
+    "review/choosing": (
+        "__init__ errors names display request files lora_files/training record store review/page review/regress "
+        "review/inventory"
+    ),
     # a run of Snakemake as a person sees it
     "terminal": "__init__ errors telling display filesystem store job_errors plan/conf review",
     # the commands
     "cli": (
         "__init__ errors telling names display filesystem files lora_files/inspection record planned store trials "
         "previews plan plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk terminal render "
-        "render/device render/worker review review/inventory review/regress review/sheet"
+        "render/device render/worker review review/choosing review/inventory review/regress review/sheet"
     ),
     "__main__": "__init__ errors display filesystem job_errors cli",
 }

@@ -12,6 +12,7 @@ from darkroom.cli import (
     Command,
     Commands,
     Parser,
+    choosing,
     importing,
     keeping,
     looking,
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
     commands = Commands(parser, prog="darkroom", metavar="COMMAND")
-    for part in (rendering, planning, repeating, watching, looking, keeping, importing, machine, rules):
+    for part in (rendering, planning, repeating, watching, looking, choosing, keeping, importing, machine, rules):
         part.add_to(commands)
     return parser
 

@@ -9,7 +9,8 @@ from typing import Any
 from darkroom.display import suggestion
 from darkroom.render.device.mode import AUTO, WISHES  # numbers and words, no torch
 
-RENDER, LOOK, PREVIEWS, IMPORT, MACHINE = "Render", "Look", "Previews", "Import", "This machine"  # the groups
+RENDER, LOOK, CHOOSE = "Render", "Look", "Choose"  # the groups
+PREVIEWS, IMPORT, MACHINE = "Previews", "Import", "This machine"
 
 HIDDEN = ("rule",)  # what Darkroom itself calls
 

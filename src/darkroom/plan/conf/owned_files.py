@@ -7,7 +7,7 @@ replace it.
 import difflib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +84,9 @@ def write_conf_files(files: Sequence[ConfFile | ConfPicture], writing: Writing) 
     that is as it should be is left alone.
     """
     states = {file.path: _state(file) for file in files}
-    kept = {path for path, state in states.items() if writing.keep_edited and state == _EDITED}
-    in_the_way = {path: state for path, state in states.items() if state in _IN_THE_WAY and path not in kept}
-    if not writing.force and not writing.dry_run:
-        raise_together(ConfigError(f"{path}: {_ADVICE[state]}") for path, state in in_the_way.items())
+    kept = _kept(states, writing)
+    if not writing.dry_run:
+        check_places(files, writing)
     said: list[str] = []
     for file in files:
         said += [_said(file.path, states[file.path], writing, file.path in kept)]
@@ -97,6 +96,19 @@ def write_conf_files(files: Sequence[ConfFile | ConfPicture], writing: Writing) 
             with atomic(file.path) as temporary:
                 temporary.write_bytes(file.text.encode() if isinstance(file, ConfFile) else file.content)
     return said
+
+
+def check_places(files: Sequence[ConfFile | ConfPicture], writing: Writing) -> None:
+    """What `write_conf_files` raises before it writes anything: for who has other files to write too."""
+    states = {file.path: _state(file) for file in files}
+    kept = _kept(states, writing)
+    in_the_way = {path: state for path, state in states.items() if state in _IN_THE_WAY and path not in kept}
+    if not writing.force:
+        raise_together(ConfigError(f"{path}: {_ADVICE[state]}") for path, state in in_the_way.items())
+
+
+def _kept(states: Mapping[Path, str], writing: Writing) -> set[Path]:
+    return {path for path, state in states.items() if writing.keep_edited and state == _EDITED}
 
 
 def _lacking(file: ConfFile | ConfPicture) -> list[str]:

@@ -1,0 +1,147 @@
+"""The checkpoint that somebody takes home: which one is meant, its files, at which strength, and its pictures."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from darkroom.display import named
+from darkroom.errors import ConfigError
+from darkroom.lora_files.training.file_name import read_name
+from darkroom.names import as_name
+from darkroom.record import Record, Row
+from darkroom.request import Lora
+from darkroom.review.choosing.candidate import Candidate, candidates_of
+from darkroom.review.choosing.tally import Result
+
+_MOST = 12  # values that a sentence lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What somebody said of the checkpoint; None where they said nothing."""
+
+    step: int | None = None
+    strength: float | None = None
+    lora: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One LoRA, a file or a stack of them. `files`: each at its own strength times `strength`, as conf/lora/ says it.
+
+    `strength`: that was chosen; None: none was, and the files are as they were trained. `rows`: those of its pictures
+    that are there. `candidates`: it at each strength, on each model, that these have.
+    """
+
+    candidates: tuple[Candidate, ...]
+    strength: float | None
+    files: tuple[Lora, ...]
+    rows: tuple[Record, ...]
+
+    @property
+    def lora(self) -> str:
+        """The option's name, as on the sheet."""
+        return self.candidates[0].lora
+
+    @property
+    def step(self) -> int | None:
+        return self.candidates[0].step
+
+    @property
+    def name(self) -> str:
+        """For its option of conf/lora/: that of its run, and no value's of a folder of checkpoints."""
+        run = read_name(f"{self.lora}.safetensors")
+        return as_name(f"{run.run if run else self.lora}_pick")
+
+    @property
+    def trigger_word(self) -> str | None:
+        """The one that most of its pictures were rendered with."""
+        words = Counter(row.request.asked.trigger_word for row in self.rows)
+        return words.most_common(1)[0][0]
+
+    @property
+    def allow_foreign_lora(self) -> bool:
+        return self.rows[0].request.adapters.allow_foreign_lora
+
+    def content(self, paths: Sequence[str]) -> dict[str, Any]:
+        """What conf/lora/ says of it; `paths`: where its files lie."""
+        files = zip(self.files, paths, strict=True)
+        return {
+            **({"trigger_word": self.trigger_word} if self.trigger_word else {}),
+            "loras": [{"path": path, "network_multiplier": file.network_multiplier} for file, path in files],
+            **({"allow_foreign_lora": True} if self.allow_foreign_lora else {}),
+        }
+
+    def __str__(self) -> str:
+        return self.lora if self.strength is None else f"{self.lora} at {self.strength:g}"
+
+
+def choose(experiment: str, rows: Sequence[Row], wish: Wish, result: Result | None = None) -> Choice:
+    """The one checkpoint that fits a wish, or of those that fit the best by people's votes.
+
+    ConfigError with what there is, where none fits, or several and nobody's votes tell them apart.
+    """
+    fitting = _fitting(experiment, [each for each in candidates_of(rows) if each.has_lora], wish)
+    if len({(each.lora, each.further) for each in fitting}) > 1:
+        best = _best(experiment, fitting, result)
+        fitting, wish = [best], replace(wish, strength=best.strength)
+    return _choice(fitting, rows, wish.strength)
+
+
+def _fitting(experiment: str, candidates: Sequence[Candidate], wish: Wish) -> list[Candidate]:
+    """Those that fit all that was said; ConfigError names the first of its parts that nothing fits."""
+    if not candidates:
+        raise ConfigError(f"{experiment}: has no LoRA, only base models, so there is no checkpoint to pick")
+    for key, said in vars(wish).items():
+        fitting = [each for each in candidates if said is None or getattr(each, key) == said]
+        if not fitting:
+            raise ConfigError(f"--{key} {_plain(said)}: {experiment} has {_values(candidates, key)}")
+        candidates = fitting
+    return list(candidates)
+
+
+def _best(experiment: str, fitting: Sequence[Candidate], result: Result | None) -> Candidate:
+    listed = f"{named([str(each) for each in fitting], _MOST)}"
+    if result is None:
+        raise ConfigError(
+            f"{experiment}: several fit: {listed}; say which with --step, --strength or --lora, or --picks"
+        )
+    if result.ranking is None:
+        raise ConfigError(f"{experiment}: nobody has voted in these picks; say which with --step: {listed}")
+    if result.ranking.rivals:
+        rivals = named([str(each) for each in result.ranking.rivals])
+        raise ConfigError(
+            f"{experiment}: {result.ranking.leader} leads, but {rivals} may be as good; more votes tell, or say which "
+            "with --step and --strength"
+        )
+    if result.ranking.leader not in fitting:
+        raise ConfigError(f"{experiment}: the best by votes is {result.ranking.leader}, which is none of {listed}")
+    return result.ranking.leader
+
+
+def _choice(fitting: Sequence[Candidate], rows: Sequence[Row], strength: float | None) -> Choice:
+    own = [row for row in rows if Candidate.of(row.request) in set(fitting)]
+    there = tuple(row for row in own if isinstance(row, Record))
+    if not there:
+        raise ConfigError(f"{fitting[0]}: none of its pictures was rendered; render them, then pick")
+    return Choice(tuple(fitting), strength, _files(own, strength), there)
+
+
+def _files(rows: Sequence[Row], strength: float | None) -> tuple[Lora, ...]:
+    """The stack at a strength: each row has every file's own strength times that of its picture."""
+    request = max((row.request for row in rows), key=lambda request: abs(request.asked.network_multiplier))
+    factor = (1.0 if strength is None else strength) / (request.asked.network_multiplier or 1.0)
+    return tuple(
+        replace(file, network_multiplier=round(file.network_multiplier * factor, 6)) for file in request.adapters.loras
+    )
+
+
+def _values(candidates: Iterable[Candidate], key: str) -> str:
+    values = list(dict.fromkeys(getattr(each, key) for each in candidates if getattr(each, key) is not None))
+    return named([_plain(value) for value in sorted(values)], _MOST) or "none"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
