@@ -214,6 +214,10 @@ def test_the_command_line_is_quick_to_start():
     assert loaded_by("import darkroom.__main__") & SLOW == set()
 
 
+def test_a_job_of_plan_has_no_use_for_hydra():
+    assert loaded_by("import darkroom.plan.digests") & {"hydra", "omegaconf"} == set()
+
+
 def test_hydra_stays_in_two_files():
     importers = {
         str(file.relative_to(PACKAGE))

@@ -1,10 +1,12 @@
 """The experiment's matrix: which options and which further axes, less what is excluded."""
 
+from __future__ import annotations
+
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import ConfigError, Reading, if_sound
 from darkroom.names import Names, name_fault
@@ -14,7 +16,9 @@ from darkroom.plan.conf.reader import entries_of, numbers_of, read_setting
 from darkroom.plan.conf.schema import AXIS_GROUPS, Prompt, Settings
 from darkroom.plan.ranges import read_values
 from darkroom.plan.strengths import WHOLE, Strengths, is_of_file, spelled_out, strengths_of
-from darkroom.plan.weights.lora_axis import LoraSeries
+
+if TYPE_CHECKING:
+    from darkroom.plan.weights.lora_axis import LoraSeries
 
 _FURTHER = ("prompt", *(field.name for field in fields(Settings)))
 _SAME_SETTING = {"width", "height"}  # what an axis aspect_ratio would decide as well
