@@ -5,9 +5,8 @@ each layer, at -1, in the weights' dtype (its z_image.py and network_mixins.py).
 stack.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.nn.functional import linear
@@ -31,14 +30,22 @@ class _Branch:
         down, up = (factor.to(weight.device).float() for factor in (self.down, self.up))
         return (weight.float() + (up @ down) * self.scale).to(weight.dtype)
 
-    def cancelling(self) -> Callable[[torch.nn.Module, tuple[Any, ...], torch.Tensor], torch.Tensor]:
-        """A forward hook that takes the delta out of a layer's output."""
-        strength = torch.tensor(-self.scale, dtype=self.down.dtype, device=self.down.device)
 
-        def hook(layer: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
-            return output + linear(linear(inputs[0].to(self.down.dtype), self.down), self.up) * strength
+class _Cancelling(torch.nn.Module):
+    """Takes a branch out of its layer's output, wherever the layer is: its tensors come and go with the weights."""
 
-        return hook
+    down: torch.Tensor
+    up: torch.Tensor
+    strength: torch.Tensor
+
+    def __init__(self, branch: _Branch) -> None:
+        super().__init__()
+        strength = torch.tensor(-branch.scale, dtype=branch.down.dtype, device=branch.down.device)
+        for name, tensor in (("down", branch.down), ("up", branch.up), ("strength", strength)):
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        return output + linear(linear(inputs.to(self.down.dtype), self.down), self.up) * self.strength
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +61,10 @@ class TrainingAdapter:
 
     def cancel(self, transformer: torch.nn.Module) -> None:
         """From now on, and before any other adapter, the layers' outputs are those without it."""
-        for layer, branch in self.branches.items():
-            transformer.get_submodule(layer).register_forward_hook(branch.cancelling())
+        for name, branch in self.branches.items():
+            layer = transformer.get_submodule(name)
+            layer.cancelling = _Cancelling(branch)
+            layer.register_forward_hook(lambda layer, inputs, output: layer.cancelling(inputs[0], output))
 
 
 def read_training_adapter(

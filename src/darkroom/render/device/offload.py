@@ -2,8 +2,8 @@
 
 Weights that rest are the ones that a module has: whatever writes into them between two uses (adapters that are merged)
 is what arrives with the next use. During a use the device has copies, which are dropped after it; only of what is in
-no block diffusers' group offloading copies the same values back. Tested on CPUs; on CUDA it rests on reading torch's
-and diffusers' code.
+no block diffusers' group offloading copies the same values back. Never run on CUDA, but on what the tests have in its
+place (tests/machine/gpu.py).
 """
 
 import contextlib
