@@ -20,7 +20,7 @@ DARKROOM = open_workflow(
     is_dry_run=workflow.output_settings.dryrun,
 )
 PAGE = LivePage(DARKROOM.folder)
-adopt_jobs()
+adopt_jobs(sys.argv, is_main=workflow.is_main_process)
 
 
 wildcard_constraints:

@@ -19,7 +19,7 @@ rule encode:
     shell:
         "python -P -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
-        " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
+        " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
 
 
 rule render:
@@ -44,7 +44,7 @@ rule render:
         store=DARKROOM.store,
     shell:
         "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
-        " --offload {resources.offload:q} --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
+        " --offload {resources.offload:q} --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
 
 
 # Nudged repeats of pictures that are not identical to their previews; of none in most nights, and then it does nothing.
@@ -62,4 +62,4 @@ rule repeats:
         store=DARKROOM.store,
     shell:
         "python -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
-        " --worker-log results/{wildcards.experiment:q}/logs/worker.log --store {resources.store:q}"
+        " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"

@@ -131,7 +131,7 @@ def test_a_picture_that_had_no_turn_has_a_row_of_its_own_status(tmp_path):
 
 def test_a_reused_image_has_cost_nothing():
     reused = record(reused=True, cost=None)
-    assert [reused.row()[f.name] for f in fields(Cost)] == [None] * 12
+    assert [reused.row()[f.name] for f in fields(Cost)] == [None] * 13
     assert value_of(Record, reused.row()) == reused
 
 
@@ -234,7 +234,7 @@ class TestVersions:
         rewrite(tmp_path / "r.parquet", {"colour": "red"}, {"format": "9"})
         with pytest.raises(
             VersionError,
-            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 4 and older: "
+            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 5 and older: "
             "update it, or delete it and run Snakemake again",
         ):
             read_records(tmp_path / "r.parquet")

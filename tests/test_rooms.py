@@ -58,7 +58,8 @@ MAY_IMPORT = {
         "previews lora_files plan/conf plan/weights"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
-    "machine": "errors display files plan/weights",
+    "machine/allotment": "display",
+    "machine": "errors display files machine/allotment plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
     "intake": "errors display files lora_files lora_files/training previews plan/prompt_text plan/conf",
     "intake/aitk": (
@@ -66,7 +67,7 @@ MAY_IMPORT = {
     ),
     # render: how
     "render/weights": "errors display filesystem files base_files/gguf base_files checkpoint",
-    "render/device": "__init__ errors request record render/weights",
+    "render/device": "__init__ errors request record machine/allotment render/weights",
     "render/adapters": "errors files lora_files render/weights render/device",
     "render/families": "errors request base_files checkpoint render/weights render/device",
     "render/families/flux1": (
@@ -85,7 +86,10 @@ MAY_IMPORT = {
         "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2 "
         "render/families/zimage"
     ),
-    "render/worker": "errors display telling filesystem files checkpoint planned record store trials render",
+    "render/worker": (
+        "errors display telling filesystem files machine/allotment checkpoint planned record store trials render "
+        "render/device"
+    ),
     # review: what came out
     "review/page": "errors display files",
     "review/pair": "errors files record",

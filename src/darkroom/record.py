@@ -111,7 +111,7 @@ class LoraUse:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one rendered image took. Seconds of wall time; `started_at` in ISO 8601, UTC.
+    """What one rendered image took, and on which machine. Seconds of wall time; `started_at` in ISO 8601, UTC.
 
     `switched_from`: where the base's own weights rested, from which those under merged adapters were made anew.
     """
@@ -128,6 +128,7 @@ class Cost:
     memory_plan: str  # why, with the estimate, and what ran out before
     started_at: str
     switched_from: str | None = field(default=None, metadata={SINCE: 4})  # device | pinned | file; None: as they were
+    host: str | None = field(default=None, metadata={SINCE: 5})
 
 
 _OF_A_PICTURE = {MAY_BE_NULL: True}  # where there is none, in a Failure's row

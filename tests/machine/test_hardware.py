@@ -1,5 +1,6 @@
 """What a machine has, read from what nvidia-smi says."""
 
+from darkroom.machine.allotment.memory import Memory
 from darkroom.machine.hardware import Card, Hardware, hardware
 
 SAID = "NVIDIA GeForce RTX 4090, 24564, 24000, 570.86.10\\nNVIDIA GB10, [N/A], [N/A], 580.95\\n"
@@ -17,7 +18,7 @@ def test_without_nvidia_smi_or_without_an_answer_there_is_none():
 
 
 def machine(*cards: Card, torch: str) -> Hardware:
-    return Hardware("Linux 6.1", "3.12.1", torch, cards, 64 * GIB, 32 * GIB, 100 * GIB)
+    return Hardware("Linux 6.1", "3.12.1", torch, cards, Memory(64 * GIB, 32 * GIB), 100 * GIB)
 
 
 def test_a_card_that_torch_s_build_leaves_idle_is_told_with_the_cure():

@@ -1,6 +1,7 @@
 """One combination rendered in this process: what is kept, what is refused, in which order weights change."""
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,15 @@ def test_missing_embeddings_say_how_to_bring_them_back(bench: Bench, make_reques
     bench.store.embedding(request.encoder.embedding_id("a lost text")).unlink()
     with pytest.raises(StoreError, match="1 of 2 embeddings are missing or damaged, the first for 'a lost text'"):
         bench.render(request)
+
+
+def test_an_embedding_that_another_machine_has_written_is_waited_for(bench: Bench, make_request: MakeRequest) -> None:
+    request = bench.request(make_request, prompt="a text that is late")
+    path = bench.store.embedding(request.encoder.embedding_id("a text that is late"))
+    late = path.rename(bench.folder / "late")
+    threading.Timer(0.3, late.rename, [path]).start()
+    render_combination(replace(bench.write(request), latency=60.0), bench.pipelines, lambda _: None)
+    assert [row["reused"] for row in bench.records()] == [False]
 
 
 def test_an_embedding_that_is_deleted_while_pictures_are_rendered_is_named(

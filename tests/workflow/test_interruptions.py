@@ -94,8 +94,8 @@ def test_no_worker_outlives_a_killed_snakemake(project: Project) -> None:
 
 def test_an_interrupted_encode_does_not_hide_what_is_missing(project: Project) -> None:
     run = project.start()
-    encoding = project.folder / "results/small/logs/worker.log"
-    wait_for(encoding.is_file, "the encode job, which starts the worker", run)
+    logs = project.folder / "results/small/logs/worker"
+    wait_for(lambda: list(logs.glob("*.log")), "the encode job, which starts the worker", run)
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(PATIENCE) != 0
     _no_worker_is_left(project)

@@ -97,7 +97,7 @@ def _floor(options: argparse.Namespace) -> None:
                 store=RESULTS / STORE,
                 offload=options.offload,
             )
-            render_sheet(job, RESULTS / "worker.log")
+            render_sheet(job, RESULTS)
         # 3. What they tell
         floors = learn_floors(folder, previews, ahead=True)
     print(floors_told(folder, floors), end="")

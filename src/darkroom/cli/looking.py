@@ -124,5 +124,5 @@ def _explain(options: argparse.Namespace) -> None:
         job = SheetJob(
             directory=Path.cwd(), sheet=sheet, results=RESULTS, store=RESULTS / STORE, offload=options.offload
         )
-        outcomes = render_sheet(job, RESULTS / "worker.log")
+        outcomes = render_sheet(job, RESULTS)
     print(explain(options.image, outcomes, RESULTS, options.preview), end="")

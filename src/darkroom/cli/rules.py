@@ -76,7 +76,7 @@ def add_to(commands: Commands) -> None:
     for parser in (encode, render, repeats):
         add_offload(parser)
         parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")
-        parser.add_argument("--worker-log", type=Path, default=RESULTS / "worker.log", help="where the worker writes")
+        parser.add_argument("--worker-logs", type=Path, default=RESULTS, help="the folder of workers' logs")
 
     compare = add("compare", _compare, "Compare an experiment's pictures with their stored previews.")
     compare.add_argument("experiment", type=Path, help="results/NAME")
@@ -120,12 +120,13 @@ def _encode(options: argparse.Namespace) -> None:
     from darkroom.store import Store
 
     store = Store(options.store)
-    encode_texts(options.model, options.checkpoint, options.output, store, options.worker_log, options.offload)
+    encode_texts(options.model, options.checkpoint, options.output, store, options.worker_logs, options.offload)
 
 
 def _render(options: argparse.Namespace) -> None:
     from darkroom.render.job import Job
     from darkroom.render.worker.client import render
+    from darkroom.render.worker.owner import latency
 
     job = Job(
         directory=Path.cwd(),
@@ -135,8 +136,9 @@ def _render(options: argparse.Namespace) -> None:
         results=RESULTS,
         store=options.store,
         offload=options.offload,
+        latency=latency(),
     )
-    render(job, options.worker_log)
+    render(job, options.worker_logs, options.log)
 
 
 def _sheet(options: argparse.Namespace) -> None:
@@ -155,7 +157,7 @@ def _repeats(options: argparse.Namespace) -> None:
     job = SheetJob(
         directory=Path.cwd(), sheet=options.sheet, results=RESULTS, store=options.store, offload=options.offload
     )
-    render_sheet(job, options.worker_log)
+    render_sheet(job, options.worker_logs, options.log)
 
 
 def _worker(options: argparse.Namespace) -> None:

@@ -56,9 +56,9 @@ def has_ended(pid: int, started_at: float) -> bool:
     return found != started_at if found is not None else not _is_hidden(pid)
 
 
-def mark() -> str:
-    """Of this process, as part of a file's name."""
-    return _mark(os.getpid())
+def mark(pid: int | None = None) -> str:
+    """Of a process of this machine, by default this one, as part of a file's name."""
+    return _mark(os.getpid() if pid is None else pid)
 
 
 def is_mark_of_gone(text: str) -> bool | None:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from darkroom.display import sized
+from darkroom.machine.allotment.memory import Memory, memory
 
 _QUERY = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits"]
 _PATIENCE = 20  # seconds; a card that sleeps takes some
@@ -28,14 +27,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Hardware:
-    """Memory and disk in bytes."""
+    """Disk in bytes."""
 
     system: str
     python: str
     torch: str  # its version; +cpu at the end is the build that knows no card
     cards: tuple[Card, ...]
-    memory: int
-    available: int
+    memory: Memory  # that a process may have here
     disk: int  # free where the command was given
 
     def lines(self) -> Iterator[str]:
@@ -48,20 +46,18 @@ class Hardware:
             yield "card     none of NVIDIA's answers (nvidia-smi): pictures are rendered on the processor"
         elif self.torch.endswith("+cpu"):
             yield "         but torch is the build without CUDA and leaves it idle: pip install --force-reinstall torch"
-        yield f"memory   {sized(self.available)} of {sized(self.memory)} free"
+        yield f"memory   {self.memory}"
         yield f"disk     {sized(self.disk)} free here"
 
 
 def hardware(query: list[str] = _QUERY) -> Hardware:
     """What there is. `query`: what lists the cards."""
-    memory = psutil.virtual_memory()
     return Hardware(
         system=_system(platform.system(), platform.release()),
         python=platform.python_version(),
         torch=importlib.metadata.version("torch"),
         cards=tuple(_cards(query)),
-        memory=memory.total,
-        available=memory.available,
+        memory=memory(),
         disk=shutil.disk_usage(Path.cwd()).free,
     )
 

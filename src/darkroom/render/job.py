@@ -1,6 +1,7 @@
 """What a worker is asked to render, a combination or a sheet of trials, and where every file of it lies. No torch."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from darkroom.render.device.mode import AUTO
 from darkroom.request import Request
 from darkroom.store import ENDINGS, ExperimentFolder, Store
 
+_MOMENT = 0.2  # seconds
 TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
 
 
@@ -30,6 +32,7 @@ class Job:
     results: Path
     store: Path  # what is there is not rendered again
     offload: str = AUTO  # of mode.WISHES: where weights rest between uses; changes no pixel
+    latency: float = 0.0  # seconds in which what other machines have written is seen here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ class Combination:
 def read_combination(job: Job) -> Combination:
     """The job's files, read; CheckpointError or StoreError when files changed since the plan was made."""
     planned, store = PlannedCombination.read(job.requests), Store(job.store)
+    _await(list(_embeddings(planned, store)), job.latency)
     first = planned.requests[0].title
     combination = Combination(
         directory=job.directory,
@@ -124,6 +128,23 @@ def read_combination(job: Job) -> Combination:
     )
     _check_unchanged(combination)
     return combination
+
+
+def _embeddings(planned: PlannedCombination, store: Store) -> Iterator[Path]:
+    """Those that rendering will need."""
+    image_format, quality = planned.output["format"], planned.output["quality"]
+    for request in planned.requests:
+        if not store.image(request.request_id, image_format, quality).is_file():
+            yield from (store.embedding(request.encoder.embedding_id(text)) for text in request.texts)
+
+
+def _await(paths: Collection[Path], seconds: float) -> None:
+    """Give files that another machine has written the time to be seen here; they may be missing all the same."""
+    ends = time.monotonic() + seconds
+    while not all(path.is_file() for path in paths) and time.monotonic() < ends:
+        time.sleep(_MOMENT)
+        for folder in {path.parent for path in paths if path.parent.is_dir()}:
+            list(folder.iterdir())  # so that a network's file system asks its server again
 
 
 def _noting_cuts(request: Request, store: Store) -> Request:

@@ -1,6 +1,7 @@
 """Gives a device the work of one picture on a loaded base: weights, latents, pixels; and fetches what came of it."""
 
 import os
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,6 +96,7 @@ def queue_picture(store: Store, request: Request, loaded: Loaded, check: Callabl
     cost = partial(
         Cost,
         worker_pid=os.getpid(),
+        host=platform.node(),
         base_load_id=loaded.load_id,
         seconds_load=loaded.claim_load_seconds(),
         seconds_save=None,

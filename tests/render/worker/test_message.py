@@ -18,11 +18,12 @@ JOB = Job(
     results=Path("results"),
     store=Path("results/store"),
     offload="block",
+    latency=60.0,
 )
 JOB_LINE = (
     b'{"job": {"directory": "/home/anna", "requests": "results/demo/requests/demo/none/cats.json", '
     b'"checkpoint": "results/demo/checkpoints/demo.json", "records": "results/demo/records/demo/none/cats.parquet", '
-    b'"results": "results", "store": "results/store", "offload": "block"}}\n'
+    b'"results": "results", "store": "results/store", "offload": "block", "latency": 60.0}}\n'
 )
 PROGRESS_LINE = (
     b'{"progress": {"experiment": "demo", "combination": "demo / none / cats", "done": 3, "total": 40, '
@@ -80,7 +81,10 @@ def test_an_error_of_any_length_fits_into_a_message() -> None:
         (b'{"failed": {"text": "a", "again": 1}}', r"failed\.again: expected bool, got 1"),
         (PROGRESS_LINE.replace(b"null", b'"0.3"'), r"progress\.seconds_per_image: expected float or null, got '0\.3'"),
         (PROGRESS_LINE.replace(b"3,", b"true,"), r"progress\.done: expected int, got True"),
-        (JOB_LINE.replace(b', "offload": "block"', b""), "job: expected a mapping of directory, .*, offload, got "),
+        (
+            JOB_LINE.replace(b', "offload": "block"', b""),
+            "job: expected a mapping of directory, .*, latency, got ",
+        ),
         (JOB_LINE.replace(b'"/home/anna"', b"null"), r"job\.directory: expected Path, got None"),
         (JOB_LINE.replace(b'"/home/anna"', b'""'), r"job\.directory: expected Path, got ''"),
         (JOB_LINE.replace(b"/home/anna", b"/home\\u0000"), r"job\.directory: expected Path, got '/home\\x00'"),

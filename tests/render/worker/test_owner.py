@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.machine.waiting import PATIENCE
 
 from darkroom.errors import WorkerError
-from darkroom.filesystem.owner import started
+from darkroom.machine.allotment.cluster_job import cluster_job
+from darkroom.render.worker.owner import adopt_jobs, is_alone, latency
 from darkroom.render.worker.owner import owner as owner_here
-from darkroom.render.worker.slot import private_folder, sweep
+from darkroom.render.worker.slot import Slot, private_folder, sweep
 
 FOLLOW = """\
 import sys, time
@@ -46,10 +48,41 @@ def test_the_folder_of_a_killed_run_is_swept_and_that_of_one_at_work_stays():
 
 def test_the_folder_of_an_earlier_process_with_the_same_number_is_another_one():
     mine = private_folder(os.getpid())
-    earlier = mine.with_name(f"{os.getpid()}-{started(os.getpid()) - 1}")
+    pid, start, place = mine.name.split("-")
+    earlier = mine.with_name(f"{pid}-{int(start) - 1}-{place}")
     mine.rename(earlier)
     sweep()
     assert not earlier.exists()
+
+
+def test_another_machine_s_folder_in_the_same_tmpdir_stays_though_no_such_process_is_here():
+    mine = private_folder(os.getpid())
+    theirs = mine.with_name(f"{2**22}-1-{'0' * 8}")
+    mine.rename(theirs)
+    sweep()
+    assert theirs.exists()
+    theirs.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("environment", "device", "name"),
+    [
+        ({}, None, "node1"),
+        ({"SLURM_JOB_ID": "17"}, None, "node1-job17"),
+        ({"LSB_JOBID": "9"}, "GPU-4f1c", "node1-job9-gpu2"),
+    ],
+)
+def test_a_worker_s_log_is_named_by_machine_job_and_gpu(environment, device, name):
+    assert Slot(4711, 2, device, Path("/tmp"), "node1", cluster_job(environment)).name == name
+
+
+def test_a_job_of_a_cluster_knows_that_its_snakemake_runs_no_other(monkeypatch):
+    for name in ("DARKROOM_OWNER", "DARKROOM_LATENCY", "DARKROOM_JOB_ALONE", "PATH", "PYTHONSAFEPATH"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    adopt_jobs(["snakemake", "--cores", "1"], is_main=True)
+    assert (owner_here(), latency(), is_alone()) == (os.getpid(), 5.0, False)
+    adopt_jobs(["snakemake", "--cores", "1", "--latency-wait", "60", "--target-jobs", "render:"], is_main=False)
+    assert (latency(), is_alone()) == (60.0, True)
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "1.5", "٣", "99999999999"])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def working(folder: Path, program: str, ending: int) -> Iterator[Worker]:
             [sys.executable, "-c", program.format(owner.pid, MESSAGE_SECONDS), str(path)],
             stdout=log,
             stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "2"},  # as of a rule with `threads: 2`
         )
     try:
         worker = Worker(process, path)
@@ -122,7 +123,8 @@ def test_a_job_is_answered_with_progress_and_its_end(worker: Worker, job: Job, b
     assert isinstance(second, Progress)
     assert (second.done, second.total) == (1, 1)
     assert end == Done()
-    assert [row["worker_pid"] for row in bench.records()] == [worker.process.pid]
+    (row,) = bench.records()
+    assert (row["host"], row["worker_pid"], row["threads"]) == (platform.node(), worker.process.pid, 1)
 
 
 def test_a_retry_that_meets_the_same_error_is_told_so(worker: Worker, job: Job) -> None:
@@ -177,10 +179,11 @@ _VALUES = some.recursive(
     max_leaves=5,
 )
 _KEYS = ("directory", "requests", "checkpoint", "records", "results", "store", "offload")
+_LATE = {"latency": some.just(0.0)}
 _MESSAGES = some.one_of(
     some.dictionaries(some.sampled_from(("job", "prewarm", "progress", "failed", "done")), _VALUES, max_size=2),
-    some.fixed_dictionaries({"job": some.fixed_dictionaries(dict.fromkeys(_KEYS, _TEXTS))}),
-    some.fixed_dictionaries({"job": some.fixed_dictionaries(dict.fromkeys(_KEYS, _TEXTS.map("/{}".format)))}),
+    some.fixed_dictionaries({"job": some.fixed_dictionaries(dict.fromkeys(_KEYS, _TEXTS) | _LATE)}),
+    some.fixed_dictionaries({"job": some.fixed_dictionaries(dict.fromkeys(_KEYS, _TEXTS.map("/{}".format)) | _LATE)}),
     some.fixed_dictionaries({"prewarm": some.fixed_dictionaries({"family": _VALUES})}),
 )
 _SENT = some.one_of(some.binary(max_size=80), _VALUES.map(json.dumps), _MESSAGES.map(json.dumps))

@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import diffusers
-import psutil
 import torch
 import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from darkroom import __version__
+from darkroom.machine.allotment.memory import memory
 from darkroom.record import Environment
 from darkroom.render.device.mode import Budget
 
@@ -78,6 +78,14 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
+def fix_threads() -> None:
+    """One thread within an operation, as records say, on every machine and whatever has started this process.
+
+    Snakemake tells its jobs a number, but a worker serves many. Trials set that of the picture they are about.
+    """
+    torch.set_num_threads(1)
+
+
 def fix_arithmetic(device: torch.device) -> None:
     """No TF32, and convolutions by a fixed rule: cuDNN neither tries algorithms out nor takes one that varies."""
     if device.type == "cuda":
@@ -119,12 +127,12 @@ def attention_kernels(part: str, dtype: torch.dtype, capability: tuple[int, int]
 
 def memory_budget(device: torch.device) -> Budget:
     """The memory there is now. What torch holds without using it counts as free."""
-    host = psutil.virtual_memory()
+    host = memory()
     if device.type != "cuda":
-        return Budget(device.type, host.available, host.total, host.available)
+        return Budget(device.type, host.free, host.total, host.free, host.limit)
     free, total = torch.cuda.mem_get_info(device)
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return Budget(device.type, free + unused, total, host.available)
+    return Budget(device.type, free + unused, total, host.free, host.limit)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -90,12 +90,16 @@ class Workload:
 
 @dataclass(frozen=True)
 class Budget:
-    """The memory there is, in bytes. On a CPU `free` is the computer's own, and `host_free` the same."""
+    """The memory there is, in bytes. On a CPU `free` is the computer's own, and `host_free` the same.
+
+    `host_limit`: what holds the process to less of the computer's than all; "" where nothing does.
+    """
 
     device: str  # cuda | cpu
     free: int
     total: int
     host_free: int
+    host_limit: str = ""
 
     def without(self, held: int, beside: int) -> "Budget":
         """What there would be without a model that holds so much on the device, and so much beside it."""
@@ -107,7 +111,8 @@ class Budget:
         if with_margin(footprint.peak(mode)) > self.free:
             return f"{mode} needs {_gb(with_margin(footprint.peak(mode)))} on the device"
         if footprint.beside(mode) > self.host_free and self.device != "cpu":
-            return f"{mode} needs {_gb(footprint.beside(mode))} beside it, where {_gb(self.host_free)} are free"
+            free = f"{_gb(self.host_free)} are free{_of(self.host_limit)}"
+            return f"{mode} needs {_gb(footprint.beside(mode))} beside it, where {free}"
         return None
 
     def place_of_copy(self, footprint: Footprint, mode: str) -> str:
@@ -224,7 +229,12 @@ def _nothing_fits(
 
 
 def _free(budget: Budget) -> str:
-    return f"{_gb(budget.free)} of {_gb(budget.total)} free"
+    whose = _of(budget.host_limit) if budget.device == "cpu" else ""
+    return f"{_gb(budget.free)} of {_gb(budget.total)} free{whose}"
+
+
+def _of(limit: str) -> str:
+    return f" (the limit of {limit})" if limit else ""
 
 
 def _gb(count: int) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import psutil
 import torch
 from diffusers.hooks import apply_group_offloading
 from torch import nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from darkroom.machine.allotment.memory import memory
 from darkroom.render.device.footprint import blocks_of
 from darkroom.render.device.mode import MODEL, RESIDENT
 from darkroom.render.weights.base import Base, TextEncoder
@@ -89,7 +89,7 @@ def stream_blocks(model: nn.Module, device: torch.device) -> None:
     """
     on_cuda = device.type == "cuda"
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    is_tight = on_cuda and psutil.virtual_memory().available < weights
+    is_tight = on_cuda and memory().free < weights
     apply_group_offloading(
         model,
         device,

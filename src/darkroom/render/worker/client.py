@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -29,35 +30,54 @@ _START_SECONDS = 60.0  # for a worker to open its socket, which it does before a
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
 
 
-def render(job: Job, worker_log: Path) -> None:
-    """Render a combination on this run's warm worker, or here when there is no run."""
-    if not _asked_of_worker(job, worker_log):
+def render(job: Job, worker_logs: Path, log: Path | None = None) -> None:
+    """Render a combination on this run's warm worker, or here when there is no run.
+
+    `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too.
+    """
+    if not _asked_of_worker(job, worker_logs, log):
         _render_here(job)
     _say_dead_loras(job.records)
 
 
-def render_sheet(job: SheetJob, worker_log: Path) -> Path:
+def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None) -> Path:
     """The same of a sheet of trials; the file of what came of it. For an empty sheet nobody loads a model."""
     sheet, outcomes = TrialSheet.read(job.sheet), job.sheet.with_name(OUTCOMES)
     if not sheet.trials:
         outcomes_of(sheet, ()).write(outcomes)
-    elif not _asked_of_worker(job, worker_log):
+    elif not _asked_of_worker(job, worker_logs, log):
         _render_sheet_here(job)
     return outcomes
 
 
-def _asked_of_worker(job: Job | SheetJob, worker_log: Path) -> bool:
+def _asked_of_worker(job: Job | SheetJob, worker_logs: Path, log: Path | None) -> bool:
     """Whether this run has a worker, which then has done it."""
     run = owner()
     if run is None:
         return False
-    with slot.hold(run) as held, contextlib.closing(_connect(held, worker_log)) as connection:
-        _ask(Channel(connection), job, worker_log)
+    with slot.hold(run) as held:
+        worker_log = worker_logs / f"{held.name}.log"
+        with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection:
+            _ask(Channel(connection), job, worker_log)
     return True
 
 
-def prewarm(held: slot.Slot, family: str, worker_log: Path) -> None:
+@contextlib.contextmanager
+def _copied(worker_log: Path, log: Path | None) -> Iterator[None]:
+    """What a worker says meanwhile, which is of one job, in that job's log as well."""
+    before = worker_log.stat().st_size if worker_log.is_file() else 0
+    try:
+        yield
+    finally:
+        if log is not None and worker_log.is_file():
+            with worker_log.open("rb") as said, _opened(log) as file:
+                said.seek(before)
+                file.write(said.read())
+
+
+def prewarm(held: slot.Slot, family: str, worker_logs: Path) -> None:
     """Start the worker of a held slot without waiting for it: it imports what it needs while text is encoded."""
+    worker_log = worker_logs / f"{held.name}.log"
     with contextlib.closing(_connect(held, worker_log)) as connection:
         Channel(connection).send(Prewarm(family))
 
@@ -71,9 +91,11 @@ def _say_dead_loras(records: Path) -> None:
 
 def _render_here(job: Job) -> None:
     from darkroom.render.combination import render_combination  # imports torch
+    from darkroom.render.device.environment import fix_threads
     from darkroom.render.pipelines import Pipelines
 
     os.chdir(job.directory)
+    fix_threads()
     line = ProgressLine()
     try:
         render_combination(job, Pipelines(), line.show)

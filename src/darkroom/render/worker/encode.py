@@ -15,12 +15,12 @@ from darkroom.files.content import is_intact
 from darkroom.planned import PlannedModel
 from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.render.worker import client, slot
-from darkroom.render.worker.owner import owner
+from darkroom.render.worker.owner import is_alone, owner
 from darkroom.store import Store
 
 
 def encode_texts(
-    model_file: Path, checkpoint_file: Path, output: Path, store: Store, worker_log: Path, offload: str
+    model_file: Path, checkpoint_file: Path, output: Path, store: Store, worker_logs: Path, offload: str
 ) -> None:
     """Encode what the store lacks, then write `output`: the embedding id of each text of the model.
 
@@ -37,7 +37,11 @@ def encode_texts(
             if run is not None:
                 device = held.enter_context(slot.hold(run))
                 device.use()
-                client.prewarm(device, encoder.family, worker_log)
+                if not is_alone():
+                    client.prewarm(device, encoder.family, worker_logs)
+            from darkroom.render.device.environment import fix_threads  # imports torch
+
+            fix_threads()
             check_model(checkpoint, model.base, model.prompt_embeds)
             paths = {store.embedding(name): text for text, name in missing.items()}
             encode(encoder, checkpoint, paths, offload, store)

@@ -1,30 +1,44 @@
 """The Snakemake process that a warm worker lives and dies with, as jobs do; they find its id in their environment."""
 
+import argparse
 import contextlib
 import os
 import re
 import select
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from darkroom.errors import WorkerError
 from darkroom.render.worker.slot import sweep
 
 _VARIABLE = "DARKROOM_OWNER"
+_LATENCY = "DARKROOM_LATENCY"
+_ALONE = "DARKROOM_JOB_ALONE"
+_USUAL_LATENCY = 5.0  # seconds; Snakemake's own
 
 
-def adopt_jobs() -> None:
+def adopt_jobs(command_line: Sequence[str], *, is_main: bool) -> None:
     """Let the jobs of this process find its Python first, and its process id as the owner of the workers they start.
 
     They import nothing from the working folder, where a torch.py or yaml.py of the person's may lie.
-    Called where Snakemake parses the Snakefile: in a cluster job that is the job's own Snakemake, on the node.
+    Called where Snakemake parses the Snakefile: in a cluster job that is the job's own Snakemake, on the node, and not
+    the main one, whose command line has --latency-wait: the seconds in which files of other machines are seen here.
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ[_VARIABLE] = str(os.getpid())
+    os.environ[_LATENCY] = str(_latency_wait(command_line))
+    os.environ[_ALONE] = "" if is_main else "yes"
     sweep()  # what killed runs have left
+
+
+def _latency_wait(command_line: Sequence[str]) -> float:
+    """Read here because Snakemake's settings are not there yet when it parses the Snakefile."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-w", "--latency-wait", "--output-wait", type=float, default=_USUAL_LATENCY)
+    return float(parser.parse_known_args(command_line[1:])[0].latency_wait)
 
 
 def owner() -> int | None:
@@ -35,6 +49,16 @@ def owner() -> int | None:
             f"{_VARIABLE}: expected the process id of a Snakemake, which sets it itself, got {value}; unset it"
         )
     return int(value) if value else None
+
+
+def latency() -> float:
+    """Seconds that Snakemake waits for files of other machines; as many as it usually does where nobody said."""
+    return float(os.environ.get(_LATENCY) or _USUAL_LATENCY)
+
+
+def is_alone() -> bool:
+    """Whether this job is all that its Snakemake runs, as on a cluster: a worker that it starts serves no later one."""
+    return bool(os.environ.get(_ALONE))
 
 
 def end_with(owner: int, at_end: Callable[[], None] = lambda: None) -> None:

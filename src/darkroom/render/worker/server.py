@@ -43,9 +43,11 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     end_with(owner, partial(_clean_up, owner, path.parent))
     # 3. The heavy imports, once.
     from darkroom.render.combination import render_combination
+    from darkroom.render.device.environment import fix_threads
     from darkroom.render.pipelines import Pipelines
     from darkroom.render.trials import render_trials
 
+    fix_threads()
     pipelines, told = Pipelines(), dict[Job | SheetJob, str]()
 
     def render(job: Job | SheetJob, client: Channel) -> None:

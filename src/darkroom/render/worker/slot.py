@@ -6,6 +6,7 @@ Every thin client imports it, so it must stay quick to import.
 import contextlib
 import fcntl
 import os
+import platform
 import shutil
 import stat
 import tempfile
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import WorkerError
-from darkroom.filesystem.owner import has_ended, started
+from darkroom.filesystem.owner import is_mark_of_gone, mark
+from darkroom.machine.allotment.cluster_job import cluster_job
 
-_LONGEST = 60  # characters of a folder for temporary files; a socket's whole name may have 107 bytes
+_LONGEST = 45  # characters of a folder for temporary files; a socket's whole name may have 107 bytes
 _POLL = 0.02  # seconds between looks at locks that others hold
 
 
@@ -29,11 +31,19 @@ class Slot:
     number: int
     device: str | None  # a value for CUDA_VISIBLE_DEVICES; None where there is no GPU
     folder: Path
+    host: str
+    job: str | None  # the cluster's
 
     def use(self) -> None:
         """Let this process, and what it starts, see no other GPU; before torch is imported."""
         if self.device is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.device
+
+    @property
+    def name(self) -> str:
+        """Of its worker among all of a run: machine, the cluster's job, GPU."""
+        job, gpu = f"-job{self.job}" if self.job else "", f"-gpu{self.number}" if self.device else ""
+        return f"{self.host}{job}{gpu}"
 
     @property
     def socket(self) -> Path:
@@ -48,7 +58,7 @@ def hold(owner: int) -> Iterator[Slot]:
     files = [(folder / f"{number}.lock").open("w") for number in range(len(devices))]
     try:
         number = _first_free([file.fileno() for file in files])
-        yield Slot(owner, number, devices[number], folder)
+        yield Slot(owner, number, devices[number], folder, platform.node(), cluster_job())
     finally:
         for file in files:
             file.close()
@@ -65,13 +75,16 @@ def visible_devices() -> list[str | None]:
 
 
 def private_folder(owner: int) -> Path:
-    """A folder that only this user can enter, named by process and start: a later one with its number has another."""
+    """A folder that only this user can enter, named by the owner's mark.
+
+    A later process with its number has another, and so has one of another machine where both see one TMPDIR.
+    """
     parent = _parent()
     parent.mkdir(mode=0o700, exist_ok=True)
     found = parent.stat(follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise WorkerError(f"{parent}: expected a folder that only you can enter; remove it or set TMPDIR")
-    folder = parent / f"{owner}-{started(owner) or 0}"
+    folder = parent / mark(owner)
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
@@ -80,8 +93,7 @@ def sweep() -> None:
     """Remove the folders of owners that have ended, with sockets and locks: a worker that was killed could not."""
     parent = _parent()
     for folder in parent.iterdir() if parent.is_dir() else ():
-        pid, _, start = folder.name.partition("-")
-        if pid.isdecimal() and start.isdecimal() and has_ended(int(pid), int(start)):
+        if is_mark_of_gone(folder.name):  # None where nobody here can tell: of another machine
             shutil.rmtree(folder, ignore_errors=True)  # another run may be sweeping too
 
 
