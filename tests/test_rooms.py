@@ -101,7 +101,7 @@ MAY_IMPORT = {
         "__init__ errors telling names display request files record provenance planned job_errors store trials "
         "thresholds previews embedded_record review/pair review/regress"
     ),
-    "review/sheet": "errors names request files record planned store telling review review/page",
+    "review/sheet": ("errors names request files lora_files/training record planned store telling review review/page"),
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     "review/choosing": (
         "__init__ errors names display request files lora_files/training record store review/page review/regress "

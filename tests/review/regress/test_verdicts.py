@@ -77,10 +77,10 @@ def test_each_has_colours_a_filter_and_its_meaning_on_the_page(tmp_path, identic
     write_comparisons(tmp_path / "compare.parquet", [replace(identical, verdict=verdict.name)], {})
     write_regress_page(tmp_path / "compare.parquet", tmp_path / "regress.html")
     text = (tmp_path / "regress.html").read_text(encoding="utf-8")
-    for colour in verdict.colours:
-        assert f'[data-verdict="{verdict.name}"] {{ --colour: {colour};' in text
-    assert re.findall(r'<input type="radio" name="verdict" value="([^"]+)"', text) == [verdict.name]
+    light, dark = verdict.colours
+    assert f"--colour:light-dark({light},{dark})" in text
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert [(axis["name"], axis["values"]) for axis in data["axes"]] == [("verdict", [verdict.name])]
     assert data["verdicts"][verdict.name] == json.loads(json.dumps(asdict(verdict)))
 
 
@@ -92,7 +92,8 @@ def test_a_new_verdict_is_a_new_row_of_the_table_and_nothing_else(tmp_path, monk
     write_regress_page(tmp_path / "compare.parquet", tmp_path / "regress.html")
     write_junit(tmp_path / "compare.parquet", tmp_path / "junit.xml")
     page = (tmp_path / "regress.html").read_text(encoding="utf-8")
-    assert 'title="nobody knows"><input type="radio" name="verdict" value="doubtful">' in page
+    assert '"values":["doubtful","identical"],"codes":[0,1],"placement":"sections"' in page
+    assert "nobody knows" in page
     assert [each.verdict for each in worst_first(comparisons)] == ["doubtful", "identical"]
     assert ElementTree.parse(tmp_path / "junit.xml").find(".//failure").get("type") == "doubtful"
     assert (failed(comparisons), summary(comparisons)) == (True, "2 previews: 1 identical, 1 doubtful")

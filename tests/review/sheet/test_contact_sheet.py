@@ -1,9 +1,12 @@
 """Rows to axes, and columns to codes."""
 
+from dataclasses import replace
+
 from tests.examples.record import REQUEST
 
 from darkroom.request import Lora, ReferenceImage
-from darkroom.review.sheet.contact_sheet import axes_of, coded
+from darkroom.review.page import axes
+from darkroom.review.sheet.contact_sheet import coded, places_of
 
 
 def request(lora="none", prompts="p", index=0, model="demo", axes=(), **changes):
@@ -11,6 +14,10 @@ def request(lora="none", prompts="p", index=0, model="demo", axes=(), **changes)
     loras = () if lora == "none" else (Lora("x", 1.0),)
     plain = {"prompt_template": f"{prompts} {index}", "neg": "", "sample_steps": 25, "height": 64}
     return REQUEST.changed(loras=loras, **names, **{**plain, **changes})
+
+
+def axes_of(requests):
+    return axes.axes_of(places_of(requests))
 
 
 def layout(requests):
@@ -92,3 +99,48 @@ def test_prompts_that_differ_only_in_their_reference_images_read_apart():
     seen = (ReferenceImage("faces/anna.png", "a"), ReferenceImage("bob.png", "b"))
     (axis,) = axes_of([request(), request(index=1, prompt_template="p 0", ctrl_images=seen)])
     assert axis.values == ("p 0", "p 0 [anna.png, bob.png]")
+
+
+def checkpoints(*names, **changes):
+    return [request(name, axes={"network_multiplier": 1.0}, **changes) for name in names]
+
+
+def test_the_checkpoints_of_one_training_are_steps():
+    (step,) = axes_of(checkpoints("none", "anna_000001500", "anna_000000250"))
+    assert (step.name, step.values, step.codes) == ("step", ("none", "250", "1500"), (0, 2, 1))
+    assert step.placement == "columns"
+
+
+def test_of_two_trainings_each_has_its_name_once():
+    lora, step = axes_of(checkpoints("anna_000000250", "bob_000000250", "bob_000000500"))
+    assert (lora.values, step.values) == (("anna", "bob"), ("250", "500"))
+
+
+def test_a_lora_whose_own_name_says_more_than_its_step_keeps_it():
+    early, late = (
+        replace(made, adapters=replace(made.adapters, loras=(Lora(f"anna_{step:09}.safetensors", 1.0),)))
+        for made, step in zip(checkpoints("early", "late"), (250, 1500), strict=True)
+    )
+    lora, step = axes_of([early, late])
+    assert (lora.values, step.values) == (("early", "late"), ("250", "1500"))
+
+
+def test_axes_are_called_as_people_call_them():
+    axes = {"network_multiplier": 1, "network_multiplier.sks": 1, "guidance_scale": 4.0, "sample_steps": 9}
+    found = axes_of([request(), request(axes=axes, index=1, prompts="q")])
+    assert [axis.title for axis in found] == [
+        "prompt set",
+        "prompt",
+        "strength",
+        "strength of sks",
+        "guidance",
+        "sample steps",
+    ]
+
+
+def test_the_words_that_all_prompts_begin_with_are_said_once():
+    texts = ("a photo of sks, at dawn", "a photo of sks, in a red coat")
+    (axis,) = axes_of([request(index=index, prompt_template=text) for index, text in enumerate(texts)])
+    assert (axis.prefix, axis.values) == ("a photo of sks, ", texts)
+    assert axes.prefix_of(["a cat", "a cat on a mat"]) == "", "one would be left empty"
+    assert axes.prefix_of(["a cat", "a dog"]) == "", "too few to say them apart"

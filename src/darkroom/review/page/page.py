@@ -27,6 +27,7 @@ def write_page(path: Path, template: str, values: Mapping[str, Any]) -> None:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,  # a file of the script may end with a comment
     )
     text = environment.get_template(template).render(values)
     with atomic(path) as temporary:

@@ -3,14 +3,16 @@
 The pictures are carried in the page: equal ones once and small, others as large as their number allows.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from darkroom.record import EmbeddedRecord
+from darkroom.review.page.axes import ROWS, SECTIONS, Axis, Place, axes_of
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.pair.measures import MEASURES, Measure
 from darkroom.review.pair.own_floor import allowed
@@ -51,7 +53,7 @@ def write_regress_page(compare: Path, output: Path) -> None:
         "whole_set": WholeSet.of(ordered),
         "fewest": FEWEST,
         "facts": facts(comparisons, [pair.record.embedded_row() for pair in pairs if pair.record]),
-        "problems": [problem for pair in pairs for problem in pair.problems],
+        "problems": [[problem] for pair in pairs for problem in pair.problems],
         "scales": scales(pairs),
         "data": script_json(page_data(ordered, pairs, output.parent)),
     }
@@ -107,7 +109,29 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
         }
         entries.append(entry)
     verdicts = {name: asdict(verdict) for name, verdict in VERDICTS.items()}
-    return {"count": len(entries), "pairs": entries, "verdicts": verdicts}
+    axes = [asdict(axis) for axis in _axes(comparisons)]
+    return {"count": len(entries), "axes": axes, "pairs": entries, "verdicts": verdicts}
+
+
+def _axes(comparisons: Sequence[Comparison]) -> list[Axis]:
+    """Those of the heat map, in rows but for LoRAs, steps and strengths; the verdicts, worst first, are sections."""
+    found = {comparison.verdict for comparison in comparisons}
+    names = tuple(name for name in reversed(VERDICTS) if name in found)
+    codes = tuple(names.index(comparison.verdict) for comparison in comparisons)
+    places = [
+        Place(
+            model=each.model,
+            lora=each.lora,
+            prompts=each.prompts,
+            index=each.index,
+            prompt=each.prompt or "",
+            step=each.step,
+            axes=json.loads(each.axes),
+        )
+        for each in comparisons
+    ]
+    others = [replace(axis, placement=ROWS) if axis.placement == SECTIONS else axis for axis in axes_of(places)]
+    return [Axis("verdict", "verdict", names, codes, SECTIONS), *others]
 
 
 def _effective(record: EmbeddedRecord) -> dict[str, Any]:

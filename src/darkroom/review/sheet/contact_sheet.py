@@ -1,14 +1,15 @@
-"""Pictures as a contact sheet: its axes, where each is laid, its columns by code."""
+"""Requests as a contact sheet: where each picture lies, and the columns by code."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
+from darkroom.lora_files.training.file_name import read_name
 from darkroom.request import Request
+from darkroom.review.page.axes import Place
 
-_NAMES = ("model", "lora", "prompts")
 _SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people read them
     "neg": lambda request: request.text.neg,
     "guidance_scale": lambda request: f"{request.sampling.guidance_scale:g}",
@@ -17,34 +18,29 @@ _SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people 
 }
 
 
-@dataclass(frozen=True)
-class Axis:
-    """One thing that varies between images. `codes[i]` is image i's position in `values`, `placement` where it lies.
-
-    The axis `index` is the prompt within its set, so that one prompt with different trigger words stays one value.
-    """
-
-    name: str
-    values: tuple[str, ...]
-    codes: tuple[int, ...]
-    placement: str = ""  # rows | columns | sections
-
-
-def axes_of(requests: Sequence[Request]) -> tuple[Axis, ...]:
-    """The axes with more than one value: model, lora, prompts, index, then the further ones in the matrix's order."""
+def places_of(requests: Sequence[Request]) -> list[Place]:
+    """Where each picture lies."""
     further = list(dict.fromkeys(name for request in requests for name, _ in request.title.axes))
-    axes = [
-        _axis("model", requests, lambda request: request.title.model),
-        _axis("lora", requests, lambda request: request.title.lora, _none_first),
-        _axis("prompts", requests, lambda request: request.title.prompts),
-        _axis("index", requests, _prompt_label(requests, further), _prompt_of),
-        *(_further_axis(name, requests) for name in further),
+    label = _prompt_label(requests, further)
+    return [
+        Place(
+            model=request.title.model,
+            lora=request.title.lora,
+            prompts=request.title.prompts,
+            index=request.title.index,
+            prompt=label(request),
+            step=_step_of(request),
+            axes=dict(request.title.axes),
+        )
+        for request in requests
     ]
-    return _placed([axis for axis in axes if len(axis.values) > 1])
 
 
-def _none_first(request: Request) -> tuple[bool, str]:
-    return bool(request.adapters.loras), request.title.lora
+def _step_of(request: Request) -> int | None:
+    """What the names of its LoRA's files say, where they say one thing."""
+    named = [read_name(PurePath(lora.path).name) for lora in request.adapters.loras]
+    steps = {name.step for name in named if name and name.step is not None}
+    return steps.pop() if len(steps) == 1 else None
 
 
 def _prompt_of(request: Request) -> tuple[str, int]:
@@ -74,59 +70,6 @@ def _is_of_prompts(value: Callable[[Request], str], requests: Sequence[Request])
     """True for a setting that each prompt has one value of."""
     found = {(*_prompt_of(request), value(request)) for request in requests}
     return len(found) == len({(prompts, index) for prompts, index, _ in found})
-
-
-def _axis(
-    name: str,
-    requests: Sequence[Request],
-    label: Callable[[Request], str],
-    key: Callable[[Request], Any] | None = None,
-) -> Axis:
-    """An axis whose values are the distinct keys (the labels if none), in the order of the keys."""
-    keys = [(key or label)(request) for request in requests]
-    labels = {found: label(request) for found, request in zip(reversed(keys), reversed(requests), strict=True)}
-    position = {found: number for number, found in enumerate(sorted(labels))}
-    return Axis(name, tuple(labels[found] for found in position), tuple(position[found] for found in keys))
-
-
-def _further_axis(name: str, requests: Sequence[Request]) -> Axis:
-    """An axis of the matrix: numbers by size before texts; an image without it comes first, unnamed."""
-
-    def value(request: Request) -> Any:
-        return dict(request.title.axes).get(name)
-
-    def key(request: Request) -> tuple[int, float, str]:
-        found = value(request)
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            return (1, found, "")
-        return (0 if found is None else 2, 0, label(request))
-
-    def label(request: Request) -> str:
-        found = value(request)
-        return found if isinstance(found, str) else "" if found is None else json.dumps(found, ensure_ascii=False)
-
-    return _axis(name, requests, label, key)
-
-
-def _is_strength(name: str) -> bool:
-    """Of a whole LoRA, or of one file of its stack."""
-    return name.split(".")[0] == "network_multiplier"
-
-
-def _placed(axes: Sequence[Axis]) -> tuple[Axis, ...]:
-    """The layout to begin with: prompts and seeds down, LoRAs and strengths across, the rest in sections.
-
-    Without LoRAs and strengths the first further axis goes across, else the models, else the seeds.
-    """
-    names = [axis.name for axis in axes]
-    further = [name for name in names if name not in (*_NAMES, "index", "prompt", "seed") and not _is_strength(name)]
-    across: list[str] = [name for name in names if name == "lora" or _is_strength(name)]
-    across = across or [name for name in (*further, "model", "seed") if name in names][:1]
-
-    def placement(name: str) -> str:
-        return "columns" if name in across else "rows" if name in ("index", "prompt", "seed") else "sections"
-
-    return tuple(Axis(axis.name, axis.values, axis.codes, placement(axis.name)) for axis in axes)
 
 
 def coded(values: Sequence[Any]) -> dict[str, Any]:

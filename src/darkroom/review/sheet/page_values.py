@@ -7,10 +7,13 @@ from typing import Any
 
 from darkroom.files.columns import columns_of, groups_of
 from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row
+from darkroom.review.page.axes import axes_of
 from darkroom.review.page.page import distinct, script_json
-from darkroom.review.sheet.contact_sheet import axes_of, coded
+from darkroom.review.sheet.contact_sheet import coded, places_of
 
 TEMPLATE = "sheet/report.html.j2"
+
+_STEPS = ("load", "switch", "denoise", "decode")  # of a cost; saving happens beside rendering
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,12 @@ def page_values(
         "run": run_id,
         "count": len(rows),
         "headline": headline(rows),
+        "summary": summary(rows),
         "facts": [("images", str(len(rows))), *_asked(rows)] if run_id else facts(rows),
         "failures": Counter(row.error for row in failures if row.status == FAILED).most_common(),
         "labels": Counter(reason for row in rows for reason in row.request.remarks.not_comparable).most_common(),
         "warnings": Counter(warning for row in rows for warning in row.request.remarks.warnings).most_common(),
-        "problems": thumbnails.problems,
+        "problems": [[problem] for problem in thumbnails.problems],
         "side": thumbnails.side,
         "data": script_json({"run": run_id, **page_data(rows, links, thumbnails)}),
     }
@@ -59,10 +63,22 @@ def page_data(rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thum
         "count": len(rows),
         "columns": {name: coded([each[name] for each in values]) for name in columns_of(Record)},
         "groups": groups_of(Record),
-        "axes": [asdict(axis) for axis in axes_of([row.request for row in rows])],
+        "axes": [asdict(axis) for axis in axes_of(places_of([row.request for row in rows]))],
         "links": links,
         "thumbnails": {"uris": thumbnails.uris, "codes": thumbnails.codes},
     }
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """The line of facts below the title: how many pictures, what they took, how they were computed."""
+    costs = [row.cost for row in rows if isinstance(row, Record) and row.cost]
+    spent = sum(getattr(cost, f"seconds_{step}") for cost in costs for step in _STEPS)
+    numerics = list(dict.fromkeys(row.request.base.numerics for row in rows))
+    return [
+        f"{len(rows):,} {'picture' if len(rows) == 1 else 'pictures'}",
+        *([_duration(spent)] if costs else []),
+        " and ".join(numerics),
+    ]
 
 
 def headline(rows: Sequence[Row]) -> str:
@@ -82,8 +98,7 @@ def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     lost = {status: statuses[status] for status in (FAILED, NOT_RENDERED) if statuses[status]}
     counts = {"rendered": len(costs), "reused": len(records) - len(costs), **lost}
     made = [record.row() for record in records]
-    steps = ("load", "switch", "denoise", "decode")  # saving happens beside rendering
-    spent = {step: sum(getattr(cost, f"seconds_{step}") for cost in costs) for step in steps}
+    spent = {step: sum(getattr(cost, f"seconds_{step}") for cost in costs) for step in _STEPS}
     total = sum(spent.values())
     time = [
         ("render time", f"{_duration(total)}, {total / max(1, len(costs)):.2f} s an image"),

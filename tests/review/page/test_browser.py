@@ -1,0 +1,114 @@
+"""The pages in a browser: what a person does on them, and that the address keeps it."""
+
+import pytest
+
+SIZES = pytest.mark.parametrize("width", [1440, 820, 390])
+
+
+def heads(page):
+    """The heads of the columns."""
+    return page.locator("thead th").all_inner_texts()
+
+
+def frames(page):
+    return page.locator("#sheet .frame").count()
+
+
+def test_steps_are_columns_and_prompts_rows_with_their_common_words_said_once(opened):
+    page = opened()
+    assert heads(page) == ["250", "500", "1000"]
+    assert page.locator("tbody th").all_inner_texts() == ["… at dawn", "… in a red coat"]
+    assert page.locator(".corner .prefix").inner_text() == "a photo of sks, …"
+    assert page.locator(".line").inner_text().split("\n")[:1] != []
+
+
+def test_a_value_that_is_not_ticked_is_not_shown_and_the_address_keeps_that(opened):
+    page = opened()
+    page.click("text=step columns")
+    page.uncheck("#axis-step label:has-text('500') input")
+    assert heads(page) == ["250", "1000"]
+    assert page.url.endswith("#off.step=500")
+    page.reload()
+    assert heads(page) == ["250", "1000"]
+    assert page.inner_text("#shown") == "4 of 6 shown"
+    page.click("#reset")
+    assert (heads(page), "#" in page.url) == (["250", "500", "1000"], False)
+
+
+def test_an_axis_goes_to_rows_sections_or_out_of_sight(opened):
+    page = opened()
+    page.click("text=step columns")
+    page.check("#axis-step label:has-text('sections') input", force=True)
+    assert page.locator("h2").all_inner_texts()[0].startswith("step 250")
+    page.check("#axis-step label:has-text('hidden') input", force=True)
+    assert frames(page) == 6
+    assert "rows=index&columns=&sections=&hidden=step" in page.url
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [("dawn", 3), ("step:500", 2), ("step:250..500", 4), ("red seed:43", 3), ("seed:7", 0), ("status:failed", 1)],
+)
+def test_finding(opened, said, count):
+    page = opened(fragment=f"#find={said}")
+    assert frames(page) == count
+
+
+def test_back_shuts_the_picture_and_a_link_opens_it(opened):
+    page = opened()
+    page.click("#sheet .frame >> nth=1")
+    assert page.locator("#title").inner_text().endswith("step 500")
+    page.keyboard.press("ArrowRight")
+    link = page.url
+    assert link.endswith("open=demo/job_000001000/job/0000_42")
+    page.go_back()
+    assert not page.locator("dialog").is_visible()
+    assert opened(fragment="#" + link.partition("#")[2]).locator("#title").inner_text().endswith("step 1000")
+    assert opened(fragment="#demo/job_000000500/job/0000_42").locator("dialog").is_visible(), "as earlier pages' links"
+
+
+def test_arrow_keys_go_from_picture_to_picture_and_tab_stops_once(opened):
+    page = opened()
+    assert page.locator("#sheet .frame[tabindex='0']").count() == 1
+    page.focus("#sheet .frame[tabindex='0']")
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    assert page.locator("#title").inner_text().endswith("step 250")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.dataset.i") == page.locator(
+        "#sheet .frame[tabindex='0']"
+    ).get_attribute("data-i")
+
+
+@SIZES
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_sheet_scrolls_in_its_own_box_and_the_controls_stay(opened, width, scheme):
+    for name in ("report.html", "regress.html"):
+        page = opened(name, width=width, color_scheme=scheme, has_touch=width < 800, is_mobile=width < 800)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.evaluate("sheet.scrollTo(0, 10000)")
+        assert page.locator("#controls").bounding_box()["y"] >= 0
+
+
+def test_on_a_phone_the_picture_fills_the_screen(opened):
+    page = opened(width=390, height=844, has_touch=True, is_mobile=True)
+    page.tap("#sheet .frame >> nth=0")
+    assert page.locator("#picture").bounding_box()["height"] > 700
+    page.tap("#next")
+    assert page.locator("#title").inner_text().endswith("step 500")
+    page.tap("#close")
+    assert not page.locator("dialog").is_visible()
+
+
+def test_all_on_one_screen(opened):
+    page = opened(fragment="#size=all", height=420)
+    assert page.evaluate("sheet.scrollHeight <= sheet.clientHeight + 1")
+
+
+def test_verdicts_are_filtered_at_one_press_and_lead_to_the_pair(opened):
+    page = opened("regress.html")
+    assert page.locator(".heat-cell").count() == 6
+    page.click(".chip:has-text('drifted')")
+    assert page.inner_text("#shown") == "2 of 6 shown"
+    page.click(".strip >> nth=0")
+    assert page.locator("#stage").get_attribute("class") == "wipe"
