@@ -5,13 +5,19 @@ import pytest
 SIZES = pytest.mark.parametrize("width", [1440, 820, 390])
 
 
+def settled(page):
+    """The page once everything in view is built, which a browser does when it has the time."""
+    page.wait_for_function("!document.querySelector('.wait')")
+    return page
+
+
 def heads(page):
     """The heads of the columns."""
-    return page.locator("thead th").all_inner_texts()
+    return settled(page).locator("thead th").all_inner_texts()
 
 
 def frames(page):
-    return page.locator("#sheet .frame").count()
+    return settled(page).locator("#sheet .frame").count()
 
 
 def test_steps_are_columns_and_prompts_rows_with_their_common_words_said_once(opened):
@@ -19,7 +25,7 @@ def test_steps_are_columns_and_prompts_rows_with_their_common_words_said_once(op
     assert heads(page) == ["250", "500", "1000"]
     assert page.locator("tbody th").all_inner_texts() == ["… at dawn", "… in a red coat"]
     assert page.locator(".corner .prefix").inner_text() == "a photo of sks, …"
-    assert page.locator(".line").inner_text().split("\n")[:1] != []
+    assert page.locator(".line").inner_text().startswith("6 pictures")
 
 
 def test_a_value_that_is_not_ticked_is_not_shown_and_the_address_keeps_that(opened):
@@ -68,7 +74,7 @@ def test_back_shuts_the_picture_and_a_link_opens_it(opened):
 
 
 def test_arrow_keys_go_from_picture_to_picture_and_tab_stops_once(opened):
-    page = opened()
+    page = settled(opened())
     assert page.locator("#sheet .frame[tabindex='0']").count() == 1
     page.focus("#sheet .frame[tabindex='0']")
     for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "Enter"):
@@ -102,12 +108,12 @@ def test_on_a_phone_the_picture_fills_the_screen(opened):
 
 def test_all_on_one_screen(opened):
     page = opened(fragment="#size=all", height=420)
-    assert page.evaluate("sheet.scrollHeight <= sheet.clientHeight + 1")
+    assert settled(page).evaluate("sheet.scrollHeight <= sheet.clientHeight + 1")
 
 
 def test_verdicts_are_filtered_at_one_press_and_lead_to_the_pair(opened):
     page = opened("regress.html")
-    assert page.locator(".heat-cell").count() == 6
+    assert settled(page).locator(".heat-cell").count() == 6
     page.click(".chip:has-text('drifted')")
     assert page.inner_text("#shown") == "2 of 6 shown"
     page.click(".strip >> nth=0")
