@@ -6,6 +6,7 @@ from snakemake.utils import min_version
 
 from darkroom.render.worker.owner import adopt_jobs
 from darkroom.plan.conf.folders import CONF_DIRS
+from darkroom.plan.shards.lookup import open_shards
 from darkroom.plan.workflow import open_workflow
 from darkroom.review.sheet.live_page import LivePage
 
@@ -19,6 +20,12 @@ DARKROOM = open_workflow(
     sys.argv if workflow.is_main_process else None,
     is_dry_run=workflow.output_settings.dryrun,
 )
+# With `set-resources: shard:` in the profile, a cluster's job renders many combinations of one base model.
+SHARDS = open_shards(
+    DARKROOM,
+    workflow.resource_settings.overwrite_resources,
+    is_main=workflow.is_main_process,
+)
 PAGE = LivePage(DARKROOM.folder)
 adopt_jobs(sys.argv, is_main=workflow.is_main_process)
 
@@ -28,6 +35,8 @@ wildcard_constraints:
     model="[^/]+",
     lora="[^/]+",
     prompts="[^/]+",
+    run=SHARDS.pattern,
+    shard="[0-9]+",
 
 
 # Only `--software-deployment-method apptainer` looks at this; the image would need Darkroom installed.
@@ -55,8 +64,16 @@ rule all:
         report=expand("results/{name}/report.html", name=DARKROOM.name),
 
 
+# What a shard has rendered is fetched where Snakemake was started.
+if SHARDS.are_in_use:
+
+    localrules:
+        render,
+
+
 onstart:
     DARKROOM.start()
+    SHARDS.start()
     # Not for a run that writes no page at its end: this one would stay.
     if not workflow.touch and {"manifest", "report"} <= {
         job.rule.name for job in workflow.dag.needrun_jobs()

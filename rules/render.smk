@@ -30,12 +30,17 @@ rule render:
         embeddings=lambda wildcards: DARKROOM.embeddings(
             wildcards.model, wildcards.lora, wildcards.prompts
         ),
+        # In a run with shards they render, and what is left here is to fetch the records; else none.
+        shard=lambda wildcards: SHARDS.before(
+            wildcards.model, wildcards.lora, wildcards.prompts
+        ),
     output:
         "results/{experiment}/records/{model}/{lora}/{prompts}.parquet",
     log:
         "results/{experiment}/logs/render/{model}/{lora}/{prompts}.log",
     # A base model, then a LoRA, is done with before the next one: weights change least.
     priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
+    retries: SHARDS.retries
     # offload: auto | none | model | block, for a profile to set (docs/memory.md): where weights rest.
     # store: a resource, whose change makes no job again; a module's shell lines do not see DARKROOM.
     resources:
@@ -45,6 +50,30 @@ rule render:
     shell:
         "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
+
+
+# Many combinations of one base model in one job of a cluster, which plans them as well: no plan job is waited for.
+# One that fails is no failure of its shard. Which are in it is fixed when the run begins: results/<experiment>/shards.json.
+rule shard:
+    input:
+        checkpoint="results/{experiment}/checkpoints/{model}.json",
+        embeddings="results/{experiment}/embeddings/{model}.json",
+    output:
+        "results/{experiment}/shards/{run}/{model}/{shard}.json",
+    log:
+        "results/{experiment}/logs/shard/{run}/{model}/{shard}.log",
+    priority: lambda wildcards: SHARDS.priority(wildcards.model, wildcards.shard)
+    resources:
+        gpu=1,
+        offload="auto",
+        store=DARKROOM.store,
+        runtime=lambda wildcards, attempt: SHARDS.minutes(
+            wildcards.model, wildcards.shard, attempt
+        ),
+    shell:
+        "python -P -m darkroom rule shard results/{wildcards.experiment:q} {wildcards.model:q} {wildcards.shard:q}"
+        " --log {log:q} --offload {resources.offload:q}"
+        " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
 
 
 # Nudged repeats of pictures that are not identical to their previews; of none in most nights, and then it does nothing.

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "planned": "errors names request files",
     "store": "errors names request files",
     "trials": "request files",
-    "job_errors": "errors files",
+    "job_errors": "errors names files",
     "thresholds": "errors files record",
     "previews": "__init__ errors files record",
     "embedded_record": "errors names files record planned store previews",
@@ -58,6 +58,7 @@ MAY_IMPORT = {
         "previews lora_files plan/conf plan/weights"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
+    "plan/shards": "errors names telling planned store plan plan/estimate",
     "machine/allotment": "display",
     "machine": "errors display files machine/allotment plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
@@ -87,8 +88,8 @@ MAY_IMPORT = {
         "render/families/zimage"
     ),
     "render/worker": (
-        "errors display telling filesystem files machine/allotment checkpoint planned record store trials render "
-        "render/device"
+        "errors names display telling filesystem files machine/allotment checkpoint planned job_errors record store "
+        "trials render render/device"
     ),
     # review: what came out
     "review/page": "errors display files",
@@ -112,8 +113,9 @@ MAY_IMPORT = {
     # the commands
     "cli": (
         "__init__ errors telling names display filesystem files lora_files/inspection record planned store trials "
-        "previews plan plan/conf plan/estimate plan/trials plan/weights machine intake intake/aitk terminal render "
-        "render/device render/worker review review/choosing review/inventory review/regress review/sheet"
+        "previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine intake intake/aitk "
+        "terminal render render/device render/worker review review/choosing review/inventory review/regress "
+        "review/sheet"
     ),
     "__main__": "__init__ errors display filesystem job_errors cli",
 }
@@ -205,7 +207,8 @@ def test_nothing_that_the_snakefile_imports_is_slow():
     """Beside what Snakemake itself has imported by then."""
     own = loaded_by("import snakemake.api")
     ours = loaded_by(
-        "import snakemake.api, darkroom.plan.workflow, darkroom.render.worker.owner, darkroom.review.sheet.live_page"
+        "import snakemake.api, darkroom.plan.workflow, darkroom.plan.shards.lookup, darkroom.render.worker.owner, "
+        "darkroom.review.sheet.live_page"
     )
     assert (ours - own) & SLOW == set()
 

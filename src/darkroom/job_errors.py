@@ -1,7 +1,7 @@
 """Why a job came to nothing, beside its log: results/<experiment>/logs/<rule>/….json, what failed pictures are told by.
 
 Each attempt of a job begins by writing that it ended without a word, which stays where it is killed; a run begins by
-forgetting what the one before it left.
+forgetting what the one before it left. A job that renders several combinations leaves what it ended with in its output.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
+from darkroom.names import Names
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,20 @@ def forget_job_errors(logs: Path) -> None:
     """Of an earlier run, below the folder of its logs."""
     for path in logs.rglob("*.json"):
         path.unlink(missing_ok=True)
+
+
+def write_member_errors(path: Path, errors: Mapping[Names, JobError]) -> None:
+    """Of the combinations of a shard that came to nothing, the others being rendered."""
+    write_json(path, {"failed": [[*names, asdict(error)] for names, error in errors.items()]})
+
+
+def read_member_errors(path: Path) -> dict[Names, JobError]:
+    """The inverse; StoreError for a file that is missing or of another version."""
+    values = read_json(path)
+    try:
+        return {Names(*names): JobError(**error) for *names, error in values["failed"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: of another version of Darkroom ({error}); run Snakemake again") from error
 
 
 def _beside(log: Path) -> Path:

@@ -4,10 +4,12 @@ results/<experiment>/contents.json                              Contents, again 
 results/<experiment>/models/<model>.json                        PlannedModel, before its files are looked for
 results/<experiment>/drafts/<model>/<lora>/<prompts>.json       PlannedCombination, before its files are read
 results/<experiment>/requests/<model>/<lora>/<prompts>.json     the same, with the digests of all files
+results/<experiment>/shards.json                                Shards, of a run on a cluster
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -109,6 +111,68 @@ class PlannedCombination:
             return cls(**{**values, "requests": tuple(map(Request.from_json, values["requests"]))})
         except _MISFITS as error:
             raise _of_another_version(path, error) from error
+
+
+class Shard(NamedTuple):
+    """Combinations of one base model that one job of a cluster renders, in the order of the matrix."""
+
+    model: str
+    number: str  # "003"
+    members: tuple[Names, ...]
+    images: int  # that are to be rendered
+    seconds: float  # that they are expected to take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shards:
+    """Which job renders which combination: fixed when a run begins, and read by each of its jobs.
+
+    What is finished keeps the shard that it came from: to Snakemake that is one of its inputs.
+    """
+
+    run: str  # names the shards of this run; "" where it has none
+    shards: tuple[Shard, ...] = ()
+    before: Mapping[Names, str] = field(default_factory=dict)  # finished ones, by the file of an earlier run's shard
+    sources: Mapping[str, str] = field(default_factory=dict)  # by model, `Workflow.source` as these were rendered
+
+    def write(self, path: Path) -> None:
+        write_json(
+            path,
+            {
+                "run": self.run,
+                "shards": [[*each[:2], [names[1:] for names in each.members], *each[3:]] for each in self.shards],
+                "before": [[*names, shard] for names, shard in sorted(self.before.items())],
+                "sources": self.sources,
+            },
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Of no run where there is no such file; StoreError when it is unreadable, or of another version."""
+        if not path.is_file():
+            return cls(run="")
+        values = read_json(path)
+        try:
+            shards = tuple(
+                Shard(model, number, tuple(Names(model, *names) for names in members), int(images), float(seconds))
+                for model, number, members, images, seconds in values["shards"]
+            )
+            before = {Names(*names): str(shard) for *names, shard in values["before"]}
+            return cls(run=str(values["run"]), shards=shards, before=before, sources=dict(values["sources"]))
+        except _MISFITS as error:
+            raise _of_another_version(path, error) from error
+
+    @cached_property
+    def by_member(self) -> Mapping[Names, Shard]:
+        """The shard of each combination that is to be rendered."""
+        return {names: shard for shard in self.shards for names in shard.members}
+
+    def shard(self, model: str, number: str) -> Shard:
+        """StoreError where the run has no such shard."""
+        for each in self.shards:
+            if each[:2] == (model, number):
+                return each
+        raise StoreError(f"shard {number} of {model}: this run has none; its job is of a run that is over")
 
 
 def _of_another_version(path: Path, error: Exception) -> StoreError:

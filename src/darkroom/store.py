@@ -194,6 +194,19 @@ class ExperimentFolder:
         fresh = self.fresh_store
         return Store(fresh if fresh.is_dir() else self.root.parent / STORE)
 
+    @property
+    def shards(self) -> Path:
+        """Which job of a cluster renders which combinations; there once a run had such jobs."""
+        return self.root / "shards.json"
+
+    def shard(self, run: str, model: str, number: str) -> Path:
+        """What came of one of these jobs: there once it has ended well."""
+        return self.root.joinpath("shards", run, model, f"{number}.json")
+
+    def staged(self, run: str) -> "ExperimentFolder":
+        """Requests and records as these jobs write them, laid out as here; records come here one by one."""
+        return ExperimentFolder(self.root / "staged" / run)
+
     def log(self, rule: str, *names: str) -> Path:
         """Of a job of one of the rules, by the model or the combination that it is for."""
         return self.logs.joinpath(rule, *names[:-1], f"{names[-1]}.log")

@@ -46,6 +46,10 @@ def add_to(commands: Commands) -> None:
     render.add_argument("requests", type=Path)
     render.add_argument("checkpoint", type=Path)
     render.add_argument("records", type=Path)
+    shard = add("shard", _shard, "Render the combinations of one shard, on the warm worker of a cluster's job.")
+    shard.add_argument("experiment", type=Path, help="results/NAME")
+    shard.add_argument("model", help="its name")
+    shard.add_argument("number", help="of the shard among the model's")
     worker = family.add(
         _BESIDES, "worker", _worker, "Serve render jobs until the owner ends (started by render itself)."
     )
@@ -73,7 +77,7 @@ def add_to(commands: Commands) -> None:
 
     repeats = add("repeats", _repeats, "Render a sheet's nudged repeats, on the warm worker if Snakemake runs.")
     repeats.add_argument("sheet", type=Path)
-    for parser in (encode, render, repeats):
+    for parser in (encode, render, shard, repeats):
         add_offload(parser)
         parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")
         parser.add_argument("--worker-logs", type=Path, default=RESULTS, help="the folder of workers' logs")
@@ -127,6 +131,7 @@ def _render(options: argparse.Namespace) -> None:
     from darkroom.render.job import Job
     from darkroom.render.worker.client import render
     from darkroom.render.worker.owner import latency
+    from darkroom.render.worker.shard import fetched
 
     job = Job(
         directory=Path.cwd(),
@@ -138,7 +143,33 @@ def _render(options: argparse.Namespace) -> None:
         offload=options.offload,
         latency=latency(),
     )
-    render(job, options.worker_logs, options.log)
+    if not fetched(job):
+        render(job, options.worker_logs, options.log)
+
+
+def _shard(options: argparse.Namespace) -> None:
+    from darkroom.plan.shards.members import plan_members
+    from darkroom.planned import Shards
+    from darkroom.render.job import Job
+    from darkroom.render.worker.owner import latency
+    from darkroom.render.worker.shard import render_shard
+    from darkroom.store import Store
+
+    folder = ExperimentFolder(options.experiment)
+    shards = Shards.read(folder.shards)
+    shard = shards.shard(options.model, options.number)
+    plan_members(folder, shards.run, shard, Store(RESULTS / STORE))
+    job = Job(
+        directory=Path.cwd(),
+        requests=Path(),
+        checkpoint=folder.checkpoint(shard.model),
+        records=Path(),
+        results=RESULTS,
+        store=options.store,
+        offload=options.offload,
+        latency=latency(),
+    )
+    render_shard(shard, folder, shards.run, job, options.worker_logs)
 
 
 def _sheet(options: argparse.Namespace) -> None:

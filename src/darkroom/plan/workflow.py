@@ -113,6 +113,14 @@ class Workflow:
         if not is_held(self.folder.lock):  # else a run is at work, and this one will say so
             put_right(self.experiment, self._done, self.folder, Store(Path(self.store)))
 
+    def is_complete(self, combination: Combination) -> bool:
+        """Whether its pictures are those that are asked for, as the run began."""
+        return self._done.of(combination).is_complete
+
+    def missing(self, combination: Combination) -> int:
+        """How many of its pictures were not there; of one that is to be rendered at least one counts."""
+        return max(1, len(combination.requests) - self._done.of(combination).there)
+
     def start(self) -> None:
         """Take the experiment for this run, and write what conf/ asks for: the input of the plan and encode rules."""
         try:

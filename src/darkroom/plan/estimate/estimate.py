@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from darkroom.names import Names
-from darkroom.plan.estimate.past import Kind, PastPicture, passes_of, work_of
+from darkroom.plan.estimate.past import Kind, PastPicture, alike, passes_of, seconds_for_work, work_of
 from darkroom.plan.experiment import Experiment
 from darkroom.plan.weights.downloads import Download
 from darkroom.request import Request
@@ -104,20 +104,16 @@ class _Pace:
 
 
 def _pace(name: str, requests: Sequence[Request], past: Sequence[PastPicture], machine: Machine) -> _Pace:
-    kind = Kind.of(requests[0])
-    alike = [picture for picture in past if picture.kind == kind]
-    return _remembered(name, requests, alike) if alike else _guessed(name, requests, machine)
+    there = alike(past, Kind.of(requests[0]))
+    return _remembered(name, requests, there) if there else _guessed(name, requests, machine)
 
 
-def _remembered(name: str, requests: Sequence[Request], alike: Sequence[PastPicture]) -> _Pace:
-    """By the pictures of the device that rendered the latest one."""
-    device = max(alike, key=lambda picture: picture.started_at).device
-    there = [picture for picture in alike if picture.device == device]
-    per_work = sum(picture.seconds for picture in there) / sum(picture.work for picture in there)
+def _remembered(name: str, requests: Sequence[Request], there: Sequence[PastPicture]) -> _Pace:
     loads = [picture.seconds_load for picture in there if picture.seconds_load > 0]
     load = sum(loads) / len(loads) if loads else 0.0
-    seconds = load + per_work * sum(map(work_of, requests))
-    said = f"{name}: as the {len(there)} of it that results/ has, on {'a CPU' if device == 'cpu' else device}"
+    seconds = load + seconds_for_work(there) * sum(map(work_of, requests))
+    device = "a CPU" if there[0].device == "cpu" else there[0].device
+    said = f"{name}: as the {len(there)} of it that results/ has, on {device}"
     return _Pace(seconds, said, False)
 
 

@@ -1,6 +1,6 @@
 """What results/ remembers of pictures that were rendered: how long each took, for how much work, and its size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,18 @@ def work_of(request: Request) -> float:
 def passes_of(request: Request) -> int:
     """How often the transformer runs for a picture."""
     return request.sampling.sample_steps * (2 if request.uses_neg else 1)
+
+
+def alike(past: Sequence[PastPicture], kind: Kind) -> list[PastPicture]:
+    """Those of a kind, of the device that rendered the latest of them."""
+    same = [picture for picture in past if picture.kind == kind]
+    device = max(same, key=lambda picture: picture.started_at).device if same else None
+    return [picture for picture in same if picture.device == device]
+
+
+def seconds_for_work(pictures: Sequence[PastPicture]) -> float:
+    """Of wall time, for one of what `work_of` counts."""
+    return sum(picture.seconds for picture in pictures) / sum(picture.work for picture in pictures)
 
 
 def past_pictures(manifests: Iterable[Path]) -> tuple[PastPicture, ...]:

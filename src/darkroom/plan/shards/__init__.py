@@ -1,0 +1,1 @@
+"""Which jobs of a cluster render what: combinations of one base model, several to a job."""
