@@ -1,4 +1,4 @@
-# make demo · make test · make check · make lint · make fix · make bench · make fuzz · make faults. Everything goes into .venv, at the versions of constraints.txt.
+# make demo · make test · make check · make lint · make fix · make bench · make fuzz · make faults · make test-cluster. Everything goes into .venv, at the versions of constraints.txt.
 #   TORCH=cpu    take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
 #   PYTHON=…     the Python to make .venv with; otherwise the newest of 3.11 to 3.13 that is found
 #   VENV=…       another folder than .venv
@@ -25,7 +25,7 @@ PYTHON ?= $(call usable,python3.13 python3.12 python3.11 python3)
 NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $(or $(PYTHON),what is on the path) is not that: \
 	install it (Debian and Ubuntu: apt install python3-venv), or name yours with PYTHON=/path/to/python3
 
-.PHONY: demo test check lint bench fuzz faults fix clean test-pythons test-3.11 test-3.12 test-3.13
+.PHONY: demo test test-cluster check lint bench fuzz faults fix clean test-pythons test-3.11 test-3.12 test-3.13
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config experiment=demo
@@ -63,6 +63,16 @@ fuzz: $(VENV)/installed
 # Real runs are killed, starved and lied to, half a minute each; the next ones must end as if nothing had been.
 faults: $(VENV)/installed
 	$(BIN)/python tools/faults.py --rounds $(or $(ROUNDS),40) --seed "$(SEED)"
+
+# Runs on a Slurm of three nodes that it brings up on this machine, as root, and takes down again; else it says why not.
+test-cluster: $(VENV)/cluster
+	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs tests/cluster
+
+# Beside the environment, not in it: with pandas, which comes along, every start of Snakemake takes longer.
+CLUSTER := snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep snakemake-executor-plugin-cluster-generic \
+	pandas python-dateutil tzdata
+$(VENV)/cluster: $(VENV)/installed
+	$(PIP) install --no-deps --constraint constraints.txt --target $@ $(CLUSTER)
 
 $(VENV)/peft: $(VENV)/installed
 	$(PIP) install --no-deps --target $@ peft==0.21.2

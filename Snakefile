@@ -9,6 +9,7 @@ from darkroom.plan.conf.folders import CONF_DIRS
 from darkroom.plan.shards.lookup import open_shards
 from darkroom.plan.workflow import open_workflow
 from darkroom.review.sheet.live_page import LivePage
+from darkroom.telling.executor import tell_failed_jobs
 
 min_version("9.0")
 
@@ -74,6 +75,7 @@ if SHARDS.are_in_use:
 onstart:
     DARKROOM.start()
     SHARDS.start()
+    tell_failed_jobs()
     # Not for a run that writes no page at its end: this one would stay.
     if not workflow.touch and {"manifest", "report"} <= {
         job.rule.name for job in workflow.dag.needrun_jobs()

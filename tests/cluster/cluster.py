@@ -1,0 +1,110 @@
+"""A project whose runs are on the test cluster, and what of them can be seen from outside."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tests.machine.waiting import PATIENCE, wait_for
+from tests.places import REPOSITORY
+from tests.workflow.project import DEMO, Project
+
+EXPERIMENT = """\
+matrix:
+  model: [demo, noisy]
+  lora: [none, demo_lora, demo_lokr]
+  prompts: [cats, dogs]
+  seed: [1, 2]
+"""
+PROMPTS = """\
+trigger_word: sks
+defaults: {width: 64, height: 64, sample_steps: 4}
+prompts: ["[trigger] NAME"]
+"""
+QUICK = ("--slurm-init-seconds-before-status-checks", "3")
+
+
+@dataclass(frozen=True)
+class Cluster(Project):
+    """2 base models × 3 LoRAs × 2 prompt sets × 2 seeds: 12 combinations, 24 pictures."""
+
+    slurm: Path
+
+    def fill(self) -> None:
+        self.write("conf/experiment/small.yaml", EXPERIMENT)
+        for name in ("cats", "dogs"):
+            self.write(f"conf/prompts/{name}.yaml", PROMPTS.replace("NAME", name))
+        self._write_noisy_base()
+
+    def _write_noisy_base(self) -> None:
+        """Another base model of the same kind: the demo's, with noise on its weights."""
+        subprocess.run(["cp", "-r", DEMO / "klein", self.folder / "noisy"], check=True)
+        file = self.folder / "noisy/transformer/diffusion_pytorch_model.safetensors"
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata()
+        noise = torch.Generator().manual_seed(1)
+        weights = {name: _shaken(weight, noise) for name, weight in load_file(file).items()}
+        save_file(weights, file, metadata)
+        demo = (REPOSITORY / "conf/model/demo.yaml").read_text()
+        self.write("conf/model/noisy.yaml", demo.replace("${darkroom.folder}/demo/klein", "noisy"))
+
+    def alone(self, folder: Path) -> Project:
+        """The same project, for a run on this machine alone."""
+        subprocess.run(["cp", "-r", self.folder, folder], check=True)
+        return Project(folder)
+
+    def on(self, profile: str, *arguments: str) -> list[str]:
+        """The line that a person types, in this folder."""
+        snakefile, profiles = REPOSITORY / "Snakefile", REPOSITORY / "profiles"
+        base = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--profile", str(profiles / profile)]
+        return [*base, *(QUICK if profile == "slurm" else ()), *arguments, "--config", "experiment=small"]
+
+    def run(self, profile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        line = self.on(profile, *arguments)
+        return subprocess.run(line, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
+
+    def begin(self, profile: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "snakemake.out").open("wb") as log:
+            return subprocess.Popen(self.on(profile, *arguments), cwd=self.folder, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        """What a run that was begun has said so far."""
+        return (self.folder / "snakemake.out").read_text()
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Of this project, ended ones too: what Slurm has of each."""
+        shown = subprocess.run(["scontrol", "-o", "show", "job"], capture_output=True, text=True).stdout
+        jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in shown.splitlines()]
+        return [job for job in jobs if job.get("WorkDir") == str(self.folder)]
+
+    def running_shard(self) -> dict[str, str] | None:
+        """A job that has rendered a picture of its shard by now, and is not done."""
+        work = {int(process.environ()["SLURM_JOB_ID"]) for process in self.workers() if process.info["cmdline"]}
+        running = [job for job in self.jobs() if job["JobState"] == "RUNNING" and int(job["JobId"]) in work]
+        return running[0] if running and self.stored() else None
+
+    def rendered(self) -> dict[str, int]:
+        """How often each picture of the store was written, by the time that it has."""
+        return {path.name: path.stat().st_mtime_ns for path in self.stored()}
+
+    def wait_for_silence(self) -> None:
+        """No job, no process of a run: a person's machine is as it was."""
+        wait_for(lambda: not [job for job in self.jobs() if job["JobState"] in ("RUNNING", "PENDING")], "no job left")
+        wait_for(lambda: not self.processes(), "no process left")
+
+
+def wait(condition: Callable[[], Any], what: str, run: subprocess.Popen[bytes]) -> Any:
+    return wait_for(condition, what, run)
+
+
+def _shaken(weight: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+    """With noise of 0.2 % of its spread; scalars as they are."""
+    if not weight.is_floating_point() or weight.numel() < 2:
+        return weight
+    return (weight + 0.002 * weight.float().std() * torch.randn(weight.shape, generator=noise)).to(weight.dtype)

@@ -1,0 +1,48 @@
+"""Real runs on a Slurm of this machine: only where these tests are asked for by name, as `make test-cluster` does."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.cluster import Cluster
+
+HERE = Path(__file__).parent
+NEEDED = ("slurmctld", "slurmd", "sbatch", "munged")
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """They start daemons, so that a run of all tests leaves them out."""
+    asked = (Path(str(config.invocation_params.dir), word.partition("::")[0]) for word in config.args)
+    return None if any(path.resolve().is_relative_to(HERE) for path in asked) else True
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a cluster at work; its daemons end with this process, however that ends."""
+    if lacking := [name for name in NEEDED if shutil.which(name) is None]:
+        pytest.skip(f"no {lacking[0]} (Debian: {HERE.name}/install.sh)")
+    if os.getuid() != 0:
+        pytest.skip("Slurm's daemons are started as root")
+    if Path("/etc/slurm/slurm.conf").exists():
+        pytest.skip("/etc/slurm/slurm.conf is another cluster's")
+    folder = tmp_path_factory.mktemp("slurm")
+    folder.parent.parent.chmod(0o755)  # munge's own user goes through it
+    folder.parent.chmod(0o755)
+    line = ["sh", "-c", 'tail --pid="$1" -f /dev/null; exec "$2" "$3"', "sh", str(os.getpid()), HERE / "down.sh", folder]
+    with subprocess.Popen(line) as watch:
+        subprocess.run([HERE / "up.sh", folder], check=True)
+        yield folder
+        subprocess.run([HERE / "down.sh", folder], check=True)
+        watch.terminate()
+
+
+@pytest.fixture
+def cluster(slurm: Path, tmp_path: Path) -> Iterator[Cluster]:
+    """A project folder on it. When a test has ended there is no job, and no process of a run, left."""
+    cluster = Cluster(tmp_path / "project", slurm)
+    cluster.fill()
+    yield cluster
+    cluster.wait_for_silence()
