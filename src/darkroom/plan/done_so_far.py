@@ -115,7 +115,7 @@ def put_right(experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder,
 def _made_by_rules(folder: ExperimentFolder) -> Iterator[Path]:
     """The files of an experiment whose times Snakemake compares."""
     yield from folder.root.glob("*")
-    for name in ("checkpoints", "embeddings", "requests", "records", "floor"):
+    for name in ("checkpoints", "embeddings", "requests", "records", "shards", "floor"):
         yield from folder.root.joinpath(name).rglob("*.*")
 
 
