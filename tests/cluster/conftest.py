@@ -31,7 +31,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("slurm")
     folder.parent.parent.chmod(0o755)  # munge's own user goes through it
     folder.parent.chmod(0o755)
-    line = ["sh", "-c", 'tail --pid="$1" -f /dev/null; exec "$2" "$3"', "sh", str(os.getpid()), HERE / "down.sh", folder]
+    ends_later = 'tail --pid="$1" -f /dev/null; exec "$2" "$3"'
+    line = ["sh", "-c", ends_later, "sh", str(os.getpid()), HERE / "down.sh", folder]
     with subprocess.Popen(line) as watch:
         subprocess.run([HERE / "up.sh", folder], check=True)
         yield folder
