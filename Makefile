@@ -29,6 +29,7 @@ NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config experiment=demo
+	$(BIN)/snakemake regress --cores $(CORES) --config experiment=demo_training
 
 test: $(VENV)/installed
 	$(PYTEST)

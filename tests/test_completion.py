@@ -44,7 +44,7 @@ def offered(line: str, *python: str) -> tuple[list[str], str]:
         ("darkroom run st", ["strength"]),
         ("darkroom run strength model.nu", ["model.numerics=exact", "model.numerics=fast"]),
         ("darkroom open st", ["strength"]),
-        ("darkroom accept d", ["demo", "demo_nightly"]),
+        ("darkroom accept d", ["demo", "demo_nightly", "demo_training"]),
         ("darkroom show --as", ["--as-conf"]),
         ("darkroom show results/st", ["results/strength/"]),
         ("darkroom show results/strength/", ["results/strength/0.png"]),

@@ -19,7 +19,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "family: flux2\ncheckpoint: {repo: a/b}\nstepz: 4\n",
             "conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, "
             "family, guidance, guidance_rule, imported, lora_merge, max_sequence_length, noise_device, numerics, "
-            "quantize, resolution_divisor, schedule, text_encoder_cast, timestep_rounding",
+            "quantize, resolution_divisor, schedule, text_encoder_cast, timestep_rounding, "
+            "trained_sequence_length",
         ),
         (
             "conf/model/m.yaml",
@@ -139,7 +140,8 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/experiment/e.yaml",
             "defaults: [bsae]\nmatrix: {}\n",
-            "conf/experiment/e.yaml: defaults: there is no conf/experiment/bsae.yaml; known: demo, demo_nightly, e",
+            "conf/experiment/e.yaml: defaults: there is no conf/experiment/bsae.yaml; known: demo, demo_nightly, "
+            "demo_training, e",
         ),
         ("conf/experiment/e.yaml", "defaults: [e]\n", "conf/experiment/e.yaml: defaults: includes itself"),
         (
@@ -352,8 +354,9 @@ def test_independent_problems_are_reported_together(project):
   - conf/model/m.yaml: numerics: expected text, got 1; put it in quotes
   - conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, family, \
 guidance, guidance_rule, imported, lora_merge, max_sequence_length, noise_device, numerics, quantize, \
-resolution_divisor, schedule, text_encoder_cast, timestep_rounding
-  - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, l, none
+resolution_divisor, schedule, text_encoder_cast, timestep_rounding, trained_sequence_length
+  - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, \
+demo_training, l, none
   - conf/prompts/p.yaml: prompts[0].seed: -2 is out of range: -1 to 9223372036854775807
   - conf/prompts/p.yaml: prompts[1].widht: unknown key; did you mean 'width'? known: aspect_ratio, ctrl_idx, \
 ctrl_img, ctrl_img_1, ctrl_img_2, ctrl_img_3, guidance_scale, height, neg, network_multiplier, prompt, prompt_embeds, \
@@ -378,7 +381,7 @@ def test_a_misspelt_option_gets_the_closest_name_and_the_list(project):
     project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [potrait], prompts: [p]}\n")
     assert project.error() == (
         "conf/experiment/e.yaml: matrix.lora: there is no conf/lora/potrait.yaml; "
-        "did you mean 'portrait'? known: demo_lokr, demo_lora, l, none, portrait"
+        "did you mean 'portrait'? known: demo_lokr, demo_lora, demo_training, l, none, portrait"
     )
 
 

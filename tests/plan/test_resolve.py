@@ -316,6 +316,7 @@ def test_the_stronger_level_names_the_first_reference_image(project):
     [
         ("numerics: fast", "", "numerics: fast"),
         ("max_sequence_length: 256", "", "max_sequence_length: 256, the trainer's is 512"),
+        ("trained_sequence_length: 40", "", "max_sequence_length: 512, the trainer's is 40"),
         ("lora_merge: live", "", "lora_merge: live, where the trainer has adapters merged"),
         ("lora_merge: merged_in_dtype", "", "lora_merge: merged_in_dtype is ai-toolkit-inference's"),
         ("", "  - two.safetensors\n", "2 adapters at once: the trainer previews one"),

@@ -25,6 +25,7 @@ def test_the_demo_stays_small() -> None:
         "evaluation.json",
         "klein",
         "reference.png",
+        "training",
     ]
     assert sum(file.stat().st_size for file in files) < 12_000_000
 

@@ -13,7 +13,6 @@ from darkroom.plan.strengths import stack_at
 from darkroom.request import Adapters, Lora, Remarks, Request, Title
 
 _TRIGGER = "[trigger]"
-_TRAINERS_LENGTH = 512  # tokens, of every family
 AUTO = "auto"  # the value of lora_merge that leaves it to the trainer's rule
 _Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
@@ -102,8 +101,8 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
     for part, qtype in vars(model.quantize).items():
         if qtype == "qint4":
             yield f"quantize.{part}: qint4 is multiplied here by another kernel than the trainer's"
-    if model.max_sequence_length != _TRAINERS_LENGTH:
-        yield f"max_sequence_length: {model.max_sequence_length}, the trainer's is {_TRAINERS_LENGTH}"
+    if model.max_sequence_length != model.trained_sequence_length:
+        yield f"max_sequence_length: {model.max_sequence_length}, the trainer's is {model.trained_sequence_length}"
     if adapters > 1:
         yield f"{adapters} adapters at once: the trainer previews one"
     if regime == "merged_in_dtype":

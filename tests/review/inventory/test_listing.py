@@ -93,9 +93,10 @@ def test_programs_get_the_same_as_json():
 def test_the_built_in_experiments_are_listed_where_nothing_was_rendered(capsys):
     assert main(["list"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "experiment    state           pictures  changed  size  verdicts",
-        "demo          never rendered",
-        "demo_nightly  never rendered",
+        "experiment     state           pictures  changed  size  verdicts",
+        "demo           never rendered",
+        "demo_nightly   never rendered",
+        "demo_training  never rendered",
     ]
 
 

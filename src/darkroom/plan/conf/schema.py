@@ -118,6 +118,7 @@ class Model:
     noise_device: str = field(default="cpu", metadata={"one_of": ("cpu", "cuda")})
     resolution_divisor: int = field(default=16, metadata={"one_of": (16, 32, 48, 64)})  # 16 pixels a token
     max_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})
+    trained_sequence_length: int = field(default=512, metadata={"range": (1, 4096)})  # the trainer's, of every family
     attn_masking: bool = False
     dtype: str = field(default="bfloat16", metadata={"one_of": ("bfloat16", "float32")})
     quantize: Quantize = Quantize()
