@@ -24,7 +24,7 @@ PROMPTS = ("a photo of sks, at dawn", "a photo of sks, in a red coat")
 CHROMIUM = Path("/usr/bin/chromium")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pages(tmp_path_factory):
     """The folder of an experiment with report.html and regress.html; the last checkpoint's second picture failed."""
     with pytest.MonkeyPatch.context() as patch:
@@ -43,7 +43,7 @@ def rendered(step: int, index: int):
     """A row of the manifest and the trainer's preview of it: farther away the later, and of the first prompt alone."""
     lora = f"job_{step:09}"
     request = REQUEST.changed(
-        **{"lora": lora, "loras": (Lora(f"{lora}.safetensors", 1.0, "5" * 64),), "width": 64, "height": 48},
+        **{"lora": lora, "loras": (Lora(f"{lora}.safetensors", 1.0, f"{step:064}"),), "width": 64, "height": 48},
         **{"prompts": "job", "index": index, "image_name": f"{index:04}_{42 + index}", "seed": 42 + index},
         **{"prompt": PROMPTS[index], "prompt_template": PROMPTS[index], "warnings": (), "not_comparable": ()},
     )
@@ -65,9 +65,9 @@ def preview(row: Record, step: int) -> Preview:
     return Preview(**vars(row.key), path=str(path), sha256=sha256, origin=TRAINER, step=step, then={"seed": 42})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
-    """One for the module: a browser takes a second to start."""
+    """One for all: a browser takes a second to start."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.exists():
         pytest.skip(f"no browser: {CHROMIUM} is not there (apt-get install chromium)")

@@ -1,0 +1,147 @@
+"""Choosing in the page: two pictures held against each other, marks, votes without labels, files of picks."""
+
+import json
+
+import pytest
+
+from darkroom.review.choosing.picks_file import read_picks
+
+EXPERIMENT = "strength"  # of the examples' request
+
+
+def open_picture(page, number=0):
+    page.click(f"#sheet .frame >> nth={number}")
+
+
+def exported(page, folder):
+    """The file that `Export picks` downloads, as `darkroom picks` reads it."""
+    with page.expect_download() as download:
+        page.click("text=Export picks")
+    download.value.save_as(folder / "picks.json")
+    return read_picks(folder / "picks.json", EXPERIMENT)
+
+
+def seen(page):
+    """What of each picture is seen: where it is moved to, and its size."""
+    return page.evaluate(
+        "['first', 'second'].map(id => { const s = document.getElementById(id).style; return [s.transform, s.width] })"
+    )
+
+
+def test_marks_are_on_the_frame_under_the_column_and_there_again_after_a_reload(opened):
+    page = opened()
+    open_picture(page, 1)
+    for key in ("4", "p"):
+        page.keyboard.press(key)
+    assert page.inner_text("#modes [role=status]") == "rated 4, starred"
+    page.keyboard.press("Escape")
+    assert page.locator(".frame .marks").nth(1).get_attribute("title") == "rated 4, starred"
+    assert page.locator("thead .tally").all_inner_texts()[1].startswith("4.0")
+    page.reload()
+    assert page.locator(".frame .marks").nth(1).get_attribute("title") == "rated 4, starred"
+    page.select_option("#kinds", "star")
+    assert page.inner_text("#shown") == "1 of 6 shown"
+    assert "marks=star" in page.url
+
+
+def test_a_frame_in_focus_is_marked_and_the_same_key_takes_it_back(opened):
+    page = opened()
+    page.focus("#sheet .frame >> nth=0")
+    page.keyboard.press("x")
+    assert page.locator(".marks.rejected").count() == 1
+    assert page.inner_text("#announcer") == "rejected"
+    page.keyboard.press("x")
+    assert page.locator(".marks.rejected").count() == 0
+
+
+def test_a_held_picture_stands_beside_the_next_and_the_link_shows_both(opened):
+    page = opened()
+    open_picture(page)
+    page.keyboard.press("h")
+    page.keyboard.press("ArrowRight")
+    assert (page.inner_text("#tag-first"), page.inner_text("#tag-second")) == ("1 · step 250", "2 · step 500")
+    for key, mode in (("w", "wipe"), ("d", "difference"), ("f", "flicker"), ("s", "both")):
+        page.keyboard.press(key)
+        assert page.locator(f"#stage.{mode}").count() == 1
+    again = opened(fragment="#" + page.url.partition("#")[2])
+    assert again.inner_text("#tag-first") == "1 · step 250"
+    again.keyboard.press("h")
+    assert again.locator("#stage.one").count() == 1
+
+
+def test_both_pictures_show_the_same_part_however_it_is_chosen(opened):
+    page = opened()
+    open_picture(page)
+    page.keyboard.press("h")
+    page.keyboard.press("ArrowRight")
+    whole = seen(page)
+    box = page.locator(".of-second").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.9)
+    page.mouse.wheel(0, -600)
+    zoomed = seen(page)
+    page.keyboard.press("Shift+ArrowLeft")
+    moved = seen(page)
+    page.mouse.down()
+    page.mouse.move(box["x"], box["y"])
+    page.mouse.up()
+    dragged = seen(page)
+    assert all(first == second for first, second in (whole, zoomed, moved, dragged))
+    assert len({str(each) for each in (whole, zoomed, moved, dragged)}) == 4
+    page.keyboard.press("z")
+    assert seen(page) == whole
+
+
+def test_votes_are_given_without_labels_and_counted_with_intervals(opened, tmp_path):
+    page = opened()
+    page.click("#picks")
+    page.fill("#order", "7")
+    page.click("text=Compare blind")
+    assert page.inner_text("#title") == "Which is better? 0 votes so far"
+    assert [page.inner_text(tag) for tag in ("#tag-first", "#tag-second")] == ["A", "B"]
+    assert not page.locator("#panel").is_visible()
+    page.keyboard.press("a")
+    page.click("text=B is better")
+    page.keyboard.press("u")
+    assert page.inner_text("#title") == "Which is better? 1 vote so far"
+    page.keyboard.press("Escape")
+    assert page.locator("#decision tbody tr").count() == 2
+    assert "1 of 1\t21–100 %" in page.inner_text("#decision tbody")
+    page.fill("#who", "Anna")
+    page.press("#who", "Tab")
+    (anna,) = exported(page, tmp_path).people
+    assert (anna.who, len(anna.votes)) == ("Anna", 1)
+
+
+def test_the_order_of_the_pairs_is_fixed_by_its_number(opened):
+    page = opened()
+    first, again, other = (page.evaluate(f"[...pairsIn(order, {number})].slice(0, 4)") for number in (7, 7, 8))
+    assert first == again != other
+
+
+def test_somebody_elses_file_is_added_and_another_experiments_is_refused(opened, tmp_path):
+    page = opened()
+    page.focus("#sheet .frame >> nth=0")
+    page.keyboard.press("2")
+    page.click("#picks")
+    mine = exported(page, tmp_path).to_json()
+    theirs = mine["people"][0] | {"who": "Ben"}
+    (tmp_path / "ben.json").write_text(json.dumps(mine | {"people": [theirs]}))
+    page.set_input_files("#import", tmp_path / "ben.json")
+    page.wait_for_selector("text=ben.json: Read: Ben.")
+    assert {person.who for person in exported(page, tmp_path).people} == {"Ben", mine["people"][0]["who"]}
+    (tmp_path / "other.json").write_text(json.dumps(mine | {"experiment": "portraits"}))
+    page.set_input_files("#import", tmp_path / "other.json")
+    page.wait_for_selector(f"text=Not read: picks of experiment portraits, not of {EXPERIMENT}.")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_two_pictures_stand_above_each_other_and_votes_are_buttons(opened, scheme):
+    page = opened(width=390, height=844, has_touch=True, is_mobile=True, color_scheme=scheme)
+    page.tap("#sheet .frame >> nth=0")
+    page.tap("#hold")
+    page.tap("#next")
+    first, second = (page.locator(f".of-{which}").bounding_box() for which in ("first", "second"))
+    assert second["y"] >= first["y"] + first["height"]
+    page.tap("[aria-label='Rate 3']")
+    assert page.locator("[aria-label='Rate 3'][aria-pressed=true]").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
