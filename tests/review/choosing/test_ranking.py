@@ -54,3 +54,11 @@ def test_of_several_the_best_is_ahead_of_each_other():
 def test_who_has_no_vote_is_not_ranked_and_without_votes_nobody_is():
     assert ranked([("a", "b")] * 9, "abc").rivals == ()
     assert ranked([], "abc") is None
+
+
+def test_where_only_some_can_be_taken_votes_against_the_others_count_all_the_same():
+    through_c = ([("a", "c")] * 9 + [("c", "b")] * 9) * 2
+    assert ranked(through_c, "abc").leader == "a"
+    among = ranked(through_c, "abc", eligible="ab")
+    assert (among.leader, among.rivals) == ("a", ())
+    assert ranked(through_c, "abcd", eligible="d") is None

@@ -44,7 +44,7 @@ def test_the_best_is_named_where_the_votes_allow_it(rows):
     said = lines(rows, person(votes=[(better, worse)] * 6))
     assert "Best: star_000000500 at 1, ahead of the other at 95 %, by 6 votes." in said
     assert any("6 of 6" in line and "61–100" in line for line in said)
-    assert "Without a vote: none, star_000000250 at 0.5, star_000000500 at 0.5." in said
+    assert "Without a vote: none (no LoRA), star_000000250 at 0.5, star_000000500 at 0.5." in said
 
 
 def test_without_enough_votes_no_best_is_named(rows):

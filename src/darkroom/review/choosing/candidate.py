@@ -36,7 +36,7 @@ class Candidate:
         return self.strength is not None
 
     def __str__(self) -> str:
-        strength = "" if self.strength is None else f" at {self.strength:g}"
+        strength = " (no LoRA)" if self.strength is None else f" at {self.strength:g}"
         return self.lora + strength + "".join(f", {name.partition('.')[2]} at {value}" for name, value in self.further)
 
 

@@ -108,17 +108,16 @@ def _best(experiment: str, fitting: Sequence[Candidate], result: Result | None) 
         raise ConfigError(
             f"{experiment}: several fit: {listed}; say which with --step, --strength or --lora, or --picks"
         )
-    if result.ranking is None:
-        raise ConfigError(f"{experiment}: nobody has voted in these picks; say which with --step: {listed}")
-    if result.ranking.rivals:
-        rivals = named([str(each) for each in result.ranking.rivals])
+    ranking = result.ranking(fitting)
+    if ranking is None:
+        raise ConfigError(f"{experiment}: nobody has voted on these in these picks: {listed}; say which with --step")
+    if ranking.rivals:
+        rivals = named([str(each) for each in ranking.rivals])
         raise ConfigError(
-            f"{experiment}: {result.ranking.leader} leads, but {rivals} may be as good; more votes tell, or say which "
-            "with --step and --strength"
+            f"{experiment}: {ranking.leader} leads, but {rivals} may be as good; more votes tell, or say which with "
+            "--step and --strength"
         )
-    if result.ranking.leader not in fitting:
-        raise ConfigError(f"{experiment}: the best by votes is {result.ranking.leader}, which is none of {listed}")
-    return result.ranking.leader
+    return ranking.leader
 
 
 def _choice(fitting: Sequence[Candidate], rows: Sequence[Row], strength: float | None) -> Choice:

@@ -6,7 +6,7 @@ likelihood at the maximum for the intervals.
 """
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Generic, TypeVar
@@ -75,36 +75,39 @@ class Ranking(Generic[T]):
     rivals: tuple[T, ...]  # the closest first
 
 
-def ranked(votes: Iterable[tuple[T, T]], order: Sequence[T]) -> Ranking[T] | None:
+def ranked(
+    votes: Iterable[tuple[T, T]], order: Sequence[T], eligible: Collection[T] | None = None
+) -> Ranking[T] | None:
     """`votes`: (winner, loser) of those in `order`; None without any. Who has no vote is not in it.
 
-    The leader is the best where it is ahead of every other at 95 %, all comparisons taken together.
+    The leader is the best where it is ahead of every other at 95 %, all comparisons taken together. `eligible`: only
+    these can lead or be as good; votes against the others count all the same.
     """
     counted = list(votes)
     seen = {each for vote in counted for each in vote}
     among = [each for each in order if each in seen]
-    if not among:
-        return None
     place = {each: number for number, each in enumerate(among)}
     wins = np.zeros((len(among), len(among)))
     for winner, loser in counted:
         wins[place[winner], place[loser]] += 1
-    return _of_two(wins, among) if len(among) == 2 else _of_several(wins, among)
+    rivals = [number for each, number in place.items() if eligible is None or each in eligible]
+    if not rivals:
+        return None
+    leader, *close = _of_two(wins) if len(among) == len(rivals) == 2 else _of_several(wins, rivals)
+    return Ranking(among[leader], tuple(among[each] for each in close))
 
 
-def _of_two(wins: Floats, among: Sequence[T]) -> Ranking[T]:
+def _of_two(wins: Floats) -> list[int]:
+    """The leader, and the other where it may be as good."""
     first = int(wins[1, 0] > wins[0, 1])
     low, _ = wilson(int(wins[first, 1 - first]), int(wins.sum()))
-    return Ranking(among[first], () if low > 0.5 else (among[1 - first],))
+    return [first] if low > 0.5 else [first, 1 - first]
 
 
-def _of_several(wins: Floats, among: Sequence[T]) -> Ranking[T]:
+def _of_several(wins: Floats, eligible: Sequence[int]) -> list[int]:
+    """The leader of the eligible, and those that may be as good, the closest first."""
     strengths = bradley_terry(wins)
-    leader, *others = (int(number) for number in np.argsort(-strengths.values, kind="stable"))
-    z = NormalDist().inv_cdf(1 - (1 - _CONFIDENCE) / 2 / len(others))
-    rivals = []
-    for other in others:
-        difference, error = strengths.difference(leader, other)
-        if difference <= z * error:
-            rivals.append(among[other])
-    return Ranking(among[leader], tuple(rivals))
+    leader, *others = sorted(eligible, key=lambda number: -strengths.values[number])
+    z = NormalDist().inv_cdf(1 - (1 - _CONFIDENCE) / 2 / max(1, len(others)))
+    differences = {other: strengths.difference(leader, other) for other in others}
+    return [leader, *(other for other, (difference, error) in differences.items() if difference <= z * error)]

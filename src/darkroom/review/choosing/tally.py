@@ -46,11 +46,15 @@ class Tally:
 
 @dataclass(frozen=True)
 class Result:
-    """`ranking`: None without votes; `passed_over`: sentences on what counted for nothing."""
+    """`votes`: (winner, loser); `passed_over`: sentences on what counted for nothing."""
 
     tallies: Mapping[Candidate, Tally]
-    ranking: Ranking[Candidate] | None
+    votes: tuple[tuple[Candidate, Candidate], ...]
     passed_over: tuple[str, ...]
+
+    def ranking(self, eligible: Collection[Candidate] | None = None) -> Ranking[Candidate] | None:
+        """Who leads, of all or of these; None without votes on them."""
+        return ranked(self.votes, list(self.tallies), eligible)
 
     def together(self, candidates: Collection[Candidate]) -> Tally:
         """Of several candidates as one."""
@@ -88,7 +92,7 @@ def tally(rows: Sequence[Row], picks: Picks) -> Result:
     # 4. Together
     won, lost = (Counter(pair[side] for pair in pairs) for side in (0, 1))
     tallies = {each: Tally(len(own), tuple(marks[each]), won[each], lost[each]) for each, own in candidates.items()}
-    return Result(tallies, ranked(pairs, list(candidates)), tuple(passed_over))
+    return Result(tallies, tuple(pairs), tuple(passed_over))
 
 
 def _pairs(vote: Vote, whose: Mapping[str, Sequence[Candidate]]) -> list[tuple[Candidate, Candidate]]:

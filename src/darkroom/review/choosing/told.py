@@ -44,13 +44,14 @@ def _row(candidate: Candidate, each: Tally, with_model: bool) -> tuple[str, ...]
 
 
 def _best(result: Result) -> Iterator[str]:
-    if result.ranking is None:
+    ranking = result.ranking()
+    if ranking is None:
         yield "Nobody voted, so no best is named: `Compare blind` on the page asks for votes."
         return
     several = len({candidate.model for candidate in result.tallies}) > 1
-    leader = _name(result.ranking.leader, several)
-    rivals = [_name(each, several) for each in result.ranking.rivals]
-    votes = sum(each.won for each in result.tallies.values())
+    leader = _name(ranking.leader, several)
+    rivals = [_name(each, several) for each in ranking.rivals]
+    votes = len(result.votes)
     others = sum(1 for each in result.tallies.values() if each.won + each.lost) - 1
     if rivals:
         yield f"No best yet: {leader} leads, and by {counted(votes, 'vote')} {named(rivals)} may be as good."
