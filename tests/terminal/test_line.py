@@ -76,7 +76,7 @@ def test_a_fresh_run_forces_what_computes():
 
 
 def test_profiles_of_a_person_go_ahead_of_the_built_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert line("demo", "--profile", "slurm")[2:-2] == [*BUILT_IN, "--profile", "slurm"]
+    assert line("demo", "--profile", "site")[2:-2] == [*BUILT_IN, "--profile", "site"]
     assert line("demo", "--profile", "none")[2:-2] == ["--workflow-profile", "none", "--profile", "none"]
     assert line("demo", "--workflow-profile", "mine")[2:-2] == [*BUILT_IN[:2], "--workflow-profile", "mine"]
     monkeypatch.setenv("SNAKEMAKE_PROFILE", "site")
@@ -84,6 +84,15 @@ def test_profiles_of_a_person_go_ahead_of_the_built_in_one(tmp_path: Path, monke
     monkeypatch.delenv("SNAKEMAKE_PROFILE")
     (tmp_path / "profiles/default").mkdir(parents=True)
     assert line("demo")[2:-2] == ["--profile", OWN_PROFILE, "--workflow-profile", "profiles/default"]
+
+
+def test_a_profile_of_darkrooms_own_is_found_by_its_name_unless_the_person_has_one(tmp_path: Path):
+    own = str(OWN_FOLDER / "profiles/slurm")
+    assert line("demo", "--profile", "slurm")[2:-2] == [*BUILT_IN, "--profile", own]
+    assert line("demo", "--profile=slurm")[2:-2] == [*BUILT_IN, f"--profile={own}"]
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/config.yaml").write_text("jobs: 3\n")
+    assert line("demo", "--profile", "slurm")[2:-2] == [*BUILT_IN, "--profile", "slurm"]
 
 
 def test_a_snakefile_of_ones_own_takes_the_place_of_the_built_in_one():

@@ -32,12 +32,16 @@ def add_to(commands: Commands) -> None:
     )
     completes(words, overrides)
     plan.add_argument("--name", metavar="Y", help="as a variant beside the first, in results/Y")
+    plan.add_argument("--profile", metavar="P", help="of a cluster, such as slurm: also its jobs, and what decides")
+    plan.add_argument("--jobs", type=int, metavar="N", help="that run at once, if fewer than the profile says")
 
 
 def _plan(options: argparse.Namespace) -> int:
     from darkroom.machine.hardware import card_here
     from darkroom.plan.estimate.look import estimate_of
     from darkroom.plan.estimate.told import told
+    from darkroom.plan.shards.told import told as shards_told
+    from darkroom.terminal.profile import read_profile
 
     for folder in (RESULTS / STORE, RESULTS / (options.name or options.experiment)):
         check_writable(folder)
@@ -45,7 +49,8 @@ def _plan(options: argparse.Namespace) -> int:
     experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes
     estimate = estimate_of(experiment, RESULTS, card=card_here())
-    print(told(estimate, list(_memory(experiment, estimate)), problems, experiment.notes), end="")
+    cluster = shards_told(experiment, read_profile(options.profile), options.jobs) if options.profile else []
+    print(told(estimate, list(_memory(experiment, estimate)), problems, experiment.notes, cluster), end="")
     return int(bool(problems))
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from darkroom import OWN_FOLDER
 from darkroom.errors import ConfigError, Reading
+from darkroom.terminal.profile import found
 
 _PROFILE = Path("profiles/default")
 
@@ -48,7 +49,7 @@ def read_words(words: Sequence[str]) -> Reading[Wish]:
     return Wish(
         experiment=str(names[0]) if names else None,
         overrides=tuple(str(word) for word in bare if _is_override(word)),
-        options=tuple(str(word) for word in typed if not any(word is each for each in bare)),
+        options=tuple(_option(word, known.profile or ()) for word in typed if not any(word is each for each in bare)),
         is_dry_run=known.dryrun,
         names_snakefile=known.snakefile is not None,
         profiles=tuple(map(str, known.profile or ())),
@@ -81,9 +82,16 @@ def _profiles(wish: Wish) -> Iterator[str]:
         yield from ("--profile", str(OWN_FOLDER / _PROFILE))
     if "--profile" not in {option.partition("=")[0] for option in wish.options}:
         for profile in wish.profiles:  # of the environment, which counts only where no option is given
-            yield from ("--profile", profile)
+            yield from ("--profile", found(profile))
     if not wish.names_workflow_profile:
         yield from ("--workflow-profile", str(_PROFILE) if _PROFILE.is_dir() else "none")
+
+
+def _option(word: str, profiles: Sequence[str]) -> str:
+    """A word as it was typed; a profile of Darkroom's own by its folder."""
+    if word.startswith("--profile="):
+        return f"--profile={found(word.removeprefix('--profile='))}"
+    return found(word) if any(word is each for each in profiles) else str(word)
 
 
 def _is_override(word: str) -> bool:

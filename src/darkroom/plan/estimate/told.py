@@ -14,11 +14,16 @@ def told(
     memory: Sequence[str] = (),
     problems: Sequence[DarkroomError] = (),
     notes: Sequence[str] = (),
+    cluster: Sequence[str] = (),
 ) -> str:
-    """A few lines. `memory`: a sentence a model; `problems`: why pictures would fail; `notes`: what else is so."""
+    """A few lines. `memory`: a sentence a model; `cluster`: what its jobs take; `problems`: why pictures would fail.
+
+    `notes`: what else is so.
+    """
     lines = [f"{estimate.experiment}: {_pictures(estimate)}"]
     if estimate.to_render:
         lines += _entry("time", [_time(estimate), *estimate.basis])
+        lines += _entry("cluster", cluster)
         lines += _entry("downloads", list(_downloads(estimate)))
         lines += _entry("memory", memory)
         lines += _entry("disk", [_disk(estimate)])

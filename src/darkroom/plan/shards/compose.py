@@ -30,14 +30,14 @@ class Left:
     images: int  # of it that are not there
 
 
-def read_size(resources: Mapping[str, Any] | None) -> Size | None:
-    """What a profile's `set-resources: shard:` asks, as Snakemake has read it; None where it has no such line.
+def read_size(said: Mapping[str, Any] | None) -> Size | None:
+    """What a profile's `set-resources: shard:` asks; None where it has no such line.
 
     ConfigError where `images` or `minutes` is no number above 0.
     """
-    if resources is None:
+    if said is None:
         return None
-    asked = {name: resources[name].raw for name in ("images", "minutes") if name in resources}
+    asked = {name: said[name] for name in ("images", "minutes") if name in said}
     for name, value in asked.items():
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"set-resources: shard: {name}: expected a whole number from 1, got {value!r}")

@@ -92,17 +92,27 @@ def open_shards(workflow: Workflow, overwritten: Mapping[str, Any], *, is_main: 
     """
     try:
         known = Shards.read(workflow.folder.shards)
-        return ShardLookup(workflow, _fixed(workflow, known, read_size(overwritten.get("shard"))) if is_main else known)
+        if not is_main:
+            return ShardLookup(workflow, known)
+        said = (
+            {name: resource.raw for name, resource in overwritten["shard"].items()} if "shard" in overwritten else None
+        )
+        return ShardLookup(workflow, _fixed(workflow, known, read_size(said)))
     except DarkroomError as error:
         stop(error)
+
+
+def left_of(workflow: Workflow) -> list[Left]:
+    """What of an experiment is not finished, in the order of the matrix."""
+    combinations = workflow.experiment.combinations
+    return [Left(each, workflow.missing(each)) for each in combinations if not workflow.is_complete(each)]
 
 
 def _fixed(workflow: Workflow, known: Shards, size: Size | None) -> Shards:
     """`known`: of the run before."""
     combinations = workflow.experiment.combinations
-    complete = {each.names for each in combinations if workflow.is_complete(each)}
-    left = [Left(each, workflow.missing(each)) for each in combinations if each.names not in complete]
-    before = _kept(workflow, known, complete)
+    left = left_of(workflow)
+    before = _kept(workflow, known, {each.names for each in combinations} - {each.combination.names for each in left})
     sources = {model: workflow.source(model) for model in workflow.experiment.models} if size or before else {}
     if size is None or not left:
         return Shards(run="", before=before, sources=sources)

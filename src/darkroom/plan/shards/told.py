@@ -1,0 +1,26 @@
+"""What the jobs of a cluster's profile take, as people read it before a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from darkroom.errors import ConfigError
+from darkroom.plan.estimate.past import past_pictures
+from darkroom.plan.experiment import Experiment
+from darkroom.plan.shards.compose import GUESS, compose, read_size, unknown_paces
+from darkroom.plan.shards.lookup import left_of
+from darkroom.plan.shards.outlook import outlook
+from darkroom.plan.workflow import Workflow
+from darkroom.store import RESULTS
+
+
+def told(experiment: Experiment, profile: Mapping[str, Any], at_once: int | None) -> list[str]:
+    """`profile`: Snakemake's options in it; `at_once`: jobs, by default as many as it lets run.
+
+    ConfigError for a profile that makes no jobs of many combinations.
+    """
+    size = read_size(profile.get("set-resources", {}).get("shard"))
+    if size is None:
+        raise ConfigError("--profile: expected set-resources: shard: in it; without, each combination is a job")
+    left, past = left_of(Workflow(experiment)), past_pictures(RESULTS.glob("*/manifest.parquet"))
+    unknown = [f"{model}: as if a picture took {GUESS:g} s" for model in unknown_paces(left, past)]
+    return [*outlook(compose(left, size, past), max(1, at_once or int(profile.get("jobs", 1)))).lines(), *unknown]
