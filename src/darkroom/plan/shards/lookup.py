@@ -94,10 +94,9 @@ def open_shards(workflow: Workflow, overwritten: Mapping[str, Any], *, is_main: 
         known = Shards.read(workflow.folder.shards)
         if not is_main:
             return ShardLookup(workflow, known)
-        said = (
-            {name: resource.raw for name, resource in overwritten["shard"].items()} if "shard" in overwritten else None
-        )
-        return ShardLookup(workflow, _fixed(workflow, known, read_size(said)))
+        said = overwritten.get("shard")
+        size = read_size(None if said is None else {name: resource.raw for name, resource in said.items()})
+        return ShardLookup(workflow, _fixed(workflow, known, size))
     except DarkroomError as error:
         stop(error)
 
