@@ -85,7 +85,7 @@ onstart:
 
 onsuccess:
     PAGE.close()
-    DARKROOM.end()
+    DARKROOM.end(well=True)
 
 
 # Manifest and page of what there is, and why the rest is not there. The run has failed, whatever becomes of this.

@@ -82,14 +82,15 @@ MAY_IMPORT = {
         "errors request files base_files/gguf base_files lora_files checkpoint render/weights render/device "
         "render/adapters render/families"
     ),
+    "render/attempts": "errors files filesystem record",
     "render": (
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
-        "render/weights render/device render/adapters render/families render/families/flux1 render/families/flux2 "
-        "render/families/zimage"
+        "render/attempts render/weights render/device render/adapters render/families render/families/flux1 "
+        "render/families/flux2 render/families/zimage"
     ),
     "render/worker": (
         "errors names display telling filesystem files machine/allotment checkpoint planned job_errors record store "
-        "trials render render/device"
+        "trials render render/device render/attempts"
     ),
     # review: what came out
     "review/page": "errors display files",

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except DarkroomError as error:
         _tell(str(error), options, shown="the same error again" if error.again else "")
-        return 1
+        return error.status
     except BrokenPipeError:  # `darkroom show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -14,10 +14,12 @@ DarkroomError                one sentence: expected, got, where (file and key), 
 ├── DeviceMemoryError        a model or a picture is too large for the memory there is
 ├── DeviceLostError          a GPU failed under a process, which can compute nothing more
 ├── WorkerError              the warm worker died, could not be started, or was not understood
+│   └── StoppedError         it left a job before its end because it was told to
 ├── VersionError             a file or a record that a newer version of Darkroom wrote
 └── Problems                 several independent errors, reported together
 """
 
+import os
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
@@ -28,11 +30,13 @@ _MOST_TOLD = 50  # problems: a stranger's file may have thousands
 
 
 class DarkroomError(Exception):
-    """Base of all: its text is shown to the user without a traceback, and the exit status is 1.
+    """Base of all: its text is shown to the user without a traceback, and the exit status is `status`.
 
     It is one line that anybody's terminal, log and page can show, whoever wrote what it quotes. `lines`: it has
     several. `again`: an earlier attempt of the same job told the user the same.
     """
+
+    status = 1  # of the command that it ends
 
     def __init__(self, text: str, *, lines: bool = False, again: bool = False) -> None:
         text = printable(text, but=LINES if lines else "")
@@ -90,6 +94,12 @@ class DeviceLostError(DarkroomError):
 
 class WorkerError(DarkroomError):
     """The warm worker ended before it had answered, or one of the two sent what is no message."""
+
+
+class StoppedError(WorkerError):
+    """The warm worker, or the job, was told to end: nothing is wrong, and another attempt goes on."""
+
+    status = os.EX_TEMPFAIL
 
 
 class VersionError(DarkroomError):

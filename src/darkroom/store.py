@@ -24,6 +24,7 @@ from darkroom.request import digest_of
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have
 _DIGESTS = "digests"  # of weight files
+_COSTS = "costs"  # of pictures whose run has not ended well yet
 IMAGES = "images"  # the folder of the pictures that people open, in that of their experiment
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
@@ -137,6 +138,14 @@ class ExperimentFolder:
     def records(self, names: Names) -> Path:
         return self.root.joinpath("records", *names[:2], f"{names.prompts}.parquet")
 
+    def costs(self, names: Names) -> Path:
+        """The folder of what the combination's pictures took, in a run that has not ended well yet."""
+        return self.root.joinpath(_COSTS, *names)
+
+    def forget_costs(self) -> None:
+        """The run has ended well: of the next one's point of view every picture was there."""
+        shutil.rmtree(self.root / _COSTS, ignore_errors=True)
+
     def written(self, names: Names) -> Path:
         """What the combination's files were when its job had written them: Written."""
         return self.root.joinpath("records", *names[:2], f"{names.prompts}.json")
@@ -231,7 +240,7 @@ class ExperimentFolder:
 
 def begin_afresh(folder: ExperimentFolder, store: Path) -> None:
     """Forget what was rendered of an experiment, and give it a store that knows no more than what weight files are."""
-    for rendered in (folder.root / "records", folder.root / "images"):
+    for rendered in (folder.root / "records", folder.root / "images", folder.root / _COSTS):
         if rendered.is_dir():
             shutil.rmtree(rendered)
     for note in (store / _DIGESTS).rglob("*.json"):

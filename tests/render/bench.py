@@ -53,9 +53,10 @@ class Bench:
         return request
 
     def render(self, *requests: Request, **output: Any) -> tuple[list[dict[str, Any]], list[Progress]]:
-        """Render one combination in this process; its records, and the progress that was reported."""
+        """A run of one combination in this process; its records, and the progress that was reported."""
         seen: list[Progress] = []
         render_combination(self.write(*requests, **output), self.pipelines, seen.append)
+        ExperimentFolder(self.folder / "results/bench").forget_costs()
         return self.records(), seen
 
     def write(self, *requests: Request, **output: Any) -> Job:

@@ -25,6 +25,7 @@ from darkroom.provenance.claim import read_claim
 from darkroom.record import read_embedded_record
 from darkroom.render.combination import render_combination
 from darkroom.render.families.flux2 import flux2
+from darkroom.render.progress import Progress
 from darkroom.request import Lora, ReferenceImage
 from darkroom.store import ExperimentFolder
 
@@ -43,6 +44,46 @@ def test_a_second_job_takes_everything_from_the_store(bench: Bench, make_request
     assert [row["image_sha256"] for row in again] == [row["image_sha256"] for row in first]
     assert [row["seconds_denoise"] for row in again] == [None, None]
     assert [(progress.done, progress.total) for progress in seen] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_what_an_interrupted_attempt_has_rendered_keeps_its_cost_and_the_next_run_only_finds_it(
+    bench: Bench, make_request: MakeRequest
+) -> None:
+    requests = [bench.request(make_request, seed=seed) for seed in (1, 2, 3)]
+    job = bench.write(*requests)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_combination(job, bench.pipelines, interrupt)
+    before = {path.name: path.stat().st_mtime_ns for path in bench.store.root.rglob("*.png")}
+    assert len(before) == 2
+    resumed, seen = bench.render(*requests)
+    assert [progress.done for progress in seen] == [2, 3]
+    assert [row["reused"] for row in resumed] == [False, False, False]
+    assert None not in [row["seconds_denoise"] for row in resumed]
+    assert len({row["base_load_id"] for row in resumed}) == 1
+    again, _ = bench.render(*requests)
+    assert [row["base_load_id"] for row in again] == [None, None, None]
+
+
+def test_what_another_process_renders_meanwhile_is_not_rendered_again(bench: Bench, make_request: MakeRequest) -> None:
+    """A second worker with the same pictures before it: what this one has begun it leaves, and finds in the end."""
+    requests = [bench.request(make_request, seed=seed) for seed in (1, 2)]
+    job, seen = bench.write(*requests), list[int]()
+
+    def other(progress: Progress) -> None:
+        seen.append(progress.done)
+        if progress.done == 1 and len(seen) == 2:  # the first is with the device, the second about to be
+            stored = bench.store.image(requests[1].request_id, "png", 95)
+            elsewhere = Bench(bench.folder / "elsewhere", bench.checkpoint)
+            elsewhere.render(elsewhere.request(make_request, seed=2))
+            shutil.copy(next(elsewhere.store.root.rglob("*.png")), stored)
+
+    render_combination(job, bench.pipelines, other)
+    assert [row["reused"] for row in bench.records()] == [False, True]
 
 
 def test_equal_requests_are_rendered_once(bench: Bench, make_request: MakeRequest) -> None:
@@ -384,7 +425,7 @@ def test_a_picture_that_cannot_be_written_ends_the_job_with_its_place(bench: Ben
     folder = bench.store.image(request.request_id, "png", 95).parent
     folder.parent.mkdir(parents=True)
     folder.write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match=rf"{request.request_id}\.png: cannot be written: File exists"):
+    with pytest.raises(StoreError, match=rf"{request.request_id}\.png\.lock: cannot be written: File exists"):
         bench.render(request)
     assert not (bench.folder / "records.parquet").exists()
 

@@ -50,16 +50,44 @@ def is_held(path: Path) -> bool:
 def locked(path: Path) -> Lock:
     """The lock at `path`, for the folder that it lies in; StoreError while another run has it."""
     try:
+        lock = _lock(path)
+    except _HeldError:
+        time.sleep(_MOMENT)  # whoever asks `is_held` has it for a moment
+        lock = _lock(path)
+    if isinstance(lock, _OwnedFile):
+        print(
+            f"darkroom: {path.parent}: its file system has no locks ({lock.refused}); {path.name}.owner with host and "
+            "process keeps two runs apart instead",
+            file=sys.stderr,
+        )
+    return lock
+
+
+def reserved(path: Path) -> Lock | None:
+    """The lock at `path`, which is gone once it is closed; None while another has it. StoreError as for `locked`."""
+    try:
+        lock = _lock(path)
+    except _HeldError:
+        return None
+    return lock if isinstance(lock, _OwnedFile) else _Passing.of(path, lock)
+
+
+class _HeldError(StoreError):
+    """Somebody has it."""
+
+
+def _lock(path: Path) -> "IO[bytes] | _OwnedFile":
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open_direct(path, "a+b")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {why(error)}") from error
     try:
-        _flock(file)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
         if isinstance(error, BlockingIOError):
-            raise StoreError(
+            raise _HeldError(
                 f"{path.parent}: another Snakemake is at work on this experiment; wait for its end"
             ) from error
         if not lacks(error):
@@ -68,13 +96,24 @@ def locked(path: Path) -> Lock:
     return file
 
 
-def _flock(file: IO[bytes]) -> None:
-    """Tried twice: whoever asks `is_held` has it for a moment."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(_MOMENT)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+class _Passing:
+    """A lock whose file goes with it."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path, self._file = path, file
+
+    @classmethod
+    def of(cls, path: Path, file: IO[bytes]) -> "_Passing | None":
+        """None where the file went between being opened and being locked: then the lock is of nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            if path.samefile(f"/proc/self/fd/{file.fileno()}"):
+                return cls(path, file)
+        file.close()
+        return None
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)  # while it is held: nobody has another file of this name
+        self._file.close()
 
 
 def _read(path: Path) -> Owner | None:
@@ -88,18 +127,13 @@ class _OwnedFile:
     """The file that says who is at work; StoreError where somebody is."""
 
     def __init__(self, path: Path, refused: str) -> None:
-        self._path, self._owner = path, Owner.here()
+        self._path, self._owner, self.refused = path, Owner.here(), refused
         try:
             if not self._is_created():
                 self._take_over()
         except OSError as error:
             raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
         atexit.register(self.close)
-        print(
-            f"darkroom: {path.parent}: its file system has no locks ({refused}); {path.name} with host and process "
-            "keeps two runs apart instead",
-            file=sys.stderr,
-        )
 
     def close(self) -> None:
         """Let others in. In a process that was forked meanwhile, nothing happens."""
@@ -134,7 +168,7 @@ class _OwnedFile:
 
     def _refuse(self, owner: Owner | None) -> NoReturn:
         who = f"process {owner.pid} on {owner.host}" if owner else "a process"
-        raise StoreError(
+        raise _HeldError(
             f"{self._path.parent}: {who} is at work on this experiment; wait for its end, or delete {self._path} "
             "if it has ended"
         )

@@ -150,10 +150,12 @@ class Workflow:
         """The folder of the store that encode and render jobs look into, and fill."""
         return str(self.folder.fresh_store if self._fresh else _STORE)
 
-    def end(self) -> None:
-        """Give the store what a run has rendered anew."""
+    def end(self, *, well: bool = False) -> None:
+        """Give the store what a run has rendered anew. `well`: it has done all that it was for."""
         try:
             settle(self.folder, _STORE)
+            if well:
+                self.folder.forget_costs()
         except DarkroomError as error:
             stop(error)
 

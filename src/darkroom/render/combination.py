@@ -4,7 +4,7 @@ What the store has is not rendered again; what it lacks is ordered so that weigh
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from darkroom.errors import DarkroomError, PictureError, StoreError, raise_toget
 from darkroom.files.content import is_intact
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError
-from darkroom.record import EmbeddedRecord, Record, write_records
+from darkroom.record import Cost, EmbeddedRecord, Record, write_records
+from darkroom.render.attempts.costs import note_cost, read_costs
+from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.job import Combination, Job, read_combination
-from darkroom.render.loop import Loop, Rendered, Task, Unrendered
+from darkroom.render.loop import Found, Loop, Rendered, Task, Unrendered
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Pace, Progress, images_elsewhere
 from darkroom.render.writer import show
@@ -26,11 +28,11 @@ _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resol
 
 
 def render_combination(
-    job: Job, pipelines: Pipelines, report: Callable[[Progress], None], check: Callable[[], None] = lambda: None
+    job: Job, pipelines: Pipelines, report: Callable[[Progress], None], ways_out: WaysOut = NONE
 ) -> None:
     """Render what is missing and write the combination's records.
 
-    `report` hears of each finished image; `check` is called after each denoising step and may raise to abandon the job.
+    `report` hears of each finished image.
     """
     # 1. What is asked for, and what of it the store has.
     combination = read_combination(job)
@@ -39,15 +41,14 @@ def render_combination(
         for request in combination.requests
         if (record := combination.destination(request).stored_record())
     }
-    missing = {r.request_id: r for r in combination.requests if r.request_id not in kept}
+    asked = {request.request_id: request for request in combination.requests}  # of equal ones, the last
+    missing = {name: request for name, request in asked.items() if name not in kept}
     _check_embeddings(combination, missing.values())
     # 2. What is there already, shown under this combination's names.
     digests: dict[Path, str] = {}  # of what is shown
-    for request in combination.requests:
-        if stored := kept.get(request.request_id):
-            to = combination.destination(request)
-            digests[to.shown] = show(to, stored, stored.reused_for(request))
+    _show(combination, kept, digests)
     # 3. The rest, in the order in which weights change least.
+    noted = combination.folder.costs(combination.names)
     loop = Loop(
         pipelines=pipelines,
         checkpoint=combination.checkpoint,
@@ -55,22 +56,24 @@ def render_combination(
         offload=combination.offload,
         survived=(PictureError,),
         confirm=partial(combination.checkpoint.check_rendering, combination.store.sha256),
-        check=check,
+        ways_out=ways_out,
+        note=lambda task, cost: note_cost(noted, task.request.request_id, cost),
     )
     tasks = [Task(request, combination.destination(request)) for request in sorted(missing.values(), key=_order)]
     outcomes = loop.render(tasks, _counter(combination, len(tasks), pipelines.pace, report))
-    rendered = {each.task.request.request_id: each for each in outcomes if isinstance(each, Rendered)}
-    digests |= {made.task.to.shown: made.image_sha256 for made in rendered.values()}
-    # 4. The same pictures for requests that are equal to a rendered one; nothing else stays.
-    for request in combination.requests:
-        made = rendered.get(request.request_id)
-        if made and made.task.request is not request:
-            to = combination.destination(request)
-            digests[to.shown] = show(to, made.record, made.record.reused_for(request))
+    digests |= {each.task.to.shown: each.image_sha256 for each in outcomes if isinstance(each, Rendered)}
+    # 4. What others have rendered meanwhile, and what is equal to a rendered one, shown too; nothing else stays.
+    made = {each.task.request.request_id: each.record for each in outcomes if isinstance(each, Rendered | Found)}
+    _show(combination, made, digests)
     _remove_stale(combination)
     _raise_together(combination, [each for each in outcomes if isinstance(each, Unrendered)])
     # 5. Records, once every picture is on disk.
-    records = [_record(combination, request, kept, rendered, digests) for request in combination.requests]
+    costs = read_costs(noted)  # of this attempt and those before it
+    took = [costs.get(each.request_id) if asked[each.request_id] is each else None for each in combination.requests]
+    records = [
+        _record(combination, request, (kept | made)[request.request_id], digests, cost)
+        for request, cost in zip(combination.requests, took, strict=True)
+    ]
     write_records(job.records, records, {"experiment": combination.folder.root.name})
     # 6. What all of it is now, for whoever looks later
     shown = seen_in(combination.folder.images(combination.names))
@@ -110,25 +113,31 @@ def _order(request: Request) -> tuple[Any, ...]:
     return (loras, request.sampling.width, request.sampling.height)
 
 
+def _show(combination: Combination, stored: Mapping[str, EmbeddedRecord], digests: dict[Path, str]) -> None:
+    """Show what of these pictures is not shown yet. `stored`: their records, by request_id."""
+    for request in combination.requests:
+        to, record = combination.destination(request), stored.get(request.request_id)
+        if record and to.shown not in digests:
+            digests[to.shown] = show(to, record, record.reused_for(request))
+
+
 def _record(
     combination: Combination,
     request: Request,
-    kept: dict[str, EmbeddedRecord],
-    rendered: dict[str, Rendered],
-    digests: dict[Path, str],
+    stored: EmbeddedRecord,
+    digests: Mapping[Path, str],
+    cost: Cost | None,
 ) -> Record:
-    """The record of one request; of several with the same id one was rendered, the others reuse its picture."""
-    to, made = combination.destination(request), rendered.get(request.request_id)
-    fresh = made if made and made.task.request is request else None
-    own = (made.record if made else kept[request.request_id]).reused_for(request)
+    """The record of one request. `cost`: None where its picture was there, or is another request's too."""
+    to = combination.destination(request)
     return Record(
-        **vars(own),
+        **vars(stored.reused_for(request)),
         image_path=str(to.shown),
         image_sha256=digests[to.shown],
         image_format=to.image_format,
         latents_path=str(to.shown_latents) if to.shown_latents else None,
-        reused=fresh is None,
-        cost=fresh.cost if fresh else None,
+        reused=cost is None,
+        cost=cost,
     )
 
 

@@ -4,12 +4,15 @@ denoised.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, DeviceLostError, PictureError
 from darkroom.record import Cost, EmbeddedRecord
+from darkroom.render.attempts.turn import in_turn
+from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.mode import Workload
 from darkroom.render.job import Destination
 from darkroom.render.picture import Queued, queue_picture
@@ -38,11 +41,22 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A task whose picture another process has put into the store since this one looked."""
+
+    task: Task
+    record: EmbeddedRecord
+
+
+@dataclass(frozen=True)
 class Unrendered:
     """A task that came to nothing."""
 
     task: Task
     error: DarkroomError
+
+
+Outcome = Rendered | Found | Unrendered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,29 +69,44 @@ class Loop:
     offload: str  # of mode.WISHES
     survived: tuple[type[Exception], ...]  # errors of one picture after which the others are rendered
     confirm: Callable[[], None] = lambda: None  # called after a base was loaded; raises if it is not what was planned
-    check: Callable[[], None] = lambda: None  # called after each denoising step; may raise to abandon it all
+    ways_out: WaysOut = NONE
+    note: Callable[[Task, Cost], None] = lambda task, cost: None  # hears of each picture before and after it is saved
 
-    def render(self, tasks: Sequence[Task], report: Callable[[int], None]) -> list[Rendered | Unrendered]:
-        """What came of each task, in order. `report` hears how many the device was given: before each, and at the end.
+    def render(self, tasks: Sequence[Task], report: Callable[[int], None]) -> list[Outcome]:
+        """What came of each task, in the order in which they had their turn.
 
+        `report` hears how many are done or with the device: before each, and at the end.
         StoreError where a picture cannot be written, DeviceLostError, which names all that the device had.
         """
         pictures = frozenset(Workload.of(task.request) for task in tasks)
-        made: list[Future[Rendered | Unrendered] | Unrendered] = []
+        begun: list[Task] = []
+        made: list[Future[Outcome] | Outcome] = []
         try:
-            with Writer[Rendered | Unrendered]() as writer:
-                for done, task in enumerate(tasks):
-                    report(done)
-                    self.pipelines.pace.begin()
-                    queued = self._queue(task, pictures)
-                    made.append(
-                        queued if isinstance(queued, Unrendered) else writer.submit(partial(self._finish, task, queued))
-                    )
-                    self.pipelines.pace.count()
+            with Writer[Outcome]() as writer:
+                for task, turn in in_turn(tasks, lambda task: task.to.stored, self.ways_out.both):
+                    with ExitStack() as ending:
+                        ending.callback(turn.close)
+                        self.ways_out.at_picture()
+                        report(len(made))
+                        begun.append(task)
+                        made.append(self._begin(task, pictures, writer, ending))
                 report(len(tasks))
-            return [each if isinstance(each, Unrendered) else each.result() for each in made]
+            return [each.result() if isinstance(each, Future) else each for each in made]
         except DeviceLostError as error:
-            raise DeviceLostError(f"{error}; {_on_device(tasks, made)}") from error
+            raise DeviceLostError(f"{error}; {_on_device(begun, made)}") from error
+
+    def _begin(
+        self, task: Task, pictures: frozenset[Workload], writer: Writer[Outcome], ending: ExitStack
+    ) -> Future[Outcome] | Outcome:
+        """One picture, looked for once more, else given to the device. `ending`: of its turn, once all is written."""
+        if record := task.to.stored_record():
+            return Found(task, record)
+        self.pipelines.pace.begin()
+        queued = self._queue(task, pictures)
+        self.pipelines.pace.count()
+        if isinstance(queued, Unrendered):
+            return queued
+        return writer.submit(partial(self._finish, task, queued, ending.pop_all()))
 
     def _queue(self, task: Task, pictures: frozenset[Workload]) -> Queued | Unrendered:
         """The picture, given to the device; once more with less on it if memory runs out.
@@ -91,7 +120,7 @@ class Loop:
             return self.pipelines.with_base(
                 self.checkpoint,
                 task.request,
-                lambda loaded: queue_picture(self.store, task.request, loaded, self.check),
+                lambda loaded: queue_picture(self.store, task.request, loaded, self.ways_out.at_step),
                 pictures=pictures,
                 offload=self.offload,
                 confirm=self.confirm,
@@ -103,19 +132,26 @@ class Loop:
                 self.pipelines.let_go()  # the next picture's base must not be one that was left half changed
             return Unrendered(task, as_told(error))
 
-    def _finish(self, task: Task, queued: Queued) -> Rendered | Unrendered:
-        """The picture fetched and its files written, on a thread of the writer's."""
-        try:
-            made = queued.fetch()
-        except PictureError as error:
-            self.pipelines.unmade[task.request] = str(error)
-            return Unrendered(task, as_told(error))
-        saved = save(task.to, made)
-        return Rendered(task, made.record, saved.image_sha256, replace(made.cost, seconds_save=saved.seconds))
+    def _finish(self, task: Task, queued: Queued, ending: ExitStack) -> Outcome:
+        """The picture fetched and its files written, on a thread of the writer's; then its turn ends."""
+        with ending:
+            try:
+                made = queued.fetch()
+            except PictureError as error:
+                self.pipelines.unmade[task.request] = str(error)
+                return Unrendered(task, as_told(error))
+            self.note(task, made.cost)
+            saved = save(task.to, made)
+            cost = replace(made.cost, seconds_save=saved.seconds)
+            self.note(task, cost)
+            return Rendered(task, made.record, saved.image_sha256, cost)
 
 
-def _on_device(tasks: Sequence[Task], made: Sequence[Future[Rendered | Unrendered] | Unrendered]) -> str:
-    """The pictures that were lost with it: one of them, or none, is why it failed. All of `made` has ended."""
+def _on_device(tasks: Sequence[Task], made: Sequence[Future[Outcome] | Outcome]) -> str:
+    """The pictures that were lost with it: one of them, or none, is why it failed. All of `made` has ended.
+
+    `tasks`: those that were begun, of which `made` may lack the last.
+    """
     ended = [(task, each) for task, each in zip(tasks, made, strict=False) if isinstance(each, Future)]
     lost = [task for task, each in ended if isinstance(each.exception(), DeviceLostError)]
     names = [task.request.title.image_name for task in (*lost, *tasks[len(made) : len(made) + 1])]

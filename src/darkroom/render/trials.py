@@ -18,6 +18,7 @@ from darkroom.files.atomic import atomic, link
 from darkroom.files.content import is_intact
 from darkroom.files.image_file import encode_image, without_record
 from darkroom.record import EmbeddedRecord
+from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.environment import environment_of
 from darkroom.render.device.mode import AUTO
 from darkroom.render.families.sampling import generator
@@ -42,7 +43,6 @@ _SURVIVED = (DarkroomError, RuntimeError, ValueError, TypeError, OSError, Import
 
 
 Report = Callable[[Progress], None]
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Run:
     offload: str
     pipelines: Pipelines
     report: Report
-    check: Check
+    ways_out: WaysOut
     failed: dict[str, str]  # by request_id
 
     def repeats(self, trial: Trial) -> list[Path]:
@@ -89,13 +89,12 @@ def render_trials(
     *,
     pipelines: Pipelines | None = None,
     report: Report = lambda progress: None,
-    check: Check = lambda: None,
+    ways_out: WaysOut = NONE,
 ) -> Path:
     """Render what `store` lacks, and write outcomes.json and links to the pictures beside the sheet; its path.
 
-    `store`: a folder for embeddings and pictures, by default results/store. `check` is called after each denoising
-    step and may raise to abandon it all. CheckpointError when the base model is not what it was when the experiment
-    was planned.
+    `store`: a folder for embeddings and pictures, by default results/store. CheckpointError when the base model is not
+    what it was when the experiment was planned.
     """
     # 1. What is asked for
     sheet, files = TrialSheet.read(sheet_file), Store(results / STORE)
@@ -108,7 +107,7 @@ def render_trials(
         offload=offload,
         pipelines=pipelines or Pipelines(),
         report=report,
-        check=check,
+        ways_out=ways_out,
         failed={},
     )
     missing = [trial for trial in sheet.trials if run.destination(trial).stored_record() is None]
@@ -197,7 +196,7 @@ def _render(run: _Run, trials: list[Trial]) -> None:
         offload=run.offload,
         survived=_SURVIVED,
         confirm=partial(run.checkpoint.check_rendering, run.files.sha256),
-        check=run.check,
+        ways_out=run.ways_out,
     )
     for outcome in loop.render([Task(trial.request, run.destination(trial)) for trial in ordered], report):
         if isinstance(outcome, Unrendered):
@@ -208,6 +207,7 @@ def _repeat(run: _Run, trials: list[Trial]) -> None:
     """Each trial as often as the sheet says."""
     count = run.sheet.repeats
     for done, trial in enumerate(trials if count else ()):
+        run.ways_out.at_picture()
         pace = run.pipelines.pace.seconds_per_image
         run.report(Progress(f"{run.sheet.name}, repeats", trial.factor, done * count, len(trials) * count, pace))
         _note(run, [trial.request], _caught(partial(_repeat_one, run, trial)))
@@ -224,7 +224,13 @@ def _repeat_one(run: _Run, trial: Trial) -> None:
         raise PictureError(f"{to.stored}: not the picture that its repeats are to be measured against")
     run.pipelines.with_base(run.checkpoint, request, partial(_check_environment, picture), offload=run.offload)
     made = nudged_repeats(
-        run.pipelines, run.checkpoint, run.store, request, run.sheet.repeats, offload=run.offload, check=run.check
+        run.pipelines,
+        run.checkpoint,
+        run.store,
+        request,
+        run.sheet.repeats,
+        offload=run.offload,
+        check=run.ways_out.at_step,
     )
     for file, pixels in zip(run.repeats(trial), made, strict=True):
         data = without_record(encode_image(pixels, picture.to_json(), to.image_format, to.quality))

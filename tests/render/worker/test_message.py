@@ -8,7 +8,7 @@ import pytest
 from darkroom.errors import WorkerError
 from darkroom.render.job import Job
 from darkroom.render.progress import Progress
-from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, decode, encode
+from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, Stop, decode, encode
 
 JOB = Job(
     directory=Path("/home/anna"),
@@ -41,6 +41,7 @@ PROGRESS_LINE = (
             Failed("a caf\u00e9\nis closed", again=True),
             b'{"failed": {"text": "a caf\\u00e9\\nis closed", "again": true}}\n',
         ),
+        (Stop(), b'{"stop": {}}\n'),
         (Done(), b'{"done": {}}\n'),
     ],
 )
@@ -70,7 +71,10 @@ def test_an_error_of_any_length_fits_into_a_message() -> None:
         (b'{"done": \xff}', "expected a line of JSON, .* 'utf-8' codec can't decode byte 0xff"),
         (b"[" * 100_000, r"expected a line of JSON, got b'\[{58}…: maximum recursion depth"),
         (b"1" * 5_000, "expected a line of JSON, got b'1{58}…: Exceeds the limit"),
-        (b"[]", r"expected a mapping with one of job, sheetjob, prewarm, progress, failed, done, got b'\[\]'"),
+        (
+            b"[]",
+            r"expected .* one of job, sheetjob, prewarm, stop, progress, failed, stopped, done, got b'\[\]'",
+        ),
         (b"{}", r"expected a mapping with one of job, .*, got b'\{\}'"),
         (b'{"shutdown": {}}', r"""expected a mapping with one of job, .*, got b'\{"shutdown": \{\}\}'"""),
         (b'{"done": {}, "failed": {}}', "expected a mapping with one of job, "),

@@ -7,7 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.render.bench import Bench, MakeRequest
 from darkroom.render.job import Job
 from darkroom.render.progress import Progress
 from darkroom.render.worker.channel import Channel
-from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, encode
+from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, Stop, Stopped, encode
 from darkroom.render.worker.server import LOST_DEVICE
 from darkroom.render.worker.slot import private_folder
 
@@ -215,6 +215,32 @@ def test_a_half_message_whose_sender_ends_has_no_answer(worker: Worker) -> None:
         connection.shutdown(socket.SHUT_WR)
         assert answers_on(connection) == []
     assert worker.process.poll() is None
+
+
+def stopped_after_the_first(worker: Worker, job: Job, stop: Callable[[Channel], None]) -> Message | None:
+    """The last answer to a job that is stopped while its first picture is in hand."""
+    with worker.connection() as connection:
+        channel = Channel(connection)
+        channel.send(job)
+        assert isinstance(channel.receive(), Progress)
+        stop(channel)
+        return channel.receive()
+
+
+def test_a_job_is_stopped_behind_the_picture_in_hand_and_so_is_the_worker_by_sigterm(
+    bench: Bench, make_request: MakeRequest, tmp_path: Path
+) -> None:
+    requests = [bench.request(make_request, seed=seed, sample_steps=40) for seed in (1, 2, 3)]
+    job = bench.write(*requests)
+    text = "told to end: the picture in hand is finished, others are left for another attempt"
+    with working(tmp_path, SERVE, ending=0) as worker:
+        assert stopped_after_the_first(worker, job, lambda channel: channel.send(Stop())) == Stopped(text)
+        assert len(list(bench.store.root.rglob("*.png"))) == 1
+        assert stopped_after_the_first(worker, job, lambda _: worker.process.terminate()) == Stopped(text)
+        assert worker.process.wait(PATIENCE) == 0, "though its owner lives"
+    assert len(list(bench.store.root.rglob("*.png"))) == 2
+    bench.render(*requests)
+    assert len({row["base_load_id"] for row in bench.records()}) == 2, "what both attempts rendered keeps its cost"
 
 
 @pytest.mark.slow

@@ -1,19 +1,48 @@
 """One end of a connection between client and worker: whole messages in and out, none longer than it may be."""
 
+import os
 import select
-import socket
 import time
+from typing import Protocol
 
 from darkroom.errors import WorkerError
 from darkroom.render.worker.message import LONGEST, Message, decode, encode
 
 
-class Channel:
-    """Sends and receives on a connected socket, which others open and close."""
+class Connection(Protocol):
+    """What a connected socket is, and two streams together are."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def fileno(self) -> int: ...
+
+    def recv(self, most: int, /) -> bytes: ...
+
+    def sendall(self, content: bytes, /) -> None: ...
+
+
+class Streams:
+    """Two streams as one connection: what comes in by `incoming`, and goes out by `outgoing` (file descriptors)."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+
+    def fileno(self) -> int:
+        return self._incoming
+
+    def recv(self, most: int, /) -> bytes:
+        return os.read(self._incoming, most)
+
+    def sendall(self, content: bytes, /) -> None:
+        while content:
+            content = content[os.write(self._outgoing, content) :]
+
+
+class Channel:
+    """Sends and receives on a connection, which others open and close."""
+
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._received = b""  # and not yet returned
+        self._has_ended = False
 
     def send(self, message: Message) -> None:
         """Waits while the other end does not read, no longer than the socket's time limit, if it has one.
@@ -34,18 +63,32 @@ class Channel:
         while b"\n" not in self._received and len(self._received) <= LONGEST:
             if ends is not None and not self._is_readable(max(ends - time.monotonic(), 0)):
                 raise WorkerError(f"message: expected a whole one within {seconds:g} seconds")
-            part = self._connection.recv(65536)
-            if not part:
+            self._read()
+            if self._has_ended:
                 return None
-            self._received += part
         line, _, self._received = self._received.partition(b"\n")
         if len(line) > LONGEST:
             raise WorkerError(f"message: expected at most {LONGEST} bytes before the end of its line, got more")
         return decode(line)
 
+    def arrived(self) -> Message | None:
+        """The next message if it is here already; errors as for `receive`."""
+        self._read_what_is_here()
+        return self.receive() if b"\n" in self._received else None
+
     def is_closed(self) -> bool:
-        """True once the other end is gone and all that it sent was received."""
-        return self._is_readable(0) and not self._connection.recv(1, socket.MSG_PEEK)
+        """True once the other end is gone and all whole messages that it sent were received."""
+        self._read_what_is_here()
+        return self._has_ended and b"\n" not in self._received
+
+    def _read_what_is_here(self) -> None:
+        while not self._has_ended and len(self._received) <= LONGEST and self._is_readable(0):
+            self._read()
+
+    def _read(self) -> None:
+        part = self._connection.recv(65536)
+        self._received += part
+        self._has_ended = not part
 
     def _is_readable(self, seconds: float) -> bool:
         return bool(select.select([self._connection], [], [], seconds)[0])

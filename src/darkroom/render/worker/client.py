@@ -6,22 +6,24 @@ Without an owner (started by hand, outside Snakemake) the same command renders i
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
-from darkroom.errors import DarkroomError, StoreError, WorkerError
+from darkroom.errors import DarkroomError, StoppedError, StoreError, WorkerError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.record import read_records
 from darkroom.render.job import Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
-from darkroom.render.worker.message import Done, Failed, Prewarm
+from darkroom.render.worker.message import Done, Failed, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import owner
 from darkroom.telling.messages import say
 from darkroom.trials import OUTCOMES, TrialSheet, outcomes_of
@@ -157,17 +159,20 @@ def _ask(worker: Channel, job: Job | SheetJob, worker_log: Path) -> None:
     line = ProgressLine()
     try:
         worker.send(job)
-        while answer := worker.receive():
-            match answer:
-                case Progress():
-                    latest = answer
-                    line.show(answer)
-                case Failed():
-                    raise DarkroomError(answer.text, lines=True, again=answer.again)
-                case Done():
-                    return
-                case _:
-                    raise WorkerError(f"the render worker's answer: expected progress, done or failed, got {answer}")
+        with _passing_on_sigterm(worker):
+            while answer := worker.receive():
+                match answer:
+                    case Progress():
+                        latest = answer
+                        line.show(answer)
+                    case Failed():
+                        raise DarkroomError(answer.text, lines=True, again=answer.again)
+                    case Stopped():
+                        raise StoppedError(f"{_asked(job)}: {answer.text}")
+                    case Done():
+                        return
+                    case _:
+                        raise WorkerError(f"the render worker's answer: expected progress or an end, got {answer}")
     except (BrokenPipeError, ConnectionResetError):
         pass  # the worker is gone: said below, as when it ends between two messages
     finally:
@@ -178,6 +183,22 @@ def _ask(worker: Channel, job: Job | SheetJob, worker_log: Path) -> None:
         f"with a fresh worker. Its last words ({worker_log}):\n{_tail(worker_log)}",
         lines=True,
     )
+
+
+@contextlib.contextmanager
+def _passing_on_sigterm(worker: Channel) -> Iterator[None]:
+    """SIGTERM within has the worker finish the picture in hand, and answer; a second one ends this process at once."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is ending already
+            worker.send(Stop())
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _asked(job: Job | SheetJob) -> Path:

@@ -1,7 +1,7 @@
 """The messages between client and worker, and their form: one a line, a JSON mapping of its kind to its values.
 
-A client sends a Job, a SheetJob or a Prewarm; the worker answers a job with Progress after Progress, then with Done or
-Failed:
+A client sends a Job, a SheetJob or a Prewarm; the worker answers a job with Progress after Progress, then with Done,
+Failed, or Stopped, which a Stop of the client's may have brought about:
 
 {"prewarm": {"family": "flux2"}}
 {"failed": {"text": "demo: …", "again": false}}
@@ -39,11 +39,23 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Finish the picture in hand, and leave the others."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Some pictures of the job are left, since somebody wanted it so."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Done:
     """Every picture of the job is in the store, and what came of it is written."""
 
 
-Message = Job | SheetJob | Prewarm | Progress | Failed | Done
+Message = Job | SheetJob | Prewarm | Stop | Progress | Failed | Stopped | Done
 _KINDS: Mapping[str, type[Message]] = {each.__name__.lower(): each for each in get_args(Message)}
 
 

@@ -13,18 +13,26 @@ from pathlib import Path
 from typing import NoReturn
 
 from darkroom.errors import DarkroomError, DeviceLostError, WorkerError
+from darkroom.render.attempts.ways_out import WaysOut
 from darkroom.render.family import family
 from darkroom.render.job import Job, SheetJob
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.door import Caller, Door, fail, say
-from darkroom.render.worker.message import Done, Failed, Message, Prewarm
+from darkroom.render.worker.ending import Ending
+from darkroom.render.worker.message import Done, Failed, Message, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import end_with
 
 LOST_DEVICE = os.EX_TEMPFAIL  # exit status of a worker whose GPU has failed; 1 is that of any other internal error
+_STOPPED = "told to end: the picture in hand is finished, others are left for another attempt"
 _MOST_TOLD = 1000  # errors that are remembered
+_GRACE = 60.0  # seconds that the picture in hand has after the owner has ended, where a SIGTERM came before
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected, and read as soon as there is something
 
 Render = Callable[[Job | SheetJob, Channel], None]
+
+
+class Stopping(Exception):
+    """Somebody wants this worker, or this job, to end: the other pictures are left."""
 
 
 class Abandoned(Exception):
@@ -39,8 +47,9 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     """
     # 1. Open the door first: clients connect at once and wait through the imports.
     door = Door(path, patience, os.getuid() if user is None else user)
-    # 2. Live no longer than the owner, even in the middle of an image.
-    end_with(owner, partial(_clean_up, owner, path.parent))
+    # 2. Live no longer than the owner, even in the middle of an image; and end when told to, after it.
+    ending = Ending(door.close)
+    end_with(owner, partial(_clean_up, owner, path.parent, ending))
     # 3. The heavy imports, once.
     from darkroom.render.combination import render_combination
     from darkroom.render.device.environment import fix_threads
@@ -51,19 +60,25 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     pipelines, told = Pipelines(), dict[Job | SheetJob, str]()
 
     def render(job: Job | SheetJob, client: Channel) -> None:
-        check = partial(_check, client)
+        ways_out = WaysOut(at_step=partial(_check, client, ending), at_picture=partial(_stop_if_told, client, ending))
         if isinstance(job, Job):
-            render_combination(job, pipelines, client.send, check)
+            render_combination(job, pipelines, client.send, ways_out)
         else:
             render_trials(
-                job.sheet, job.results, job.store, job.offload, pipelines=pipelines, report=client.send, check=check
+                job.sheet,
+                job.results,
+                job.store,
+                job.offload,
+                pipelines=pipelines,
+                report=client.send,
+                ways_out=ways_out,
             )
 
     say(f"worker {os.getpid()} ready, owner {owner}")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
     while True:
         caller = door.next_caller()
-        with caller.connection:
+        with caller.connection, ending.at_work():
             _serve_one(door, caller, render, told)
 
 
@@ -77,6 +92,10 @@ def _serve_one(door: Door, caller: Caller, render: Render, told: dict[Job | Shee
         _do(message, client, render)
     except (Abandoned, BrokenPipeError, ConnectionResetError):
         say("the client is gone; its combination is abandoned, finished images are kept")
+    except Stopping:
+        say(_STOPPED)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.send(Stopped(_STOPPED))
     except DeviceLostError as error:
         _end(door, client, f"{error}. Finished images are kept; a retry goes on with a fresh worker", LOST_DEVICE)
     except DarkroomError as error:  # whatever was asked for, the models stay loaded
@@ -121,13 +140,19 @@ def _enter(directory: Path) -> None:
         raise WorkerError(f"job.directory: {directory}: {error.strerror}") from error
 
 
-def _check(client: Channel) -> None:
-    if client.is_closed():
+def _check(client: Channel, ending: Ending) -> None:
+    if client.is_closed() and not ending.is_told:
         raise Abandoned
 
 
-def _clean_up(owner: int, folder: Path) -> None:
+def _stop_if_told(client: Channel, ending: Ending) -> None:
+    if ending.is_told or isinstance(client.arrived(), Stop):
+        raise Stopping
+
+
+def _clean_up(owner: int, folder: Path, ending: Ending) -> None:
     """The owner has ended, so nobody comes any more."""
+    ending.wait(_GRACE)
     for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another device's worker is doing the same
