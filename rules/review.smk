@@ -74,6 +74,8 @@ rule compare:
             category="Comparison with previews",
             labels={"page": "pairs"},
         ),
+        # What the contact sheet shows of it.
+        verdicts="results/{experiment}/verdicts.js",
         junit="results/{experiment}/junit.xml",
         summary=report(
             "results/{experiment}/summary.md",

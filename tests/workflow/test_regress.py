@@ -96,6 +96,7 @@ def test_the_page_and_the_files_for_ci_are_there(imported: Project) -> None:
     page = (folder / "regress.html").read_text(encoding="utf-8")
     assert "4 previews: 4 " in page
     assert not re.search(r'(src|href)="https?://', page)
+    assert (folder / "verdicts.js").read_text(encoding="utf-8").count('"sha256": "') == 4, "for the contact sheet"
     suite = ElementTree.parse(folder / "junit.xml").getroot()
     assert len(list(suite.iter("testcase"))) == 4
     assert not list(suite.iter("failure"))

@@ -235,12 +235,14 @@ def _compare(options: argparse.Namespace) -> None:
 def _write_comparison(folder: ExperimentFolder, previews: Path) -> None:
     from darkroom.review.regress.compare import compare
     from darkroom.review.regress.junit import write_junit
+    from darkroom.review.regress.on_sheet import write_sheet_verdicts
     from darkroom.review.regress.regress_page import write_regress_page
     from darkroom.review.regress.step_summary import write_step_summary
     from darkroom.review.repeats import learn_floors
 
     compare(folder.manifest, previews, folder.thresholds, folder.comparison, learn_floors(folder, previews))
     write_regress_page(folder.comparison, folder.root / "regress.html")
+    write_sheet_verdicts(folder.comparison, folder.manifest, folder.root / "verdicts.js")
     write_junit(folder.comparison, folder.root / "junit.xml")
     write_step_summary(folder.comparison, folder.root / "summary.md")
 

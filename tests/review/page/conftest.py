@@ -16,6 +16,7 @@ from darkroom.record import Failure, Record, write_records
 from darkroom.request import Lora
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import write_comparisons
+from darkroom.review.regress.on_sheet import write_sheet_verdicts
 from darkroom.review.regress.regress_page import write_regress_page
 from darkroom.review.sheet.report import write_report
 
@@ -35,6 +36,7 @@ def pages(tmp_path_factory):
         found = compare_all("job", rows, [each for each in previews if each], {"demo": THRESHOLDS})
         write_comparisons(folder / "compare.parquet", found, {})
         write_regress_page(folder / "compare.parquet", folder / "regress.html")
+        write_sheet_verdicts(folder / "compare.parquet", folder / "manifest.parquet", folder / "verdicts.js")
         write_report(folder / "manifest.parquet", folder / "report.html")
         return folder.absolute()
 

@@ -17,7 +17,7 @@ def heads(page):
 
 
 def frames(page):
-    return settled(page).locator("#sheet .frame").count()
+    return settled(page).locator("#sheet .frame:not(.of-preview)").count()
 
 
 def test_steps_are_columns_and_prompts_rows_with_their_common_words_said_once(opened):
@@ -62,7 +62,7 @@ def test_finding(opened, said, count):
 
 def test_back_shuts_the_picture_and_a_link_opens_it(opened):
     page = opened()
-    page.click("#sheet .frame >> nth=1")
+    page.click("#sheet .frame:not(.of-preview) >> nth=1")
     assert page.locator("#title").inner_text().endswith("step 500")
     page.keyboard.press("ArrowRight")
     link = page.url
@@ -98,7 +98,7 @@ def test_the_sheet_scrolls_in_its_own_box_and_the_controls_stay(opened, width, s
 
 def test_on_a_phone_the_picture_fills_the_screen(opened):
     page = opened(width=390, height=844, has_touch=True, is_mobile=True)
-    page.tap("#sheet .frame >> nth=0")
+    page.tap("#sheet .frame:not(.of-preview) >> nth=0")
     assert page.locator("#picture").bounding_box()["height"] > 700
     page.tap("#next")
     assert page.locator("#title").inner_text().endswith("step 500")
@@ -118,3 +118,24 @@ def test_verdicts_are_filtered_at_one_press_and_lead_to_the_pair(opened):
     assert page.inner_text("#shown") == "2 of 6 shown"
     page.click(".strip >> nth=0")
     assert page.locator("#stage").get_attribute("class") == "wipe"
+
+
+def test_the_first_row_of_a_prompt_is_what_the_trainer_saw_and_each_frame_wears_its_verdict(opened):
+    page = opened()
+    assert [settled(page).locator(place).count() for place in (".of-preview", ".edge .verdict")] == [3, 6]
+    assert page.locator("[data-i='0'] .verdict").inner_text() == "identical"
+    page.click(".of-preview >> nth=1")
+    assert page.locator("#stage").get_attribute("class") == "wipe"
+    assert "drifted" in page.locator("#panel .verdict").inner_text()
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/report.html")
+    page.click("#controls >> text=previews")
+    assert (page.locator(".of-preview").count(), page.url.endswith("#previews=hidden")) == (0, True)
+
+
+def test_the_views_lead_to_each_other_with_what_is_looked_for(opened):
+    page = opened(fragment="#off.step=500&find=dawn")
+    page.click("text=Against previews")
+    assert page.inner_text("#shown") == "2 of 6 shown"
+    page.click("nav >> text=Sheet")
+    assert page.inner_text("#shown") == "2 of 6 shown"
