@@ -1,4 +1,4 @@
-# make demo · make test · make check · make lint · make fix · make bench · make fuzz · make faults · make test-cluster. Everything goes into .venv, at the versions of constraints.txt.
+# make demo · make test · make check · make lint · make fix · make bench · make fuzz · make faults · make test-cluster · make manifests. Everything goes into .venv, at the versions of constraints.txt.
 #   TORCH=cpu    take torch's CPU build: where there is no NVIDIA GPU, this saves gigabytes
 #   PYTHON=…     the Python to make .venv with; otherwise the newest of 3.11 to 3.13 that is found
 #   VENV=…       another folder than .venv
@@ -25,7 +25,7 @@ PYTHON ?= $(call usable,python3.13 python3.12 python3.11 python3)
 NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $(or $(PYTHON),what is on the path) is not that: \
 	install it (Debian and Ubuntu: apt install python3-venv), or name yours with PYTHON=/path/to/python3
 
-.PHONY: demo test test-cluster check lint bench fuzz faults fix clean test-pythons test-3.11 test-3.12 test-3.13
+.PHONY: demo test test-cluster check lint bench fuzz faults manifests fix clean test-pythons test-3.11 test-3.12 test-3.13
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config experiment=demo
@@ -74,6 +74,14 @@ CLUSTER := snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobst
 	pandas python-dateutil tzdata
 $(VENV)/cluster: $(VENV)/installed
 	$(PIP) install --no-deps --constraint constraints.txt --target $@ $(CLUSTER)
+
+# deploy/kubernetes/ from deploy/chart: rendered by Helm itself, held against Kubernetes' schemas.
+manifests: $(VENV)/chart
+	$(VENV)/chart/bin/python tools/render_chart.py
+
+$(VENV)/chart: $(VENV)/installed
+	$(BIN)/python -P -m venv $@
+	$@/bin/python -P -m pip --disable-pip-version-check install --quiet helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
 
 $(VENV)/peft: $(VENV)/installed
 	$(PIP) install --no-deps --target $@ peft==0.21.2
