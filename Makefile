@@ -76,12 +76,13 @@ $(VENV)/cluster: $(VENV)/installed
 	$(PIP) install --no-deps --constraint constraints.txt --target $@ $(CLUSTER)
 
 # deploy/kubernetes/ from deploy/chart: rendered by Helm itself, held against Kubernetes' schemas.
-manifests: $(VENV)/chart
+manifests: $(VENV)/chart/installed
 	$(VENV)/chart/bin/python tools/render_chart.py
 
-$(VENV)/chart: $(VENV)/installed
-	$(BIN)/python -P -m venv $@
-	$@/bin/python -P -m pip --disable-pip-version-check install --quiet helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
+$(VENV)/chart/installed: $(VENV)/installed
+	$(BIN)/python -P -m venv $(@D)
+	$(@D)/bin/python -P -m pip --disable-pip-version-check install --quiet helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
+	touch $@
 
 $(VENV)/peft: $(VENV)/installed
 	$(PIP) install --no-deps --target $@ peft==0.21.2
