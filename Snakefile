@@ -4,6 +4,7 @@ import sys
 
 from snakemake.utils import min_version
 
+from darkroom import look_for_garbage_seldom
 from darkroom.render.worker.owner import adopt_jobs
 from darkroom.plan.conf.folders import CONF_DIRS
 from darkroom.plan.shards.lookup import open_shards
@@ -12,6 +13,7 @@ from darkroom.review.sheet.live_page import LivePage
 from darkroom.telling.executor import tell_failed_jobs
 
 min_version("9.0")
+look_for_garbage_seldom()
 
 # A conf/ in the working directory goes ahead of the built-in one.
 # In a job of its own, Snakemake's command line is another one than was typed.

@@ -1,15 +1,13 @@
 """`darkroom`: runs one command and turns its errors into sentences and an exit status."""
 
 import argparse
-import atexit
-import gc
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from darkroom import __version__
+from darkroom import __version__, look_for_garbage_seldom
 from darkroom.cli import (
     Command,
     Commands,
@@ -31,12 +29,10 @@ from darkroom.errors import DarkroomError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
-_SELDOM = 100_000  # objects made and not yet gone, after which garbage is looked for; Python's own is 700 to 2000
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     _open_what_is_closed()
-    _look_for_garbage_seldom()
+    look_for_garbage_seldom()
     parser = _parser()
     complete_if_asked(parser)
     options, words = parser.parse_known_args(arguments)
@@ -71,15 +67,6 @@ def _open_what_is_closed() -> None:
     """What `2>&-` or a supervisor has closed leads nowhere, so that whatever is said may be said."""
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - the same
-
-
-def _look_for_garbage_seldom() -> None:
-    """A million objects come with torch, and stay: to look through them is a third of the time that imports take.
-
-    Nor at the end, where they go with the process.
-    """
-    gc.set_threshold(_SELDOM)
-    atexit.register(gc.freeze)
 
 
 def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = "") -> None:

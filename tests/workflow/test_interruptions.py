@@ -68,12 +68,15 @@ def test_sigkill_of_everything_then_resume_equals_an_undisturbed_run(project: Pr
         Image.open(project.folder / row["image_path"]).load()
 
 
-def test_a_run_of_another_question_that_was_killed_leaves_its_page_until_the_next_run_only(finished: Project) -> None:
+def test_no_worker_outlives_a_killed_snakemake_and_its_page_waits_until_the_next_run_only(finished: Project) -> None:
+    before = len(finished.stored())
     run = finished.start("--config", "experiment=small", 'set=["model.schedule=diffusers"]')
     wait_for(finished.has_live_page, "the page of the run at work", run)
+    _some_pictures(finished, run, before + 1)
     os.kill(run.pid, signal.SIGKILL)
-    run.wait()
+    # Not reaped yet: under a parent that does not wait, Snakemake stays a zombie for good.
     _no_worker_is_left(finished)
+    run.wait()
     assert finished.has_live_page()
 
     back = finished.snakemake()
@@ -82,16 +85,6 @@ def test_a_run_of_another_question_that_was_killed_leaves_its_page_until_the_nex
     assert not finished.has_live_page(), "though every picture is there"
     settled = finished.snakemake()
     assert "Nothing to be done" in settled.stderr + settled.stdout
-
-
-def test_no_worker_outlives_a_killed_snakemake(project: Project) -> None:
-    run = project.start()
-    _worker(project, run)
-    _some_pictures(project, run, 1)
-    os.kill(run.pid, signal.SIGKILL)
-    # Not reaped yet: under a parent that does not wait, Snakemake stays a zombie for good.
-    _no_worker_is_left(project)
-    run.wait()
 
 
 def test_an_interrupted_encode_does_not_hide_what_is_missing(project: Project) -> None:
@@ -114,20 +107,15 @@ def test_a_missing_record_comes_back_although_encode_runs_too(finished: Project)
     assert (finished.folder / "results/small/records/demo/none/dogs.parquet").is_file()
 
 
-def test_one_experiment_has_one_run_at_a_time(project: Project) -> None:
-    run = project.start()
+def test_where_sigint_is_ignored_a_run_goes_on_and_beside_it_is_no_other_of_its_experiment(project: Project) -> None:
+    run = project.start(sigint=signal.SIG_IGN)  # as of `nohup snakemake … &` in a script
     worker = _worker(project, run)
     worker.suspend()  # so that the first run cannot end before the second has begun
     second = project.snakemake()
     worker.resume()
     assert second.returncode != 0
     assert "results/small: another Snakemake is at work on this experiment" in second.stderr
-    assert run.wait(PATIENCE) == 0
-    assert len(project.rows()) == 12
 
-
-def test_where_sigint_is_ignored_a_run_goes_on_and_its_worker_ends_with_it(project: Project) -> None:
-    run = project.start(sigint=signal.SIG_IGN)  # as of `nohup snakemake … &` in a script
     _some_pictures(project, run, 1)
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(PATIENCE) == 0
@@ -146,18 +134,23 @@ def cut(path: Path) -> None:
         file.truncate(path.stat().st_size - 100)
 
 
-def test_one_picture_that_was_cut_off_is_rendered_and_records_and_manifest_are_written_again(finished: Project) -> None:
+def test_what_was_cut_off_or_deleted_is_there_again_and_no_other_picture_is_rendered(finished: Project) -> None:
     results = finished.folder / "results/small"
     before, loads = finished.pictures(), {row["base_load_id"] for row in finished.rows()}
     cut(results / "images/demo/none/dogs/000_1.png")
     cut(results / "records/demo/demo_lora/dogs.parquet")
     cut(results / "manifest.parquet")
+    (results / "images/demo/none/cats/000_1.png").unlink()
+    (results / "records/demo/demo_lora/cats.parquet").unlink()
 
     assert finished.snakemake().returncode == 0
 
+    assert (results / "records/demo/demo_lora/cats.parquet").is_file()
     assert finished.pictures() == before
     rendered = [row["image_path"] for row in finished.rows() if row["base_load_id"] not in loads | {None}]
     assert rendered == ["results/small/images/demo/none/dogs/000_1.png"]
+    settled = finished.snakemake()
+    assert "Nothing to be done" in settled.stderr + settled.stdout
 
 
 def test_a_clock_that_was_set_back_stops_no_run(finished: Project) -> None:

@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 
-import pytest
 from tests.machine.waiting import PATIENCE
 from tests.places import REPOSITORY
 from tests.workflow.project import Project
@@ -18,14 +17,6 @@ matrix: {model: demo, lora: [none, damaged], prompts: demo_loras, seed: 1, sampl
 """
 
 
-@pytest.fixture
-def own(project: Project) -> Project:
-    project.write("Snakefile", SNAKEFILE)
-    project.write("conf/experiment/strength.yaml", EXPERIMENT)
-    project.write("conf/lora/damaged.yaml", "loras: [damaged.safetensors]\n")
-    return project
-
-
 def run(project: Project, *overrides: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--workflow-profile", str(PROFILE), "--config"]
     return subprocess.run(
@@ -37,17 +28,21 @@ def run(project: Project, *overrides: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_darkroom_s_rules_run_before_one_s_own(own: Project) -> None:
-    done = run(own, 'set=["matrix.lora=none"]')
+def test_one_s_own_rule_waits_until_every_picture_is_there(project: Project) -> None:
+    project.write("Snakefile", SNAKEFILE)
+    project.write("conf/experiment/strength.yaml", EXPERIMENT)
+    project.write("conf/lora/damaged.yaml", "loras: [damaged.safetensors]\n")
+    project.write("damaged.safetensors", "not a weight file")
+
+    failed = run(project)
+
+    assert failed.returncode == 1
+    assert {row["status"] for row in project.rows("strength") if row["lora"] == "damaged"} == {"failed"}
+    assert (project.folder / "results/strength/report.html").is_file()
+    assert not (project.folder / "public/index.html").exists()
+
+    done = run(project, 'set=["matrix.lora=none"]')
+
     assert done.returncode == 0, done.stderr
-    assert sorted(own.pictures("strength")) == [f"demo/none/demo_loras/00{index}_1_2.png" for index in (0, 1)]
-    assert "<html" in (own.folder / "public/index.html").read_text()
-
-
-def test_what_fails_leaves_manifest_and_page_there_too(own: Project) -> None:
-    own.write("damaged.safetensors", "not a weight file")
-    done = run(own)
-    assert done.returncode == 1
-    assert {row["status"] for row in own.rows("strength") if row["lora"] == "damaged"} == {"failed"}
-    assert (own.folder / "results/strength/report.html").is_file()
-    assert not (own.folder / "public/index.html").exists()
+    assert sorted(project.pictures("strength")) == [f"demo/none/demo_loras/00{index}_1_2.png" for index in (0, 1)]
+    assert "<html" in (project.folder / "public/index.html").read_text()

@@ -57,20 +57,6 @@ def test_editing_a_comment_renders_nothing(finished: Project) -> None:
     assert "Nothing to be done" in result.stderr + result.stdout
 
 
-def test_deleted_files_come_back(finished: Project) -> None:
-    picture = finished.folder / "results/small/images/demo/none/cats/000_1.png"
-    record = finished.folder / "results/small/records/demo/none/dogs.parquet"
-    before = finished.pictures()
-    picture.unlink()
-    record.unlink()
-
-    assert finished.snakemake().returncode == 0
-    assert record.is_file()
-    assert finished.pictures() == before
-    settled = finished.snakemake()
-    assert "Nothing to be done" in settled.stderr + settled.stdout
-
-
 def test_a_lora_replaced_by_an_older_file_is_noticed(project: Project) -> None:
     lora = project.folder / "mine.safetensors"
     shutil.copy(DEMO / "demo_lora.safetensors", lora)
