@@ -1,6 +1,7 @@
 """A project folder for each test, with a small experiment of the demo's model."""
 
 import contextlib
+import fcntl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,17 @@ from tests.workflow.project import CATS, DOGS, EXPERIMENT, Project
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = _new(tmp_path_factory.mktemp("finished") / "project")
-    result = project.snakemake()
-    assert result.returncode == 0, result.stderr
+def finished_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A project whose run has ended, made by the first of the tests' processes that asks; the others wait for it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    project = Project(shared / "finished/project")
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (project.folder / "results/small/finished").is_file():
+            _write_small(project)
+            result = project.snakemake()
+            assert result.returncode == 0, result.stderr
     return project
 
 
@@ -27,16 +35,15 @@ def finished(finished_once: Project, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    project = _new(tmp_path / "project")
+    project = Project(tmp_path / "project")
+    _write_small(project)
     yield project
     for process in project.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 
 
-def _new(folder: Path) -> Project:
-    project = Project(folder)
+def _write_small(project: Project) -> None:
     project.write("conf/experiment/small.yaml", EXPERIMENT)
     project.write("conf/prompts/cats.yaml", CATS)
     project.write("conf/prompts/dogs.yaml", DOGS)
-    return project
