@@ -90,5 +90,5 @@ rule repeats:
         offload="auto",
         store=DARKROOM.store,
     shell:
-        "python -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
+        "python -P -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"

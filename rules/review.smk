@@ -55,7 +55,7 @@ rule sheet:
         previews=lambda wildcards: DARKROOM.previews(),
         compared_with=lambda wildcards: DARKROOM.compared_with(),
     shell:
-        "python -m darkroom rule sheet results/{wildcards.experiment:q} {wildcards.model:q} {params.previews:q} --log {log:q}"
+        "python -P -m darkroom rule sheet results/{wildcards.experiment:q} {wildcards.model:q} {params.previews:q} --log {log:q}"
 
 
 rule compare:

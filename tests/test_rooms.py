@@ -1,12 +1,14 @@
 """The walls of the house: which room may import which, what stays out of which, how many files a room may have."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.places import REPOSITORY
 
 import darkroom
 
@@ -234,6 +236,13 @@ def test_hydra_stays_in_two_files():
         if name.split(".")[0] in ("hydra", "omegaconf")
     }
     assert importers == {"plan/conf/compose.py", "plan/conf/overrides.py"}
+
+
+def test_the_python_of_a_rule_imports_nothing_from_the_folder_it_is_run_in():
+    lines = [line for file in sorted(REPOSITORY.glob("rules/*.smk")) for line in file.read_text().splitlines()]
+    starts = [line.strip() for line in lines if re.search(r"\bpython\b", line)]
+    assert starts
+    assert [line for line in starts if "python -P " not in line and not line.startswith("#")] == []
 
 
 def folders() -> list[Path]:
