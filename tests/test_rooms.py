@@ -22,11 +22,11 @@ MAY_IMPORT = {
     "display": "",
     "errors": "display",
     "names": "",
-    "telling": "display",
     "request": "names",
     # files, and what lies in results/ and previews/
     "filesystem": "errors",
     "files": "errors display filesystem",
+    "telling": "errors display filesystem files",
     "base_files": "errors display files",
     "lora_files/training": "files",
     "base_files/gguf": "errors display files base_files",
@@ -84,15 +84,15 @@ MAY_IMPORT = {
         "errors request files base_files/gguf base_files lora_files checkpoint render/weights render/device "
         "render/adapters render/families"
     ),
-    "render/attempts": "errors files filesystem record",
+    "render/attempts": "errors request filesystem files record",
     "render": (
         "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store trials "
         "render/attempts render/weights render/device render/adapters render/families render/families/flux1 "
         "render/families/flux2 render/families/zimage"
     ),
     "render/worker": (
-        "errors names display telling filesystem files machine/allotment checkpoint planned job_errors record store "
-        "trials render render/device render/attempts"
+        "errors request names display telling filesystem files machine/allotment checkpoint planned job_errors record "
+        "store trials render render/device render/attempts"
     ),
     # review: what came out
     "review/page": "errors display files",
@@ -102,8 +102,8 @@ MAY_IMPORT = {
         "review/pair"
     ),
     "review": (
-        "__init__ errors telling names display request files record provenance planned job_errors store trials "
-        "thresholds previews embedded_record review/pair review/regress"
+        "__init__ errors filesystem telling names display request files record provenance planned job_errors store "
+        "trials thresholds previews embedded_record review/pair review/regress"
     ),
     "review/sheet": ("errors names request files lora_files/training record planned store telling review review/page"),
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",

@@ -225,6 +225,11 @@ class ExperimentFolder:
         """A file a job, and why those that failed did."""
         return self.root / "logs"
 
+    @property
+    def worker_logs(self) -> Path:
+        """A log a worker, and what each is doing."""
+        return self.logs / "worker"
+
     def model(self, model: str) -> Path:
         """One model as conf/ gives it, with the texts that it must encode."""
         return self.root / "models" / f"{model}.json"

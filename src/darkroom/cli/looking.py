@@ -1,11 +1,15 @@
 """The commands that look at what came out, and at what went in: list, open, show, lora, diff, explain."""
 
 import argparse
+import sys
+import time
 from pathlib import Path
 
 from darkroom.cli import LOOK, Commands, add_offload, described
 from darkroom.cli.completing import completes, experiments, pictures
-from darkroom.store import RESULTS, STORE, check_folder
+from darkroom.store import RESULTS, STORE, ExperimentFolder, check_folder
+
+_PAUSE = 2.0  # seconds between two looks of `top`
 
 
 def add_to(commands: Commands) -> None:
@@ -13,6 +17,19 @@ def add_to(commands: Commands) -> None:
         LOOK, "list", _list, "List experiments: how far each has come, its size, how it compares.", "list"
     )
     listing.add_argument("--json", action="store_true", help="for programs")
+
+    status = commands.add(LOOK, "status", _status, "Say how far a run is, and when it will end.", "status demo")
+    completes(status.add_argument("experiment", help="its name"), experiments)
+
+    top = commands.add(
+        LOOK,
+        "top",
+        _top,
+        "Show what each worker of a run does, on whichever machine.",
+        "top demo",
+    )
+    completes(top.add_argument("experiment", help="its name"), experiments)
+    top.add_argument("--once", action="store_true", help="as it is now; what a file or a pipe gets as well")
 
     opening = commands.add(LOOK, "open", _open, "Open an experiment's page in the browser.", "open demo")
     completes(opening.add_argument("experiment", help="its name"), experiments)
@@ -70,6 +87,22 @@ def _list(options: argparse.Namespace) -> None:
     experiments = listed(RESULTS, described())
     total = size_of(files_below(RESULTS))
     print(as_json(experiments) if options.json else as_table(experiments, total), end="")
+
+
+def _status(options: argparse.Namespace) -> None:
+    from darkroom.review.workers import Status
+
+    print(Status(ExperimentFolder(RESULTS / options.experiment)).line())
+
+
+def _top(options: argparse.Namespace) -> None:
+    from darkroom.review.workers import Status
+
+    status = Status(ExperimentFolder(RESULTS / options.experiment))
+    while not options.once and sys.stdout.isatty() and status.is_at_work:
+        print("\x1b[H\x1b[J", *status.lines(), sep="\n", flush=True)
+        time.sleep(_PAUSE)
+    print(*status.lines(), sep="\n")
 
 
 def _open(options: argparse.Namespace) -> None:

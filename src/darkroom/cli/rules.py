@@ -54,6 +54,7 @@ def add_to(commands: Commands) -> None:
         _BESIDES, "worker", _worker, "Serve render jobs until the owner ends (started by render itself)."
     )
     worker.add_argument("socket", type=Path)
+    worker.add_argument("--log", dest="own_log", type=Path, help="where it writes, and beside it what it is doing")
     worker.add_argument("--owner", type=int, required=True, help="process id to live and die with")
 
     manifest = add("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
@@ -194,7 +195,7 @@ def _repeats(options: argparse.Namespace) -> None:
 def _worker(options: argparse.Namespace) -> None:
     from darkroom.render.worker.server import serve
 
-    serve(options.socket, options.owner)
+    serve(options.socket, options.owner, log=options.own_log)
 
 
 def _manifest(options: argparse.Namespace) -> None:

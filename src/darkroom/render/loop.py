@@ -83,10 +83,10 @@ class Loop:
         made: list[Future[Outcome] | Outcome] = []
         try:
             with Writer[Outcome]() as writer:
-                for task, turn in in_turn(tasks, lambda task: task.to.stored, self.ways_out.both):
+                for task, turn in in_turn(tasks, lambda task: task.to.stored, self.ways_out.while_waiting):
                     with ExitStack() as ending:
                         ending.callback(turn.close)
-                        self.ways_out.at_picture()
+                        self.ways_out.at_picture(task.request)
                         report(len(made))
                         begun.append(task)
                         made.append(self._begin(task, pictures, writer, ending))

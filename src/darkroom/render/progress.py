@@ -54,6 +54,10 @@ class Pace:
         self._rendered += 1
 
     @property
+    def rendered(self) -> int:
+        return self._rendered
+
+    @property
     def seconds_per_image(self) -> float | None:
         if self._started is None or not self._rendered:
             return None

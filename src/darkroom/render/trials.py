@@ -207,7 +207,7 @@ def _repeat(run: _Run, trials: list[Trial]) -> None:
     """Each trial as often as the sheet says."""
     count = run.sheet.repeats
     for done, trial in enumerate(trials if count else ()):
-        run.ways_out.at_picture()
+        run.ways_out.at_picture(trial.request)
         pace = run.pipelines.pace.seconds_per_image
         run.report(Progress(f"{run.sheet.name}, repeats", trial.factor, done * count, len(trials) * count, pace))
         _note(run, [trial.request], _caught(partial(_repeat_one, run, trial)))

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import diffusers
+import psutil
 import torch
 import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -146,6 +147,11 @@ def peak_memory_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Of the device's, by this process, in bytes."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else psutil.Process().memory_info().rss
 
 
 def _attention_name(device: torch.device, dtype: torch.dtype) -> str:

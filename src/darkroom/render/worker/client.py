@@ -140,7 +140,8 @@ def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if held.device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = held.device
-    command = [sys.executable, "-P", "-m", "darkroom", "rule", "worker", str(held.socket), "--owner", str(held.owner)]
+    command = [sys.executable, "-P", "-m", "darkroom", "rule", "worker", str(held.socket)]
+    command += ["--owner", str(held.owner), "--log", str(worker_log.absolute())]
     with _opened(worker_log) as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from darkroom.errors import DarkroomError, DeviceLostError, WorkerError
 from darkroom.render.attempts.ways_out import WaysOut
@@ -21,6 +21,8 @@ from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.ending import Ending
 from darkroom.render.worker.message import Done, Failed, Message, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import end_with
+from darkroom.render.worker.state import Said
+from darkroom.request import Request
 
 LOST_DEVICE = os.EX_TEMPFAIL  # exit status of a worker whose GPU has failed; 1 is that of any other internal error
 _STOPPED = "told to end: the picture in hand is finished, others are left for another attempt"
@@ -39,11 +41,13 @@ class Abandoned(Exception):
     """The client is gone: nobody waits for this combination any more."""
 
 
-def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None = None) -> None:
+def serve(
+    path: Path, owner: int, patience: float = _PATIENCE, user: int | None = None, log: Path | None = None
+) -> None:
     """Serve combinations on the AF_UNIX socket at `path` until the owner ends.
 
     `patience`: seconds that a connection has to send its message, and to take an answer; `user`: whose processes are
-    served, by default this one's.
+    served, by default this one's; `log`: this worker's, beside which it says what it is doing.
     """
     # 1. Open the door first: clients connect at once and wait through the imports.
     door = Door(path, patience, os.getuid() if user is None else user)
@@ -52,15 +56,24 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     end_with(owner, partial(_clean_up, owner, path.parent, ending))
     # 3. The heavy imports, once.
     from darkroom.render.combination import render_combination
-    from darkroom.render.device.environment import fix_threads
+    from darkroom.render.device.environment import fix_threads, memory_in_use
     from darkroom.render.pipelines import Pipelines
     from darkroom.render.trials import render_trials
 
     fix_threads()
     pipelines, told = Pipelines(), dict[Job | SheetJob, str]()
+    said = Said(log, partial(memory_in_use, pipelines.device))
 
     def render(job: Job | SheetJob, client: Channel) -> None:
-        ways_out = WaysOut(at_step=partial(_check, client, ending), at_picture=partial(_stop_if_told, client, ending))
+        def at_step() -> None:
+            said.step()
+            _check(client, ending)
+
+        def at_picture(request: Request | None) -> None:
+            _stop_if_told(client, ending)
+            said.note(**_of(request), rendered=pipelines.pace.rendered, seconds_each=pipelines.pace.seconds_per_image)
+
+        ways_out = WaysOut(at_step, at_picture)
         if isinstance(job, Job):
             render_combination(job, pipelines, client.send, ways_out)
         else:
@@ -77,6 +90,7 @@ def serve(path: Path, owner: int, patience: float = _PATIENCE, user: int | None 
     say(f"worker {os.getpid()} ready, owner {owner}")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
     while True:
+        said.note(**_of(None), rendered=pipelines.pace.rendered, seconds_each=pipelines.pace.seconds_per_image)
         caller = door.next_caller()
         with caller.connection, ending.at_work():
             _serve_one(door, caller, render, told)
@@ -138,6 +152,21 @@ def _enter(directory: Path) -> None:
         os.chdir(directory)
     except OSError as error:
         raise WorkerError(f"job.directory: {directory}: {error.strerror}") from error
+
+
+def _of(request: Request | None) -> dict[str, Any]:
+    """What a WorkerState says of the picture in hand."""
+    if request is None:
+        return {"doing": "waiting", "picture": "", "step": 0, "steps": 0}
+    title = request.title
+    return {
+        "doing": "rendering",
+        "model": title.model,
+        "lora": title.lora,
+        "picture": title.image_name,
+        "step": 0,
+        "steps": request.sampling.sample_steps,
+    }
 
 
 def _check(client: Channel, ending: Ending) -> None:
