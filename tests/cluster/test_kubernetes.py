@@ -47,11 +47,11 @@ def project(tmp_path: Path) -> Any:
 
 
 def driver_words(experiment: str) -> list[str]:
-    """What the chart's driver is given; the profile is the checkout's."""
+    """What the chart's driver is given."""
     jobs = [each for each in yaml.safe_load_all(MANIFEST.read_text(encoding="utf-8")) if each["kind"] == "Job"]
     words: list[str] = jobs[0]["spec"]["template"]["spec"]["containers"][0]["args"]
     assert words[1] == "demo"
-    return ["run", experiment, *(word.replace("/opt/darkroom", str(REPOSITORY)) for word in words[2:])]
+    return ["run", experiment, *words[2:]]
 
 
 def start(project: Project) -> subprocess.Popen[bytes]:

@@ -40,7 +40,7 @@ def test_pods_have_a_driver_without_a_gpu_that_may_start_jobs_and_nothing_else()
     assert [rule["resources"] for rule in found["Role/darkroom-driver"]["rules"]] == [["jobs"]]
     (driver,) = pods("pods")[0]["containers"]
     assert driver["resources"]["limits"] == {"memory": "8Gi"}
-    assert driver["args"] == ["run", "demo", "--profile=/opt/darkroom/profiles/kubernetes", "--jobs=4"]
+    assert driver["args"] == ["run", "demo", "--profile=kubernetes", "--jobs=4"]
 
 
 def test_alone_is_one_pod_with_gpus_and_no_way_to_the_cluster() -> None:
@@ -53,7 +53,7 @@ def test_alone_is_one_pod_with_gpus_and_no_way_to_the_cluster() -> None:
     (driver,) = pod["containers"]
     assert pod["automountServiceAccountToken"] is False
     assert driver["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": "1"}
-    assert driver["args"][2:] == ["--profile=/opt/darkroom/profiles/workstation", "--cores=1", "--resources=gpu=1"]
+    assert driver["args"][2:] == ["--profile=workstation", "--cores=1", "--resources=gpu=1"]
 
 
 def test_a_job_takes_the_gpus_that_it_is_given_and_no_token() -> None:
