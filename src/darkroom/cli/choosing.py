@@ -5,7 +5,7 @@ from pathlib import Path
 
 from darkroom.cli import CHOOSE, Commands, described
 from darkroom.cli.completing import completes, experiments
-from darkroom.display import counted, from_here
+from darkroom.display import counted, from_here, named, printable
 from darkroom.errors import ConfigError
 from darkroom.store import RESULTS
 
@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
     completes(pick.add_argument("experiment", help="its name"), experiments)
     pick.add_argument("--step", type=int, help="of the training")
     pick.add_argument("--strength", type=float, help="that it was rendered at; without, the file is taken as trained")
-    pick.add_argument("--lora", metavar="NAME", help="as the sheet names it, where several have the step")
+    pick.add_argument("--lora", metavar="NAME", help="its name or its run's, where several have the step")
     pick.add_argument("--model", metavar="NAME", help="whose pictures the card shows, of several")
     pick.add_argument("--picks", type=Path, action="append", default=[], metavar="FILE", help="take the best by these")
     pick.add_argument("--to", type=Path, metavar="FOLDER", help="by default the models/loras of this machine's ComfyUI")
@@ -54,7 +54,7 @@ def _picks(options: argparse.Namespace) -> None:
     print(told(picks, tally(rows, picks)), end="")
     if options.output:
         write_picks(options.output, picks)
-        print(f"{options.output}: written, {counted(len(picks.people), 'person')}")
+        print(printable(f"{options.output}: written, of {named([person.who for person in picks.people])}"))
 
 
 def _pick(options: argparse.Namespace) -> None:
@@ -83,9 +83,9 @@ def _pick(options: argparse.Namespace) -> None:
     writing = Writing(force=options.force, keep_edited=options.keep_edited)
     check_places([option], writing)
     # 3. The files, the card, the option
-    print(f"{choice}: {counted(len(choice.rows), 'picture')}")
+    print(printable(f"{choice}: {counted(len(choice.rows), 'picture')}"))
     for copy in delivery.copies:
-        print(copy.make())
+        print(printable(copy.make()))
     compared = previewed(RESULTS, [file.sha256 for file in choice.files])
     write_card(delivery.card, experiment, choice, compared, said.together(choice.candidates) if said else None)
     print(*compared.problems, f"{delivery.card}: written", *write_conf_files([option], writing), sep="\n")

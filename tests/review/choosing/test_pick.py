@@ -1,19 +1,23 @@
 """`darkroom pick` and `darkroom picks`, typed: a checkpoint goes to where it is used, with a card, and into conf/."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.review.choosing.sweep import checkpoint, ids, sweep, write_experiment
-from tests.review.renders import THRESHOLDS, picture, preview
+from tests.review.renders import THRESHOLDS, picture, preview, render
 
 from darkroom.__main__ import main
 from darkroom.errors import value_of
+from darkroom.files.weight_file import sha256_of
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.folders import CONF_DIRS
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import LoraStack
 from darkroom.previews import previews_file, write_previews
+from darkroom.record import LoraUse
+from darkroom.request import Lora
 from darkroom.review.regress.compare import compare
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import write_thresholds
@@ -66,6 +70,18 @@ def test_the_option_composes(rows, capsys):
         ("ComfyUI/models/loras/star_000000500.safetensors", 0.9)
     ]
     assert stack.trigger_word == "sks"
+
+
+def test_of_a_stack_every_file_goes_along_at_its_own_strength(rows, capsys):
+    files = [Lora(str(checkpoint(step)), 0.6, sha256_of(checkpoint(step))) for step in (250, 500)]
+    made = render(Path("stack"), picture(), lora="both", loras=tuple(files), experiment="star_pick")
+    write_experiment([replace(made, loras=tuple(map(LoraUse.of_none, files)))])  # at strength 0.5
+    assert typed(capsys, f"pick star_pick --to {LORAS} --name both")[0] == 0
+    assert {path.name for path in LORAS.iterdir()} == {
+        *("star_000000250.safetensors", "star_000000500.safetensors"),
+        "star_000000250.html",
+    }
+    assert Path("conf/lora/both.yaml").read_text().count("network_multiplier: 1.2") == 2
 
 
 def test_again_nothing_is_copied_twice_and_another_choice_takes_the_options_place(rows, capsys):
@@ -121,7 +137,7 @@ def test_picks_are_counted_and_merged(rows, capsys):
     status, said = typed(capsys, "picks star_pick anna.json -o all.json")
     assert status == 0, said
     assert "Best: star_000000500 at 1, ahead of the other at 95 %, by 6 votes." in said
-    assert said.endswith("all.json: written, 1 person\n")
+    assert said.endswith("all.json: written, of Anna\n")
     assert typed(capsys, "picks star_pick all.json")[0] == 0
 
 
@@ -129,6 +145,8 @@ def test_picks_are_counted_and_merged(rows, capsys):
     ("line", "sentence"),
     [
         ("pick star_pick --step 800", "--step 800: star_pick has 250, 500"),
+        ("pick star_pick --lora moon", "--lora moon: star_pick has star_000000250, star_000000500"),
+        ("pick star_pick --lora star --step 250 --to nowhere", "nowhere: no such folder"),
         ("pick star_pick --step 500 --strength 0.7", "--strength 0.7: star_pick has 0.5, 1"),
         ("pick star_pick --strength 1", "several fit: star_000000250 at 1, star_000000500 at 1; say which with --step"),
         ("pick star_pick --picks few.json", "may be as good; more votes tell, or say which with --step and --strength"),

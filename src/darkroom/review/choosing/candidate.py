@@ -31,6 +31,11 @@ class Candidate:
         further = tuple(axis for axis in request.title.axes if axis[0].startswith(f"{_STRENGTH}."))
         return cls(request.title.model, request.title.lora, step_of(request), strength, further)
 
+    def fits(self, key: str, said: object) -> bool:
+        """Whether one of its fields is what somebody said; its LoRA is called by the run too, as on the page."""
+        named = read_name(f"{self.lora}.safetensors")
+        return said in ((self.lora, named and named.run) if key == "lora" else (getattr(self, key),))
+
     @property
     def has_lora(self) -> bool:
         return self.strength is not None

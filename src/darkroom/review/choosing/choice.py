@@ -95,7 +95,7 @@ def _fitting(experiment: str, candidates: Sequence[Candidate], wish: Wish) -> li
     if not candidates:
         raise ConfigError(f"{experiment}: has no LoRA, only base models, so there is no checkpoint to pick")
     for key, said in vars(wish).items():
-        fitting = [each for each in candidates if said is None or getattr(each, key) == said]
+        fitting = [each for each in candidates if said is None or each.fits(key, said)]
         if not fitting:
             raise ConfigError(f"--{key} {_plain(said)}: {experiment} has {_values(candidates, key)}")
         candidates = fitting

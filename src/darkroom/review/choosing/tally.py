@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from darkroom.display import counted, named
 from darkroom.errors import ConfigError
@@ -71,21 +72,22 @@ def tally(rows: Sequence[Row], picks: Picks) -> Result:
     """Count the picks of an experiment's rows. ConfigError where none of the pictures is the experiment's."""
     # 1. Whose pictures they are: a picture may be several candidates', as one at strength 0 is
     candidates = candidates_of(rows)
-    whose: dict[str, list[Candidate]] = defaultdict(list)
+    whose: dict[str, set[Candidate]] = defaultdict(set)
+    scenes: dict[str, set[Any]] = defaultdict(set)  # several, where prompts of a set are equal
     for candidate, own in candidates.items():
         for row in own:
-            whose[row.request_id].append(candidate)
-    scenes = {row.request_id: scene_of(row.request) for row in rows}
-    passed_over = list(_strangers(picks, scenes))
+            whose[row.request_id].add(candidate)
+            scenes[row.request_id].add(scene_of(row.request))
+    passed_over = list(_strangers(picks, whose))
     # 2. The marks
     marks: dict[Candidate, list[Mark]] = defaultdict(list)
     for person in picks.people:
         for picture, mark in person.marks.items():
-            for candidate in dict.fromkeys(whose.get(picture, ())) if mark.says_something else ():
+            for candidate in whose.get(picture, ()) if mark.says_something else ():
                 marks[candidate].append(mark)
     # 3. The votes
-    known = [vote for person in picks.people for vote in person.votes if {vote.winner, vote.loser} <= scenes.keys()]
-    fair = [vote for vote in known if scenes[vote.winner] == scenes[vote.loser]]
+    known = [vote for person in picks.people for vote in person.votes if {vote.winner, vote.loser} <= whose.keys()]
+    fair = [vote for vote in known if scenes[vote.winner] & scenes[vote.loser]]
     if len(fair) < len(known):
         passed_over.append(f"{counted(len(known) - len(fair), 'vote')} between pictures of different prompts or seeds")
     pairs = [pair for vote in fair for pair in _pairs(vote, whose)]
@@ -95,7 +97,7 @@ def tally(rows: Sequence[Row], picks: Picks) -> Result:
     return Result(tallies, tuple(pairs), tuple(passed_over))
 
 
-def _pairs(vote: Vote, whose: Mapping[str, Sequence[Candidate]]) -> list[tuple[Candidate, Candidate]]:
+def _pairs(vote: Vote, whose: Mapping[str, Collection[Candidate]]) -> list[tuple[Candidate, Candidate]]:
     return [(winner, loser) for winner in whose[vote.winner] for loser in whose[vote.loser] if winner != loser]
 
 
