@@ -14,12 +14,14 @@ rule encode:
         gpu=1,
         offload="auto",
         store=DARKROOM.store,
+        launcher="",
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
         "python -P -m darkroom rule encode results/{wildcards.experiment:q}/models/{wildcards.model:q}.json"
         " {input.checkpoint:q} {output:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
+        " --launcher {resources.launcher:q}"
 
 
 rule render:
@@ -42,14 +44,17 @@ rule render:
     priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
     retries: SHARDS.retries
     # offload: auto | none | model | block, for a profile to set (docs/memory.md): where weights rest.
+    # launcher: commands that start workers elsewhere, such as `8 * srun --gpus=1` or `ssh node1; ssh node2`.
     # store: a resource, whose change makes no job again; a module's shell lines do not see DARKROOM.
     resources:
         gpu=1,
         offload="auto",
         store=DARKROOM.store,
+        launcher="",
     shell:
         "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
+        " --launcher {resources.launcher:q}"
 
 
 # Many combinations of one base model in one job of a cluster, which plans them as well: no plan job is waited for.
@@ -89,6 +94,8 @@ rule repeats:
         gpu=1,
         offload="auto",
         store=DARKROOM.store,
+        launcher="",
     shell:
         "python -P -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
+        " --launcher {resources.launcher:q}"

@@ -53,9 +53,14 @@ def add_to(commands: Commands) -> None:
     worker = family.add(
         _BESIDES, "worker", _worker, "Serve render jobs until the owner ends (started by render itself)."
     )
-    worker.add_argument("socket", type=Path)
+    worker.add_argument("socket", type=Path, help="- for stdin and stdout")
     worker.add_argument("--log", dest="own_log", type=Path, help="where it writes, and beside it what it is doing")
-    worker.add_argument("--owner", type=int, required=True, help="process id to live and die with")
+    worker.add_argument("--owner", type=int, help="process id to live and die with")
+    relay = family.add(_BESIDES, "relay", _relay, "Hand on what a worker elsewhere is asked.")
+    relay.add_argument("socket", type=Path)
+    relay.add_argument("--launcher", required=True, help="the command that starts it")
+    relay.add_argument("--log", dest="own_log", type=Path, required=True, help="where both write")
+    relay.add_argument("--owner", type=int, required=True, help="process id to live and die with")
 
     manifest = add("manifest", _manifest, "Gather an experiment's records into one Parquet file.")
     manifest.add_argument("experiment", type=Path, help="results/NAME")
@@ -78,6 +83,8 @@ def add_to(commands: Commands) -> None:
 
     repeats = add("repeats", _repeats, "Render a sheet's nudged repeats, on the warm worker if Snakemake runs.")
     repeats.add_argument("sheet", type=Path)
+    for parser in (encode, render, repeats):
+        parser.add_argument("--launcher", default="", help="what starts workers elsewhere: '8 * srun --gpus=1'")
     for parser in (encode, render, shard, repeats):
         add_offload(parser)
         parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")
@@ -121,11 +128,17 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _encode(options: argparse.Namespace) -> None:
+    from darkroom.render.job import EncodeJob
     from darkroom.render.worker.encode import encode_texts
-    from darkroom.store import Store
 
-    store = Store(options.store)
-    encode_texts(options.model, options.checkpoint, options.output, store, options.worker_logs, options.offload)
+    job = EncodeJob(
+        directory=Path.cwd(),
+        model=options.model,
+        checkpoint=options.checkpoint,
+        store=options.store,
+        offload=options.offload,
+    )
+    encode_texts(job, options.output, options.worker_logs, options.log, options.launcher)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -145,7 +158,7 @@ def _render(options: argparse.Namespace) -> None:
         latency=latency(),
     )
     if not fetched(job):
-        render(job, options.worker_logs, options.log)
+        render(job, options.worker_logs, options.log, options.launcher)
 
 
 def _shard(options: argparse.Namespace) -> None:
@@ -189,13 +202,24 @@ def _repeats(options: argparse.Namespace) -> None:
     job = SheetJob(
         directory=Path.cwd(), sheet=options.sheet, results=RESULTS, store=options.store, offload=options.offload
     )
-    render_sheet(job, options.worker_logs, options.log)
+    render_sheet(job, options.worker_logs, options.log, options.launcher)
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from darkroom.render.worker.server import serve
+    from darkroom.render.worker.server import serve, serve_streams
 
-    serve(options.socket, options.owner, log=options.own_log)
+    if str(options.socket) == "-":
+        serve_streams()
+    else:
+        serve(options.socket, options.owner, log=options.own_log)
+
+
+def _relay(options: argparse.Namespace) -> None:
+    import shlex
+
+    from darkroom.render.worker.relay import relay
+
+    relay(options.socket, options.owner, shlex.split(options.launcher), options.own_log)
 
 
 def _manifest(options: argparse.Namespace) -> None:

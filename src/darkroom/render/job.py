@@ -46,6 +46,17 @@ class SheetJob:
     offload: str = AUTO
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncodeJob:
+    """One model's texts to encode. Relative paths count from `directory`, which is absolute."""
+
+    directory: Path
+    model: Path
+    checkpoint: Path
+    store: Path  # what is there is not encoded again
+    offload: str = AUTO  # where the text encoder rests (mode.WISHES); changes no embedding
+
+
 @dataclass(frozen=True)
 class Destination:
     """Where one picture goes: content in the store, and the links that a person opens."""

@@ -73,7 +73,7 @@ def test_an_error_of_any_length_fits_into_a_message() -> None:
         (b"1" * 5_000, "expected a line of JSON, got b'1{58}…: Exceeds the limit"),
         (
             b"[]",
-            r"expected .* one of job, sheetjob, prewarm, stop, progress, failed, stopped, done, got b'\[\]'",
+            r"expected .* one of job, sheetjob, encodejob, prewarm, begin, .*, stopped, done, got b'\[\]'",
         ),
         (b"{}", r"expected a mapping with one of job, .*, got b'\{\}'"),
         (b'{"shutdown": {}}', r"""expected a mapping with one of job, .*, got b'\{"shutdown": \{\}\}'"""),

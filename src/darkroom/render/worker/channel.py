@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 import time
 from typing import Protocol
 
@@ -19,11 +20,21 @@ class Connection(Protocol):
     def sendall(self, content: bytes, /) -> None: ...
 
 
+class Client(Protocol):
+    """Whoever is at the other end, as whoever serves them sees it."""
+
+    def send(self, message: Message) -> None: ...
+
+    def arrived(self) -> Message | None: ...
+
+    def is_closed(self) -> bool: ...
+
+
 class Streams:
     """Two streams as one connection: what comes in by `incoming`, and goes out by `outgoing` (file descriptors)."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
-        self._incoming, self._outgoing = incoming, outgoing
+        self._incoming, self._outgoing, self._sending = incoming, outgoing, threading.Lock()
 
     def fileno(self) -> int:
         return self._incoming
@@ -32,8 +43,9 @@ class Streams:
         return os.read(self._incoming, most)
 
     def sendall(self, content: bytes, /) -> None:
-        while content:
-            content = content[os.write(self._outgoing, content) :]
+        with self._sending:  # one message after the other
+            while content:
+                content = content[os.write(self._outgoing, content) :]
 
 
 class Channel:

@@ -6,6 +6,7 @@ Without an owner (started by hand, outside Snakemake) the same command renders i
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from typing import IO
 from darkroom.errors import DarkroomError, StoppedError, StoreError, WorkerError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.record import read_records
-from darkroom.render.job import Job, SheetJob
+from darkroom.render.job import EncodeJob, Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
@@ -32,32 +33,33 @@ _START_SECONDS = 60.0  # for a worker to open its socket, which it does before a
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
 
 
-def render(job: Job, worker_logs: Path, log: Path | None = None) -> None:
+def render(job: Job, worker_logs: Path, log: Path | None = None, launcher: str = "") -> None:
     """Render a combination on this run's warm worker, or here when there is no run.
 
-    `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too.
+    `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too. `launcher`: the
+    commands that start workers elsewhere, as slot.launchers_of reads them.
     """
-    if not _asked_of_worker(job, worker_logs, log):
+    if not asked_of_worker(job, worker_logs, log, launcher):
         _render_here(job)
     _say_dead_loras(job.records)
 
 
-def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None) -> Path:
+def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None, launcher: str = "") -> Path:
     """The same of a sheet of trials; the file of what came of it. For an empty sheet nobody loads a model."""
     sheet, outcomes = TrialSheet.read(job.sheet), job.sheet.with_name(OUTCOMES)
     if not sheet.trials:
         outcomes_of(sheet, ()).write(outcomes)
-    elif not _asked_of_worker(job, worker_logs, log):
+    elif not asked_of_worker(job, worker_logs, log, launcher):
         _render_sheet_here(job)
     return outcomes
 
 
-def _asked_of_worker(job: Job | SheetJob, worker_logs: Path, log: Path | None) -> bool:
+def asked_of_worker(job: Job | SheetJob | EncodeJob, worker_logs: Path, log: Path | None, launcher: str) -> bool:
     """Whether this run has a worker, which then has done it."""
     run = owner()
     if run is None:
         return False
-    with slot.hold(run) as held:
+    with slot.hold(run, slot.launchers_of(launcher)) as held:
         worker_log = worker_logs / f"{held.name}.log"
         with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection:
             _ask(Channel(connection), job, worker_log)
@@ -140,7 +142,8 @@ def _start(held: slot.Slot, worker_log: Path) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if held.device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = held.device
-    command = [sys.executable, "-P", "-m", "darkroom", "rule", "worker", str(held.socket)]
+    rule = ["relay", "--launcher", shlex.join(held.launcher)] if held.launcher else ["worker"]
+    command = [sys.executable, "-P", "-m", "darkroom", "rule", *rule, str(held.socket)]
     command += ["--owner", str(held.owner), "--log", str(worker_log.absolute())]
     with _opened(worker_log) as log:
         return subprocess.Popen(
@@ -155,7 +158,7 @@ def _opened(log: Path) -> IO[bytes]:
         raise StoreError(f"{log}: cannot be written: {why(error)}") from error
 
 
-def _ask(worker: Channel, job: Job | SheetJob, worker_log: Path) -> None:
+def _ask(worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path) -> None:
     latest: Progress | None = None
     line = ProgressLine()
     try:
@@ -202,8 +205,14 @@ def _passing_on_sigterm(worker: Channel) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _asked(job: Job | SheetJob) -> Path:
-    return job.requests if isinstance(job, Job) else job.sheet
+def _asked(job: Job | SheetJob | EncodeJob) -> Path:
+    match job:
+        case Job():
+            return job.requests
+        case SheetJob():
+            return job.sheet
+        case EncodeJob():
+            return job.model
 
 
 def _tail(log: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from darkroom.display import LINES, printable
 from darkroom.errors import WorkerError
-from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.channel import Channel, Client
 from darkroom.render.worker.message import Failed, Message
 
 MOST_OPEN = 64  # connections that have not asked yet, and as many that have and wait
@@ -26,8 +26,8 @@ _CREDENTIALS = struct.Struct("3i")  # of the peer: process, user, group
 class Caller:
     """Somebody who has asked for something. Whoever serves it closes the connection."""
 
-    connection: socket.socket
-    client: Channel
+    connection: socket.socket | contextlib.nullcontext[None]
+    client: Client
     message: Message
 
 
@@ -99,7 +99,7 @@ def user_of(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(credentials)[1])
 
 
-def fail(client: Channel, failed: Failed) -> None:
+def fail(client: Client, failed: Failed) -> None:
     """Say why, here and to the client if it is still there."""
     say(failed.text)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -6,21 +6,25 @@ Knows sockets and processes; what a combination is, `combination.py` knows, and 
 
 import contextlib
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from darkroom.errors import DarkroomError, DeviceLostError, WorkerError
 from darkroom.render.attempts.ways_out import WaysOut
 from darkroom.render.family import family
-from darkroom.render.job import Job, SheetJob
-from darkroom.render.worker.channel import Channel
+from darkroom.render.job import EncodeJob, Job, SheetJob
+from darkroom.render.worker.channel import Client
 from darkroom.render.worker.door import Caller, Door, fail, say
+from darkroom.render.worker.encode import encode_missing
 from darkroom.render.worker.ending import Ending
-from darkroom.render.worker.message import Done, Failed, Message, Prewarm, Stop, Stopped
+from darkroom.render.worker.line import LEASE, Line
+from darkroom.render.worker.message import Begin, Done, Failed, Message, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import end_with
+from darkroom.render.worker.slot import clear, name_here
 from darkroom.render.worker.state import Said
 from darkroom.request import Request
 
@@ -30,7 +34,8 @@ _MOST_TOLD = 1000  # errors that are remembered
 _GRACE = 60.0  # seconds that the picture in hand has after the owner has ended, where a SIGTERM came before
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected, and read as soon as there is something
 
-Render = Callable[[Job | SheetJob, Channel], None]
+Asked = Job | SheetJob | EncodeJob
+Render = Callable[[Asked, Client], None]
 
 
 class Stopping(Exception):
@@ -54,6 +59,32 @@ def serve(
     # 2. Live no longer than the owner, even in the middle of an image; and end when told to, after it.
     ending = Ending(door.close)
     end_with(owner, partial(_clean_up, owner, path.parent, ending))
+    say(f"worker {os.getpid()}, owner {owner}")
+    _work(door, ending, Said(log, log.stem if log else ""))
+
+
+def serve_streams(lease: float = LEASE) -> None:
+    """Serve whoever is at the other end of stdin and stdout, until nobody is."""
+    outgoing = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no message
+    ending = Ending(lambda: None)
+    line = Line(sys.stdin.fileno(), outgoing, partial(ending.wait, _GRACE), lease)
+    begin = line.next_caller().message
+    if not isinstance(begin, Begin):
+        raise WorkerError(f"message: expected a beginning, got {type(begin).__name__.lower()}")
+    say(f"worker {os.getpid()} on {name_here()}")
+    _work(line, ending, Said(begin.log, name_here()))
+
+
+class Callers(Protocol):
+    """Where somebody asks: a Door, or a Line."""
+
+    def next_caller(self) -> Caller: ...
+
+    def close(self) -> None: ...
+
+
+def _work(door: Callers, ending: Ending, said: Said) -> NoReturn:
     # 3. The heavy imports, once.
     from darkroom.render.combination import render_combination
     from darkroom.render.device.environment import fix_threads, memory_in_use
@@ -61,10 +92,10 @@ def serve(
     from darkroom.render.trials import render_trials
 
     fix_threads()
-    pipelines, told = Pipelines(), dict[Job | SheetJob, str]()
-    said = Said(log, partial(memory_in_use, pipelines.device))
+    pipelines, told = Pipelines(), dict[Asked, str]()
+    said.keep_saying(partial(memory_in_use, pipelines.device))
 
-    def render(job: Job | SheetJob, client: Channel) -> None:
+    def render(job: Asked, client: Client) -> None:
         def at_step() -> None:
             said.step()
             _check(client, ending)
@@ -76,6 +107,9 @@ def serve(
         ways_out = WaysOut(at_step, at_picture)
         if isinstance(job, Job):
             render_combination(job, pipelines, client.send, ways_out)
+        elif isinstance(job, EncodeJob):
+            pipelines.let_go()  # a text encoder and a base are never in memory together
+            encode_missing(job)
         else:
             render_trials(
                 job.sheet,
@@ -87,7 +121,7 @@ def serve(
                 ways_out=ways_out,
             )
 
-    say(f"worker {os.getpid()} ready, owner {owner}")
+    say(f"worker {os.getpid()} ready")
     # 4. One combination at a time; a client that is gone is noticed between denoising steps.
     while True:
         said.note(**_of(None), rendered=pipelines.pace.rendered, seconds_each=pipelines.pace.seconds_per_image)
@@ -96,7 +130,7 @@ def serve(
             _serve_one(door, caller, render, told)
 
 
-def _serve_one(door: Door, caller: Caller, render: Render, told: dict[Job | SheetJob, str]) -> None:
+def _serve_one(door: Callers, caller: Caller, render: Render, told: dict[Asked, str]) -> None:
     """Do what somebody asks for, and answer.
 
     `told`: the error of each job that failed, so that a retry need not tell it at length again.
@@ -106,6 +140,8 @@ def _serve_one(door: Door, caller: Caller, render: Render, told: dict[Job | Shee
         _do(message, client, render)
     except (Abandoned, BrokenPipeError, ConnectionResetError):
         say("the client is gone; its combination is abandoned, finished images are kept")
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.send(Stopped("abandoned"))  # a relay waits for the end of it
     except Stopping:
         say(_STOPPED)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -114,7 +150,7 @@ def _serve_one(door: Door, caller: Caller, render: Render, told: dict[Job | Shee
         _end(door, client, f"{error}. Finished images are kept; a retry goes on with a fresh worker", LOST_DEVICE)
     except DarkroomError as error:  # whatever was asked for, the models stay loaded
         text, again = str(error), False
-        if isinstance(message, Job | SheetJob):
+        if isinstance(message, Asked):
             again = told.pop(message, None) == text
             told[message] = text
             if len(told) > _MOST_TOLD:
@@ -125,18 +161,18 @@ def _serve_one(door: Door, caller: Caller, render: Render, told: dict[Job | Shee
         _end(door, client, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)", 1)
 
 
-def _end(door: Door, client: Channel, text: str, status: int) -> NoReturn:
+def _end(door: Callers, client: Client, text: str, status: int) -> NoReturn:
     """Say why, and end so that the next job gets a fresh worker: it may come as soon as this client has heard."""
     door.close()
     fail(client, Failed(text))
     os._exit(status)  # at once: a GPU that has failed turns torch's farewell into an abort
 
 
-def _do(message: Message, client: Channel, render: Render) -> None:
+def _do(message: Message, client: Client, render: Render) -> None:
     match message:
         case Prewarm():
             family(message.family)
-        case Job() | SheetJob():
+        case Job() | SheetJob() | EncodeJob():
             _enter(message.directory)
             render(message, client)
             client.send(Done())
@@ -169,12 +205,12 @@ def _of(request: Request | None) -> dict[str, Any]:
     }
 
 
-def _check(client: Channel, ending: Ending) -> None:
+def _check(client: Client, ending: Ending) -> None:
     if client.is_closed() and not ending.is_told:
         raise Abandoned
 
 
-def _stop_if_told(client: Channel, ending: Ending) -> None:
+def _stop_if_told(client: Client, ending: Ending) -> None:
     if ending.is_told or isinstance(client.arrived(), Stop):
         raise Stopping
 
@@ -182,8 +218,5 @@ def _stop_if_told(client: Channel, ending: Ending) -> None:
 def _clean_up(owner: int, folder: Path, ending: Ending) -> None:
     """The owner has ended, so nobody comes any more."""
     ending.wait(_GRACE)
-    for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
-        file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # another device's worker is doing the same
-        folder.rmdir()
+    clear(folder)
     say(f"owner {owner} has ended, so has worker {os.getpid()}")

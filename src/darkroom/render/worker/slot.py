@@ -7,11 +7,13 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
+import shlex
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from darkroom.filesystem.owner import is_mark_of_gone, mark
 from darkroom.machine.allotment.cluster_job import cluster_job
 
 _LONGEST = 45  # characters of a folder for temporary files; a socket's whole name may have 107 bytes
+_COUNTED = re.compile(r"[0-9]{1,4} *\*")
+_MOST = 1024  # workers
 _POLL = 0.02  # seconds between looks at locks that others hold
 
 
@@ -33,6 +37,7 @@ class Slot:
     folder: Path
     host: str
     job: str | None  # the cluster's
+    launcher: tuple[str, ...] = ()  # the command that starts its worker elsewhere; () for here
 
     def use(self) -> None:
         """Let this process, and what it starts, see no other GPU; before torch is imported."""
@@ -41,27 +46,56 @@ class Slot:
 
     @property
     def name(self) -> str:
-        """Of its worker among all of a run: machine, the cluster's job, GPU."""
-        job, gpu = f"-job{self.job}" if self.job else "", f"-gpu{self.number}" if self.device else ""
-        return f"{self.host}{job}{gpu}"
+        """Of its worker among all of a run: machine, the cluster's job, GPU; which, where it is elsewhere."""
+        if self.launcher:
+            return f"launched{self.number}"
+        return _name(self.host, self.job, str(self.number) if self.device else None)
 
     @property
     def socket(self) -> Path:
         return self.folder / f"{self.number}.sock"
 
 
+def name_here() -> str:
+    """The same of this process, where whoever started it has chosen the GPU."""
+    return _name(platform.node(), cluster_job(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _name(host: str, job: str | None, gpu: str | None) -> str:
+    return "-".join([host, *([f"job{job}"] if job else []), *([f"gpu{gpu}"] if gpu else [])])
+
+
 @contextlib.contextmanager
-def hold(owner: int) -> Iterator[Slot]:
-    """Take the first free device of this owner, waiting while all are busy."""
+def hold(owner: int, launchers: Sequence[tuple[str, ...]] = ()) -> Iterator[Slot]:
+    """Take the first free device of this owner, waiting while all are busy.
+
+    `launchers`: a command for each worker that is to run elsewhere; none of this machine's devices is used then.
+    """
     folder = private_folder(owner)
-    devices = visible_devices()
+    devices: list[str | None] = [None] * len(launchers) if launchers else visible_devices()
     files = [(folder / f"{number}.lock").open("w") for number in range(len(devices))]
     try:
         number = _first_free([file.fileno() for file in files])
-        yield Slot(owner, number, devices[number], folder, platform.node(), cluster_job())
+        launcher = launchers[number] if launchers else ()
+        yield Slot(owner, number, devices[number], folder, platform.node(), cluster_job(), launcher)
     finally:
         for file in files:
             file.close()
+
+
+def launchers_of(text: str) -> list[tuple[str, ...]]:
+    """ "3 * srun --gpus=1; ssh node9" are four commands, each of a worker; WorkerError for what is none."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(";"))):
+        count, _, command = part.partition("*") if _COUNTED.match(part) else ("1", "", part)
+        try:
+            words = tuple(shlex.split(command))
+        except ValueError as error:
+            raise WorkerError(f"launcher: expected a command, got {part!r}: {error}") from error
+        if not words or not 0 < int(count) <= _MOST:
+            raise WorkerError(f"launcher: expected a command, or 1 to {_MOST} times one (3 * srun), got {part!r}")
+        found += [words] * int(count)
+    return found
 
 
 def visible_devices() -> list[str | None]:
@@ -87,6 +121,14 @@ def private_folder(owner: int) -> Path:
     folder = parent / mark(owner)
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def clear(folder: Path) -> None:
+    """Remove the private folder of an owner that has ended."""
+    for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another device's worker is doing the same
+        folder.rmdir()
 
 
 def sweep() -> None:

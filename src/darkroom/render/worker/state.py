@@ -15,13 +15,16 @@ _PAUSE = 2.0  # seconds between two looks at what has changed
 
 
 class Said:
-    """Written beside `log`, where a worker has one. `memory`: bytes that it holds now."""
+    """Written beside `log`, where a worker has one; `name`: the worker's."""
 
-    def __init__(self, log: Path | None, memory: Callable[[], int], pause: float = _PAUSE) -> None:
-        self._log, self._memory, self._pause = log, memory, pause
-        self._state = WorkerState(name=log.stem if log else "", mark=mark(), said_at=0.0)
-        if log is not None:
-            threading.Thread(target=self._keep_saying, args=(log,), daemon=True).start()
+    def __init__(self, log: Path | None, name: str) -> None:
+        self._log = log
+        self._state = WorkerState(name=name, mark=mark(), said_at=0.0)
+
+    def keep_saying(self, memory: Callable[[], int]) -> None:
+        """From now on, in a thread of its own. `memory`: bytes that this process holds."""
+        if self._log is not None:
+            threading.Thread(target=self._say, args=(self._log, memory), daemon=True).start()
 
     def note(self, **changes: Any) -> None:
         """Values of WorkerState, by their names."""
@@ -31,15 +34,15 @@ class Said:
         """One more of the picture in hand."""
         self._state = replace(self._state, step=self._state.step + 1)
 
-    def _keep_saying(self, log: Path) -> None:
+    def _say(self, log: Path, memory: Callable[[], int]) -> None:
         said = self._state
         while True:
             now = time.time()
             state = replace(self._state, said_at=said.said_at, memory=said.memory)
             if state != said or now - said.said_at > EVERY:
-                said = replace(state, said_at=now, memory=self._memory())
+                said = replace(state, said_at=now, memory=memory())
                 try:
                     said.write(log)
                 except StoreError as error:  # a full disk: the pictures will say so, and whoever looks sees it silent
                     print(error, flush=True)
-            time.sleep(self._pause)
+            time.sleep(_PAUSE)

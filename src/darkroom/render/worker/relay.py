@@ -1,0 +1,95 @@
+"""Stands in a worker's place where the worker runs elsewhere: the same socket, and two streams to the other machine.
+
+    client  <-- AF_UNIX -->  relay  <-- stdin and stdout of `srun … darkroom rule worker -` -->  worker
+
+The relay is a process of the run's own machine. It ends with its owner; then the worker's stream ends, and the worker.
+"""
+
+import contextlib
+import os
+import select
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from darkroom.errors import WorkerError
+from darkroom.render.job import EncodeJob, Job, SheetJob
+from darkroom.render.worker.channel import Channel, Client, Streams
+from darkroom.render.worker.door import Caller, Door, say
+from darkroom.render.worker.line import RENEWED
+from darkroom.render.worker.message import Begin, Done, Failed, Leave, Renew, Stop, Stopped
+from darkroom.render.worker.owner import end_with
+from darkroom.render.worker.slot import clear
+
+COMMAND = (sys.executable, "-P", "-m", "darkroom", "rule", "worker", "-")
+_PATIENCE = 10.0  # seconds; clients send as soon as they are connected
+
+
+def relay(path: Path, owner: int, launcher: Sequence[str], log: Path) -> None:
+    """Start a worker behind `launcher` and hand it what is asked at `path`, until the owner or the worker ends."""
+    door = Door(path, _PATIENCE, os.getuid())
+    end_with(owner, partial(clear, path.parent))
+    say(f"{shlex.join(launcher)} starts a worker")
+    process = subprocess.Popen([*launcher, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    streams = Streams(process.stdout.fileno(), process.stdin.fileno())
+    worker = Channel(streams)
+    worker.send(Begin(log))
+    threading.Thread(target=_renew, args=(worker,), daemon=True).start()
+    while True:
+        caller = door.next_caller()
+        with caller.connection:
+            try:
+                _hand_on(caller, worker, streams)
+            except (BrokenPipeError, ConnectionResetError, WorkerError) as error:
+                door.close()  # the next client starts another worker
+                say(f"the worker behind {shlex.join(launcher)} is gone: {error}")
+                process.kill()
+                os._exit(process.wait())
+
+
+def _renew(worker: Channel) -> None:
+    """Let the worker know that somebody is here."""
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            worker.send(Renew())
+            time.sleep(RENEWED)
+
+
+def _hand_on(caller: Caller, worker: Channel, streams: Streams) -> None:
+    """One job and its answers; what nobody waits for is left to the worker's own beginning."""
+    if not isinstance(caller.message, Job | SheetJob | EncodeJob):
+        return
+    assert isinstance(caller.connection, socket.socket)
+    worker.send(caller.message)
+    client, is_left = caller.client, False
+    while True:
+        heard: list[Streams | socket.socket] = [streams] if is_left else [streams, caller.connection]
+        ready, _, _ = select.select(heard, [], [])
+        if caller.connection in ready:
+            is_left = not _is_told_more(client, worker)
+        if streams in ready:
+            answer = worker.receive()
+            if answer is None:
+                raise BrokenPipeError("it has ended")
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                client.send(answer)
+            if isinstance(answer, Done | Failed | Stopped):
+                return
+
+
+def _is_told_more(client: Client, worker: Channel) -> bool:
+    """Hand on what a client says while it waits; False once it is gone, of which the worker is told."""
+    if isinstance(client.arrived(), Stop):
+        worker.send(Stop())
+    if not client.is_closed():
+        return True
+    worker.send(Leave())
+    return False

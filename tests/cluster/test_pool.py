@@ -1,0 +1,43 @@
+"""Workers behind `srun` on a real Slurm, whose jobs stay with the Snakemake where the run was begun."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.cluster.cluster import Cluster
+from tests.machine.waiting import PATIENCE, wait_for
+
+SRUN = "3 * srun --quiet --gpus=1 --mem=2000"
+POOL = ("--cores", "3", "--resources", "gpu=3", "--set-resources", f"encode:launcher={SRUN}", f"render:launcher={SRUN}")
+
+
+def test_pictures_are_those_of_one_machine_and_each_worker_loads_a_base_once(cluster: Cluster, tmp_path: Path) -> None:
+    done = cluster.snakemake(*POOL)
+    assert done.returncode == 0, done.stderr
+
+    rows = cluster.rows()
+    assert len(rows) == 24
+    assert len({row["base_load_id"] for row in rows}) <= 6, "2 base models on 3 workers"
+    assert len(cluster.jobs()) <= 3
+    alone = cluster.alone(tmp_path / "alone")
+    subprocess.run(["rm", "-rf", alone.folder / "results", alone.folder / ".snakemake"], check=True)
+    assert alone.snakemake().returncode == 0
+    assert cluster.pictures() == alone.pictures()
+
+
+def test_workers_elsewhere_end_with_a_killed_snakemake_and_nothing_finished_is_rendered_again(cluster: Cluster) -> None:
+    run = cluster.start(*POOL)
+    wait_for(lambda: len(cluster.stored()) >= 4, "4 pictures", run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait(PATIENCE)
+    wait_for(lambda: not _jobs_left(), "the end of Slurm's jobs")
+    finished = {path.name: path.stat().st_mtime_ns for path in cluster.stored()}
+
+    assert cluster.snakemake(*POOL).returncode == 0
+    assert {path.name: path.stat().st_mtime_ns for path in cluster.stored() if path.name in finished} == finished
+    assert None not in {row["base_load_id"] for row in cluster.rows()}, "what the killed run took is not lost"
+
+
+def _jobs_left() -> str:
+    return subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout
