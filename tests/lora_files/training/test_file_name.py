@@ -2,7 +2,7 @@
 
 import pytest
 
-from darkroom.lora_files.training.file_name import read_name
+from darkroom.lora_files.training.file_name import read_name, read_option, step_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_the_name_of_a_run_may_end_in_digits() -> None:
 def test_a_run_has_its_own_files_and_those_with_lora_after_its_name() -> None:
     files = ("a_LoRA_000000250.safetensors", "a.safetensors", "ab.safetensors", "a_b_000000250.safetensors")
     assert [file for file in files if read_name(file, "a")] == [*files[:2]]
+
+
+def test_the_step_of_a_lora_is_what_its_files_say_or_its_option():
+    files = ["output/my_lora_000000250.safetensors", "others/style.safetensors"]
+    assert step_of("anything", files) == 250
+    assert step_of("my_lora_000000500", ["output/my_lora.safetensors"]) == 500  # a folder names values by the header
+    assert step_of("two", [*files, "my_lora_000000500.safetensors"]) is None
+    assert read_option("my_lora_000000500").run == read_option("my_lora").run == "my_lora"

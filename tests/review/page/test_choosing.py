@@ -28,6 +28,14 @@ def seen(page):
     )
 
 
+def pinch(page, x, y):
+    """Two fingers that go apart."""
+    touch = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60), ("touchEnd", None)):
+        points = [] if apart is None else [{"x": x + side * apart, "y": y, "id": side + 1} for side in (-1, 1)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
 def test_marks_are_on_the_frame_under_the_column_and_there_again_after_a_reload(opened):
     page = opened()
     open_picture(page, 1)
@@ -104,6 +112,7 @@ def test_votes_are_given_without_labels_and_counted_with_intervals(opened, tmp_p
     page.keyboard.press("u")
     assert page.inner_text("#title") == "Which is better? 1 vote so far"
     page.keyboard.press("Escape")
+    page.wait_for_selector("#decision tbody tr")
     assert page.locator("#decision tbody tr").count() == 2
     assert "1 of 1\t21–100 %" in page.inner_text("#decision tbody")
     page.fill("#who", "Anna")
@@ -142,6 +151,10 @@ def test_on_a_phone_two_pictures_stand_above_each_other_and_votes_are_buttons(op
     page.tap("#next")
     first, second = (page.locator(f".of-{which}").bounding_box() for which in ("first", "second"))
     assert second["y"] >= first["y"] + first["height"]
+    pinch(page, first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
+    zoomed, same = seen(page)
+    assert zoomed == same
+    assert page.input_value("#zoom") == "other"
     page.tap("[aria-label='Rate 3']")
     assert page.locator("[aria-label='Rate 3'][aria-pressed=true]").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

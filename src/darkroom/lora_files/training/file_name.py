@@ -6,6 +6,8 @@ else as well.
 """
 
 import re
+from collections.abc import Iterable
+from pathlib import PurePath
 from typing import NamedTuple
 
 
@@ -21,3 +23,15 @@ def read_name(file: str, run: str | None = None) -> TrainedName | None:
     name = rf"{re.escape(run)}(?:_LoRA)?" if run else ".+?"
     found = re.fullmatch(rf"(?P<run>{name})(?:_(?P<step>[0-9]{{9,12}}))?\.(?:safetensors|sft)", file)
     return TrainedName(found["run"], int(found["step"]) if found["step"] else None) if found else None
+
+
+def read_option(name: str) -> TrainedName:
+    """The same of an option of conf/lora/, as a folder of checkpoints names them: my_lora_000000250."""
+    return read_name(f"{name}.safetensors") or TrainedName(name, None)
+
+
+def step_of(option: str, files: Iterable[str]) -> int | None:
+    """Of a LoRA: what the names of its files say, where they say one thing, else its option's; None where none does."""
+    named = [read_name(PurePath(file).name) for file in files]
+    steps = {each.step for each in named if each and each.step is not None}
+    return steps.pop() if len(steps) == 1 else read_option(option).step

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
-from darkroom.lora_files.training.file_name import read_name
+from darkroom.lora_files.training.file_name import read_option, step_of
 from darkroom.record import Row
 from darkroom.request import Request
 
@@ -29,12 +28,12 @@ class Candidate:
     def of(cls, request: Request) -> "Candidate":
         strength = request.asked.network_multiplier if request.adapters.loras else None
         further = tuple(axis for axis in request.title.axes if axis[0].startswith(f"{_STRENGTH}."))
-        return cls(request.title.model, request.title.lora, step_of(request), strength, further)
+        step = step_of(request.title.lora, (lora.path for lora in request.adapters.loras))
+        return cls(request.title.model, request.title.lora, step, strength, further)
 
     def fits(self, key: str, said: object) -> bool:
         """Whether one of its fields is what somebody said; its LoRA is called by the run too, as on the page."""
-        named = read_name(f"{self.lora}.safetensors")
-        return said in ((self.lora, named and named.run) if key == "lora" else (getattr(self, key),))
+        return said in ((self.lora, read_option(self.lora).run) if key == "lora" else (getattr(self, key),))
 
     @property
     def has_lora(self) -> bool:
@@ -43,14 +42,6 @@ class Candidate:
     def __str__(self) -> str:
         strength = " (no LoRA)" if self.strength is None else f" at {self.strength:g}"
         return self.lora + strength + "".join(f", {name.partition('.')[2]} at {value}" for name, value in self.further)
-
-
-def step_of(request: Request) -> int | None:
-    """The step of the training, by the file's name, or the option's: a folder of checkpoints names its values by it."""
-    if not request.adapters.loras:
-        return None
-    said = (PurePath(request.adapters.loras[0].path).name, f"{request.title.lora}.safetensors")
-    return next((named.step for name in said if (named := read_name(name)) and named.step is not None), None)
 
 
 def scene_of(request: Request) -> tuple[Any, ...]:

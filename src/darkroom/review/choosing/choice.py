@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.display import named
 from darkroom.errors import ConfigError
-from darkroom.lora_files.training.file_name import read_name
+from darkroom.lora_files.training.file_name import read_option
 from darkroom.names import as_name
 from darkroom.record import Record, Row
 from darkroom.request import Lora
@@ -52,8 +52,7 @@ class Choice:
     @property
     def name(self) -> str:
         """For its option of conf/lora/: that of its run, and no value's of a folder of checkpoints."""
-        run = read_name(f"{self.lora}.safetensors")
-        return as_name(f"{run.run if run else self.lora}_pick")
+        return as_name(f"{read_option(self.lora).run}_pick")
 
     @property
     def trigger_word(self) -> str | None:

@@ -3,10 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
-from darkroom.lora_files.training.file_name import read_name
+from darkroom.lora_files.training.file_name import step_of
 from darkroom.request import Request
 from darkroom.review.page.axes import Place
 
@@ -29,18 +28,11 @@ def places_of(requests: Sequence[Request]) -> list[Place]:
             prompts=request.title.prompts,
             index=request.title.index,
             prompt=label(request),
-            step=_step_of(request),
+            step=step_of(request.title.lora, (lora.path for lora in request.adapters.loras)),
             axes=dict(request.title.axes),
         )
         for request in requests
     ]
-
-
-def _step_of(request: Request) -> int | None:
-    """What the names of its LoRA's files say, where they say one thing."""
-    named = [read_name(PurePath(lora.path).name) for lora in request.adapters.loras]
-    steps = {name.step for name in named if name and name.step is not None}
-    return steps.pop() if len(steps) == 1 else None
 
 
 def _prompt_of(request: Request) -> tuple[str, int]:
