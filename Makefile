@@ -65,7 +65,8 @@ fuzz: $(VENV)/installed
 faults: $(VENV)/installed
 	$(BIN)/python tools/faults.py --rounds $(or $(ROUNDS),40) --seed "$(SEED)"
 
-# Runs on a Slurm of three nodes that it brings up on this machine, as root, and takes down again; else it says why not.
+# Runs on a Slurm of three nodes that it brings up on this machine, as root, and takes down again; else it says why not. And on
+# pods that are processes of this machine.
 test-cluster: $(VENV)/cluster
 	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs tests/cluster
 
