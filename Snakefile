@@ -38,6 +38,7 @@ wildcard_constraints:
     model="[^/]+",
     lora="[^/]+",
     prompts="[^/]+",
+    scorer="[^/]+",
     run=SHARDS.pattern,
     shard="[0-9]+",
 

@@ -22,11 +22,34 @@ rule manifest:
         "python -P -m darkroom rule manifest results/{wildcards.experiment:q} {output.table:q} --log {log:q}"
 
 
+# A table of its own beside the manifest, whatever gives the numbers; none where an experiment asks for no scores.
+rule score:
+    input:
+        manifest="results/{experiment}/manifest.parquet",
+    output:
+        "results/{experiment}/scores/{scorer}.parquet",
+    log:
+        "results/{experiment}/logs/score/{scorer}.log",
+    retries: 0
+    # CLIP and its kind compute where pictures are rendered, after them.
+    resources:
+        gpu=1,
+    params:
+        scorer=lambda wildcards: DARKROOM.scorer(wildcards.scorer),
+    shell:
+        "python -P -m darkroom rule score results/{wildcards.experiment:q} {wildcards.scorer:q} {output:q} --log {log:q}"
+
+
 rule report:
     input:
         manifest="results/{experiment}/manifest.parquet",
         # Unread. It is gone while the page is that of a run at work.
         finished="results/{experiment}/finished",
+        scores=expand(
+            "results/{name}/scores/{scorer}.parquet",
+            name=DARKROOM.name,
+            scorer=DARKROOM.scorers,
+        ),
     output:
         report(
             "results/{experiment}/report.html",
@@ -38,7 +61,7 @@ rule report:
         "results/{experiment}/logs/report.log",
     retries: 0
     shell:
-        "python -P -m darkroom rule report {input.manifest:q} {output:q} --log {log:q}"
+        "python -P -m darkroom rule report {input.manifest:q} {output:q} --log {log:q} --scores {input.scores:q}"
 
 
 # Which pictures are not identical to their preview, and how far rounding could take them is not known.

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "provenance": "errors files record",
     "planned": "errors names request files",
     "store": "errors names request files",
+    "scoring": "errors display files",
     "trials": "request files",
     "job_errors": "errors names files",
     "thresholds": "errors files record",
@@ -55,9 +56,10 @@ MAY_IMPORT = {
         "errors names display request files lora_files/training record planned store trials previews embedded_record "
         "plan/conf"
     ),
+    "plan/scoring": "errors display names request files scoring plan/conf",
     "plan": (
-        "errors telling job_errors names request filesystem files checkpoint provenance planned store thresholds "
-        "previews lora_files plan/conf plan/weights"
+        "errors telling job_errors names request filesystem files checkpoint provenance planned scoring store "
+        "thresholds previews lora_files plan/conf plan/weights plan/scoring"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
     "plan/shards": "errors names display telling planned store plan plan/estimate",
@@ -90,6 +92,7 @@ MAY_IMPORT = {
         "render/attempts render/weights render/device render/adapters render/families render/families/flux1 "
         "render/families/flux2 render/families/zimage"
     ),
+    "render/scoring": "errors files record scoring render/device",
     "render/worker": (
         "errors request names display telling filesystem files machine/allotment checkpoint planned job_errors record "
         "store trials render render/device render/attempts"
@@ -105,7 +108,11 @@ MAY_IMPORT = {
         "__init__ errors filesystem telling names display request files record provenance planned job_errors store "
         "trials thresholds previews embedded_record review/pair review/regress"
     ),
-    "review/sheet": ("errors names request files lora_files/training record planned store telling review review/page"),
+    "review/scores": "errors files record scoring",
+    "review/sheet": (
+        "errors names request files lora_files/training record planned scoring store telling review review/page "
+        "review/scores"
+    ),
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     "review/choosing": (
         "__init__ errors names display request files lora_files/training record store review/page review/regress "
@@ -115,10 +122,10 @@ MAY_IMPORT = {
     "terminal": "__init__ errors telling display filesystem store job_errors plan/conf review",
     # the commands
     "cli": (
-        "__init__ errors telling names display filesystem files lora_files/inspection record planned store trials "
-        "previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine intake intake/aitk "
-        "terminal render render/device render/worker review review/choosing review/inventory review/regress "
-        "review/sheet"
+        "__init__ errors telling names display filesystem files lora_files/inspection record planned scoring store "
+        "trials previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine intake intake/aitk "
+        "terminal render render/device render/scoring render/worker review review/choosing review/inventory "
+        "review/regress review/scores review/sheet"
     ),
     "__main__": "__init__ errors display filesystem job_errors cli",
 }

@@ -193,6 +193,11 @@ class ExperimentFolder:
         return self.root / "thresholds.json"
 
     @property
+    def scorers(self) -> Path:
+        """By name, what gives its pictures scores."""
+        return self.root / "scorers.json"
+
+    @property
     def fresh_store(self) -> Path:
         """The store of a run that renders everything anew, there until it ends."""
         return self.root / "fresh"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,12 @@ def add_to(commands: Commands) -> None:
     report = add("report", _report, "Write the contact sheet of a manifest.")
     report.add_argument("manifest", type=Path)
     report.add_argument("output", type=Path)
+    report.add_argument("--scores", type=Path, nargs="*", default=(), metavar="FILE", help="tables of scores")
+
+    score = add("score", _score, "Give the pictures of an experiment one of its scores.")
+    score.add_argument("experiment", type=Path, help="results/NAME")
+    score.add_argument("scorer", help="its name")
+    score.add_argument("output", type=Path)
 
     sheet = add("sheet", _sheet, "List the pictures of a model whose nudged repeats a comparison needs.")
     sheet.add_argument("experiment", type=Path, help="results/NAME")
@@ -250,7 +257,26 @@ def _unfinished(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from darkroom.review.sheet.report import write_report
 
-    write_report(options.manifest, options.output)
+    write_report(options.manifest, options.output, options.scores)
+
+
+def _score(options: argparse.Namespace) -> None:
+    from darkroom.record import Record, read_rows
+    from darkroom.review.scores.scored import score_without_model
+    from darkroom.scoring.scorer import OF_MODELS, read_scorers
+    from darkroom.scoring.table import write_scores
+
+    folder, name = ExperimentFolder(options.experiment), options.scorer
+    scorer = read_scorers(folder.scorers)[name]
+    rows, _ = read_rows(folder.manifest)
+    records = [row for row in rows if isinstance(row, Record)]
+    if scorer.kind in OF_MODELS:
+        from darkroom.render.scoring.scored import score_by_model
+
+        columns: Mapping[str, Mapping[str, float]] = {name: score_by_model(name, scorer, records)}
+    else:
+        columns = score_without_model(name, scorer, records, folder.manifest)
+    write_scores(options.output, name, scorer.better, columns)
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -6,18 +6,20 @@ from dataclasses import asdict
 from darkroom.plan.done_so_far import DoneSoFar
 from darkroom.plan.experiment import Combination, Experiment
 from darkroom.planned import Contained, Contents, PlannedCombination
+from darkroom.scoring.scorer import write_scorers
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import write_thresholds
 
 
 def write_drafts(experiment: Experiment, done: DoneSoFar, folder: ExperimentFolder) -> None:
-    """Models, a draft for each combination, the table of contents, thresholds."""
+    """Models, a draft for each combination, the table of contents, thresholds, scorers."""
     for model in experiment.models:
         experiment.planned_model(model).write(folder.model(model))
     for combination in experiment.combinations:
         _write_draft(combination, experiment, done, folder)
     write_contents(experiment, [done.of(c).is_complete for c in experiment.combinations], folder, fresh=done.fresh)
     write_thresholds(folder.thresholds, experiment.thresholds)
+    write_scorers(folder.scorers, experiment.scorers)
 
 
 def write_contents(

@@ -25,6 +25,7 @@ from darkroom.plan.matrix import Matrix, Point, read_matrix
 from darkroom.plan.model_values import base_of, encoder_of
 from darkroom.plan.pictures import Picture, pictures
 from darkroom.plan.resolve import resolve
+from darkroom.plan.scoring.asked import read_scorers_of
 from darkroom.plan.strengths import axis_of, nowhere, position_of, stack_at
 from darkroom.plan.weights.adapter_path import Fetch
 from darkroom.plan.weights.hub import look_in
@@ -35,6 +36,7 @@ from darkroom.planned import PlannedModel
 from darkroom.provenance.claim import try_identity
 from darkroom.provenance.identity import name_identity
 from darkroom.request import NUMERICS_REVISION, Request
+from darkroom.scoring.scorer import Scorer
 from darkroom.thresholds import ModelThresholds, Thresholds
 
 
@@ -56,6 +58,7 @@ class Experiment:
     combinations: tuple[Combination, ...]
     models: Mapping[str, Model]
     thresholds: Mapping[str, ModelThresholds]  # by model
+    scorers: Mapping[str, Scorer]  # by name
     notes: tuple[str, ...]  # what a person is to be told, and nothing fails of
 
     @property
@@ -165,8 +168,11 @@ def _experiment(name: str, source: str, conf: Conf, fetch_lora: Fetch | None) ->
     yield from plan.lora_faults()
     yield from plan.missing_weights(combinations)
     thresholds = yield from _thresholds(conf, plan.models)
+    scorers = yield from read_scorers_of(conf)
     # Without an output there was an error, and nobody gets to see this.
-    return Experiment(name, source, output or Output(), combinations, plan.models, thresholds, tuple(loras.notes))
+    return Experiment(
+        name, source, output or Output(), combinations, plan.models, thresholds, scorers, tuple(loras.notes)
+    )
 
 
 def _signing_faults(machine: Machine, where: str) -> Iterator[ConfigError]:

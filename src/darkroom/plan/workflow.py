@@ -24,6 +24,7 @@ from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import DoneSoFar, put_right
 from darkroom.plan.drafts import write_contents, write_drafts
 from darkroom.plan.experiment import Combination, Experiment, load_experiment
+from darkroom.plan.scoring.asked import digest_of_scorer
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.hub import fetch
 from darkroom.previews import no_previews, read_previews, stored_previews
@@ -107,6 +108,17 @@ class Workflow:
         files = [[path, _identity_if_there(path)] for path in (listed, *sorted(paths))]
         thresholds = {model: each.to_json() for model, each in self.experiment.thresholds.items()}
         return digest_of([files, thresholds])[:16]
+
+    @property
+    def scorers(self) -> list[str]:
+        """The names of what gives pictures scores."""
+        return list(self.experiment.scorers)
+
+    def scorer(self, name: str) -> str:
+        """Changes when a scorer is asked for otherwise; an error in the name ends the run."""
+        if name not in self.experiment.scorers:
+            stop(ConfigError(f"experiment {self.name} has no score {name}"))
+        return digest_of_scorer(self.experiment.scorers[name])
 
     def put_right(self) -> None:
         """Before Snakemake looks: times that have not come yet, what was cut off, embeddings that are gone."""

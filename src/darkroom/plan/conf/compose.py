@@ -35,7 +35,7 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
-_OF_ROOT = ("output", "machine", "matrix", "exclude")
+_OF_ROOT = ("output", "machine", "matrix", "exclude", "score")
 _BLANK = "blank"  # conf/prompts/blank.yaml
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
@@ -140,6 +140,11 @@ class Conf:
         """The option of `compare` that goes for a model: its own, else `default`."""
         name = model if self._folders.find(f"{COMPARE}/{model}") else "default"
         return self._option(COMPARE, name, self._folders.option(COMPARE, name, COMPARE))
+
+    def scorer(self, name: str, where: str) -> Option:
+        """One of conf/score/, which an experiment names and does not change. `where`: it is asked for."""
+        file = self._folders.option("score", name, where)
+        return Option("score", name, _load(file), Origin(str(file)))
 
     def _option(self, group: str, name: str, file: Path) -> Option:
         origin = self.origin(group, file)

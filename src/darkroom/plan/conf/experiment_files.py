@@ -15,6 +15,8 @@ from darkroom.provenance.identity import MACHINE_KEYS
 
 _EXPERIMENT = "experiment@_global_"  # so that the files of experiments need no package of their own
 
+_LISTS = ("exclude", "score")  # keys of the root that hold no keys and values
+
 
 @dataclass(frozen=True)
 class Written:
@@ -29,13 +31,13 @@ class Written:
 
     def faults(self) -> Iterator[ConfigError]:
         """Keys that the root does not have, or that hold something else than it expects."""
-        expected = {field.name: list if field.name == "exclude" else dict for field in fields(Config)}
+        expected = {field.name: list if field.name in _LISTS else dict for field in fields(Config)}
         for file, content in self.files:
             for key in sorted(content.keys() - expected.keys() - {"defaults", "hydra"}):
                 yield ConfigError(f"{file}: {key}: unknown key; {answer_at_root(key)}")
             for key in sorted(content.keys() & expected.keys()):
                 if not isinstance(content[key], expected[key]):
-                    wanted = "a list" if key == "exclude" else "keys and values"
+                    wanted = "a list" if key in _LISTS else "keys and values"
                     hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""
                     yield ConfigError(f"{file}: {key}: expected {wanted}, got {content[key]!r}{hint}")
         for file, content in self._with_choices():

@@ -42,6 +42,7 @@ class Config:
     machine: dict[str, Any] = field(default_factory=dict)
     matrix: dict[str, Any] = field(default_factory=dict)
     exclude: list[Any] = field(default_factory=list)
+    score: list[Any] = field(default_factory=list)  # names of conf/score/
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,11 @@ from typing import Any
 
 from darkroom.files.columns import columns_of, groups_of
 from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row
-from darkroom.review.page.axes import axes_of
+from darkroom.review.page.axes import Axis, axes_of
 from darkroom.review.page.page import distinct, script_json
 from darkroom.review.sheet.contact_sheet import coded, places_of
+from darkroom.review.sheet.scored import scores_of, told, with_scores
+from darkroom.scoring.table import Score
 
 TEMPLATE = "sheet/report.html.j2"
 
@@ -33,12 +35,17 @@ NO_THUMBNAILS = Thumbnails(0, (), (), ())
 
 
 def page_values(
-    rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thumbnails, run_id: str | None = None
+    rows: Sequence[Row],
+    links: Sequence[str | None],
+    thumbnails: Thumbnails,
+    run_id: str | None = None,
+    scores: Sequence[Score] = (),
 ) -> dict[str, Any]:
     """`links`: of each row's picture, relative to the page's folder; None where it is not there.
 
     `run_id`: of the run that the page waits for; None where it is over.
     """
+    axes = axes_of(places_of([row.request for row in rows]))
     failures = [row for row in rows if isinstance(row, Failure)]
     return {
         "experiment": rows[0].request.title.experiment,
@@ -52,18 +59,27 @@ def page_values(
         "warnings": Counter(warning for row in rows for warning in row.request.remarks.warnings).most_common(),
         "problems": [[problem] for problem in thumbnails.problems],
         "side": thumbnails.side,
-        "data": script_json({"run": run_id, **page_data(rows, links, thumbnails)}),
+        "scores": told(axes, rows, scores),
+        "has_scores": bool(scores),
+        "data": script_json({"run": run_id, **page_data(rows, links, thumbnails, axes, scores)}),
     }
 
 
-def page_data(rows: Sequence[Row], links: Sequence[str | None], thumbnails: Thumbnails) -> dict[str, Any]:
+def page_data(
+    rows: Sequence[Row],
+    links: Sequence[str | None],
+    thumbnails: Thumbnails,
+    axes: Sequence[Axis],
+    scores: Sequence[Score],
+) -> dict[str, Any]:
     """What the page's script needs: columns by code, axes, thumbnails, links."""
     values = [row.row() for row in rows]
     return {
         "count": len(rows),
         "columns": {name: coded([each[name] for each in values]) for name in columns_of(Record)},
         "groups": groups_of(Record),
-        "axes": [asdict(axis) for axis in axes_of(places_of([row.request for row in rows]))],
+        "axes": [asdict(axis) for axis in with_scores(axes, rows, scores)],
+        "scores": scores_of(rows, scores),
         "links": links,
         "thumbnails": {"uris": thumbnails.uris, "codes": thumbnails.codes},
     }

@@ -9,20 +9,22 @@ from darkroom.record import Record, Row, read_rows
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import link_from, write_page
 from darkroom.review.sheet.page_values import NO_THUMBNAILS, TEMPLATE, Thumbnails, page_values
+from darkroom.scoring.table import read_scores
 
 _SIDES = ((256, 1_500), (128, 6_000))  # long side of a thumbnail in pixels, for at most so many images
 _PAGE = 60_000_000  # bytes of thumbnails above which smaller ones are made
 
 
-def write_report(manifest: Path, output: Path) -> None:
+def write_report(manifest: Path, output: Path, scores: Sequence[Path] = ()) -> None:
     """Write the page of an experiment beside its images: a contact sheet with every image's parameters.
 
     A picture that failed has a frame with the reason, one that had no turn an empty frame, and one that cannot be read
-    is named on the page. StoreError when the manifest is damaged.
+    is named on the page. `scores`: tables of them. StoreError when the manifest or one of these is damaged.
     """
     rows, _ = read_rows(manifest)
+    found = [score for table in scores for score in read_scores(table)]
     links = [link_from(output.parent, row.image_path) if isinstance(row, Record) else None for row in rows]
-    write_page(output, TEMPLATE, page_values(rows, links, make_thumbnails(rows)))
+    write_page(output, TEMPLATE, page_values(rows, links, make_thumbnails(rows), scores=found))
 
 
 def make_thumbnails(rows: Sequence[Row]) -> Thumbnails:

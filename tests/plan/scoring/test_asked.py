@@ -1,0 +1,49 @@
+"""What an experiment asks its pictures to be scored by."""
+
+import pytest
+from tests.examples.small_project import EXPERIMENT, Project
+
+from darkroom.plan.scoring.asked import digest_of_scorer
+from darkroom.scoring.scorer import Scorer
+
+
+def asked(project: Project, score: str) -> None:
+    project.write("conf/experiment/e.yaml", f"{EXPERIMENT}score: {score}\n")
+
+
+def test_scorers_are_taken_in_their_order_one_s_own_among_them(project: Project) -> None:
+    project.write("conf/score/mine.yaml", "kind: command\ncommand: python mine.py {manifest} {table}\nbetter: lower\n")
+    asked(project, "[mine, change]")
+    scorers = project.load().scorers
+    command = "python mine.py {manifest} {table}"
+    assert list(scorers.items()) == [
+        ("mine", Scorer(kind="command", command=command, better="lower")),
+        ("change", Scorer(kind="change")),
+    ]
+    assert digest_of_scorer(scorers["mine"]) != digest_of_scorer(Scorer(kind="command", command=command))
+
+
+@pytest.mark.parametrize(
+    ("score", "file", "said"),
+    [
+        ("change", "kind: change", "conf/experiment/e.yaml: score: expected a list, got 'change'"),
+        (
+            "[chnge]",
+            "kind: change",
+            "conf/experiment/e.yaml: score[0]: there is no conf/score/chnge.yaml; did you mean ",
+        ),
+        ("[3]", "kind: change", "conf/experiment/e.yaml: score[0]: expected a name, got 3"),
+        ("[m]", "kind: chang", "conf/score/m.yaml: kind: 'chang' is not one of: change, diversity"),
+        ("[m]", "kind: text", "conf/score/m.yaml: checkpoint: is missing; kind text needs checkpoint"),
+        ("[m]", "kind: change\ncommand: x", "conf/score/m.yaml: command: kind change has no use for it; leave it out"),
+        (
+            "[m]",
+            "kind: references\ncheckpoint: a/b\nreferences: gone",
+            "conf/score/m.yaml: references: gone: expected a folder with pictures in it",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_a_sentence(project: Project, score: str, file: str, said: str) -> None:
+    project.write("conf/score/m.yaml", file)
+    asked(project, score)
+    assert said in project.error()

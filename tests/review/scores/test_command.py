@@ -1,0 +1,46 @@
+"""A program of the user's as a scorer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import ConfigError, DarkroomError, StoreError
+from darkroom.review.scores.command import run_command
+
+WRITES = "import sys; open(sys.argv[2], 'w').write('request,length\\na1,' + str(len(open(sys.argv[1]).read())))"
+
+
+def run(code: str, manifest: Path, arguments: str = "{manifest} {table}") -> dict[str, dict[str, float]]:
+    return run_command("conf/score/mine.yaml: command", f'{sys.executable} -c "{code}" {arguments}', manifest, ["a1"])
+
+
+def test_it_reads_the_manifest_and_writes_a_table(tmp_path: Path) -> None:
+    manifest = tmp_path / "my manifest"
+    manifest.write_text("12345")
+    assert run(WRITES, manifest) == {"length": {"a1": 5.0}}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SystemExit('no face found')", "ended with status 1: no face found"),
+        ("pass", "ended well and wrote no table: {table} in the command is its path"),
+    ],
+)
+def test_what_it_fails_of_is_told(tmp_path: Path, code: str, said: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        run(code, tmp_path / "manifest")
+    assert said in str(caught.value)
+
+
+def test_a_command_that_is_none_is_told() -> None:
+    for command, said in [
+        ("python x.py {manifest}", "{table} should be in it"),
+        ("python 'x", "No closing quotation"),
+        ("", "expected a program and its arguments, got nothing"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            run_command("here", command, Path("m"), [])
+    with pytest.raises(DarkroomError, match="nowhere cannot be run: No such file"):
+        run_command("here", "nowhere {manifest} {table}", Path("m"), [])
