@@ -66,6 +66,12 @@ rule all:
         manifest=expand("results/{name}/manifest.parquet", name=DARKROOM.name),
         finished=expand("results/{name}/finished", name=DARKROOM.name),
         report=expand("results/{name}/report.html", name=DARKROOM.name),
+        # By name as well: a table that somebody deleted is one that an up-to-date page would not miss.
+        scores=expand(
+            "results/{name}/scores/{scorer}.parquet",
+            name=DARKROOM.name,
+            scorer=DARKROOM.scorers,
+        ),
 
 
 # What a shard has rendered is fetched where Snakemake was started.

@@ -9,16 +9,12 @@ from tests.places import REPOSITORY
 from tests.workflow.project import Project
 
 from darkroom import PROFILE
-from darkroom.scoring.table import read_scores
 
 TEXT = (REPOSITORY / "docs/snakefile.md").read_text()
 (SNAKEFILE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 EXPERIMENT = """\
 matrix: {model: demo, lora: [none, damaged], prompts: demo_loras, seed: 1, sample_steps: 2}
-score: [mine]
 """
-# A scorer of one's own, as docs/scores.md prints it
-(SCORES,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/scores.md").read_text(), re.DOTALL)
 
 
 def run(project: Project, *overrides: str) -> subprocess.CompletedProcess[str]:
@@ -37,8 +33,6 @@ def test_one_s_own_rule_waits_until_every_picture_is_there(project: Project) -> 
     project.write("conf/experiment/strength.yaml", EXPERIMENT)
     project.write("conf/lora/damaged.yaml", "loras: [damaged.safetensors]\n")
     project.write("damaged.safetensors", "not a weight file")
-    project.write("conf/score/mine.yaml", "kind: command\ncommand: python mine.py {manifest} {table}\n")
-    project.write("mine.py", SCORES)
 
     failed = run(project)
 
@@ -51,7 +45,4 @@ def test_one_s_own_rule_waits_until_every_picture_is_there(project: Project) -> 
 
     assert done.returncode == 0, done.stderr
     assert sorted(project.pictures("strength")) == [f"demo/none/demo_loras/00{index}_1_2.png" for index in (0, 1)]
-    (score,) = read_scores(project.folder / "results/strength/scores/mine.parquet")
-    assert (score.name, len(score.values)) == ("mine.brightness", 2)
-    assert "mine.brightness" in (project.folder / "results/strength/report.html").read_text()
     assert "<html" in (project.folder / "public/index.html").read_text()

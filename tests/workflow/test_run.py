@@ -10,6 +10,7 @@ from tests.workflow.project import CATS, DEMO, REPOSITORY, Project
 
 from darkroom.plan.trials.as_conf import as_conf
 from darkroom.record import read_embedded_record
+from darkroom.scoring.table import read_scores
 
 
 def test_a_run_renders_everything_and_the_next_run_nothing(finished: Project) -> None:
@@ -84,10 +85,13 @@ def test_the_demos_files_are_watched_where_darkroom_lies_and_nothing_is_written_
     shutil.copy(REPOSITORY / "Snakefile", own)
     before = {path: path.stat().st_mtime_ns for path in (own / "demo").rglob("*")}
     monkeypatch.setenv("PYTHONPATH", str(own / "src"))
-    project.write("conf/experiment/small.yaml", "matrix: {model: [demo], lora: [demo_lora, none], prompts: [dogs]}\n")
+    matrix = "matrix: {model: [demo], lora: [demo_lora, none], prompts: [dogs]}\nscore: [change]\n"
+    project.write("conf/experiment/small.yaml", matrix)
     assert project.snakemake("-s", str(own / "Snakefile")).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (own / "demo").rglob("*")} == before
-    with_lora = project.rows()[0]
+    with_lora, without = project.rows()
+    (change,) = read_scores(project.folder / "results/small/scores/change.parquet")
+    assert change.values[without["request_id"]] == 0 < change.values[with_lora["request_id"]]
     assert with_lora["loras"][0]["path"] == f"{own}/demo/demo_lora.safetensors"
 
     shutil.copy(own / "demo/demo_lokr.safetensors", own / "demo/demo_lora.safetensors")

@@ -1,9 +1,13 @@
 """A program of the user's as a scorer."""
 
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.places import REPOSITORY
+from tests.review.renders import render, write_manifest
 
 from darkroom.errors import ConfigError, DarkroomError, StoreError
 from darkroom.review.scores.command import run_command
@@ -19,6 +23,15 @@ def test_it_reads_the_manifest_and_writes_a_table(tmp_path: Path) -> None:
     manifest = tmp_path / "my manifest"
     manifest.write_text("12345")
     assert run(WRITES, manifest) == {"length": {"a1": 5.0}}
+
+
+def test_the_program_of_the_page_scores_a_manifest(tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/scores.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.py").write_text(program)
+    row = render(tmp_path, np.full((48, 64, 3), 90, np.uint8))
+    command = f"{sys.executable} {tmp_path / 'mine.py'} {{manifest}} {{table}}"
+    found = run_command("here", command, write_manifest(tmp_path, [row]), [row.request_id])
+    assert found == {"brightness": {row.request_id: 90.0}}
 
 
 @pytest.mark.parametrize(
