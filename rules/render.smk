@@ -14,7 +14,7 @@ rule encode:
         gpu=1,
         offload="auto",
         store=DARKROOM.store,
-        launcher="",
+        launcher="here",
     params:
         texts=lambda wildcards: DARKROOM.experiment.text_digest(wildcards.model),
     shell:
@@ -44,13 +44,13 @@ rule render:
     priority: lambda wildcards: DARKROOM.priority(wildcards.model, wildcards.lora, wildcards.prompts)
     retries: SHARDS.retries
     # offload: auto | none | model | block, for a profile to set (docs/memory.md): where weights rest.
-    # launcher: commands that start workers elsewhere, such as `8 * srun --gpus=1` or `ssh node1; ssh node2`.
+    # launcher: here, or commands that start workers elsewhere, such as `8 * srun --gpus=1` or `ssh node1; ssh node2`.
     # store: a resource, whose change makes no job again; a module's shell lines do not see DARKROOM.
     resources:
         gpu=1,
         offload="auto",
         store=DARKROOM.store,
-        launcher="",
+        launcher="here",
     shell:
         "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
@@ -94,7 +94,7 @@ rule repeats:
         gpu=1,
         offload="auto",
         store=DARKROOM.store,
-        launcher="",
+        launcher="here",
     shell:
         "python -P -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
         " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"

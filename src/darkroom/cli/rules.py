@@ -91,7 +91,7 @@ def add_to(commands: Commands) -> None:
     repeats = add("repeats", _repeats, "Render a sheet's nudged repeats, on the warm worker if Snakemake runs.")
     repeats.add_argument("sheet", type=Path)
     for parser in (encode, render, repeats):
-        parser.add_argument("--launcher", default="", help="what starts workers elsewhere: '8 * srun --gpus=1'")
+        parser.add_argument("--launcher", default="here", help="or what starts workers elsewhere: '8 * srun --gpus=1'")
     for parser in (encode, render, shard, repeats):
         add_offload(parser)
         parser.add_argument("--store", type=Path, default=RESULTS / STORE, help="what is there is not computed again")

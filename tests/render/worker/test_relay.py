@@ -31,7 +31,7 @@ LEASED = (
 @pytest.mark.parametrize(
     ("text", "launchers"),
     [
-        ("", []),
+        ("here", []),
         ("ssh node1", [("ssh", "node1")]),
         ("2 * srun --gpus=1", [("srun", "--gpus=1")] * 2),
         ("ssh -J 'a gate' node1; 1*ssh node2;", [("ssh", "-J", "a gate", "node1"), ("ssh", "node2")]),

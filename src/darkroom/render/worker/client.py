@@ -33,7 +33,7 @@ _START_SECONDS = 60.0  # for a worker to open its socket, which it does before a
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
 
 
-def render(job: Job, worker_logs: Path, log: Path | None = None, launcher: str = "") -> None:
+def render(job: Job, worker_logs: Path, log: Path | None = None, launcher: str = slot.HERE) -> None:
     """Render a combination on this run's warm worker, or here when there is no run.
 
     `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too. `launcher`: the
@@ -44,7 +44,7 @@ def render(job: Job, worker_logs: Path, log: Path | None = None, launcher: str =
     _say_dead_loras(job.records)
 
 
-def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None, launcher: str = "") -> Path:
+def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None, launcher: str = slot.HERE) -> Path:
     """The same of a sheet of trials; the file of what came of it. For an empty sheet nobody loads a model."""
     sheet, outcomes = TrialSheet.read(job.sheet), job.sheet.with_name(OUTCOMES)
     if not sheet.trials:

@@ -28,7 +28,7 @@ def encode_texts(job: EncodeJob, output: Path, worker_logs: Path, log: Path | No
     """
     model, ids = _named(job)
     missing = _missing(ids, Store(job.store))
-    if missing and not (launcher and client.asked_of_worker(job, worker_logs, log, launcher)):
+    if missing and not (slot.launchers_of(launcher) and client.asked_of_worker(job, worker_logs, log, launcher)):
         with ExitStack() as held:
             if (run := owner()) is not None:
                 device = held.enter_context(slot.hold(run))

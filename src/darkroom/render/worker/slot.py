@@ -22,6 +22,7 @@ from darkroom.filesystem.owner import is_mark_of_gone, mark
 from darkroom.machine.allotment.cluster_job import cluster_job
 
 _LONGEST = 45  # characters of a folder for temporary files; a socket's whole name may have 107 bytes
+HERE = "here"  # where workers are started: no command does it
 _COUNTED = re.compile(r"[0-9]{1,4} *\*")
 _MOST = 1024  # workers
 _POLL = 0.02  # seconds between looks at locks that others hold
@@ -84,9 +85,12 @@ def hold(owner: int, launchers: Sequence[tuple[str, ...]] = ()) -> Iterator[Slot
 
 
 def launchers_of(text: str) -> list[tuple[str, ...]]:
-    """ "3 * srun --gpus=1; ssh node9" are four commands, each of a worker; WorkerError for what is none."""
+    """The commands that start workers, one each: `3 * srun --gpus=1; ssh node9` has four, and HERE none.
+
+    WorkerError for what is no command.
+    """
     found = []
-    for part in filter(None, map(str.strip, text.split(";"))):
+    for part in filter(None, map(str.strip, text.split(";") if text != HERE else ())):
         count, _, command = part.partition("*") if _COUNTED.match(part) else ("1", "", part)
         try:
             words = tuple(shlex.split(command))
