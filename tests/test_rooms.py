@@ -113,6 +113,7 @@ MAY_IMPORT = {
         "errors names request files lora_files/training record planned scoring store telling review review/page "
         "review/scores"
     ),
+    "review/sharing": "errors display files record previews store review/page review/sheet",
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     "review/choosing": (
         "__init__ errors names display request files lora_files/training record store review/page review/regress "
@@ -125,7 +126,7 @@ MAY_IMPORT = {
         "__init__ errors telling names display filesystem files lora_files/inspection record planned scoring store "
         "trials previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine intake intake/aitk "
         "terminal render render/device render/scoring render/worker review review/choosing review/inventory "
-        "review/regress review/scores review/sheet"
+        "review/regress review/scores review/sharing review/sheet"
     ),
     "__main__": "__init__ errors display filesystem job_errors cli",
 }

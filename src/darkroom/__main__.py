@@ -21,6 +21,7 @@ from darkroom.cli import (
     rendering,
     repeating,
     rules,
+    sharing,
     watching,
 )
 from darkroom.cli.completing import complete_if_asked
@@ -95,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
     commands = Commands(parser, prog="darkroom", metavar="COMMAND")
-    for part in (rendering, planning, repeating, watching, looking, choosing, keeping, importing, machine, rules):
+    looks = (looking, sharing, choosing)
+    for part in (rendering, planning, repeating, watching, *looks, keeping, importing, machine, rules):
         part.add_to(commands)
     return parser
 

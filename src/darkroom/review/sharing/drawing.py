@@ -1,0 +1,185 @@
+"""Draws a view with Pillow: title, heads of columns, labels of rows, pictures, previews above them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from darkroom.errors import ImageError
+from darkroom.files.picture import COMMON, opened_whole, read_bytes
+from darkroom.record import PictureKey, Record, Row
+from darkroom.review.page.axes import Axis
+from darkroom.review.sharing.view import Frame, Values, View
+
+_PAPER, _INK, _SOFT, _FILM, _EDGE = "#f5f3ee", "#1e1d1a", "#65615a", "#171614", "#d8a650"  # as on the page
+_FONT = "DejaVuSans.ttf"  # where it is installed; else the one in Pillow
+_MOST_LINES = 6  # of a label
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Corner = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Sizes in pixels, from the long side of a picture."""
+
+    side: int
+
+    @property
+    def text(self) -> int:
+        return max(11, min(28, self.side // 11))
+
+    @property
+    def title(self) -> int:
+        return int(self.text * 1.6)
+
+    @property
+    def gap(self) -> int:
+        return max(2, self.side // 48)
+
+    @property
+    def label(self) -> int:
+        """The width of the labels of rows."""
+        return max(96, min(360, int(self.side * 1.1)))
+
+    @property
+    def margin(self) -> int:
+        return self.text
+
+
+def draw(view: View, frame: Frame, side: int, title: str, previews: Mapping[PictureKey, Path]) -> Image.Image:
+    """One frame; `side`: the long side of a picture. `previews`: stored ones, shown above the row of theirs."""
+    style = Style(side)
+    cell = _cell(frame, side)
+    shown = [_line(view, frame, values, previews) for values in view.row_values]
+    heads = _heads(view)
+    left = style.margin + (style.label if view.rows or any(line.has_previews for line in shown) else 0)
+    width = left + len(heads) * (cell[0] + style.gap) + style.margin
+    titles = _wrapped(title, style.title, width - 2 * style.margin)
+    common = _wrapped(" · ".join(frame.said), style.text, width - 2 * style.margin)
+    names = [_wrapped(head, style.text, cell[0]) for head in heads]
+    leading = int(style.text * 1.35)
+    below = style.margin + len(titles) * int(style.title * 1.35)
+    top = below + len(common) * leading + style.gap * 2
+    under = top + max(map(len, names), default=0) * leading + style.gap * 2
+    bands = sum(1 + line.has_previews for line in shown)
+    image = Image.new("RGB", (width, under + bands * (cell[1] + style.gap) + style.margin), _PAPER)
+    pen = ImageDraw.Draw(image)
+    _write(pen, (style.margin, style.margin), titles, style.title, _INK)
+    _write(pen, (style.margin, below), common, style.text, _SOFT)
+    for n, lines in enumerate(names):
+        _write(pen, (left + n * (cell[0] + style.gap), top), lines, style.text, _INK)
+    y = under
+    for line in shown:
+        if line.has_previews:
+            _label(pen, (style.margin, y), "preview", style, cell[1], _SOFT)
+            for n, path in enumerate(line.previews):
+                if path:
+                    _place(image, (left + n * (cell[0] + style.gap), y), cell, _preview(path), dotted=True)
+            y += cell[1] + style.gap
+        _label(pen, (style.margin, y), line.label, style, cell[1], _INK)
+        for n, row in enumerate(line.rows):
+            if row is not None:
+                _place(image, (left + n * (cell[0] + style.gap), y), cell, _picture(row))
+        y += cell[1] + style.gap
+    return image
+
+
+@dataclass(frozen=True)
+class _Line:
+    label: str
+    rows: tuple[Row | None, ...]
+    previews: tuple[Path | None, ...]
+
+    @property
+    def has_previews(self) -> bool:
+        return any(self.previews)
+
+
+def _line(view: View, frame: Frame, values: Values, previews: Mapping[PictureKey, Path]) -> _Line:
+    rows = tuple(frame.cells.get((values, column)) for column in view.column_values)
+    found = tuple(previews.get(row.key) if row else None for row in rows)
+    return _Line(_said(view.rows, values), rows, found)
+
+
+def _heads(view: View) -> list[str]:
+    return [_said(view.columns, values) for values in view.column_values]
+
+
+def _said(axes: Sequence[Axis], values: Values) -> str:
+    """Texts alone, numbers by what they are."""
+    return " · ".join(
+        value if axis.name in ("index", "prompt", "lora", "model", "prompts") else f"{axis.title} {value}"
+        for axis, value in zip(axes, values, strict=True)
+    )
+
+
+def _cell(frame: Frame, side: int) -> Corner:
+    """Width and height of the widest and the highest picture."""
+    sizes = [(row.request.sampling.width, row.request.sampling.height) for row in frame.cells.values()]
+    scaled = [(round(side * w / max(w, h)), round(side * h / max(w, h))) for w, h in sizes or [(1, 1)]]
+    return max(w for w, _ in scaled), max(h for _, h in scaled)
+
+
+def _picture(row: Row) -> Image.Image | str:
+    return _preview(Path(row.image_path)) if isinstance(row, Record) else row.status
+
+
+def _preview(path: Path) -> Image.Image | str:
+    """The picture, or two words on why there is none."""
+    try:
+        with opened_whole(read_bytes(path), path, COMMON) as image:
+            return image.convert("RGB")
+    except ImageError:
+        return "cannot be read"
+
+
+def _place(image: Image.Image, at: Corner, cell: Corner, shown: Image.Image | str, *, dotted: bool = False) -> None:
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((*at, at[0] + cell[0] - 1, at[1] + cell[1] - 1), fill=_FILM)
+    if isinstance(shown, str):
+        _write(pen, (at[0] + 6, at[1] + 6), _wrapped(shown, 12, cell[0] - 12), 12, _EDGE)
+        return
+    scale = min(cell[0] / shown.width, cell[1] / shown.height)
+    size = max(1, round(shown.width * scale)), max(1, round(shown.height * scale))
+    way = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC
+    image.paste(shown.resize(size, way), (at[0] + (cell[0] - size[0]) // 2, at[1] + (cell[1] - size[1]) // 2))
+    if dotted:  # a preview has a line below it, in the colour of the page's edge
+        pen.rectangle((at[0], at[1] + cell[1] - 3, at[0] + cell[0] - 1, at[1] + cell[1] - 1), fill=_EDGE)
+
+
+def _label(pen: ImageDraw.ImageDraw, at: Corner, text: str, style: Style, height: int, ink: str) -> None:
+    leading = int(style.text * 1.35)
+    lines = _wrapped(text, style.text, style.label - style.text, max(1, min(_MOST_LINES, height // leading)))
+    _write(pen, at, lines, style.text, ink)
+
+
+def _write(pen: ImageDraw.ImageDraw, at: Corner, lines: Sequence[str], size: int, ink: str) -> None:
+    for n, line in enumerate(lines):
+        pen.text((at[0], at[1] + n * int(size * 1.35)), line, fill=ink, font=_font(size))
+
+
+def _wrapped(text: str, size: int, width: int, most: int = _MOST_LINES) -> list[str]:
+    """Lines of at most `width` pixels, broken between words, or within one that is too long; the last with a …"""
+    font, lines, line = _font(size), [], ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and font.getlength(longer) > width:
+            lines.append(line)
+            longer = word
+        while font.getlength(longer) > width and len(longer) > 1:
+            fits = next(n for n in range(len(longer) - 1, 0, -1) if n == 1 or font.getlength(longer[:n]) <= width)
+            lines.append(longer[:fits])
+            longer = longer[fits:]
+        line = longer
+    lines = [*lines, line] if line else lines
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1][:-1]}…"]
+
+
+@cache
+def _font(size: int) -> _Font:
+    try:
+        return ImageFont.truetype(_FONT, size)
+    except OSError:
+        return ImageFont.load_default(size)
