@@ -67,6 +67,7 @@ def _pick(options: argparse.Namespace) -> None:
     from darkroom.review.choosing.picks_file import read_all_picks
     from darkroom.review.choosing.previewed import previewed
     from darkroom.review.choosing.tally import tally
+    from darkroom.review.choosing.told import without_effect
     from darkroom.review.inventory.pages import rendered_folder
 
     # 1. Which checkpoint is meant
@@ -83,6 +84,7 @@ def _pick(options: argparse.Namespace) -> None:
     writing = Writing(force=options.force, keep_edited=options.keep_edited)
     check_places([option], writing)
     # 3. The files, the card, the option
+    print(without_effect(said) if said else "", end="")
     print(printable(f"{choice}: {counted(len(choice.rows), 'picture')}"))
     for copy in delivery.copies:
         print(printable(copy.make()))

@@ -115,11 +115,11 @@ def test_the_card_says_how_it_compared_with_the_trainers_previews(rows, capsys):
 
 
 def voted(rows, count):
-    """A picks file in which step 500 at 1 won so many votes against step 250 at 1."""
+    """A picks file in which step 500 at 1 won so many votes against step 250 at 1; one picture is of another run."""
     winner, loser = ids(rows, 500, 1.0)[0], ids(rows, 250, 1.0)[0]
     votes = [{"winner": winner, "loser": loser, "at": f"2026-11-28T17:{n:02}:00Z"} for n in range(count)]
     mark = {"rating": 5, "star": True, "reject": False, "note": "as I wanted it", "at": "2026-11-28T17:00:00Z"}
-    people = [{"who": "Anna", "marks": {winner: mark}, "votes": votes}]
+    people = [{"who": "Anna", "marks": {winner: mark, "f" * 64: mark}, "votes": votes}]
     Path("anna.json").write_text(json.dumps({"format": 1, "experiment": "star_pick", "people": people}))
 
 
@@ -127,6 +127,7 @@ def test_the_best_by_votes_is_taken_and_its_card_says_what_people_said(rows, cap
     voted(rows, 6)
     status, said = typed(capsys, f"pick star_pick --picks anna.json --to {LORAS}")
     assert status == 0, said
+    assert "Without effect: 1 of the 3 pictures of Anna, which the experiment has not, or not any more: " in said
     card = (LORAS / "star_000000500.html").read_text()
     for shown in ("won 6 of 6 (61–100 % at 95 %)", "5.00 of 5", "as I wanted it"):
         assert shown in card

@@ -18,8 +18,12 @@ def told(picks: Picks, result: Result) -> str:
     rows = [_row(candidate, each, len(models) > 1) for candidate, each in result.tallies.items()]
     heads = (*_HEADS, "model") if len(models) > 1 else _HEADS
     lines = [head, "", *table([heads, *rows], right=(0, 2, 3, 4, 5, 6, 7, 8, 9)), "", *_best(result)]
-    lines += [f"Without effect: {what}" for what in result.passed_over]
-    return "".join(f"{printable(line)}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines) + without_effect(result)
+
+
+def without_effect(result: Result) -> str:
+    """A line for each kind of marks and votes that count for nothing."""
+    return "".join(printable(f"Without effect: {what}") + "\n" for what in result.passed_over)
 
 
 def _row(candidate: Candidate, each: Tally, with_model: bool) -> tuple[str, ...]:
