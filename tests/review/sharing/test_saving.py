@@ -77,9 +77,10 @@ def test_endings_and_sizes_that_cannot_be_are_sentences() -> None:
 
 def test_the_page_goes_with_its_pictures_under_the_same_relative_names(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "results/anna")
-    for name in ("report.html", "images/demo/anna/0000_7.png", "logs/worker.log"):
+    for name in ("report.html", "verdicts.js", "images/demo/anna/0000_7.png", "logs/worker.log"):
         (folder.root / name).parent.mkdir(parents=True, exist_ok=True)
         (folder.root / name).write_text("something")
     save_page(folder, tmp_path / "anna.zip")
     with zipfile.ZipFile(tmp_path / "anna.zip") as archive:
-        assert archive.namelist() == ["anna/report.html", "anna/images/demo/anna/0000_7.png"]
+        names = ["report.html", "verdicts.js", "images/demo/anna/0000_7.png"]
+        assert archive.namelist() == [f"anna/{name}" for name in names]

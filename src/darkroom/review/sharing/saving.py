@@ -30,6 +30,7 @@ _FORMATS: Mapping[str, dict[str, Any]] = {
     ".gif": {"format": "GIF"},
 }
 _ANIMATED = (".webp", ".gif")
+_BESIDE = ("images", "thumbnails")  # folders of what a page shows
 _LONGEST = 16_383  # pixels of a side: WebP's, and what programs that show pictures bear
 _MOST_PIXELS = 120_000_000
 _BYTES = re.compile(r"([0-9.]+) ?(kB|MB|GB)?", re.IGNORECASE)
@@ -80,8 +81,9 @@ def save(view: View, output: Path, title: str, previews: Mapping[PictureKey, Pat
 
 
 def save_page(folder: ExperimentFolder, output: Path) -> int:
-    """The page and the pictures beside it as one archive, whose links hold wherever it is unpacked; its bytes."""
-    files = [folder.report, *sorted(file for file in (folder.root / "images").rglob("*") if file.is_file())]
+    """The page and what it reads beside it as one archive, whose links hold wherever it is unpacked; its bytes."""
+    beside = [file for part in _BESIDE for file in sorted((folder.root / part).rglob("*")) if file.is_file()]
+    files = [folder.report, *([verdicts] if (verdicts := folder.root / "verdicts.js").is_file() else []), *beside]
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for file in files:
             archive.write(file, Path(folder.root.name, file.relative_to(folder.root)))
