@@ -23,6 +23,14 @@ def test_scorers_are_taken_in_their_order_one_s_own_among_them(project: Project)
     assert digest_of_scorer(scorers["mine"]) != digest_of_scorer(Scorer(kind="command", command=command))
 
 
+def test_an_override_asks_for_others(project: Project) -> None:
+    asked(project, "[change]")
+    assert list(project.load("score=[diversity]").scorers) == ["diversity"]
+    assert list(project.load("score=[]").scorers) == []
+    assert "override score[0]: there is no conf/score/mine.yaml; known: " in project.error("score=[mine]")
+    assert "override score=change: expected a list, such as score=[change,diversity]" in project.error("score=change")
+
+
 @pytest.mark.parametrize(
     ("score", "file", "said"),
     [

@@ -106,6 +106,8 @@ class Conf:
         plan = OmegaConf.create({"darkroom": own, **{key: self._root[key] for key in _OF_ROOT}})
         output = _resolved(plan.output, "output", self.output_origin)
         self.root: dict[str, Any] = {**_resolved(plan, "", self.origin("")), "output": output}
+        if self._overrides.score is not None:
+            self.root["score"] = self._overrides.score
         self.visible = (Visible("darkroom", own), Visible("output", output))  # to every option
         raise_together(self._idle_choices())
 

@@ -23,9 +23,11 @@ class Overrides:
         self.of_hydra: list[str] = []
         self.choices: dict[str, str] = {}
         self.searchpath: list[str] = []
+        self.score: list[Any] | None = None  # which Hydra would take for the choice of a group
         self._values: list[Override] = []
         raise_together(self._sort_all(lines))
         self.keys = [override.key_or_group for override in reversed(self._values)]
+        self.keys += ["score"] if self.score is not None else []
         self.keys += [line.lstrip("+").partition("=")[0] for line in self.of_hydra]
 
     def of_group(self, group: str) -> list[tuple[str, Any]]:
@@ -52,6 +54,10 @@ class Overrides:
             raise ConfigError(f"override {line}: choose the experiment with --config experiment=NAME")
         elif override.package is not None:
             raise ConfigError(f"override {line}: a group cannot be put elsewhere with @")
+        elif key == "score":
+            if not isinstance(value, list):
+                raise ConfigError(f"override {line}: expected a list, such as score=[change,diversity]")
+            self.score = value
         elif key in (*AXIS_GROUPS, "output"):
             if fault := name_fault(value):
                 raise ConfigError(f"override {line}: {fault}")
