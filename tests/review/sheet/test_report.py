@@ -18,9 +18,9 @@ from darkroom.files.image_file import write_image
 from darkroom.record import NOT_RENDERED, Failure, read_records, write_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import script_json
-from darkroom.review.sheet import report
 from darkroom.review.sheet.page_values import facts
-from darkroom.review.sheet.report import make_thumbnails, write_report
+from darkroom.review.sheet.report import write_report
+from darkroom.review.sheet.thumbnails import make_thumbnails
 
 HOSTILE = (
     "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028" + " long" * 400
@@ -169,12 +169,37 @@ def test_large_pictures_become_small_webp(tmp_path):
         thumbnail(tmp_path / "b.png", 256)
 
 
-def test_many_images_get_smaller_thumbnails_then_none(experiment, monkeypatch):
-    rows = [record(image_path="results/strength/images/none/0000_7.png")]
-    assert [make_thumbnails(rows * count).side for count in (1, 1_500, 1_501, 6_000, 6_001)] == [256, 256, 128, 128, 0]
-    assert len(make_thumbnails(rows * 1_500).uris) == 1
-    monkeypatch.setattr(report, "_PAGE", 10)
-    assert make_thumbnails(rows).side == 0
+def large(name):
+    """A row of the manifest, and its picture of 512x512 pixels."""
+    path = Path(f"results/strength/images/{name}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = record(REQUEST.changed(width=512, height=512), image_path=str(path))
+    content = write_image(path, np.full((512, 512, 3), len(name), np.uint8), made.to_json(), "png", 100)
+    return replace(made, image_sha256=sha256_in(content))
+
+
+def test_few_thumbnails_are_carried_and_many_are_files_beside_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows, folder = [large("a"), large("bb"), large("a")], Path("results/strength")
+    few, many = make_thumbnails(rows, folder), make_thumbnails(rows, folder, carried=(1, 1_000_000))
+    assert (few.is_carried, few.codes, len(few.uris)) == (True, (0, 1, 0), 2), "equal pictures have one"
+    assert few.uris[0].startswith("data:image/webp;base64,")
+    sha256 = rows[0].image_sha256
+    assert (many.is_carried, many.uris[0]) == (False, f"thumbnails/{sha256[:2]}/{sha256}.webp")
+    with Image.open(folder / many.uris[0]) as small:
+        assert small.size == (256, 256)
+    assert not make_thumbnails(rows, folder, carried=(9, 10)).is_carried, "too large for the page"
+
+
+def test_only_new_pictures_are_made_small_and_what_is_of_no_picture_goes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, first, second = Path("results/strength"), large("a"), large("bb")
+    made = folder / make_thumbnails([first], folder, carried=(0, 0)).uris[0]
+    before = made.stat().st_mtime_ns
+    make_thumbnails([first, second], folder)
+    assert made.stat().st_mtime_ns == before
+    make_thumbnails([second], folder)
+    assert [path.name for path in folder.glob("thumbnails/*/*")] == [f"{second.image_sha256}.webp"]
 
 
 def test_json_for_a_script_element():

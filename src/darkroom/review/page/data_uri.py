@@ -78,12 +78,22 @@ def thumbnail(path: Path, side: int) -> str:
     with opened_whole(content, path, COMMON) as image:
         if max(image.size) <= side and len(content) <= side * side * 3 // 4:
             return data_uri(content, Image.MIME[format_of(image)])
-        image.draft("RGB", (side, side))  # JPEG: decode at a fraction of the size
-        small = image.convert("RGB")
+        return data_uri(_made_small(image, side), "image/webp")
+
+
+def thumbnail_webp(path: Path, side: int) -> bytes:
+    """A WebP file of the picture, its long side at most `side` pixels; ImageError when it cannot be read whole."""
+    with opened_whole(read_bytes(path), path, COMMON) as image:
+        return _made_small(image, side)
+
+
+def _made_small(image: Image.Image, side: int) -> bytes:
+    image.draft("RGB", (side, side))  # JPEG: decode at a fraction of the size
+    small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=_THUMBNAIL_QUALITY)
-    return data_uri(buffer.getvalue(), "image/webp")
+    return buffer.getvalue()
 
 
 def data_uri(data: bytes, mime: str) -> str:

@@ -20,18 +20,18 @@ _STEPS = ("load", "switch", "denoise", "decode")  # of a cost; saving happens be
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """One data URI for each distinct picture, `codes[i]` saying which is image i's; none at all if `side` is 0.
+    """An address for each distinct picture, `codes[i]` saying which is image i's: -1 for one that is not there.
 
-    The code of a picture that is not there is -1.
+    None at all where the page shows the pictures' own files.
     """
 
-    side: int  # pixels
     uris: tuple[str, ...]  # "" where the picture cannot be read
     codes: tuple[int, ...]
+    is_carried: bool  # the addresses hold the thumbnails themselves
     problems: tuple[str, ...]  # sentences
 
 
-NO_THUMBNAILS = Thumbnails(0, (), (), ())
+NO_THUMBNAILS = Thumbnails((), (), is_carried=False, problems=())
 
 
 def page_values(
@@ -58,7 +58,7 @@ def page_values(
         "labels": Counter(reason for row in rows for reason in row.request.remarks.not_comparable).most_common(),
         "warnings": Counter(warning for row in rows for warning in row.request.remarks.warnings).most_common(),
         "problems": [[problem] for problem in thumbnails.problems],
-        "side": thumbnails.side,
+        "is_carried": thumbnails.is_carried,
         "scores": told(axes, rows, scores),
         "has_scores": bool(scores),
         "data": script_json({"run": run_id, **page_data(rows, links, thumbnails, axes, scores)}),
