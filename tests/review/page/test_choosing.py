@@ -72,7 +72,7 @@ def test_a_held_picture_stands_beside_the_next_and_the_link_shows_both(opened):
     again = opened(fragment="#" + page.url.partition("#")[2])
     assert again.inner_text("#tag-first") == "1 · step 250"
     again.keyboard.press("h")
-    assert again.inner_text("#tag-first") == "preview"
+    assert again.inner_text("#tag-first") == "preview", "which it stands beside where no other is held"
 
 
 def test_both_pictures_show_the_same_part_however_it_is_chosen(opened):

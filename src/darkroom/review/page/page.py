@@ -1,7 +1,9 @@
 """A page as one file that works from file://: its template, its data, its links.
 
 `page.html.j2` is what every page has: the order of its script's files, its style, the viewer of one picture. A page's
-own template extends it. `script/interface.js.j2` says how the files of the script meet.
+own template extends it. The script lies in script/: basis/ (layout, grid, finding, address, toolbar), viewer/ (one
+picture or two on a stage), sheet/ and pairs/ (the two views), choosing/ (marks, votes); basis/interface.js.j2 says how
+they meet.
 """
 
 import json
