@@ -105,6 +105,13 @@ onerror:
         shell(
             "python -P -m darkroom rule unfinished results/{DARKROOM.name:q} {options:q} || true"
         )
+    # Every picture is there, and a score is not: no reason to be without the page.
+    elif PAGE.stands:
+        tables = DARKROOM.score_tables()
+        shell(
+            "python -P -m darkroom rule report results/{DARKROOM.name:q}/manifest.parquet"
+            " results/{DARKROOM.name:q}/report.html --scores {tables:q} || true"
+        )
     PAGE.close()
     DARKROOM.end()
 

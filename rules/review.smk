@@ -29,7 +29,7 @@ rule score:
     output:
         "results/{experiment}/scores/{scorer}.parquet",
     log:
-        "results/{experiment}/logs/score/{scorer}.log",
+        "results/{experiment}/logs/score_{scorer}.log",
     retries: 0
     # CLIP and its kind compute where pictures are rendered, after them.
     resources:

@@ -197,6 +197,10 @@ class ExperimentFolder:
         """By name, what gives its pictures scores."""
         return self.root / "scorers.json"
 
+    def scores(self, scorer: str) -> Path:
+        """What one of these gave each picture."""
+        return self.root / "scores" / f"{scorer}.parquet"
+
     @property
     def fresh_store(self) -> Path:
         """The store of a run that renders everything anew, there until it ends."""

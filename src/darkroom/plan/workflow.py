@@ -114,6 +114,11 @@ class Workflow:
         """The names of what gives pictures scores."""
         return list(self.experiment.scorers)
 
+    def score_tables(self) -> list[str]:
+        """What they have given by now."""
+        tables = [self.folder.scores(name) for name in self.scorers]
+        return [str(table) for table in tables if table.is_file()]
+
     def scorer(self, name: str) -> str:
         """Changes when a scorer is asked for otherwise; an error in the name ends the run."""
         if name not in self.experiment.scorers:

@@ -103,6 +103,7 @@ def test_a_page_hears_of_pictures_and_failures_and_then_of_the_page_that_took_it
     assert heard()["reasons"] == [["000_7: NaN", [0]]]
     FOLDER.report.unlink()
     FOLDER.report.write_text("the finished page")
+    assert not page.stands
     page.close()
     assert (heard()["state"], heard()["pictures"]) == ("finished", "x#")
 
@@ -111,6 +112,7 @@ def test_a_page_that_nothing_took_the_place_of_says_where_the_run_stopped():
     page = LivePage(FOLDER)
     page.open()
     render(FOX)
+    assert page.stands
     page.close()
     assert (heard()["state"], heard()["pictures"]) == ("stopped", "#.")
 

@@ -54,6 +54,11 @@ class LivePage:
         self._reporter = reporter
         reporter.start()
 
+    @property
+    def stands(self) -> bool:
+        """True where the page is still that of the run at work: nothing has taken its place."""
+        return self._page is not None and _identity(self._folder.report) == self._page
+
     def close(self) -> None:
         """The run is over: the page hears how it ended."""
         if self._reporter is not None:
