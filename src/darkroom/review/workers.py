@@ -37,7 +37,7 @@ class Status:
     def lines(self) -> list[str]:
         """That, with a row for each worker."""
         workers = self._workers()
-        rows = table([_HEADS, *map(_row, workers)], right=(5, 6, 7)) if workers else ["no worker has said anything"]
+        rows = table([_HEADS, *map(_row, workers)], right=(5, 6, 7)) if workers else ["no worker is at work"]
         return [self.line(), *map(printable, rows)]
 
     def _workers(self) -> list[WorkerState]:
