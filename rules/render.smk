@@ -26,7 +26,10 @@ rule encode:
 
 rule render:
     input:
-        requests="results/{experiment}/requests/{model}/{lora}/{prompts}.json",
+        # None in a shard, whose job plans its combinations itself.
+        requests=lambda wildcards: SHARDS.requests(
+            wildcards.model, wildcards.lora, wildcards.prompts
+        ),
         checkpoint="results/{experiment}/checkpoints/{model}.json",
         # ancient for what is finished: one new text encodes again, but renders only the combinations that use it.
         embeddings=lambda wildcards: DARKROOM.embeddings(
@@ -52,13 +55,15 @@ rule render:
         store=DARKROOM.store,
         launcher="here",
     shell:
-        "python -P -m darkroom rule render {input.requests:q} {input.checkpoint:q} {output:q} --log {log:q}"
+        "python -P -m darkroom rule render"
+        " results/{wildcards.experiment:q}/requests/{wildcards.model:q}/{wildcards.lora:q}/{wildcards.prompts:q}.json"
+        " {input.checkpoint:q} {output:q} --log {log:q}"
         " --offload {resources.offload:q} --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
         " --launcher {resources.launcher:q}"
 
 
-# Many combinations of one base model in one job of a cluster, which plans them as well: no plan job is waited for.
-# One that fails is no failure of its shard. Which are in it is fixed when the run begins: results/<experiment>/shards.json.
+# Many combinations of one base model in one job of a cluster, which plans them as well: thousands of plan jobs would hold
+# up the process that began the run. One that fails is no failure of its shard. Which are in it is fixed when the run begins: results/<experiment>/shards.json.
 rule shard:
     input:
         checkpoint="results/{experiment}/checkpoints/{model}.json",

@@ -62,7 +62,7 @@ MAY_IMPORT = {
         "thresholds previews lora_files plan/conf plan/weights plan/scoring"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
-    "plan/shards": "errors names display telling planned store plan plan/estimate",
+    "plan/shards": "errors job_errors names display telling planned store plan plan/estimate",
     "machine/allotment": "display",
     "machine": "errors display files machine/allotment plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/

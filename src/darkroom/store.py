@@ -222,7 +222,7 @@ class ExperimentFolder:
         return self.root.joinpath("shards", run, model, f"{number}.json")
 
     def staged(self, run: str) -> "ExperimentFolder":
-        """Requests and records as these jobs write them, laid out as here; records come here one by one."""
+        """Records as these jobs write them, laid out as here, where they come one by one."""
         return ExperimentFolder(self.root / "staged" / run)
 
     def log(self, rule: str, *names: str) -> Path:

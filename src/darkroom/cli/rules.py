@@ -179,7 +179,7 @@ def _shard(options: argparse.Namespace) -> None:
     folder = ExperimentFolder(options.experiment)
     shards = Shards.read(folder.shards)
     shard = shards.shard(options.model, options.number)
-    plan_members(folder, shards.run, shard, Store(RESULTS / STORE))
+    unplanned = plan_members(folder, shard, Store(RESULTS / STORE))
     job = Job(
         directory=Path.cwd(),
         requests=Path(),
@@ -190,7 +190,7 @@ def _shard(options: argparse.Namespace) -> None:
         offload=options.offload,
         latency=latency(),
     )
-    render_shard(shard, folder, shards.run, job, options.worker_logs)
+    render_shard(shard, folder, shards.run, job, options.worker_logs, unplanned)
 
 
 def _sheet(options: argparse.Namespace) -> None:

@@ -76,6 +76,7 @@ def test_jobs_read_what_the_run_has_fixed_whatever_they_would_fix_themselves(exp
     job = open_shards(Workflow(experiment), {}, is_main=False)
     assert head.pattern == job.pattern != "(?!)"
     assert head.before("m", "none", "q") == job.before("m", "none", "q") == [f"results/e/shards/{run()}/m/001.json"]
+    assert head.requests("m", "none", "q") == job.requests("m", "none", "q") == [], "its shard plans it"
     assert (job.retries, job.minutes("m", "001", 2)) == (0, 20)
 
 
@@ -83,6 +84,7 @@ def test_a_run_without_shards_has_nothing_to_look_up_and_writes_nothing(experime
     shards = open_shards(Workflow(experiment), {"render": Resources.from_mapping({"gpu": 1})}, is_main=True)
     shards.start()
     assert (shards.are_in_use, shards.retries, shards.before("m", "none", "q")) == (False, None, [])
+    assert shards.requests("m", "none", "q") == ["results/e/requests/m/none/q.json"]
     assert shards.pattern == "(?!)", "what earlier runs have left is made by nobody"
     assert not FOLDER.shards.exists()
 

@@ -45,6 +45,11 @@ class ShardLookup:
         """Of render: none where all that is left to it is to fetch what a shard made; None: as the profile says."""
         return 0 if self.are_in_use else None
 
+    def requests(self, model: str, lora: str, prompts: str) -> list[str]:
+        """The file that a plan job makes of a combination; none of one whose shard does."""
+        names = Names(model, lora, prompts)
+        return [] if self.before(*names) else [str(self._folder.requests(names))]
+
     def before(self, model: str, lora: str, prompts: str) -> list[str]:
         """What a combination's records wait for: its shard, or none."""
         names = Names(model, lora, prompts)

@@ -5,6 +5,7 @@ Their records are staged. Where Snakemake began, the render rule fetches each, o
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +21,18 @@ from darkroom.render.worker.client import render
 from darkroom.store import ExperimentFolder, Written
 
 
-def render_shard(shard: Shard, folder: ExperimentFolder, run: str, job: Job, worker_logs: Path) -> None:
+def render_shard(
+    shard: Shard, folder: ExperimentFolder, run: str, job: Job, worker_logs: Path, unplanned: Mapping[Names, JobError]
+) -> None:
     """Render what its earlier attempts have not, then write what came of it. `job`: as for each member, but its files.
 
-    A combination that fails costs itself alone; WorkerError when the worker dies, which another attempt may mend.
+    A combination that fails costs itself alone, as those do that are `unplanned`; WorkerError when the worker dies,
+    which another attempt may mend.
     """
-    staged, errors = folder.staged(run), dict[Names, JobError]()
+    staged, errors = folder.staged(run), dict(unplanned)
     for names in shard.members:
-        requests, records = staged.requests(names), staged.records(names)
-        if not requests.is_file() or (records.is_file() and not is_cut(records)):
+        requests, records = folder.requests(names), staged.records(names)
+        if names in unplanned or (records.is_file() and not is_cut(records)):
             continue
         log = folder.log("render", *names)
         begin_job(log)
