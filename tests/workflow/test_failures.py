@@ -50,6 +50,8 @@ def test_a_lora_with_nan_in_it_fails_its_own_pictures_only_and_once_cured_is_all
     after = {(row["lora"], row["axes"][0]["value"]): row for row in project.rows()}
     assert {row["status"] for row in after.values()} == {"done"}
     assert list((results / "shards").rglob("*.json")), "what a shard has rendered"
+    planned, found = (results / name for name in ("requests/demo/mine/dogs.json", "checkpoints/demo.json"))
+    assert planned.stat().st_mtime < found.stat().st_mtime, "Snakemake has no record of it: it goes by the time"
     assert after["none", "1.0"] == rows["none", "1.0"], "the combination that was done has no job"
     assert DIVERGED not in (results / "report.html").read_text()
     settled = project.snakemake()
