@@ -16,6 +16,7 @@ from darkroom.job_errors import JobError
 from darkroom.record import Cost, EmbeddedRecord, Record, write_records
 from darkroom.render.attempts.costs import note_cost, read_costs
 from darkroom.render.attempts.ways_out import NONE, WaysOut
+from darkroom.render.device.mode import Workload
 from darkroom.render.job import Combination, Job, read_combination
 from darkroom.render.loop import Found, Loop, Rendered, Task, Unrendered
 from darkroom.render.pipelines import Pipelines
@@ -42,24 +43,13 @@ def render_combination(
         if (record := combination.destination(request).stored_record())
     }
     asked = {request.request_id: request for request in combination.requests}  # of equal ones, the last
-    missing = {name: request for name, request in asked.items() if name not in kept}
-    _check_embeddings(combination, missing.values())
+    tasks = _tasks(combination, [request for name, request in asked.items() if name not in kept])
+    _check_embeddings(combination, (task.request for task in tasks))
     # 2. What is there already, shown under this combination's names.
     digests: dict[Path, str] = {}  # of what is shown
     _show(combination, kept, digests)
     # 3. The rest, in the order in which weights change least.
-    noted = combination.folder.costs(combination.names)
-    loop = Loop(
-        pipelines=pipelines,
-        checkpoint=combination.checkpoint,
-        store=combination.store,
-        offload=combination.offload,
-        survived=(PictureError,),
-        confirm=partial(combination.checkpoint.check_rendering, combination.store.sha256),
-        ways_out=ways_out,
-        note=lambda task, cost: note_cost(noted, task.request.request_id, cost),
-    )
-    tasks = [Task(request, combination.destination(request)) for request in sorted(missing.values(), key=_order)]
+    loop = _loop(combination, pipelines, ways_out)
     outcomes = loop.render(tasks, _counter(combination, len(tasks), pipelines.pace, report))
     digests |= {each.task.to.shown: each.image_sha256 for each in outcomes if isinstance(each, Rendered)}
     # 4. What others have rendered meanwhile, and what is equal to a rendered one, shown too; nothing else stays.
@@ -68,7 +58,8 @@ def render_combination(
     _remove_stale(combination)
     _raise_together(combination, [each for each in outcomes if isinstance(each, Unrendered)])
     # 5. Records, once every picture is on disk.
-    costs = read_costs(noted)  # of this attempt and those before it
+    # Of this attempt, of those before it, and of devices that have helped.
+    costs = read_costs(combination.folder.costs(combination.names))
     took = [costs.get(each.request_id) if asked[each.request_id] is each else None for each in combination.requests]
     records = [
         _record(combination, request, (kept | made)[request.request_id], digests, cost)
@@ -79,6 +70,41 @@ def render_combination(
     shown = seen_in(combination.folder.images(combination.names))
     written = Written(sha256_of(job.requests), job.records.stat().st_size, shown)
     written.write(combination.folder.written(combination.names))
+
+
+def help_combination(job: Job, pipelines: Pipelines, ways_out: WaysOut = NONE) -> None:
+    """Render pictures of a combination that another device has begun, from its end, until none is left."""
+    combination = read_combination(job)
+    asked = {request.request_id: request for request in combination.requests}
+    missing = [each for each in asked.values() if not combination.destination(each).stored_record()]
+    if not missing:
+        return
+    tasks, loop = _tasks(combination, missing)[::-1], _loop(combination, pipelines, ways_out)
+    # Loaded before it is the turn of a picture, for which whoever has begun would wait at the end.
+    pictures = frozenset(Workload.of(task.request) for task in tasks)
+    pipelines.with_base(
+        loop.checkpoint, tasks[0].request, lambda loaded: None, pictures, loop.offload, confirm=loop.confirm
+    )
+    loop.render(tasks, lambda done: None)
+
+
+def _tasks(combination: Combination, missing: Iterable[Request]) -> list[Task]:
+    """In the order in which weights change least."""
+    return [Task(request, combination.destination(request)) for request in sorted(missing, key=_order)]
+
+
+def _loop(combination: Combination, pipelines: Pipelines, ways_out: WaysOut) -> Loop:
+    noted = combination.folder.costs(combination.names)
+    return Loop(
+        pipelines=pipelines,
+        checkpoint=combination.checkpoint,
+        store=combination.store,
+        offload=combination.offload,
+        survived=(PictureError,),
+        confirm=partial(combination.checkpoint.check_rendering, combination.store.sha256),
+        ways_out=ways_out,
+        note=lambda task, cost: note_cost(noted, task.request.request_id, cost),
+    )
 
 
 def _check_embeddings(combination: Combination, requests: Iterable[Request]) -> None:

@@ -36,6 +36,11 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Help(Job):
+    """A combination that another device has begun: some of its pictures, and no records."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SheetJob:
     """A sheet of trials to render. Relative paths count from `directory`, which is absolute."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import WorkerError
-from darkroom.render.job import Job
+from darkroom.render.job import Help, Job
 from darkroom.render.progress import Progress
 from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, Stop, decode, encode
 
@@ -35,6 +35,7 @@ PROGRESS_LINE = (
     ("message", "line"),
     [
         (JOB, JOB_LINE),
+        (Help(**vars(JOB)), JOB_LINE.replace(b'{"job"', b'{"help"')),
         (Prewarm("flux2"), b'{"prewarm": {"family": "flux2"}}\n'),
         (Progress("demo", "demo / none / cats", 3, 40, None), PROGRESS_LINE),
         (
@@ -73,7 +74,7 @@ def test_an_error_of_any_length_fits_into_a_message() -> None:
         (b"1" * 5_000, "expected a line of JSON, got b'1{58}…: Exceeds the limit"),
         (
             b"[]",
-            r"expected .* one of job, sheetjob, encodejob, prewarm, begin, .*, stopped, done, got b'\[\]'",
+            r"expected .* one of job, help, sheetjob, encodejob, prewarm, begin, .*, stopped, done, got b'\[\]'",
         ),
         (b"{}", r"expected a mapping with one of job, .*, got b'\{\}'"),
         (b'{"shutdown": {}}', r"""expected a mapping with one of job, .*, got b'\{"shutdown": \{\}\}'"""),

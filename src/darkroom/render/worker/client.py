@@ -24,6 +24,7 @@ from darkroom.render.job import EncodeJob, Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.helping import USUAL, Helpers, Sharing, helped
 from darkroom.render.worker.message import Done, Failed, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import owner
 from darkroom.telling.messages import say
@@ -33,13 +34,16 @@ _START_SECONDS = 60.0  # for a worker to open its socket, which it does before a
 _LAST_WORDS = 12  # lines of the worker's log shown when it dies
 
 
-def render(job: Job, worker_logs: Path, log: Path | None = None, launcher: str = slot.HERE) -> None:
+def render(
+    job: Job, worker_logs: Path, log: Path | None = None, launcher: str = slot.HERE, sharing: Sharing = USUAL
+) -> None:
     """Render a combination on this run's warm worker, or here when there is no run.
 
     `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too. `launcher`: the
-    commands that start workers elsewhere, as slot.launchers_of reads them.
+    commands that start workers elsewhere, as slot.launchers_of reads them. `sharing`: when other devices here make some
+    of its pictures.
     """
-    if not asked_of_worker(job, worker_logs, log, launcher):
+    if not asked_of_worker(job, worker_logs, log, launcher, sharing):
         _render_here(job)
     _say_dead_loras(job.records)
 
@@ -54,16 +58,38 @@ def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None, laun
     return outcomes
 
 
-def asked_of_worker(job: Job | SheetJob | EncodeJob, worker_logs: Path, log: Path | None, launcher: str) -> bool:
+def asked_of_worker(
+    job: Job | SheetJob | EncodeJob, worker_logs: Path, log: Path | None, launcher: str, sharing: Sharing = USUAL
+) -> bool:
     """Whether this run has a worker, which then has done it."""
     run = owner()
     if run is None:
         return False
-    with slot.hold(run, slot.launchers_of(launcher)) as held:
-        worker_log = worker_logs / f"{held.name}.log"
-        with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection:
-            _ask(Channel(connection), job, worker_log)
+    base = _base_of(job)
+    with slot.hold(run, slot.launchers_of(launcher), base) as held:
+        others = (
+            helped(held, job, base, lambda other: _connect(other, _log_of(other, worker_logs)), sharing)
+            if isinstance(job, Job) and base and not held.launcher
+            else contextlib.nullcontext()
+        )
+        worker_log = _log_of(held, worker_logs)
+        with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection, others as helpers:
+            _ask(Channel(connection), job, worker_log, helpers)
     return True
+
+
+def _base_of(job: Job | SheetJob | EncodeJob) -> str | None:
+    """What a run names the base model of a job by, for whoever looks for a device that has it; None for a text's."""
+    match job:
+        case Job():
+            return str(job.checkpoint)
+        case SheetJob():
+            return TrialSheet.read(job.sheet).checkpoint
+    return None
+
+
+def _log_of(device: slot.Slot, worker_logs: Path) -> Path:
+    return worker_logs / f"{device.name}.log"
 
 
 @contextlib.contextmanager
@@ -81,8 +107,7 @@ def _copied(worker_log: Path, log: Path | None) -> Iterator[None]:
 
 def prewarm(held: slot.Slot, family: str, worker_logs: Path) -> None:
     """Start the worker of a held slot without waiting for it: it imports what it needs while text is encoded."""
-    worker_log = worker_logs / f"{held.name}.log"
-    with contextlib.closing(_connect(held, worker_log)) as connection:
+    with contextlib.closing(_connect(held, _log_of(held, worker_logs))) as connection:
         Channel(connection).send(Prewarm(family))
 
 
@@ -158,7 +183,7 @@ def _opened(log: Path) -> IO[bytes]:
         raise StoreError(f"{log}: cannot be written: {why(error)}") from error
 
 
-def _ask(worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path) -> None:
+def _ask(worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path, helpers: Helpers | None) -> None:
     latest: Progress | None = None
     line = ProgressLine()
     try:
@@ -169,6 +194,8 @@ def _ask(worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path) -> 
                     case Progress():
                         latest = answer
                         line.show(answer)
+                        if helpers:
+                            helpers.hear(answer)
                     case Failed():
                         raise DarkroomError(answer.text, lines=True, again=answer.again)
                     case Stopped():

@@ -1,7 +1,7 @@
 """The messages between client and worker, and their form: one a line, a JSON mapping of its kind to its values.
 
-A client sends a Job, a SheetJob, an EncodeJob or a Prewarm; the worker answers a job with Progress after Progress, then
-with Done, Failed, or Stopped, which a Stop of the client's may have brought about:
+A client sends a Job, a Help, a SheetJob, an EncodeJob or a Prewarm; the worker answers a job with Progress after
+Progress, then with Done, Failed, or Stopped, which a Stop of the client's may have brought about:
 
 Over two streams, where one client stays (relay.py), it begins with Begin, Renew after Renew says that it is here, and
 Leave that nobody waits for the job in hand.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from darkroom.errors import WorkerError
-from darkroom.render.job import EncodeJob, Job, SheetJob
+from darkroom.render.job import EncodeJob, Help, Job, SheetJob
 from darkroom.render.progress import Progress
 
 LONGEST = 2**20  # bytes of a message
@@ -75,7 +75,9 @@ class Done:
     """Every picture of the job is in the store, and what came of it is written."""
 
 
-Message = Job | SheetJob | EncodeJob | Prewarm | Begin | Renew | Leave | Stop | Progress | Failed | Stopped | Done
+Message = (
+    Job | Help | SheetJob | EncodeJob | Prewarm | Begin | Renew | Leave | Stop | Progress | Failed | Stopped | Done
+)
 _KINDS: Mapping[str, type[Message]] = {each.__name__.lower(): each for each in get_args(Message)}
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Protocol
 from darkroom.errors import DarkroomError, DeviceLostError, WorkerError
 from darkroom.render.attempts.ways_out import WaysOut
 from darkroom.render.family import family
-from darkroom.render.job import EncodeJob, Job, SheetJob
+from darkroom.render.job import EncodeJob, Help, Job, SheetJob
 from darkroom.render.worker.channel import Client
 from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.encode import encode_missing
@@ -86,7 +86,7 @@ class Callers(Protocol):
 
 def _work(door: Callers, ending: Ending, said: Said) -> NoReturn:
     # 3. The heavy imports, once.
-    from darkroom.render.combination import render_combination
+    from darkroom.render.combination import help_combination, render_combination
     from darkroom.render.device.environment import fix_threads, memory_in_use
     from darkroom.render.pipelines import Pipelines
     from darkroom.render.trials import render_trials
@@ -105,7 +105,9 @@ def _work(door: Callers, ending: Ending, said: Said) -> NoReturn:
             said.note(**_of(request), rendered=pipelines.pace.rendered, seconds_each=pipelines.pace.seconds_per_image)
 
         ways_out = WaysOut(at_step, at_picture)
-        if isinstance(job, Job):
+        if isinstance(job, Help):
+            help_combination(job, pipelines, ways_out)
+        elif isinstance(job, Job):
             render_combination(job, pipelines, client.send, ways_out)
         elif isinstance(job, EncodeJob):
             pipelines.let_go()  # a text encoder and a base are never in memory together

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from darkroom.errors import WorkerError
 from darkroom.filesystem.owner import is_mark_of_gone, mark
@@ -26,6 +27,7 @@ HERE = "here"  # where workers are started: no command does it
 _COUNTED = re.compile(r"[0-9]{1,4} *\*")
 _MOST = 1024  # workers
 _POLL = 0.02  # seconds between looks at locks that others hold
+_WAITING = "waiting.lock"  # held together by all who wait for a device
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,19 @@ class Slot:
     def socket(self) -> Path:
         return self.folder / f"{self.number}.sock"
 
+    @property
+    def _base(self) -> Path:
+        return self.folder / f"{self.number}.base"
+
+    @property
+    def base(self) -> str | None:
+        """The base model that its worker has rendered from last; None where it has none, or there is no worker."""
+        return self._base.read_text(encoding="utf-8") if self.socket.exists() and self._base.is_file() else None
+
+    def note(self, base: str) -> None:
+        """What its worker is about to load, for whoever looks for a device next."""
+        self._base.write_text(base, encoding="utf-8")
+
 
 def name_here() -> str:
     """The same of this process, where whoever started it has chosen the GPU."""
@@ -67,21 +82,59 @@ def _name(host: str, job: str | None, gpu: str | None) -> str:
 
 
 @contextlib.contextmanager
-def hold(owner: int, launchers: Sequence[tuple[str, ...]] = ()) -> Iterator[Slot]:
-    """Take the first free device of this owner, waiting while all are busy.
+def hold(owner: int, launchers: Sequence[tuple[str, ...]] = (), base: str | None = None) -> Iterator[Slot]:
+    """Take a device of this owner, waiting while all are busy: of the free ones the one that has this base model.
 
-    `launchers`: a command for each worker that is to run elsewhere; none of this machine's devices is used then.
+    Else one that has none, so that what others have stays where it is. `launchers`: a command for each worker that is
+    to run elsewhere; none of this machine's devices is used then.
     """
-    folder = private_folder(owner)
-    devices: list[str | None] = [None] * len(launchers) if launchers else visible_devices()
-    files = [(folder / f"{number}.lock").open("w") for number in range(len(devices))]
+    devices = slots(owner, launchers)
+    with (private_folder(owner) / _WAITING).open("w") as waiting:
+        while not (free := _first_free(sorted(devices, key=lambda slot: (slot.base != base, slot.base is not None)))):
+            fcntl.flock(waiting, fcntl.LOCK_SH)
+            time.sleep(_POLL)
+    slot, lock = free
+    with lock:
+        if base is not None:
+            slot.note(base)
+        yield slot
+
+
+def slots(owner: int, launchers: Sequence[tuple[str, ...]] = ()) -> list[Slot]:
+    """All devices of this owner."""
+    folder, host, job = private_folder(owner), platform.node(), cluster_job()
+    if launchers:
+        return [Slot(owner, number, None, folder, host, job, each) for number, each in enumerate(launchers)]
+    return [Slot(owner, number, device, folder, host, job) for number, device in enumerate(visible_devices())]
+
+
+def is_waited_for(folder: Path) -> bool:
+    """Whether somebody waits in `hold` for a device of this private folder."""
+    with (folder / _WAITING).open("w") as waiting:
+        try:
+            fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def take(slot: Slot) -> IO[str] | None:
+    """A device's lock, which holds it until it is closed; None while somebody else does."""
+    lock = (slot.folder / f"{slot.number}.lock").open("w")
     try:
-        number = _first_free([file.fileno() for file in files])
-        launcher = launchers[number] if launchers else ()
-        yield Slot(owner, number, devices[number], folder, platform.node(), cluster_job(), launcher)
-    finally:
-        for file in files:
-            file.close()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    except OSError as error:
+        lock.close()
+        said = f"{tempfile.gettempdir()}: its file system has no locks ({error.strerror})"
+        raise WorkerError(f"{said}; set TMPDIR to a folder of this machine's own disk") from error
+    return lock
+
+
+def _first_free(devices: Sequence[Slot]) -> tuple[Slot, IO[str]] | None:
+    return next(((slot, lock) for slot in devices if (lock := take(slot))), None)
 
 
 def launchers_of(text: str) -> list[tuple[str, ...]]:
@@ -129,7 +182,7 @@ def private_folder(owner: int) -> Path:
 
 def clear(folder: Path) -> None:
     """Remove the private folder of an owner that has ended."""
-    for file in (*folder.glob("*.sock"), *folder.glob("*.lock")):
+    for file in (*folder.glob("*.sock"), *folder.glob("*.lock"), *folder.glob("*.base")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another device's worker is doing the same
         folder.rmdir()
@@ -146,17 +199,3 @@ def sweep() -> None:
 def _parent() -> Path:
     temporary = tempfile.gettempdir()
     return Path(temporary if len(temporary) <= _LONGEST else "/tmp") / f"darkroom-{os.getuid()}"
-
-
-def _first_free(locks: list[int]) -> int:
-    while True:
-        for number, lock in enumerate(locks):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return number
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                said = f"{tempfile.gettempdir()}: its file system has no locks ({error.strerror})"
-                raise WorkerError(f"{said}; set TMPDIR to a folder of this machine's own disk") from error
-        time.sleep(_POLL)
