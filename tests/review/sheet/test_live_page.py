@@ -82,6 +82,7 @@ def test_the_page_has_an_empty_frame_for_each_picture_and_knows_where_it_will_be
     assert data["links"] == [f"images/{'/'.join(NAMES)}/000%20%237.png", f"images/{'/'.join(NAMES)}/001_7.png"]
     text = FOLDER.report.read_text(encoding="utf-8")
     assert "0 of 2" in text
+    assert "stopped" not in re.sub(r"<script.*", "", text, flags=re.DOTALL), "it is at work"
     assert not re.search(r"https?:|//cdn|@import|url\((?!#)|<link|<iframe|\bfetch\(|XMLHttpRequest", text)
 
 
