@@ -16,7 +16,6 @@ import random
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,14 @@ sys.path[:0] = [str(REPOSITORY / "src"), str(REPOSITORY / "benchmarks")]
 
 import psutil  # noqa: E402  (after the path, so that a checkout needs no installation)
 import torch  # noqa: E402
-from asked_worker import ask  # noqa: E402
-from figures import request_of  # noqa: E402
+from asked_worker import a_job, a_request, ask, with_digests  # noqa: E402
 from random_flux2 import RandomModel, write_lora, write_model  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
 
-from darkroom.checkpoint import component_digest  # noqa: E402
-from darkroom.files.atomic import write_json  # noqa: E402
 from darkroom.files.weight_file import sha256_of  # noqa: E402
-from darkroom.planned import Contained, Contents, PlannedCombination  # noqa: E402
-from darkroom.render.job import Job  # noqa: E402
 from darkroom.render.picture import make_picture  # noqa: E402
 from darkroom.render.pipelines import Pipelines  # noqa: E402
-from darkroom.request import Lora, Request  # noqa: E402
-from darkroom.store import ExperimentFolder, Store  # noqa: E402
+from darkroom.request import Lora  # noqa: E402
+from darkroom.store import Store  # noqa: E402
 
 CPU = torch.device("cpu")
 BASES, LORAS = 4, 20
@@ -94,51 +87,6 @@ def measure_jobs(folder: Path, count: int) -> dict[str, Any]:
             if done % max(count // 10, 1) == 0:
                 curve.append(seen(worker.pid, done))
     return told(curve)
-
-
-def a_request(store: Store, model: RandomModel, base: str, lora: Lora | None = None) -> Request:
-    """One step of the tiny model, whose embedding the store then has. `base`: a name, of which loading makes one."""
-    request = request_of(base, model.text_features, 64, 1, 1.0)
-    request = replace(request, base=replace(request.base, checkpoint_digest=model.checkpoint.digest))
-    if base != "base_0":
-        request = replace(request, base=replace(request.base, checkpoint_digest=base))
-    if lora:
-        request = request.changed(loras=(lora,), lora_merge="merged")
-    path = store.embedding(request.encoder.embedding_id(request.text.prompt))
-    if not path.is_file():
-        path.parent.mkdir(parents=True)
-        save_file({"prompt_embeds": torch.randn(1, 512, model.text_features)}, path, {"tokens_cut": "0"})
-    return request
-
-
-def a_job(folder: Path, model: RandomModel) -> Job:
-    store = Store(folder / "results/store")
-    request = a_request(store, model, "base_0")
-    output = {"format": "png", "quality": 95, "save_latents": False, "metadata": "full", "provenance": "none"}
-    planned = PlannedCombination(asked="", lost="", output=output, lora_merge="auto", requests=(request,))
-    planned.write(folder / "requests.json")
-    write_json(folder / "checkpoint.json", model.checkpoint.to_json())
-    contained = Contained(request.title.names, 1, 0)
-    Contents(experiment="gpu", source="gpu", combinations=(contained,)).write(
-        ExperimentFolder(folder / "results/gpu").contents
-    )
-    return Job(
-        directory=folder,
-        requests=folder / "requests.json",
-        checkpoint=folder / "checkpoint.json",
-        records=folder / "records.parquet",
-        results=folder / "results",
-        store=store.root,
-    )
-
-
-def with_digests(model: RandomModel) -> RandomModel:
-    """The model with its files' own, which a worker asks for."""
-    parts = {
-        part: replace(component, digest=component_digest(Path(component.path), component.layout, sha256_of))
-        for part, component in model.checkpoint.components.items()
-    }
-    return replace(model, checkpoint=replace(model.checkpoint, components=parts))
 
 
 def write_lora_file(folder: Path, model: RandomModel, rank: int) -> Lora:

@@ -5,7 +5,8 @@ What a real one raises, or gets wrong without a word, is an error here:
 - a tensor in the host's memory among those of a sum on the device, or the other way round;
 - a copy to the host that is read before the device has passed a point behind it: until then it is full of 0xFF;
 - pinned memory that is written before the device has taken what it was to copy from there;
-- attention that no kernel of CUDA takes which is allowed.
+- attention that no kernel of CUDA takes which is allowed;
+- more memory than it has. What one call of torch takes for itself, and fragments, do not count.
 
 As numbers are a processor's, pictures are its pictures bit for bit. What CUDA rounds otherwise, how long it takes, and
 streams of one device against each other, this does not show.
@@ -14,6 +15,7 @@ streams of one device against each other, this does not show.
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -30,8 +32,8 @@ from tests.machine.memories import (
     counting,
     device_of,
     has_mask,
+    new_storages,
     place_of,
-    put,
     shown,
     tensors_in,
     type_of,
@@ -53,8 +55,9 @@ _NO_SUMS = {Tensor.data.__set__, torch._has_compatible_shallow_copy_type, torch.
 class Gpu(TorchFunctionMode):
     """The device, within a `with` block of `installed`; `waits`: what the host waited for, by the call that did."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int) -> None:
         super().__init__()
+        self.memory, self.held, self.peak = memory, 0, 0  # bytes
         self.waits: list[str] = []
         self._given = 0  # calls
         self._passed = 0
@@ -83,7 +86,7 @@ class Gpu(TorchFunctionMode):
                 self._wait(func.__name__)
         made = func(*args, **kwargs)
         if place == GPU:
-            put(made, besides=(args, kwargs))
+            self._put(made, besides=(args, kwargs))
         return made
 
     def _made(self, func: Any, args: Any, *, device: Any = HOST, pin_memory: bool = False, **kwargs: Any) -> Any:
@@ -91,9 +94,27 @@ class Gpu(TorchFunctionMode):
         is_meta = type_of(device) == META or any(place_of(each) == META for each in tensors_in(args))
         made = func(*args, **kwargs, device=META if is_meta else HOST)
         if not is_meta:
-            storage = made.untyped_storage()
-            storage.is_on_gpu, storage.is_in_pinned_memory = type_of(device) == GPU, pin_memory
+            made.untyped_storage().is_in_pinned_memory = pin_memory
+            if type_of(device) == GPU:
+                self._put(made)
         return made
+
+    def _put(self, made: Any, besides: Any = ()) -> None:
+        """What a call has made lies on the GPU, but for what it was given."""
+        for storage in new_storages(made, besides):
+            if not getattr(storage, "is_on_gpu", False):
+                self._hold(storage.nbytes())
+                storage.is_on_gpu = True
+                weakref.finalize(storage, self._let_go, storage.nbytes())
+
+    def _hold(self, size: int) -> None:
+        if self.held + size > self.memory:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.")
+        self.held += size
+        self.peak = max(self.peak, self.held)
+
+    def _let_go(self, size: int) -> None:
+        self.held -= size
 
     def _to(self, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         source, (target, changes) = place_of(tensor), asked_of_to(*args, **kwargs)
@@ -103,11 +124,11 @@ class Gpu(TorchFunctionMode):
         made = tensor.to(HOST, **changes)
         if target == source:
             if target == GPU:
-                put(made, besides=tensor)
+                self._put(made, besides=tensor)
             return made
         arrived = torch.empty_like(made)
         if target == GPU:
-            put(arrived, besides=())
+            self._put(arrived)
         self._transfer(arrived, made, changes.get("non_blocking", False), "to")
         return arrived
 
@@ -145,7 +166,7 @@ class Gpu(TorchFunctionMode):
         self._given += 1
         with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):  # a processor's
             made = scaled_dot_product_attention(query, key, value, *args, **kwargs)
-        put(made, besides=())
+        self._put(made)
         return made
 
     def _numpy(self, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -200,9 +221,6 @@ class Gpu(TorchFunctionMode):
     def synchronize(self, *args: Any) -> None:
         self._wait("synchronize")
 
-    def event(self, *args: Any, **kwargs: Any) -> "_Event":
-        return _Event(self)
-
     def register(self, address: int, size: int, flags: int) -> int:
         taken = any(start < address + size and address < start + length for start, length in self._pinned.items())
         if taken:
@@ -225,8 +243,10 @@ def _due(waiting: list[tuple[int, Any, Any]], number: int) -> list[tuple[Any, An
 
 
 class _Event:
-    def __init__(self, gpu: Gpu) -> None:
-        self._gpu = gpu
+    _gpu: Gpu  # of the subclass that `installed` makes
+
+    def __init__(self, enable_timing: bool = False, blocking: bool = False) -> None:
+        pass
 
     def record(self, *args: Any) -> None:
         self.number, self.at = self._gpu._given, time.monotonic()
@@ -241,16 +261,36 @@ class _Event:
 
 
 class _Stream:
-    def __init__(self, gpu: Gpu) -> None:
-        self.synchronize = gpu.synchronize
-        self.wait_stream = self.wait_event = lambda other: None
+    _gpu: Gpu
+
+    def synchronize(self) -> None:
+        self._gpu.synchronize()
+
+
+class _Generator(torch.Generator):
+    """Of either place; a GPU draws other numbers from the same seed."""
+
+    place: torch.device
+
+    def __new__(cls, device: Any = HOST) -> "_Generator":
+        made: _Generator = super().__new__(cls, HOST)
+        made.place = torch.device(device)
+        return made
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.place
+
+    def manual_seed(self, seed: int) -> "_Generator":
+        super().manual_seed(seed + (self.place.type == GPU))
+        return self
 
 
 @contextlib.contextmanager
-def installed() -> Iterator[Gpu]:
-    """A machine with one such GPU, in this thread."""
-    gpu = Gpu()
-    stream = _Stream(gpu)
+def installed(memory: int = _MEMORY) -> Iterator[Gpu]:
+    """A machine with one such GPU of so many bytes, in this thread."""
+    gpu = Gpu(memory)
+    event, stream = (type(each.__name__, (each,), {"_gpu": gpu}) for each in (_Event, _Stream))
     cudart = SimpleNamespace(cudaHostRegister=gpu.register, cudaHostUnregister=gpu.unregister)
     functions: dict[str, Any] = {
         "is_available": lambda: True,
@@ -258,16 +298,16 @@ def installed() -> Iterator[Gpu]:
         "current_device": lambda: 0,
         "get_device_name": lambda device=None: "a stand-in",
         "get_device_capability": lambda device=None: _CAPABILITY,
-        "mem_get_info": lambda device=None: (_MEMORY, _MEMORY),
-        "memory_reserved": lambda device=None: 0,
-        "memory_allocated": lambda device=None: 0,
-        "max_memory_allocated": lambda device=None: 0,
-        "reset_peak_memory_stats": lambda device=None: None,
+        "mem_get_info": lambda device=None: (gpu.memory - gpu.held, gpu.memory),
+        "memory_reserved": lambda device=None: gpu.held,
+        "memory_allocated": lambda device=None: gpu.held,
+        "max_memory_allocated": lambda device=None: gpu.peak,
+        "reset_peak_memory_stats": lambda device=None: setattr(gpu, "peak", gpu.held),
         "empty_cache": lambda: None,
         "synchronize": gpu.synchronize,
-        "Event": gpu.event,
-        "Stream": lambda *args, **kwargs: stream,
-        "current_stream": lambda device=None: stream,
+        "Event": event,
+        "Stream": stream,
+        "current_stream": lambda device=None: stream(),
         "stream": lambda stream: contextlib.nullcontext(),
         "cudart": lambda: cudart,
         "check_error": lambda code: None,
@@ -275,4 +315,5 @@ def installed() -> Iterator[Gpu]:
     with pytest.MonkeyPatch.context() as torchs, gpu:
         for name, function in functions.items():
             torchs.setattr(torch.cuda, name, function)
+        torchs.setattr(torch, "Generator", _Generator)
         yield gpu

@@ -36,12 +36,11 @@ def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
     return [getattr(tensor, name) for name in flatten(tensor)[0]] if flatten else []
 
 
-def put(made: Any, besides: Any) -> None:
-    """Mark what a call has made as lying on the GPU, but for what it was given."""
+def new_storages(made: Any, besides: Any) -> list[torch.UntypedStorage]:
+    """Of what a call has made, but for those of what it was given."""
     own = {id(each.untyped_storage()) for each in _plain(besides)}
-    for tensor in _plain(made):
-        if id(storage := tensor.untyped_storage()) not in own and not tensor.is_meta:
-            storage.is_on_gpu = True
+    storages = [tensor.untyped_storage() for tensor in _plain(made) if not tensor.is_meta]
+    return [storage for storage in storages if id(storage) not in own]
 
 
 def _plain(values: Any) -> Iterator[torch.Tensor]:
