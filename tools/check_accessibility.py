@@ -21,6 +21,7 @@ VIEWS = {  # by name, what a person does to get there
     "as it opens": (),
     "details": ("header button[aria-controls=about]",),
     "an axis": ("#controls .axis",),
+    "picks": ("#controls button:text-is('Picks')",),
     "a picture": ("#sheet [data-i]:not(.heat-cell)",),
     "side by side": ("#sheet [data-i]:not(.heat-cell)", "#modes [data-mode=both]:visible:enabled"),
 }
