@@ -122,6 +122,12 @@ rule compare:
 rule regress:
     input:
         table=expand("results/{name}/compare.parquet", name=DARKROOM.name),
+        # Snakemake would not miss what it makes besides, and somebody has deleted.
+        shown=expand(
+            "results/{name}/{file}",
+            name=DARKROOM.name,
+            file=["regress.html", "verdicts.js", "junit.xml", "summary.md"],
+        ),
         finished=expand("results/{name}/finished", name=DARKROOM.name),
         report=expand("results/{name}/report.html", name=DARKROOM.name),
     log:

@@ -124,6 +124,14 @@ def test_a_second_import_and_a_second_run_change_nothing(imported: Project) -> N
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_a_page_that_somebody_has_deleted_is_made_again(imported: Project) -> None:
+    page = imported.folder / "results/png/regress.html"
+    aside = page.rename(page.with_suffix(".aside"))
+    planned = imported.snakemake("regress", "--dry-run", "--config", "experiment=png")
+    aside.rename(page)
+    assert re.search(r"^compare +1$", planned.stdout + planned.stderr, re.MULTILINE)
+
+
 def test_planted_faults_are_caught_and_explained_and_may_be_accepted(project: Project) -> None:
     # 1. Another checkpoint, a seed off by one, a lost preview, a truncated one
     other = project.folder / "output/jpg/jpg_000000050.safetensors"
