@@ -49,6 +49,15 @@ def test_a_move_packs_nothing_anew(qtype: str) -> None:
     assert type(there).__name__ in ("WeightQBytesTensor", "WeightQBitsTensor")
 
 
+def test_four_bits_ask_for_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """quanto's way to unpack them is C++ that it compiles when first asked, by what it finds on the path."""
+    monkeypatch.setenv("PATH", "")
+    layer, weights = quantized_layer("qint4")
+    assert layer.weight.dequantize().shape == weights.shape
+    packed = torch.tensor([[0x21], [0x43]], dtype=torch.uint8)
+    assert torch.ops.quanto.unpack(packed, 4).tolist() == [[1], [3], [2], [4]]
+
+
 def test_eight_bits_on_a_cpu_take_input_from_anywhere() -> None:
     """torch's kernel ends the process on some: the pooled embedding of a file, or tokens that were transposed."""
     layer, _ = quantized_layer("qint8")

@@ -34,7 +34,29 @@ def prepare(model: torch.nn.Module, qtype: str, kept: tuple[str, ...] = ()) -> N
         return
     from optimum import quanto
 
+    _leave_compilers_out()
     quanto.quantize(model, weights=getattr(quanto, qtype), exclude=[f"{name}*" for name in kept] or None)
+
+
+class _Extension:
+    """What is asked of quanto's compiled extensions, in torch's own operations."""
+
+    @staticmethod
+    def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
+        """uint8 of any shape (rows, …) → (rows * 8 / bits, …): of each byte the lowest bits first."""
+        return torch.cat([packed >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)])
+
+
+def _leave_compilers_out() -> None:
+    """At the first 4 bits quanto would compile an extension into its own folder: a minute, with g++ or nvcc and ninja.
+
+    There is no other way to it than this attribute, and quanto has had no release since March 2025.
+    """
+    from optimum.quanto.library.extensions.extension import get_extension, is_extension_available
+
+    for name in ("quanto_cpp", "quanto_cuda"):
+        if is_extension_available(name):
+            get_extension(name)._lib = _Extension
 
 
 def quantises(layer: torch.nn.Module) -> bool:
