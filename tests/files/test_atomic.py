@@ -1,5 +1,6 @@
 """What is written whole or not at all, where it cannot be written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,21 @@ def test_nobody_reads_a_device_without_end() -> None:
 def test_a_name_that_no_file_can_have_is_missing() -> None:
     with pytest.raises(StoreError, match=r"^x+: missing; "):
         read_json(Path("x" * 300))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/dev/null", r"^/dev/null: cannot be written: expected a file, got a device$"),
+        (".", r"^\.: cannot be written: expected a file, got a folder$"),
+    ],
+)
+def test_a_file_takes_the_place_of_files_alone(path: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        write_json(Path(path), 1)
+
+
+def test_a_file_takes_no_fifos_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(StoreError, match=r"a\.json: cannot be written: expected a file, got a FIFO$"):
+        write_json(tmp_path / "a.json", 1)

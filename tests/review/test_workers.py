@@ -63,3 +63,16 @@ def test_after_a_third_of_a_run_of_three_uneven_workers_the_time_left_is_near_th
     times = sorted(begin + each * n for begin, each in ((0, 4), (1, 5), (20, 10)) for n in range(1, 40))[:48]
     after, truth = times[15], times[47]
     assert (truth - after) / 1.5 < time_left(times[:16], 32, after) < (truth - after) * 1.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *[{"said_at": "now"}, {"said_at": float("inf")}, {"memory": "big"}, {"memory": 10**400}, {"seconds_each": "x"}],
+        *[{"name": None}, {"mark": 1}, {"doing": {}}, {"steps": None}, {"mood": "fine"}],
+    ],
+)
+def test_what_no_worker_of_this_version_has_written_is_passed_over(folder, wrong):
+    state = {"name": "node1", "mark": ELSEWHERE, "said_at": time.time()}
+    write_json(folder.worker_logs / "node1.json", state | wrong)
+    assert Status(folder).lines()[-1] == "no worker is at work"

@@ -43,13 +43,15 @@ def _plan(options: argparse.Namespace) -> int:
     from darkroom.plan.shards.told import told as shards_told
     from darkroom.terminal.profile import read_profile
 
+    if options.jobs is not None and options.profile is None:
+        raise ConfigError("--jobs: expected --profile P beside it, whose jobs they are")
     for folder in (RESULTS / STORE, RESULTS / (options.name or options.experiment)):
         check_writable(folder)
     # 1. What is asked for; an experiment that cannot be rendered at all ends here, with every problem
     experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes
     estimate = estimate_of(experiment, RESULTS, card=card_here())
-    cluster = shards_told(experiment, read_profile(options.profile), options.jobs) if options.profile else []
+    cluster = [] if options.profile is None else shards_told(experiment, read_profile(options.profile), options.jobs)
     print(told(estimate, list(_memory(experiment, estimate)), problems, experiment.notes, cluster), end="")
     return int(bool(problems))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import StoreError
-from darkroom.files.regular_file import ANY_SIZE, is_there, read_regular
+from darkroom.files.regular_file import ANY_SIZE, is_there, other_kind, read_regular
 from darkroom.filesystem.owner import is_mark_of_gone, mark
 from darkroom.filesystem.refusals import flush, link_or_copy, replace
 
@@ -26,6 +26,7 @@ def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Its content is on the disk before it has the name, and the name is when this returns: also where power fails, no
     file is half there. `durable=False` leaves that out, for what the next run writes again.
     """
+    check_place(path)
     temporary = path.with_name(f".{path.name[:_NAMED]}.{mark()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +41,13 @@ def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # not to be said in place of why it could not be written
             temporary.unlink()
+
+
+def check_place(path: Path) -> None:
+    """StoreError where a file cannot take the place: a rename would put one there of a device, too."""
+    kind = other_kind(path)
+    if kind or not path.name:
+        raise StoreError(f"{path}: cannot be written: expected a file, got a {kind or 'folder'}")
 
 
 def sweep(folder: Path) -> None:

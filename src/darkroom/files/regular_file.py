@@ -26,6 +26,15 @@ def is_there(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def other_kind(path: Path) -> str | None:
+    """What a path leads to that is no file, such as `device`; None for a file, or where nothing is there."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return None
+    return _KINDS.get(kind)
+
+
 def open_regular(path: Path, limit: int, error: type[DarkroomError]) -> BinaryIO:
     """The file, open for reading. `error` says why not: missing, no regular file, or more than `limit` bytes."""
     try:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
@@ -43,9 +44,26 @@ class WorkerState:
 def worker_states(folder: Path) -> Iterator[WorkerState]:
     """Those below the folder of workers' logs, by name, without those that this machine knows to have ended."""
     for path in sorted(folder.glob("[!.]*.json")):
-        try:
-            state = WorkerState(**read_json(path))
-        except (StoreError, TypeError):  # it is gone meanwhile, or of another version
-            continue
-        if not is_mark_of_gone(state.mark):
+        state = _read(path)
+        if state and not is_mark_of_gone(state.mark):
             yield state
+
+
+def _read(path: Path) -> WorkerState | None:
+    """None for one that is gone meanwhile, of another version, or no worker's at all."""
+    try:
+        values = read_json(path)
+    except StoreError:
+        return None
+    if not isinstance(values, dict) or not values.keys() >= _NEEDED or not values.keys() <= _KINDS.keys():
+        return None
+    return WorkerState(**values) if all(_is_a(_KINDS[name], value) for name, value in values.items()) else None
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    return isinstance(value, kind) and (not isinstance(value, int | float) or abs(value) < _MOST)  # NaN is not
+
+
+_KINDS = get_type_hints(WorkerState)
+_NEEDED = {"name", "mark", "said_at"}
+_MOST = 2**63

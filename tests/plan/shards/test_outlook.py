@@ -28,3 +28,7 @@ def test_many_short_combinations_wait_for_the_process_that_began_the_run():
     assert outlook(shards(8, 10.0, members=100), 8).bottleneck == (
         "the process that began the run: it plans and fetches for 5 min 20 s"
     )
+
+
+def test_more_jobs_than_anybody_has_are_as_many_as_there_are():
+    assert outlook(shards(2, 1170.0), 10**21).wall == 1200

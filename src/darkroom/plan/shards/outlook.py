@@ -43,7 +43,7 @@ class Outlook:
 def outlook(shards: Sequence[Shard], at_once: int, load: float | None = None) -> Outlook:
     """`at_once`: jobs that run beside one another; `load`: seconds that a base model takes, where it is known."""
     each = [START + (LOAD if load is None else load) + shard.seconds for shard in shards]
-    free_at = [0.0] * at_once  # when each GPU is free
+    free_at = [0.0] * max(1, min(at_once, len(shards)))  # when each GPU is free
     for seconds in each:
         heapq.heapreplace(free_at, free_at[0] + seconds)
     head = HEAD * sum(len(shard.members) for shard in shards)

@@ -18,9 +18,22 @@ def told(experiment: Experiment, profile: Mapping[str, Any], at_once: int | None
 
     ConfigError for a profile that makes no jobs of many combinations.
     """
+    if at_once is not None and at_once < 1:
+        raise ConfigError(f"--jobs: expected a whole number from 1, got {at_once}")
     size = read_size(profile.get("set-resources", {}).get("shard"))
     if size is None:
         raise ConfigError("--profile: expected set-resources: shard: in it; without, each combination is a job")
     left, past = left_of(Workflow(experiment)), past_pictures(RESULTS.glob("*/manifest.parquet"))
     unknown = [f"{model}: as if a picture took {GUESS:g} s" for model in unknown_paces(left, past)]
-    return [*outlook(compose(left, size, past), max(1, at_once or int(profile.get("jobs", 1)))).lines(), *unknown]
+    shards = compose(left, size, past)
+    return [*outlook(shards, at_once or _jobs(profile, len(shards))).lines(), *unknown]
+
+
+def _jobs(profile: Mapping[str, Any], shards: int) -> int:
+    """That a profile lets run at once."""
+    said = profile.get("jobs", 1)
+    if said == "unlimited":
+        return max(1, shards)
+    if not isinstance(said, int) or said < 1:
+        raise ConfigError(f"--profile: jobs: expected a whole number from 1, or unlimited, got {said!r}")
+    return said
