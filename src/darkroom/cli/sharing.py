@@ -5,8 +5,10 @@ from pathlib import Path
 
 from darkroom.cli import LOOK, Commands, described
 from darkroom.cli.completing import completes, experiments
-from darkroom.display import counted, sized
+from darkroom.display import printable, sized
 from darkroom.store import RESULTS
+
+_MOST = "10MB"
 
 
 def add_to(commands: Commands) -> None:
@@ -26,7 +28,7 @@ def add_to(commands: Commands) -> None:
     sheet.add_argument("--over", metavar="AXIS", help="an animation: a frame for each of its values (.webp, .gif)")
     sheet.add_argument("--title", help="in place of the experiment's name")
     sheet.add_argument("--no-previews", action="store_true", help="without the stored previews above the pictures")
-    sheet.add_argument("--most", default="10MB", metavar="SIZE", help="of the file, by the size of its pictures (10MB)")
+    sheet.add_argument("--most", metavar="SIZE", help=f"of the file, by the size of its pictures ({_MOST})")
     sheet.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help=".png, .jpg, .webp, .gif; .zip is the page with its pictures"
     )
@@ -36,25 +38,50 @@ def _sheet(options: argparse.Namespace) -> None:
     from darkroom.record import read_rows
     from darkroom.review.inventory.pages import rendered_folder
     from darkroom.review.sharing.previews_shown import previews_shown
-    from darkroom.review.sharing.saving import bytes_of, check_ending, save, save_page
+    from darkroom.review.sharing.saving import bytes_of, check_ending, save
     from darkroom.review.sharing.view import Asked, cut
+    from darkroom.review.sharing.written import written
 
     output = options.output or Path(f"{options.experiment}.{'webp' if options.over else 'png'}")
     check_ending(output, animated=options.over is not None)
-    most = bytes_of(options.most)
-    folder = rendered_folder(options.experiment, RESULTS, described())
     if output.suffix.lower() == ".zip":
-        print(
-            f"{output}: {sized(save_page(folder, output))}; unpacked anywhere, {folder.report.name} opens in a browser"
-        )
+        _page(options, output)
         return
+    most = bytes_of(options.most or _MOST)
+    folder = rendered_folder(options.experiment, RESULTS, described())
     asked = Asked(_axes(options.rows), _axes(options.columns), tuple(options.only), options.over)
     rows, _ = read_rows(folder.manifest)
     view = cut(rows, asked)
     previews = {} if options.no_previews else previews_shown(options.experiment)
     side, size = save(view, output, options.title or options.experiment, previews, most)
-    pictures = counted(sum(len(frame.cells) for frame in view.frames), "picture")
-    print(*view.notes, f"{output}: {pictures} of {side} pixels, {sized(size)}", sep="\n")
+    drawn = [row for frame in view.frames for row in frame.cells.values()]
+    above = [previews[row.key] for row in drawn if row.key in previews]
+    line, error = written(output, drawn, above, f"of {side} pixels, {sized(size)}")
+    print(*map(printable, [*view.notes, line]), sep="\n")
+    if error:
+        raise error
+
+
+def _page(options: argparse.Namespace, output: Path) -> None:
+    """The whole page as one archive."""
+    from darkroom.errors import ConfigError
+    from darkroom.record import read_rows
+    from darkroom.review.inventory.pages import page_of
+    from darkroom.review.sharing.saving import save_page
+    from darkroom.review.sharing.written import written
+    from darkroom.store import ExperimentFolder
+
+    of_drawings = ("rows", "columns", "only", "title", "no_previews", "most")
+    if given := [f"--{name.replace('_', '-')}" for name in of_drawings if getattr(options, name)]:
+        raise ConfigError(f"{output}: a .zip is the whole page: leave {', '.join(given)} out, or draw a .png")
+    folder = ExperimentFolder(page_of(options.experiment, RESULTS, described()).parent)
+    rows, _ = read_rows(folder.manifest)
+    size = save_page(folder, output)
+    said = f"in {sized(size)}; unpacked anywhere, {folder.report.name} opens in a browser"
+    line, error = written(output, rows, (), said)
+    print(printable(line))
+    if error:
+        raise error
 
 
 def _axes(said: str) -> tuple[str, ...]:

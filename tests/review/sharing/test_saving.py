@@ -1,14 +1,17 @@
 """A sheet as one file: titled, labelled, with previews, no larger than it may be."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.review.renders import picture, render
+from tests.review.renders import picture, render, write_manifest
 
+from darkroom.__main__ import main
 from darkroom.errors import ConfigError
-from darkroom.record import Failure, Row
+from darkroom.record import Failure, Record, Row
+from darkroom.review.sharing.drawing import draw
 from darkroom.review.sharing.saving import bytes_of, check_ending, save, save_page
 from darkroom.review.sharing.view import Asked, View, cut
 from darkroom.store import ExperimentFolder
@@ -73,14 +76,57 @@ def test_endings_and_sizes_that_cannot_be_are_sentences() -> None:
     assert (bytes_of("10MB"), bytes_of("1.5 kb"), bytes_of("77")) == (10_000_000, 1500, 77)
     with pytest.raises(ConfigError, match="--most large: expected a size such as 10MB or 500kB"):
         bytes_of("large")
+    with pytest.raises(ConfigError, match="expected a size such as 10MB or 500kB"):
+        bytes_of("9" * 400)
+
+
+@pytest.mark.parametrize("title", ["写" * 20_000, "w " * 20_000], ids=["without a space", "of short words"])
+def test_a_text_of_any_length_is_cut_to_what_can_be_shown(rows: list[Row], title: str) -> None:
+    drawn = draw(sheet(rows), sheet(rows).frames[0], 64, title, {})  # measuring all of it would take minutes
+    assert drawn.height < 500
 
 
 def test_the_page_goes_with_its_pictures_under_the_same_relative_names(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "results/anna")
-    for name in ("report.html", "verdicts.js", "images/demo/anna/0000_7.png", "logs/worker.log"):
+    names = ["report.html", "regress.html", "verdicts.js", "images/demo/anna/0000_7.png"]
+    for name in [*names, "logs/worker.log"]:
         (folder.root / name).parent.mkdir(parents=True, exist_ok=True)
         (folder.root / name).write_text("something")
+    os.utime(folder.root / names[3], (0, 0))  # ZIP knows no year before 1980
     save_page(folder, tmp_path / "anna.zip")
     with zipfile.ZipFile(tmp_path / "anna.zip") as archive:
-        names = ["report.html", "verdicts.js", "images/demo/anna/0000_7.png"]
         assert archive.namelist() == [f"anna/{name}" for name in names]
+
+
+@pytest.fixture
+def rendered(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an experiment as a run leaves it; one works above it."""
+    folder = ExperimentFolder(tmp_path / "results" / rows[0].request.title.experiment)
+    folder.root.mkdir(parents=True)
+    write_manifest(folder.root, rows)
+    folder.report.write_text("a page")
+    monkeypatch.chdir(tmp_path)
+    return folder.root
+
+
+def test_what_could_not_be_read_is_said_and_the_command_fails(
+    rendered: Path, rows: list[Row], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, junk = (Path(row.image_path) for row in rows[:2] if isinstance(row, Record))
+    gone.unlink()
+    junk.write_text("junk")
+    for output, said in [("\x1b[31m.png", "\\x1b[31m.png: 1 picture of 128 pixels"), ("all.zip", "all.zip: 1 picture")]:
+        assert main(["sheet", rendered.name, "-o", output]) == 1
+        told, error = capsys.readouterr()
+        assert told.startswith(said)
+        assert told.endswith("; 1 not there: failed\n")
+        assert f"lacks 2 pictures that cannot be read, the first of them {gone}: " in error
+
+
+def test_what_a_page_cannot_be_asked_for_is_refused(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sheet", rendered.name, "--only", "seed=1", "--most", "1kB", "-o", "some.zip"]) == 1
+    assert "some.zip: a .zip is the whole page: leave --only, --most out, or draw a .png" in capsys.readouterr().err
+    (rendered / "report.html").unlink()
+    assert main(["sheet", rendered.name, "-o", "some.zip"]) == 1
+    assert f"has no report.html yet: `darkroom run {rendered.name}` makes it" in capsys.readouterr().err
+    assert not Path("some.zip").exists()

@@ -64,6 +64,8 @@ def test_an_axis_over_time_is_a_frame_for_each_value() -> None:
         (Asked(only=("seed",)), "--only seed: expected AXIS=VALUE, such as seed=1"),
         (Asked(only=("seed=7",)), "--only seed=7: has no such value; known: 1, 2"),
         (Asked(only=("step=1..9",)), "--only step=1..9: has no such value"),
+        (Asked(only=("step=1.2.3..5",)), "--only step=1.2.3..5: has no such value"),
+        (Asked(only=("step=.....5",)), "--only step=.....5: has no such value"),
         (Asked(rows=("step",), columns=("step",)), "step: goes to one of --rows, --columns and --over"),
         (Asked(only=("seed=1", "seed=2")), "no picture has all of this"),
     ],

@@ -1,5 +1,6 @@
 """Draws a view with Pillow: title, heads of columns, labels of rows, pictures, previews above them."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -8,9 +9,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from darkroom.errors import ImageError
-from darkroom.files.picture import COMMON, opened_whole, read_bytes
 from darkroom.record import PictureKey, Record, Row
 from darkroom.review.page.axes import Axis
+from darkroom.review.sharing.picture_shown import picture_shown
 from darkroom.review.sharing.view import Frame, Values, View
 
 _PAPER, _INK, _SOFT, _FILM, _EDGE = "#f5f3ee", "#1e1d1a", "#65615a", "#171614", "#d8a650"  # as on the page
@@ -127,12 +128,9 @@ def _picture(row: Row) -> Image.Image | str:
 
 
 def _preview(path: Path) -> Image.Image | str:
-    """The picture, or two words on why there is none."""
-    try:
-        with opened_whole(read_bytes(path), path, COMMON) as image:
-            return image.convert("RGB")
-    except ImageError:
-        return "cannot be read"
+    """The picture, or that there is none."""
+    shown = picture_shown(path)
+    return "cannot be read" if isinstance(shown, ImageError) else shown
 
 
 def _place(image: Image.Image, at: Corner, cell: Corner, shown: Image.Image | str, *, dotted: bool = False) -> None:
@@ -161,20 +159,28 @@ def _write(pen: ImageDraw.ImageDraw, at: Corner, lines: Sequence[str], size: int
 
 
 def _wrapped(text: str, size: int, width: int, most: int = _MOST_LINES) -> list[str]:
-    """Lines of at most `width` pixels, broken between words, or within one that is too long; the last with a …"""
-    font, lines, line = _font(size), [], ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and font.getlength(longer) > width:
-            lines.append(line)
-            longer = word
-        while font.getlength(longer) > width and len(longer) > 1:
-            fits = next(n for n in range(len(longer) - 1, 0, -1) if n == 1 or font.getlength(longer[:n]) <= width)
-            lines.append(longer[:fits])
-            longer = longer[fits:]
-        line = longer
-    lines = [*lines, line] if line else lines
-    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1][:-1]}…"]
+    """Lines of at most `width` pixels, broken between words, or within one that is too long; the last with a …
+
+    What is not shown is not measured: a prompt may be a book, without a space in it.
+    """
+    lines: list[str] = []
+    rest = " ".join(text.split())
+    while rest and len(lines) < most:
+        end = _fitting(rest, _font(size), width)
+        if end < len(rest) and rest[end] != " " and (space := rest.rfind(" ", 0, end)) > 0:
+            end = space
+        lines.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return [*lines[:-1], f"{lines[-1][:-1]}…"] if rest else lines
+
+
+def _fitting(text: str, font: _Font, width: int) -> int:
+    """How many characters of the text, at least one, take at most `width` pixels: found from few of them."""
+    most = 16
+    while most < min(len(text), width) and font.getlength(text[:most]) <= width:
+        most *= 2
+    lengths = range(1, min(len(text), most) + 1)
+    return max(1, bisect_right(lengths, float(width), key=lambda count: float(font.getlength(text[:count]))))
 
 
 @cache

@@ -31,6 +31,7 @@ _FORMATS: Mapping[str, dict[str, Any]] = {
 }
 _ANIMATED = (".webp", ".gif")
 _BESIDE = ("images", "thumbnails")  # folders of what a page shows
+_PAGES = ("report.html", "regress.html", "verdicts.js")  # what is there of them; the sheet links to the second
 _LONGEST = 16_383  # pixels of a side: WebP's, and what programs that show pictures bear
 _MOST_PIXELS = 120_000_000
 _BYTES = re.compile(r"([0-9.]+) ?(kB|MB|GB)?", re.IGNORECASE)
@@ -42,7 +43,7 @@ def bytes_of(said: str) -> int:
     found = _BYTES.fullmatch(said.strip())
     try:
         count = int(float(found[1]) * _UNITS[(found[2] or "").lower()]) if found else 0
-    except ValueError:
+    except (ValueError, OverflowError):  # 1.2.3; a number of 400 digits
         count = 0
     if count < 1:
         raise ConfigError(f"--most {said}: expected a size such as 10MB or 500kB")
@@ -81,11 +82,11 @@ def save(view: View, output: Path, title: str, previews: Mapping[PictureKey, Pat
 
 
 def save_page(folder: ExperimentFolder, output: Path) -> int:
-    """The page and what it reads beside it as one archive, whose links hold wherever it is unpacked; its bytes."""
+    """The pages and what they read beside them as one archive, whose links hold wherever it is unpacked; its bytes."""
     beside = [file for part in _BESIDE for file in sorted((folder.root / part).rglob("*")) if file.is_file()]
-    files = [folder.report, *([verdicts] if (verdicts := folder.root / "verdicts.js").is_file() else []), *beside]
-    with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for file in files:
+    files = [*(page for name in _PAGES if (page := folder.root / name).is_file()), *beside]
+    with atomic(output) as temporary, zipfile.ZipFile(temporary, "w", strict_timestamps=False) as archive:
+        for file in files:  # one of before 1980 is dated 1980: the format has no earlier year
             archive.write(file, Path(folder.root.name, file.relative_to(folder.root)))
     return output.stat().st_size
 

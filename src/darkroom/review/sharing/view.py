@@ -15,7 +15,8 @@ from darkroom.review.sheet.contact_sheet import places_of
 
 Values = tuple[str, ...]  # one of each axis
 
-_RANGE = re.compile(r"(-?[\d.]+?)\.\.(-?[\d.]+)")
+_DECIMAL = r"-?(?:\d+(?:\.\d*)?|\.\d+)"
+_RANGE = re.compile(rf"({_DECIMAL})\.\.({_DECIMAL})")
 
 
 @dataclass(frozen=True)
