@@ -1,6 +1,16 @@
 """The pages in a browser: what a person does on them, and that the address keeps it."""
 
+import re
+from collections import Counter
+
 import pytest
+from tests.review.renders import REQUEST
+
+from darkroom.files.atomic import write_json
+from darkroom.planned import PlannedCombination
+from darkroom.review.progress import Progress
+from darkroom.review.sheet.live_page import RUNNING, script_of, write_live_page
+from darkroom.store import ExperimentFolder
 
 SIZES = pytest.mark.parametrize("width", [1440, 820, 390])
 
@@ -53,7 +63,15 @@ def test_an_axis_goes_to_rows_sections_or_out_of_sight(opened):
 
 @pytest.mark.parametrize(
     ("said", "count"),
-    [("dawn", 3), ("step:500", 2), ("step:250..500", 4), ("red seed:43", 3), ("seed:7", 0), ("status:failed", 1)],
+    [
+        ("dawn", 3),
+        ("step:500", 2),
+        ("step:250..500", 4),
+        ("red seed:43", 3),
+        ("seed:7", 0),
+        ("status:failed", 1),
+        ("__proto__:x", 0),
+    ],
 )
 def test_finding(opened, said, count):
     page = opened(fragment=f"#find={said}")
@@ -139,3 +157,47 @@ def test_the_views_lead_to_each_other_with_what_is_looked_for(opened):
     assert page.inner_text("#shown") == "2 of 6 shown"
     page.click("nav >> text=Sheet")
     assert page.inner_text("#shown") == "2 of 6 shown"
+
+
+@pytest.fixture
+def live(pages):
+    """The page of a run that has rendered the first of two pictures, as a name for `opened`."""
+    folder = ExperimentFolder(pages.parent / "live")
+    output = {"format": "png", "quality": 95, "save_latents": False, "metadata": "full"}
+    two = (REQUEST, REQUEST.changed(index=1, image_name="0001_7"))
+    planned = PlannedCombination(asked="now", lost="", output=output, lora_merge="auto", requests=two)
+    planned.write(folder.draft(REQUEST.title.names))
+    write_json(folder.contents, {"experiment": "live", "combinations": [[*REQUEST.title.names, 2, 0]]})
+    write_live_page(folder, "1")
+    progress = Progress(
+        total=2, done=frozenset({0}), rendered=1, failed={}, seconds=8.5, seconds_each=4.0, seconds_left=3
+    )
+    (folder.root / "live.js").write_text(script_of(progress, "1", RUNNING, 1_795_861_742.5))
+    return "../live/report.html"
+
+
+def test_a_picture_of_a_run_at_work_is_shut_and_the_page_stays(opened, live):
+    page = opened(live)
+    page.evaluate("window.isTheSame = true")
+    page.click("#sheet .frame >> nth=1")
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/report.html")
+    assert page.evaluate("window.isTheSame")
+    assert not page.locator("dialog").is_visible()
+
+
+@pytest.mark.parametrize("name", ["report.html", "regress.html", "live"])
+def test_no_name_of_a_pages_script_is_given_twice(pages, live, name):
+    script = (pages / (live if name == "live" else name)).read_text(encoding="utf-8").rpartition('"use strict";')[2]
+    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", script, re.MULTILINE)
+    assert "takeLayout" in names
+    assert [each for each, count in Counter(names).items() if count > 1] == [], "the later of two functions counts"
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#off.step=%25", "#%25", "#size=1e308", "#rows=__proto__&off.__proto__=1&open=__proto__"]
+)
+def test_an_address_that_says_nothing_of_this_page_leaves_the_sheet_as_it_is(opened, fragment):
+    page = opened(fragment=fragment)
+    assert frames(page) == 6
+    assert page.locator("#sheet .frame >> nth=1").bounding_box()["width"] < 300
