@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "provenance": "errors files record",
     "planned": "errors names request files",
     "store": "errors names request files",
-    "scoring": "errors display files",
+    "scoring": "errors display request files",
     "trials": "request files",
     "job_errors": "errors names files",
     "thresholds": "errors files record",
@@ -56,7 +56,7 @@ MAY_IMPORT = {
         "errors names display request files lora_files/training record planned store trials previews embedded_record "
         "plan/conf"
     ),
-    "plan/scoring": "errors display names request files scoring plan/conf",
+    "plan/scoring": "errors display names request files record scoring plan/conf",
     "plan": (
         "errors telling job_errors names request filesystem files checkpoint provenance planned scoring store "
         "thresholds previews lora_files plan/conf plan/weights plan/scoring"
@@ -108,7 +108,7 @@ MAY_IMPORT = {
         "__init__ errors filesystem telling names display request files record provenance planned job_errors store "
         "trials thresholds previews embedded_record review/pair review/regress"
     ),
-    "review/scores": "errors files record scoring",
+    "review/scores": "errors display files record scoring",
     "review/sheet": (
         "errors names request files lora_files/training record planned scoring store telling review review/page "
         "review/scores"

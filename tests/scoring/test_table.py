@@ -36,6 +36,9 @@ def test_a_table_of_anybody_s_is_csv_or_parquet_whatever_its_name(tmp_path: Path
         ("request,sharp\nc3,1\n", "1 request that the manifest does not have, such as 'c3': the column request is "),
         ("", "expected the column request and at least one of numbers, got none"),
         ("PAR1 and no more", "not a whole Parquet file"),
+        ("request,b,b\na1,1,2\n", "the column b is there twice: a score has one"),
+        ("request,\na1,1\n", "a column has no name: got 'request', ''"),
+        ("request,b\na1,1,2\n", "a1,1,2: has 3 values, and the head names 2"),
     ],
 )
 def test_what_cannot_be_meant_is_a_sentence(tmp_path: Path, content: str, said: str) -> None:
@@ -44,3 +47,16 @@ def test_what_cannot_be_meant_is_a_sentence(tmp_path: Path, content: str, said: 
     with pytest.raises(StoreError) as caught:
         read_foreign(table, ["a1", "b2"])
     assert said in str(caught.value)
+
+
+def test_columns_of_parquet_that_are_no_numbers_are_a_sentence(tmp_path: Path) -> None:
+    not_text = pa.array([b"\xff"], pa.binary()).view(pa.binary())
+    broken = pa.StringArray.from_buffers(1, not_text.buffers()[1], not_text.buffers()[2])
+    for name, column, said in [
+        ("when", pa.array([1], pa.timestamp("ns")), r"when: expected numbers, got timestamp\[ns\] "),
+        ("when", pa.array([1], pa.date32()), "when: expected a number, got datetime.date"),
+        ("sharp", broken, "sharp: expected numbers, got string "),
+    ]:
+        pq.write_table(pa.table({"request": ["a1"], name: column}), tmp_path / "table")
+        with pytest.raises(StoreError, match=f"^mine: {said}"):
+            read_foreign(tmp_path / "table", ["a1"], called="mine")

@@ -168,7 +168,8 @@ def _experiment(name: str, source: str, conf: Conf, fetch_lora: Fetch | None) ->
     yield from plan.lora_faults()
     yield from plan.missing_weights(combinations)
     thresholds = yield from _thresholds(conf, plan.models)
-    scorers = yield from read_scorers_of(conf)
+    requests = [request for combination in combinations for request in combination.requests]
+    scorers = yield from read_scorers_of(conf, requests)
     # Without an output there was an error, and nobody gets to see this.
     return Experiment(
         name, source, output or Output(), combinations, plan.models, thresholds, scorers, tuple(loras.notes)

@@ -7,6 +7,7 @@ leaves out, or a number that is null or NaN, is no score. Ours are Parquet; othe
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,36 +55,35 @@ def write_scores(path: Path, scorer: str, better: str | None, columns: Mapping[s
 
 def read_scores(path: Path) -> tuple[Score, ...]:
     """The columns of a table of ours, named by the scorer; StoreError when it is missing or damaged."""
-    table = _parquet(path, read_regular(path, _MOST_BYTES, StoreError))
+    table = _parquet(str(path), read_regular(path, _MOST_BYTES, StoreError))
     said = table.schema.metadata or {}
     scorer, better = said.get(_SCORER, b"").decode() or path.stem, said.get(_BETTER, b"").decode() or None
-    columns = _columns(path, table.column_names, table.to_pylist())
+    columns = _scores(str(path), _of_parquet(str(path), table))
     return tuple(
         Score(name if name == scorer else f"{scorer}.{name}", values, better) for name, values in columns.items()
     )
 
 
-def read_foreign(path: Path, known: Sequence[str]) -> dict[str, dict[str, float]]:
+def read_foreign(path: Path, known: Sequence[str], called: str | None = None) -> dict[str, dict[str, float]]:
     """The columns of a table that a program of the user's has written. StoreError for what cannot be meant.
 
-    `known`: the request_ids that there are.
+    `known`: the request_ids that there are; `called`: what messages call it, where its path says nothing to people.
     """
+    called = called or str(path)
     content = read_regular(path, _MOST_BYTES, StoreError)
-    if content.startswith(b"PAR1"):
-        table = _parquet(path, content)
-        columns = _columns(path, table.column_names, table.to_pylist())
-    else:
-        columns = _columns(path, *_csv(path, content))
+    is_parquet = content.startswith(b"PAR1")
+    written = _of_parquet(called, _parquet(called, content)) if is_parquet else _of_csv(called, content)
+    columns = _scores(called, written)
     strangers = sorted({request for values in columns.values() for request in values} - {*known})
     if strangers:
         raise StoreError(
-            f"{path}: {counted(len(strangers), 'request')} that the manifest does not have, such as {strangers[0]!r}: "
-            f"the column {REQUEST} is the manifest's request_id"
+            f"{called}: {counted(len(strangers), 'request')} that the manifest does not have, such as "
+            f"{strangers[0]!r}: the column {REQUEST} is the manifest's request_id"
         )
     return columns
 
 
-def _parquet(path: Path, content: bytes) -> Any:
+def _parquet(called: str, content: bytes) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -91,37 +91,64 @@ def _parquet(path: Path, content: bytes) -> Any:
         return pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError, ValueError) as error:
         said = " ".join(str(error).split())
-        raise StoreError(f"{path}: not a whole Parquet file ({said}); delete it, and run again") from error
+        raise StoreError(f"{called}: not a whole Parquet file ({said}); delete it, and run again") from error
 
 
-def _csv(path: Path, content: bytes) -> tuple[Sequence[str], list[dict[str, Any]]]:
+def _of_parquet(called: str, table: Any) -> list[tuple[str, list[Any]]]:
+    """Name and values of each column, as they are written; two may have one name."""
+    columns = zip(table.column_names, table.columns, strict=True)
+    return [(name, _values(called, name, column)) for name, column in columns]
+
+
+def _values(called: str, name: str, column: Any) -> list[Any]:
+    import pyarrow as pa
+
     try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
-        return tuple(reader.fieldnames or ()), list(reader)
+        values: list[Any] = column.to_pylist()
+    except (pa.ArrowException, ValueError, ArithmeticError) as error:  # texts that are no UTF-8; times without a number
+        expected = "texts in UTF-8" if name == REQUEST else "numbers"
+        raise StoreError(f"{called}: {name}: expected {expected}, got {column.type} ({error})") from error
+    return values
+
+
+def _of_csv(called: str, content: bytes) -> list[tuple[str, list[Any]]]:
+    try:
+        head, *rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True) if row] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"{path}: neither Parquet nor CSV in UTF-8 ({error})") from error
+        raise StoreError(f"{called}: neither Parquet nor CSV in UTF-8 ({error})") from error
+    if longer := [row for row in rows if len(row) > len(head)]:
+        said = ",".join(longer[0])
+        raise StoreError(f"{called}: {said}: has {len(longer[0])} values, and the head names {len(head)}")
+    return [(name, [row[n] if n < len(row) else None for row in rows]) for n, name in enumerate(head)]
 
 
-def _columns(path: Path, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _scores(called: str, columns: Sequence[tuple[str, list[Any]]]) -> dict[str, dict[str, float]]:
+    """By column, the numbers by request."""
+    names = [name for name, _ in columns]
     if REQUEST not in names or not 2 <= len(names) <= _MOST_COLUMNS:
-        raise StoreError(
-            f"{path}: expected the column {REQUEST} and at least one of numbers, got {named(names, _LISTED) or 'none'}"
-        )
-    requests = [str(row[REQUEST]) for row in rows]
-    if len({*requests}) < len(requests):
-        twice = next(each for each in requests if requests.count(each) > 1)
-        raise StoreError(f"{path}: {REQUEST} {twice!r} is there twice: a picture has one score")
-    return {name: _numbers(path, name, rows) for name in names if name != REQUEST}
+        got = named(names, _LISTED) or "none"
+        raise StoreError(f"{called}: expected the column {REQUEST} and at least one of numbers, got {got}")
+    if not all(map(str.strip, names)):
+        raise StoreError(f"{called}: a column has no name: got {named([repr(name) for name in names], _LISTED)}")
+    if twice := _twice(names):
+        raise StoreError(f"{called}: the column {twice} is there twice: a score has one")
+    requests = [str(request) for request in dict(columns)[REQUEST]]
+    if twice := _twice(requests):
+        raise StoreError(f"{called}: {REQUEST} {twice!r} is there twice: a picture has one score")
+    return {name: _numbers(called, name, requests, values) for name, values in columns if name != REQUEST}
 
 
-def _numbers(path: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _twice(texts: Sequence[str]) -> str | None:
+    return next((text for text, count in Counter(texts).items() if count > 1), None)
+
+
+def _numbers(called: str, name: str, requests: Sequence[str], values: Sequence[Any]) -> dict[str, float]:
     found = {}
-    for row in rows:
-        raw = row[name]
+    for request, raw in zip(requests, values, strict=True):
         try:
             value = math.nan if raw in (None, "") or isinstance(raw, bool) else float(raw)
         except (TypeError, ValueError):
-            raise StoreError(f"{path}: {name}: expected a number, got {raw!r} for {row[REQUEST]}") from None
+            raise StoreError(f"{called}: {name}: expected a number, got {raw!r} for {request}") from None
         if math.isfinite(value):
-            found[str(row[REQUEST])] = value
+            found[request] = value
     return found

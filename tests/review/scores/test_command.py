@@ -19,10 +19,12 @@ def run(code: str, manifest: Path, arguments: str = "{manifest} {table}") -> dic
     return run_command("conf/score/mine.yaml: command", f'{sys.executable} -c "{code}" {arguments}', manifest, ["a1"])
 
 
-def test_it_reads_the_manifest_and_writes_a_table(tmp_path: Path) -> None:
+def test_it_reads_the_manifest_and_writes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = tmp_path / "my manifest"
     manifest.write_text("12345")
     assert run(WRITES, manifest) == {"length": {"a1": 5.0}}
+    run(f"print(chr(27) + '[31m'); {WRITES}", manifest)
+    assert capsys.readouterr().out == "\\x1b[31m\n"
 
 
 def test_the_program_of_the_page_scores_a_manifest(tmp_path: Path) -> None:
@@ -38,6 +40,7 @@ def test_the_program_of_the_page_scores_a_manifest(tmp_path: Path) -> None:
     ("code", "said"),
     [
         ("raise SystemExit('no face found')", "ended with status 1: no face found"),
+        ("import sys; open(sys.argv[2], 'w').write('id')", "command: the table that "),
         ("pass", "ended well and wrote no table: {table} in the command is its path"),
     ],
 )
@@ -51,6 +54,7 @@ def test_a_command_that_is_none_is_told() -> None:
     for command, said in [
         ("python x.py {manifest}", "{table} should be in it"),
         ("python 'x", "No closing quotation"),
+        ("python x\0 {manifest} {table}", "no argument of a program can have a zero byte in it"),
         ("", "expected a program and its arguments, got nothing"),
     ]:
         with pytest.raises(ConfigError, match=said):

@@ -8,7 +8,6 @@ is the mean distance to the pictures of the other seeds, whose mean over a group
 pairs: the measure of Zhu et al. 2017 (Toward Multimodal Image-to-Image Translation, arXiv:1711.11586), in pixels.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,19 +20,18 @@ import numpy.typing as npt
 from darkroom.errors import DarkroomError, StoreError, raise_together
 from darkroom.files.picture import COMMON, opened_whole, read_bytes
 from darkroom.record import Record
+from darkroom.scoring.compared import but_for_seed, is_of_base, scene
 
 SIDE = 64  # pixels, the longer
 Levels = npt.NDArray[np.float32]  # (height, width, 3), 0 to 1
 
-_STRENGTH = "network_multiplier"
-
 
 def change(records: Sequence[Record]) -> dict[str, float]:
     """By request_id, of each picture whose base picture is there. StoreError where none is."""
-    bases: dict[Hashable, Record] = {_scene(each): each for each in records if _is_of_base(each)}
+    bases: dict[Hashable, Record] = {scene(each.request): each for each in records if is_of_base(each.request)}
     if not bases:
         raise StoreError("score change: there is no picture of the base model: add none to matrix.lora")
-    pairs = [(each, base) for each in records if (base := bases.get(_scene(each)))]
+    pairs = [(each, base) for each in records if (base := bases.get(scene(each.request)))]
     seen = _seen([*{id(each): each for pair in pairs for each in pair}.values()])
     distances = {each.request_id: distance(seen[each.request_id], seen[base.request_id]) for each, base in pairs}
     return {request: value for request, value in distances.items() if value is not None}
@@ -43,7 +41,7 @@ def diversity(records: Sequence[Record]) -> dict[str, float]:
     """By request_id, of each picture that another seed made as well. StoreError where there is one seed only."""
     groups: dict[Hashable, dict[str, Record]] = defaultdict(dict)
     for each in records:
-        groups[_but_for_seed(each)][each.request_id] = each
+        groups[but_for_seed(each.request)][each.request_id] = each
     several = [list(group.values()) for group in groups.values() if len(group) > 1]
     if not several:
         raise StoreError("score diversity: no prompt has two seeds: add seed: 1..4 to matrix")
@@ -88,20 +86,3 @@ def _seen(records: Sequence[Record]) -> Mapping[str, Levels]:
         found = dict(zip((each.request_id for each in records), threads.map(read, records), strict=True))
     raise_together(each for each in found.values() if isinstance(each, DarkroomError))
     return {request: each for request, each in found.items() if not isinstance(each, DarkroomError)}
-
-
-def _is_of_base(record: Record) -> bool:
-    return not record.request.adapters.active
-
-
-def _scene(record: Record) -> Hashable:
-    """What a picture shows, whatever LoRA it has."""
-    title = record.request.title
-    axes = {name: value for name, value in title.axes if name.split(".")[0] != _STRENGTH}
-    return title.model, title.prompts, title.index, json.dumps(axes, sort_keys=True), record.request.sampling.seed
-
-
-def _but_for_seed(record: Record) -> Hashable:
-    title = record.request.title
-    axes = {name: value for name, value in title.axes if name != "seed"}
-    return *title.names, title.index, json.dumps(axes, sort_keys=True)
