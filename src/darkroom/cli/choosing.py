@@ -43,12 +43,14 @@ def add_to(commands: Commands) -> None:
 
 def _picks(options: argparse.Namespace) -> None:
     from darkroom.record import read_rows
-    from darkroom.review.choosing.picks_file import read_all_picks, write_picks
+    from darkroom.review.choosing.picks_file import check_output, read_all_picks, write_picks
     from darkroom.review.choosing.tally import tally
     from darkroom.review.choosing.told import told
     from darkroom.review.inventory.pages import rendered_folder
 
     folder = rendered_folder(options.experiment, RESULTS, described())
+    if options.output:
+        check_output(options.output, options.files)
     picks = read_all_picks(options.files, options.experiment)
     rows, _ = read_rows(folder.manifest)
     print(told(picks, tally(rows, picks)), end="")
@@ -58,6 +60,7 @@ def _picks(options: argparse.Namespace) -> None:
 
 
 def _pick(options: argparse.Namespace) -> None:
+    from darkroom.files.regular_file import from_home
     from darkroom.files.yaml_text import yaml_text
     from darkroom.plan.conf.owned_files import CONF, Writing, check_places, conf_file, import_name, write_conf_files
     from darkroom.record import read_rows
@@ -77,18 +80,18 @@ def _pick(options: argparse.Namespace) -> None:
     wish = Wish(step=options.step, strength=options.strength, lora=options.lora, model=options.model)
     choice = choose(experiment, rows, wish, said)
     # 2. Whether anything is in the way
-    delivery = plan_delivery(choice, (options.to or _comfyui_loras()).expanduser(), force=options.force)
+    delivery = plan_delivery(choice, from_home(options.to or _comfyui_loras()), force=options.force)
     name = import_name(options.name, choice.name, choice.lora)
     content = choice.content([str(from_here(copy.to)) for copy in delivery.copies])
     option = conf_file(CONF / "lora" / f"{name}.yaml", f"darkroom pick {experiment}", yaml_text(content), "Written by")
     writing = Writing(force=options.force, keep_edited=options.keep_edited)
     check_places([option], writing)
+    compared = previewed(RESULTS, [file.sha256 for file in choice.files])
     # 3. The files, the card, the option
     print(without_effect(said) if said else "", end="")
     print(printable(f"{choice}: {counted(len(choice.rows), 'picture')}"))
     for copy in delivery.copies:
         print(printable(copy.make()))
-    compared = previewed(RESULTS, [file.sha256 for file in choice.files])
     write_card(delivery.card, experiment, choice, compared, said.together(choice.candidates) if said else None)
     print(*compared.problems, f"{delivery.card}: written", *write_conf_files([option], writing), sep="\n")
 

@@ -35,6 +35,11 @@ def other_kind(path: Path) -> str | None:
     return _KINDS.get(kind)
 
 
+def from_home(path: str | Path) -> Path:
+    """The path with ~ taken for the home folder; ~name of nobody stays as it is, where `Path.expanduser` fails."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def open_regular(path: Path, limit: int, error: type[DarkroomError]) -> BinaryIO:
     """The file, open for reading. `error` says why not: missing, no regular file, or more than `limit` bytes."""
     try:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from darkroom.errors import ConfigError
+from darkroom.files.regular_file import from_home
 from darkroom.machine.facts import Facts
 from darkroom.plan.weights.comfyui import FOLDERS, holds_models
 
@@ -58,4 +59,4 @@ def _is_ai_toolkit(folder: Path) -> bool:
 
 
 def _absolute(said: str) -> Path:
-    return Path(said).expanduser().absolute()
+    return from_home(said).absolute()

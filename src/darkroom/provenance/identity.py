@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from darkroom.errors import ProvenanceError
+from darkroom.files.regular_file import from_home
 
 CERTIFICATE, KEY = "DARKROOM_C2PA_CERTIFICATE", "DARKROOM_C2PA_KEY"  # the environment's
 MACHINE_KEYS = {"c2pa_certificate": CERTIFICATE, "c2pa_key": KEY}  # of `machine` in this machine's config.yaml
@@ -79,7 +80,7 @@ def _read(variable: str, key: str, what: str) -> tuple[Path, bytes]:
             f"expected the file with {what} of whoever signs, got none: set {variable}, or machine.{key} in "
             "~/.config/darkroom/config.yaml (docs/provenance.md)"
         )
-    file = Path(named).expanduser()
+    file = from_home(named)
     try:
         return file, file.read_bytes()
     except OSError as error:

@@ -1,6 +1,7 @@
 """`darkroom pick` and `darkroom picks`, typed: a checkpoint goes to where it is used, with a card, and into conf/."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,7 +154,14 @@ def test_picks_are_counted_and_merged(rows, capsys):
         ("pick star_pick --picks few.json", "may be as good; more votes tell, or say which with --step and --strength"),
         ("pick star_pick --step 500 --to nowhere", "nowhere: no such folder; make it, or name another with --to"),
         ("pick stra_pick --step 500", "there is no experiment stra_pick; did you mean star_pick?"),
+        ("pick star_pick --step 500 --to ~nobody_here/x", "~nobody_here/x: no such folder; make it, or name another"),
+        (f"pick star_pick --step 500 --to {300 * 'x'}", "xxx: no such folder; make it, or name another with --to"),
         ("picks star_pick missing.json", "missing.json: no such file"),
+        ("picks star_pick few.json -o .", "-o .: expected a file to write, got a folder; name a file in it"),
+        (
+            "picks star_pick few.json -o ComfyUI",
+            "-o ComfyUI: expected a file to write, got a folder; name a file in it",
+        ),
     ],
 )
 def test_bad_input_is_a_sentence_and_nothing_is_written(rows, capsys, line, sentence):
@@ -163,6 +171,36 @@ def test_bad_input_is_a_sentence_and_nothing_is_written(rows, capsys, line, sent
     assert (status, sentence in said) == (1, True), said
     assert list(LORAS.iterdir()) == []
     assert not Path("conf").exists()
+
+
+def test_a_file_of_picks_that_was_not_read_is_not_written_over(rows, capsys):
+    voted(rows, 6)
+    annas = Path("anna.json").read_text()
+    Path("ben.json").write_text(annas.replace("Anna", "Ben"))
+    status, said = typed(capsys, "picks star_pick -o anna.json ben.json")
+    assert status == 1
+    assert said == "darkroom: -o anna.json: there already, and none of the files read; read it too, or name a new one\n"
+    assert Path("anna.json").read_text() == annas
+    assert typed(capsys, "picks star_pick ben.json anna.json -o ./anna.json")[1].endswith("written, of Anna, Ben\n")
+
+
+@pytest.mark.parametrize("made", [os.mkdir, os.mkfifo])
+@pytest.mark.parametrize("name", ["star_000000500.html", "star_000000500.safetensors"])
+def test_what_is_no_file_has_to_be_moved_away_before_anything_is_written(rows, capsys, name, made):
+    made(LORAS / name)
+    status, said = typed(capsys, f"pick star_pick --step 500 --to {LORAS} --force")
+    assert (status, f"{name}: expected a file or nothing; move away what is there" in said) == (1, True), said
+    assert [path.name for path in LORAS.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("line", ["pick star_pick --step 500 --to lora", "pick star_pick --step 500 --to lora --force"])
+def test_where_there_can_be_no_option_nothing_is_written(rows, capsys, line):
+    Path("lora").mkdir()
+    Path("conf").write_text("notes")
+    status, said = typed(capsys, line)
+    assert (status, said.count("\n")) == (1, 1)
+    assert "conf/lora/star_pick.yaml: no file can be written there: a folder or the like has its name, or" in said
+    assert list(Path("lora").iterdir()) == []
 
 
 def test_another_file_of_the_name_is_replaced_only_where_one_says_so(rows, capsys):

@@ -41,6 +41,14 @@ def test_of_one_persons_files_the_latest_mark_counts_and_each_vote_once(tmp_path
         assert (anna.marks[A].rating, len(anna.votes)) == (2, 1)
 
 
+def test_of_two_marks_the_later_counts_wherever_their_clocks_stood(tmp_path):
+    earlier = MARK | {"rating": 1, "at": "2026-11-28T21:30:00+05:00"}  # half past four in UTC
+    for first, second in ((MARK, earlier), (earlier, MARK)):
+        files = [written(tmp_path, picks(marks={A: mark}), f"{n}.json") for n, mark in enumerate((first, second))]
+        (anna,) = read_all_picks(files, "star_pick").people
+        assert anna.marks[A] == Mark(**MARK)
+
+
 def test_what_is_written_is_read_again_whoever_is_in_it(tmp_path):
     both = read_all_picks(
         [written(tmp_path, picks(), "1.json"), written(tmp_path, picks(who="Ben"), "2.json")], "star_pick"
@@ -55,6 +63,8 @@ def test_what_is_written_is_read_again_whoever_is_in_it(tmp_path):
     [
         ('{"format": 1, "exper', "damaged, or no JSON (column"),
         ("[]", "expected a picks file, with format, experiment and people"),
+        (picks() | {"scores": []}, "expected a picks file, with format, experiment and people"),
+        (picks(votes=[VOTE | {"at": "0001-01-01T00:00+05:00"}]), "people[0].votes[0].at: expected a time of ISO 8601"),
         (picks() | {"format": "1"}, "format: expected 1, got '1'"),
         (picks() | {"experiment": "portraits"}, "picks of experiment 'portraits', not of 'star_pick'"),
         (picks() | {"people": {}}, "people: expected a list, got {}"),
@@ -63,7 +73,10 @@ def test_what_is_written_is_read_again_whoever_is_in_it(tmp_path):
         (picks(marks={A: MARK | {"rating": 6}}), "rating: expected a whole number from 1 to 5, or null, got 6"),
         (picks(marks={A: MARK | {"rating": True}}), "rating: expected a whole number from 1 to 5, or null, got True"),
         (picks(marks={A: {"rating": 3}}), "expected an object of rating, star, reject, note, at, got ['rating']"),
-        (picks(votes=[VOTE | {"at": "today"}]), "people[0].votes[0].at: expected a time of ISO 8601, got 'today'"),
+        (
+            picks(votes=[VOTE | {"at": "today"}]),
+            "people[0].votes[0].at: expected a time of ISO 8601 with its zone, got 'today'",
+        ),
     ],
 )
 def test_a_file_that_is_no_picks_of_the_experiment_is_a_sentence(tmp_path, content, said):
@@ -82,7 +95,7 @@ def test_faults_of_several_files_are_told_together(tmp_path):
 
 def test_a_newer_versions_file_is_refused(tmp_path):
     with pytest.raises(VersionError, match="of format 2, so a newer Darkroom wrote it"):
-        read_picks(written(tmp_path, picks() | {"format": 2}), "star_pick")
+        read_picks(written(tmp_path, picks() | {"format": 2, "scores": []}), "star_pick")
 
 
 def test_a_mark_that_was_taken_back_says_nothing(tmp_path):

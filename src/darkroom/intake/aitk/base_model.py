@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, Reading
+from darkroom.files.regular_file import from_home
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.architectures import Architecture
 from darkroom.intake.roots import Roots
@@ -155,7 +156,7 @@ class BaseLookup:
         typed = getattr(self._copies, copy)
         if typed is None:
             return None
-        path = Path(typed).expanduser()
+        path = from_home(typed)
         if _is_there(path):
             return _Place(str(_ANYWHERE.inside(str(path.absolute()), copy)), is_here=True)
         if not is_hub_id(typed):

@@ -14,17 +14,20 @@ from pathlib import Path
 from darkroom.display import printable
 from darkroom.errors import ConfigError, raise_together
 from darkroom.files.atomic import atomic
+from darkroom.files.regular_file import is_there
 from darkroom.names import as_name, name_fault
 
 CONF = Path("conf")  # relative to the working directory
 # What may be there already where a file is to be written.
 _NEW, _SAME, _UNTOUCHED, _ANOTHERS, _EDITED = "new", "same", "untouched", "another's", "edited"
-_IN_THE_WAY = (_ANOTHERS, _EDITED)
+_BARRED = "barred"
 _ADVICE = {
     _ANOTHERS: "comes from another import, or one with other options, as its first line says; --name writes others, "
     "--force replaces it",
     _EDITED: "edited since it was imported, or not imported at all; --keep-edited leaves it and writes the rest, "
     "--force overwrites it, --name writes others",
+    _BARRED: "no file can be written there: a folder or the like has its name, or a file that of a folder above it; "
+    "move that away",
 }
 _FIRST_LINE = re.compile(
     r"# (?P<source>(?:Imported by darkroom from|Written by) .*); yours to edit\. (?P<digest>[0-9a-f]{8})"
@@ -80,8 +83,8 @@ def write_conf_files(files: Sequence[ConfFile | ConfPicture], writing: Writing) 
     """Write those that are new or different; a line for each says what was done, or would be.
 
     Problems or ConfigError, before anything is written, where a file was edited, is somebody's own or of another
-    import: `force` takes its place, and with `keep_edited` an edited one stays, with a line for each difference. A file
-    that is as it should be is left alone.
+    import: `force` takes its place, and with `keep_edited` an edited one stays, with a line for each difference. Where
+    no file can be, neither helps. A file that is as it should be is left alone.
     """
     states = {file.path: _state(file) for file in files}
     kept = _kept(states, writing)
@@ -102,9 +105,12 @@ def check_places(files: Sequence[ConfFile | ConfPicture], writing: Writing) -> N
     """What `write_conf_files` raises before it writes anything: for who has other files to write too."""
     states = {file.path: _state(file) for file in files}
     kept = _kept(states, writing)
-    in_the_way = {path: state for path, state in states.items() if state in _IN_THE_WAY and path not in kept}
-    if not writing.force:
-        raise_together(ConfigError(f"{path}: {_ADVICE[state]}") for path, state in in_the_way.items())
+    in_the_way = {path: state for path, state in states.items() if _stops(state, writing) and path not in kept}
+    raise_together(ConfigError(f"{path}: {_ADVICE[state]}") for path, state in in_the_way.items())
+
+
+def _stops(state: str, writing: Writing) -> bool:
+    return state == _BARRED or (state in (_ANOTHERS, _EDITED) and not writing.force)
 
 
 def _kept(states: Mapping[Path, str], writing: Writing) -> set[Path]:
@@ -122,13 +128,15 @@ def _lacking(file: ConfFile | ConfPicture) -> list[str]:
 
 def _state(file: ConfFile | ConfPicture) -> str:
     """What is there already. Another picture may be somebody's own."""
+    if _is_barred(file.path):
+        return _BARRED
     try:
         if isinstance(file, ConfPicture):
             return _SAME if file.path.read_bytes() == file.content else _EDITED
         there = file.path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return _NEW
-    except (OSError, UnicodeDecodeError):  # a folder, or nothing that we wrote
+    except (OSError, UnicodeDecodeError):  # nothing that we wrote
         return _EDITED
     if there == file.text:
         return _SAME
@@ -139,12 +147,18 @@ def _state(file: ConfFile | ConfPicture) -> str:
     return _UNTOUCHED if own and own["source"] == written["source"] else _ANOTHERS
 
 
+def _is_barred(path: Path) -> bool:
+    """True where no file can be written: something else has its name, or what should be a folder is none."""
+    nearest = next((each for each in (path, *path.parents) if is_there(each)), Path())
+    return not (nearest.is_file() if nearest == path else nearest.is_dir())
+
+
 def _said(path: Path, state: str, writing: Writing, is_kept: bool) -> str:
     if state == _SAME:
         return f"{path}: as it is"
     if is_kept:
         return f"{path}: edited, so it stays as it is; an import would have changed:"
-    if state in _IN_THE_WAY and not writing.force:
+    if _stops(state, writing):
         return f"{path}: would be left, and stop the import: {_ADVICE[state]}"
     done = "written" if state == _NEW else "written anew" if state == _UNTOUCHED else "overwritten"
     return f"{path}: would be {done}" if writing.dry_run else f"{path}: {done}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from darkroom.display import named
 from darkroom.errors import AdapterError, CheckpointError, WeightFileError
+from darkroom.files.regular_file import from_home
 from darkroom.lora_files.file import ENDINGS, read_lora
 from darkroom.lora_files.training.file_name import read_name
 from darkroom.plan.conf.hub_reference import Reference, read_reference
@@ -30,7 +31,7 @@ def file_of(path: str, fetch: Fetch | None = None) -> str:
     """
     if "://" in path:
         raise AdapterError(f"{path}: is an address, and files are read here; {_instead_of(path)}")
-    here = Path(path).expanduser()
+    here = from_home(path)
     if here.is_file():
         return path if here == Path(path) else str(here)
     if here.is_dir():

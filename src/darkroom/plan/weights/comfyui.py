@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from darkroom.files.regular_file import from_home
+
 _FOLDERS = {
     "transformer": ("diffusion_models", "unet"),
     "vae": ("vae",),
@@ -66,7 +68,7 @@ def instead(models: str, part: str, written: str) -> str:
 def _files(models: str, part: str) -> list[Path]:
     by_target: dict[Path, Path] = {}
     for folder in _FOLDERS[part]:
-        for path in _files_below(Path(models).expanduser() / folder):
+        for path in _files_below(from_home(models) / folder):
             by_target.setdefault(path.resolve(), path)
     return sorted(by_target.values())
 

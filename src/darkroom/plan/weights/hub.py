@@ -11,13 +11,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from darkroom.errors import CheckpointError
+from darkroom.files.regular_file import from_home
 
 _PATIENCE = 3.0  # seconds
 
 
 def look_in(hf_home: str) -> None:
     """Let this process and its jobs look there, unless the environment's HF_HOME says where; before the first look."""
-    os.environ.setdefault("HF_HOME", str(Path(hf_home).expanduser()))
+    os.environ.setdefault("HF_HOME", str(from_home(hf_home)))
 
 
 def fetch(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:

@@ -19,6 +19,7 @@ from typing import Any
 
 from darkroom.display import named
 from darkroom.errors import ConfigError, Reading
+from darkroom.files.regular_file import from_home
 from darkroom.lora_files.file import ENDINGS
 from darkroom.lora_files.series import Series, files_of, is_weights, read_series
 from darkroom.plan.conf.compose import Conf, Option
@@ -166,7 +167,7 @@ def _spread(source: _Source | None, written: str, conf: Conf, axis: LoraAxis) ->
 
 def _files(folder: LoraFolder) -> list[Path] | None:
     """Those of the folder, or of a path or a glob in its place; None where there is nothing."""
-    place = Path(folder.folder).expanduser()
+    place = from_home(folder.folder)
     found = [place] if place.exists() else [Path(each) for each in sorted(glob.glob(str(place), recursive=True))]  # noqa: PTH207 Path.glob takes no absolute one
     if not found:
         return None

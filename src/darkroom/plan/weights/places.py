@@ -9,6 +9,7 @@ from pathlib import Path
 
 from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING, TRAINING_ADAPTER
 from darkroom.errors import CheckpointError
+from darkroom.files.regular_file import from_home
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.hub_reference import Reference, is_hub_id, read_reference
 from darkroom.plan.conf.schema import CheckpointSource
@@ -78,7 +79,7 @@ def section_faults(source: CheckpointSource, family: str) -> Iterator[tuple[str,
     if source.revision is not None and not _takes_from_hub_repo(source, family):
         yield "revision", f"{source.revision}: has no effect: nothing comes from {_repository(source)}"
     comfyui = source.comfyui_models
-    if comfyui is not None and not holds_models(Path(comfyui).expanduser()):
+    if comfyui is not None and not holds_models(from_home(comfyui)):
         yield "comfyui_models", f"{comfyui}: expected a folder with one of {', '.join(FOLDERS)} in it"
 
 
@@ -120,7 +121,7 @@ def _repository(source: CheckpointSource) -> str:
 def _in_repo(source: CheckpointSource, part: str) -> Place:
     if source.repo is None:
         raise CheckpointError(f"null has no {part}; name a repo that has it, or set checkpoint.{part}")
-    root, ending = Path(source.repo).expanduser(), _ending(source.repo)
+    root, ending = from_home(source.repo), _ending(source.repo)
     _refuse("repo", source.repo, ending)
     if root.is_dir():
         return Here(root / part, source.repo)
@@ -168,7 +169,7 @@ def _refuse(part: str, written: str, ending: str) -> None:
 
 
 def _file(source: CheckpointSource, part: str, written: str) -> Place:
-    path = Path(written).expanduser()
+    path = from_home(written)
     if path.is_file():
         return Here(path, written)
     reference = read_reference(written)
@@ -180,7 +181,7 @@ def _file(source: CheckpointSource, part: str, written: str) -> Place:
 
 
 def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
-    repo = Path(source.repo).expanduser() if source.repo else None
+    repo = from_home(source.repo) if source.repo else None
     if repo and (repo / name).is_file():
         return Here(repo / name, name)
     files = files_named(source.comfyui_models, part, name) if source.comfyui_models else []
@@ -197,7 +198,7 @@ def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
 
 
 def _folder(source: CheckpointSource, part: str, written: str) -> Place:
-    path = Path(written).expanduser()
+    path = from_home(written)
     if path.is_dir():
         return Here(component_folder(path, part), written)
     reference = read_reference(written)

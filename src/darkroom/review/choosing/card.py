@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom import __version__
-from darkroom.errors import ImageError
+from darkroom.errors import ImageError, StoreError
+from darkroom.files.regular_file import ANY_SIZE, open_regular
 from darkroom.record import Record
 from darkroom.review.choosing.choice import Choice
 from darkroom.review.choosing.previewed import Previewed
@@ -40,8 +41,8 @@ class Prompt:
 
 
 def is_card(path: Path) -> bool:
-    """Whether a file is a card that `write_card` wrote."""
-    with path.open("rb") as file:
+    """Whether a file is a card that `write_card` wrote; StoreError where it cannot be read."""
+    with open_regular(path, ANY_SIZE, StoreError) as file:
         return _MARK.encode() in file.read(_BEGINNING)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from darkroom.display import sized
 from darkroom.errors import ConfigError, DarkroomError, StoreError, WeightFileError, collected, raise_together
 from darkroom.files.atomic import atomic
-from darkroom.files.regular_file import ANY_SIZE, open_regular
+from darkroom.files.regular_file import ANY_SIZE, is_there, open_regular
 from darkroom.files.weight_file import sha256_of
 from darkroom.request import Lora
 from darkroom.review.choosing.card import is_card
@@ -45,15 +45,32 @@ class Delivery:
 
 
 def plan_delivery(choice: Choice, folder: Path, *, force: bool) -> Delivery:
-    """Problems where a file is not the one that was rendered with, or, without `force`, another has its name there."""
-    if not folder.is_dir():
+    """Problems where a file is not the one that was rendered with, or, without `force`, another has its name there.
+
+    A folder, or what else is no file, has to be moved away: `force` does not replace it.
+    """
+    if not (is_there(folder) and folder.is_dir()):
         raise ConfigError(f"{folder}: no such folder; make it, or name another with --to")
     copies, errors = collected(_copies(choice.files, folder, force))
     card = (folder / Path(choice.files[0].path).name).with_suffix(".html")
-    if card.exists() and not force and not is_card(card):
-        errors.append(StoreError(f"{card}: another page has the name of the card; {_CURE}"))
+    errors += _in_the_way(card, "another page has the name of the card", is_replaced=force or _is_card(card))
     raise_together(errors)
     return Delivery(tuple(copies), card)
+
+
+def _is_card(path: Path) -> bool:
+    return is_there(path) and path.is_file() and is_card(path)
+
+
+def _in_the_way(path: Path, what: str, *, is_replaced: bool) -> list[StoreError]:
+    """None, or one. `what` a file there is; `is_replaced`: it may go."""
+    if not is_there(path):
+        return []
+    if not path.is_file():
+        return [
+            StoreError(f"{path}: expected a file or nothing; move away what is there, or name another folder with --to")
+        ]
+    return [] if is_replaced else [StoreError(f"{path}: {what}; {_CURE}")]
 
 
 def _copies(files: Sequence[Lora], folder: Path, force: bool) -> Generator[DarkroomError, None, list[Copy]]:
@@ -63,16 +80,19 @@ def _copies(files: Sequence[Lora], folder: Path, force: bool) -> Generator[Darkr
         to = folder / Path(file.path).name
         if to in copies and copies[to].file.sha256 != file.sha256:
             yield StoreError(f"{file.path}: has the name of {copies[to].file.path}; one folder cannot have both")
-        copies[to] = Copy(file, to, is_there=to.is_file() and sha256_of(to) == file.sha256)
+        copies[to] = Copy(file, to, is_there=_is_same(to, file))
         if copies[to].is_there:
             continue
-        if to.exists() and not force:
-            yield StoreError(f"{to}: another file has this name; {_CURE}")
-        if not Path(file.path).is_file():
+        yield from _in_the_way(to, "another file has this name", is_replaced=force)
+        if not is_there(Path(file.path)):
             yield WeightFileError(f"{file.path}: the file that was rendered with is not there any more")
         elif sha256_of(file.path) != file.sha256:
             yield WeightFileError(f"{file.path}: not the file that was rendered with; render again, then pick")
     return list(copies.values())
+
+
+def _is_same(path: Path, file: Lora) -> bool:
+    return is_there(path) and path.is_file() and sha256_of(path) == file.sha256
 
 
 def _copied(source: Path, to: Path) -> str:

@@ -5,20 +5,21 @@
        "marks": {"<request id>": {"rating": 4, "star": true, "reject": false, "note": "", "at": "<ISO 8601, UTC>"}},
        "votes": [{"winner": "<request id>", "loser": "<request id>", "at": "<ISO 8601, UTC>"}]}]}
 
-Of one person's marks of a picture the latest counts, and a vote that is in several files counts once.
+Of one person's marks of a picture the latest counts, and a vote that is in several files counts once. Times of other
+forms and zones become what the page writes.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ConfigError, DarkroomError, raise_together
 from darkroom.files.atomic import write_json
 from darkroom.files.json_text import parse_json
-from darkroom.files.regular_file import read_text
+from darkroom.files.regular_file import is_there, read_text
 from darkroom.files.table_file import check_version
 
 FORMAT = 1
@@ -102,6 +103,14 @@ def write_picks(path: Path, picks: Picks) -> None:
     write_json(path, picks.to_json())
 
 
+def check_output(path: Path, read: Sequence[Path]) -> None:
+    """ConfigError where no file can be written there, or one is that is not among those `read`: its picks would go."""
+    if not path.name or (is_there(path) and path.is_dir()):
+        raise ConfigError(f"-o {path}: expected a file to write, got a folder; name a file in it")
+    if is_there(path) and path.is_file() and not any(is_there(each) and each.samefile(path) for each in read):
+        raise ConfigError(f"-o {path}: there already, and none of the files read; read it too, or name a new one")
+
+
 def read_all_picks(paths: Sequence[Path], experiment: str) -> Picks:
     """Several files' merged. Problems where some of them are no picks of the experiment."""
     found, errors = [], []
@@ -121,12 +130,15 @@ def read_picks(path: Path, experiment: str) -> Picks:
         values = parse_json(text, most=_MOST_VALUES)
     except ValueError as error:
         raise ConfigError(f"{path}: damaged, or no JSON ({error}); {_CURE}") from error
-    if not isinstance(values, dict) or values.keys() != {"format", "experiment", "people"}:
-        raise ConfigError(f"{path}: expected a picks file, with format, experiment and people; {_CURE}")
+    expected = f"{path}: expected a picks file, with format, experiment and people; {_CURE}"
+    if not isinstance(values, dict) or "format" not in values:
+        raise ConfigError(expected)
     version = values["format"]
     if type(version) is not int or version < 1:
         raise ConfigError(f"{path}: format: expected {FORMAT}, got {_shown(version)}; {_CURE}")
     check_version(path, version, FORMAT, _CURE)
+    if values.keys() != {"format", "experiment", "people"}:
+        raise ConfigError(expected)
     if values["experiment"] != experiment:
         raise ConfigError(f"{path}: picks of experiment {_shown(values['experiment'])}, not of {experiment!r}")
     raise_together(_faults_in(values["people"], f"{path}: people"))
@@ -134,8 +146,17 @@ def read_picks(path: Path, experiment: str) -> Picks:
 
 
 def _person(said: Mapping[str, Any]) -> Person:
-    marks = {picture: Mark(**mark) for picture, mark in said["marks"].items()}
-    return Person(said["who"].strip(), marks, tuple(Vote(**vote) for vote in said["votes"]))
+    marks = {picture: Mark(**mark | {"at": _utc(mark["at"])}) for picture, mark in said["marks"].items()}
+    votes = tuple(Vote(**vote | {"at": _utc(vote["at"])}) for vote in said["votes"])
+    return Person(said["who"].strip(), marks, votes)
+
+
+def _utc(text: str) -> str:
+    """A time as the page writes it, so that the later is the greater; ValueError or OverflowError where it is none."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("no time zone")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ class _Field:
 
 
 _BOOL = _Field("true or false", lambda value: isinstance(value, bool))
-_TIME = _Field("a time of ISO 8601", lambda value: isinstance(value, str) and _is_time(value))
+_TIME = _Field("a time of ISO 8601 with its zone", lambda value: isinstance(value, str) and _is_time(value))
 _PICTURE = _Field("a request id of 64 hex digits", lambda value: isinstance(value, str) and bool(_ID.fullmatch(value)))
 _PERSON = {
     "who": _Field("a name", lambda value: isinstance(value, str) and 0 < len(value.strip()) <= _LONGEST_NAME),
@@ -170,9 +191,10 @@ def _is_rating(value: Any) -> bool:
 
 def _is_time(text: str) -> bool:
     try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
+        _utc(text)
+    except (ValueError, OverflowError):
         return False
+    return True
 
 
 def _faults_in(people: Any, where: str) -> Iterator[ConfigError]:
