@@ -63,6 +63,8 @@ def test_an_override_asks_for_others(project: Project) -> None:
             "score[0]: request_id is an axis or a column of the manifest: give the score another name",
         ),
         ("[seed]", "", "score[0]: seed is an axis or a column of the manifest"),
+        ("[Seed.of.mine]", "", "score[0]: Seed is an axis or a column of the manifest"),
+        ("[m, m.x]", "kind: change", "score[1]: m.x is a column of the score m: give the score another name"),
         ("[step]", "", "score[0]: step is an axis or a column of the manifest"),
     ],
 )

@@ -1,7 +1,7 @@
 """The scorers that an experiment asks for: `score: [change, diversity]`, each a file of conf/score/."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from darkroom.scoring.command import words_of
 from darkroom.scoring.compared import have_two_seeds, is_of_base
 from darkroom.scoring.scorer import CHANGE, DIVERSITY, KEYS, Scorer
 
-_OF_THE_PAGE = ("step", "strength", "guidance")  # what it calls axes, besides the manifest's columns
+_OF_THE_PAGE = ("step", "strength", "guidance", "prompt_set", "verdict", "warning")  # besides the manifest's columns
 
 
 def read_scorers_of(conf: Conf, requests: Sequence[Request]) -> Reading[dict[str, Scorer]]:
@@ -29,14 +29,14 @@ def read_scorers_of(conf: Conf, requests: Sequence[Request]) -> Reading[dict[str
     `requests`: of all pictures, none where those could not be read.
     """
     made = {}
-    taken = {*columns_of(Record), *_OF_THE_PAGE, *(key.split(".")[0] for key in conf.root["matrix"])}
+    taken = {*columns_of(Record), *_OF_THE_PAGE, *(key.split(".")[0].lower() for key in conf.root["matrix"])}
     for number, name in enumerate(conf.root["score"]):
         where = conf.origin("").at(f"score[{number}]")
         if not isinstance(name, str) or (fault := name_fault(name)):
             yield ConfigError(f"{where}: {fault if isinstance(name, str) else f'expected a name, got {name!r}'}")
             continue
-        if name in taken:
-            yield ConfigError(f"{where}: {name} is an axis or a column of the manifest: give the score another name")
+        if fault := _clash(name, taken, [each for each in conf.root["score"] if isinstance(each, str)]):
+            yield ConfigError(f"{where}: {fault}: give the score another name")
             continue
         try:
             option = conf.scorer(name, where)
@@ -50,6 +50,13 @@ def read_scorers_of(conf: Conf, requests: Sequence[Request]) -> Reading[dict[str
             yield from _idle(name, scorer, requests, where) if requests else ()
             made[name] = scorer
     return made
+
+
+def _clash(name: str, taken: Set[str], scores: Sequence[str]) -> str | None:
+    """What else the page finds by this name, in which case is nothing; a score's columns are `score.column`."""
+    if (first := name.split(".")[0]).lower() in taken:
+        return f"{first} is an axis or a column of the manifest"
+    return next((f"{name} is a column of the score {each}" for each in scores if name.startswith(f"{each}.")), None)
 
 
 def digest_of_scorer(scorer: Scorer) -> str:
