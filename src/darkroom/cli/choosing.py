@@ -93,7 +93,8 @@ def _pick(options: argparse.Namespace) -> None:
     for copy in delivery.copies:
         print(printable(copy.make()))
     write_card(delivery.card, experiment, choice, compared, said.together(choice.candidates) if said else None)
-    print(*compared.problems, f"{delivery.card}: written", *write_conf_files([option], writing), sep="\n")
+    lines = (*compared.problems, f"{delivery.card}: written", *write_conf_files([option], writing))
+    print(*[printable(each) for each in lines], sep="\n")
 
 
 def _comfyui_loras() -> Path:

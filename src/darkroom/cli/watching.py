@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from darkroom.cli import RENDER, Commands
 from darkroom.cli.completing import completes, experiments
 from darkroom.cli.importing import add_job_options, job_folder, planned_job
-from darkroom.display import counted
+from darkroom.display import counted, printable
 from darkroom.errors import ConfigError, DarkroomError
 from darkroom.store import RESULTS, ExperimentFolder
 
@@ -67,11 +67,11 @@ def _watch(options: argparse.Namespace) -> int:
         if options.once:
             return status
         if status not in _STOPPED:
-            print(f"{folder}: watched for new checkpoints; Ctrl-C ends it", flush=True)
+            print(printable(f"{folder}: watched for new checkpoints; Ctrl-C ends it"), flush=True)
         status = _go_on(arrivals, experiment, status, options)
     except KeyboardInterrupt:
         status = _INTERRUPTED
-    print(f"{folder}: not watched any more; what was rendered stays", flush=True)
+    print(printable(f"{folder}: not watched any more; what was rendered stays"), flush=True)
     return status
 
 
