@@ -56,7 +56,7 @@ def _picks(options: argparse.Namespace) -> None:
     print(told(picks, tally(rows, picks)), end="")
     if options.output:
         write_picks(options.output, picks)
-        print(printable(f"{options.output}: written, of {named([person.who for person in picks.people])}"))
+        print(printable(f"{options.output}: written, of {named([person.who for person in picks.people]) or 'nobody'}"))
 
 
 def _pick(options: argparse.Namespace) -> None:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from darkroom.review.choosing.picks_file import read_picks
 
 EXPERIMENT = "strength"  # of the examples' request
@@ -139,7 +141,84 @@ def test_somebody_elses_file_is_added_and_another_experiments_is_refused(opened,
     assert {person.who for person in exported(page, tmp_path).people} == {"Ben", mine["people"][0]["who"]}
     (tmp_path / "other.json").write_text(json.dumps(mine | {"experiment": "portraits"}))
     page.set_input_files("#import", tmp_path / "other.json")
-    page.wait_for_selector(f"text=Not read: picks of experiment portraits, not of {EXPERIMENT}.")
+    page.wait_for_selector(f'text=Not read: picks of experiment "portraits", not of "{EXPERIMENT}".')
+
+
+A, B = "a" * 64, "b" * 64
+MARK = {"rating": 4, "star": False, "reject": False, "note": "", "at": "2026-11-28T17:00:00.000Z"}
+VOTE = {"winner": A, "loser": B, "at": "2026-11-28T17:00:00.000Z"}
+
+
+def by_anna(**changes):
+    """A file of hers; `changes` to what it says of her."""
+    return {"format": 1, "experiment": EXPERIMENT, "people": [{"who": "Anna", "marks": {}, "votes": []} | changes]}
+
+
+def test_a_file_in_which_anything_is_not_as_it_has_to_be_is_a_sentence_and_adds_nothing(opened):
+    page = opened()
+    rating = "rating: expected a whole number from 1 to 5, or null, got"
+    for file, said in (
+        (by_anna(marks={A: MARK | {"rating": "5"}}), f'people[0].marks.aaaaaaaaaaaa.{rating} "5".'),
+        (
+            by_anna(marks={A: MARK | {"rating": 1e308}, B: MARK | {"note": {}}}),
+            f"aaaaaaaaaaaa.{rating} 1e+308; and 1 more",
+        ),
+        (by_anna(marks={A: {}}), "expected an object of rating, star, reject, note, at, got an object of nothing."),
+        (by_anna(marks=None), "people[0].marks: expected an object, by request id, got null."),
+        (
+            by_anna(marks={"__proto__": MARK}),
+            'people[0].marks: expected a request id of 64 hex digits, got "__proto__".',
+        ),
+        (by_anna(votes=[None]), "people[0].votes[0]: expected an object of winner, loser, at, got null."),
+        (by_anna(votes=[VOTE | {"at": "today"}]), "votes[0].at: expected a time such as 2026-11-28T17:00:00.000Z"),
+        (by_anna(who=" "), 'people[0].who: expected a name, got " ".'),
+        (by_anna() | {"people": [None]}, "people[0]: expected an object of who, marks, votes, got null."),
+        (by_anna() | {"people": {}}, "people: expected a list, got an object of nothing."),
+        (by_anna() | {"format": {"toString": 1}, "more": 1}, "of format an object of toString; this page reads 1."),
+        ([], "expected a file that this page or `darkroom picks -o` has written."),
+    ):
+        assert said in page.evaluate("takePicks", json.dumps(file))
+    assert page.evaluate("picks.people.size") == 0
+
+
+def test_of_two_marks_the_later_counts_and_a_name_is_any_text(opened):
+    page = opened()
+    later, earlier = (MARK | {"rating": n, "at": at} for n, at in ((5, MARK["at"]), (1, "2026-11-28T21:30:00+05:00")))
+    for mark in (later, earlier):
+        assert page.evaluate("takePicks", json.dumps(by_anna(who=" __proto__ ", marks={A: mark}))) == "Read: __proto__."
+    page.reload()
+    assert page.evaluate("[...picks.people].map(([who, { marks }]) => [who, Object.values(marks)[0].rating])") == [
+        ["__proto__", 5]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "said", "ratings"),
+    [
+        ("{", "people: expected a list, got null.", []),
+        (
+            json.dumps({"me": {}, "people": {"Ben": {"marks": {A: MARK, B: MARK | {"rating": "5"}}, "votes": []}}}),
+            "bbb.rating",
+            [4],
+        ),
+    ],
+)
+def test_of_what_the_browser_has_kept_the_damaged_part_is_left_out_and_said(opened, kept, said, ratings):
+    page = opened()
+    page.evaluate("text => localStorage.setItem(PLACE, text)", kept)
+    page.reload()
+    assert (
+        page.evaluate(
+            "[...picks.people.values()].flatMap(({ marks }) => Object.values(marks).map(({ rating }) => rating))"
+        )
+        == ratings
+    )
+    page.click("text=Picks: some are damaged")
+    assert said in page.inner_text("#decision b")
+    assert page.evaluate("order.length") == 6
+    page.evaluate("mark(0, { rating: 2 })")
+    page.reload()
+    assert page.inner_text("#picks") == "Picks"
 
 
 def test_on_a_phone_two_pictures_stand_above_each_other_and_two_fingers_zoom_both(opened):

@@ -6,7 +6,7 @@
        "votes": [{"winner": "<request id>", "loser": "<request id>", "at": "<ISO 8601, UTC>"}]}]}
 
 Of one person's marks of a picture the latest counts, and a vote that is in several files counts once. Times of other
-forms and zones become what the page writes.
+forms and zones become what the page writes. The page asks the same of a file: page/script/choosing/form.js.j2.
 """
 
 import re
