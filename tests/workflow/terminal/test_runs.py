@@ -86,7 +86,7 @@ def test_a_mistake_is_a_sentence_and_leaves_nothing(project: Project) -> None:
     assert len(unknown.stdout.splitlines()) == 1
     none = darkroom(project, "run")
     assert none.returncode == 1
-    assert none.stdout == "darkroom: which experiment? There are demo, demo_nightly, small\n"
+    assert none.stdout == "darkroom: which experiment? There are demo, demo_nightly, demo_training, small\n"
     unimported = darkroom(project, "regress", "small")
     assert unimported.returncode == 1
     assert "previews/small/previews.parquet: there are no stored previews: `darkroom import aitk" in unimported.stdout
