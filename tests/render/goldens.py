@@ -55,12 +55,13 @@ class Goldens:
     def parameters(self) -> list[Any]:
         """`runs` as a test takes them.
 
-        `make check` leaves some to `make test`: float32, which goes the way of bfloat16, and more than four steps.
+        `make check` leaves some to `make test`: float32, which goes the way of bfloat16, more than four steps, large
+        pictures.
         """
         return [
             pytest.param(case, dtype, id=f"{case['id']}-{dtype}", marks=[pytest.mark.slow] if is_slow else [])
             for case, dtype in self.runs
-            for is_slow in [dtype == "float32" or case["sample_steps"] > 4]
+            for is_slow in [dtype == "float32" or case["sample_steps"] > 4 or max(case["width"], case["height"]) > 128]
         ]
 
     def theirs(self, dtype: str) -> dict[str, torch.Tensor]:

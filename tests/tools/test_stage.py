@@ -45,6 +45,7 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     assert [line.split()[2] for line in (tmp_path / "stopped/toy.log").read_text().splitlines()] == ["50/60"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_vae(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     first, second = (

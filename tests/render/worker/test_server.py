@@ -144,7 +144,7 @@ def test_a_retry_that_meets_the_same_error_is_told_so(worker: Worker, job: Job) 
         (b'{"prewarm": {"family": 7}}\n', "prewarm.family: expected str, got 7"),
         (b'{"done": {}}\n', "expected a job or a prewarm, got done"),
         (b"x" * (LONGEST + 10**6), f"expected at most {LONGEST} bytes before the end of its line, got more"),
-        (b"", f"expected a whole one within {MESSAGE_SECONDS:g} seconds"),
+        pytest.param(b"", f"expected a whole one within {MESSAGE_SECONDS:g} seconds", marks=pytest.mark.slow),
     ],
     ids=["another protocol", "wrong type", "an answer", "endless", "silent"],
 )
@@ -227,6 +227,7 @@ def stopped_after_the_first(worker: Worker, job: Job, stop: Callable[[Channel], 
         return channel.receive()
 
 
+@pytest.mark.slow
 def test_a_job_is_stopped_behind_the_picture_in_hand_and_so_is_the_worker_by_sigterm(
     bench: Bench, make_request: MakeRequest, tmp_path: Path
 ) -> None:
