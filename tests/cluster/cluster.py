@@ -3,10 +3,8 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -97,10 +95,6 @@ class Cluster(Project):
         """No job, no process of a run: a person's machine is as it was."""
         wait_for(lambda: not [job for job in self.jobs() if job["JobState"] in ("RUNNING", "PENDING")], "no job left")
         wait_for(lambda: not self.processes(), "no process left")
-
-
-def wait(condition: Callable[[], Any], what: str, run: subprocess.Popen[bytes]) -> Any:
-    return wait_for(condition, what, run)
 
 
 def _shaken(weight: torch.Tensor, noise: torch.Generator) -> torch.Tensor:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.cluster.cluster import Cluster, wait
+from tests.cluster.cluster import Cluster
+from tests.machine.waiting import wait_for
 
 LONG = "defaults: {width: 64, height: 64, sample_steps: 40}\nprompts: [a cat, a dog, a cow, a pig]\n"
 TWELVE = ("--set-resources", "shard:images=12")
@@ -34,7 +35,7 @@ def undisturbed(cluster: Cluster, folder: Path) -> dict[str, bytes]:
 
 def test_a_cancelled_job_is_done_again_and_what_it_had_finished_is_kept(slow: Cluster, tmp_path: Path) -> None:
     run = slow.begin("slurm", *TWELVE)
-    job = wait(slow.running_shard, "a shard at work", run)
+    job = wait_for(slow.running_shard, "a shard at work", run)
     finished = slow.rendered()
     subprocess.run(["scancel", job["JobId"]], check=True)
     assert run.wait() == 0, slow.said()
@@ -44,14 +45,14 @@ def test_a_cancelled_job_is_done_again_and_what_it_had_finished_is_kept(slow: Cl
 
 def test_the_jobs_of_a_node_that_died_are_done_elsewhere(slow: Cluster, tmp_path: Path) -> None:
     run = slow.begin("slurm", *TWELVE)
-    job = wait(slow.running_shard, "a shard at work", run)
+    job = wait_for(slow.running_shard, "a shard at work", run)
     finished, node = slow.rendered(), job["NodeList"]
     kill_node(slow.slurm, node, job["JobId"])
     assert run.wait() == 0, slow.said()
     assert finished.items() <= slow.rendered().items(), "nothing finished was rendered again"
     assert slow.pictures() == undisturbed(slow, tmp_path / "alone")
     subprocess.run(["slurmd", "-N", node], check=True)
-    wait(lambda: node_state(node) == "idle", f"{node} at work again", run=None)  # type: ignore[arg-type]
+    wait_for(lambda: node_state(node) == "idle", f"{node} at work again")
 
 
 def kill_node(slurm: Path, node: str, job: str) -> None:

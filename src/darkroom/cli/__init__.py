@@ -15,6 +15,7 @@ PREVIEWS, IMPORT, MACHINE = "Previews", "Import", "This machine"
 HIDDEN = ("rule",)  # what Darkroom itself calls
 
 Command = Callable[[argparse.Namespace], int | None]  # the exit status; None is 0
+AddCommand = Callable[[str, Command, str], ArgumentParser]  # by its name, what it does, and that in words
 
 
 class Parser(ArgumentParser):

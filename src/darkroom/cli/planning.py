@@ -37,11 +37,12 @@ def add_to(commands: Commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from darkroom.intake.yaml_file import read_yaml
     from darkroom.machine.hardware import card_here
     from darkroom.plan.estimate.look import estimate_of
     from darkroom.plan.estimate.told import told
     from darkroom.plan.shards.told import told as shards_told
-    from darkroom.terminal.profile import read_profile
+    from darkroom.terminal.profile import profile_file
 
     if options.jobs is not None and options.profile is None:
         raise ConfigError("--jobs: expected --profile P beside it, whose jobs they are")
@@ -51,7 +52,8 @@ def _plan(options: argparse.Namespace) -> int:
     experiment, problems = _load(options.experiment, options.overrides, options.name)
     # 2. What it takes
     estimate = estimate_of(experiment, RESULTS, card=card_here())
-    cluster = [] if options.profile is None else shards_told(experiment, read_profile(options.profile), options.jobs)
+    profile = None if options.profile is None else read_yaml(profile_file(options.profile))
+    cluster = [] if profile is None else shards_told(experiment, profile, options.jobs)
     print(told(estimate, list(_memory(experiment, estimate)), problems, experiment.notes, cluster), end="")
     return int(bool(problems))
 

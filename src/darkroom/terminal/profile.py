@@ -1,9 +1,6 @@
 """Profiles by name: a person's own as Snakemake finds them, else one of Darkroom's, wherever a person works."""
 
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from darkroom import OWN_FOLDER
 from darkroom.errors import ConfigError
@@ -19,8 +16,8 @@ def found(profile: str) -> str:
     return str(_OWN / profile) if is_own else profile
 
 
-def read_profile(profile: str) -> dict[str, Any]:
-    """Its options of Snakemake; ConfigError where there is none, or it is no mapping."""
+def profile_file(profile: str) -> Path:
+    """Where its options of Snakemake stand; ConfigError where there is none."""
     from snakemake.cli import get_profile_dir
 
     place = get_profile_dir(found(profile))
@@ -28,10 +25,4 @@ def read_profile(profile: str) -> dict[str, Any]:
         own = ", ".join(sorted(path.parent.name for path in _OWN.glob("*/config.yaml")))
         raise ConfigError(f"--profile {profile}: there is none; Darkroom's own are {own}, yours a folder's path")
     _, file = place
-    try:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: expected options and values, got {str(values)[:60]!r}")
-    return values
+    return Path(file)

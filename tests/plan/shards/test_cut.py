@@ -1,5 +1,9 @@
 """Rows of combinations, cut into stretches that are about as long."""
 
+import pytest
+
+from darkroom.errors import ConfigError
+from darkroom.plan.shards.compose import read_size
 from darkroom.plan.shards.cut import cut
 
 
@@ -23,3 +27,9 @@ def test_a_combination_longer_than_the_size_is_a_stretch_by_itself():
     assert cut([800, 800, 10], 300) == [range(0, 1), range(1, 2), range(2, 3)]
     assert cut([10], 300) == [range(0, 1)]
     assert cut([], 300) == []
+
+
+@pytest.mark.parametrize("said", [5, "300", ["images"]])
+def test_what_says_no_size_is_told(said):
+    with pytest.raises(ConfigError, match=r"^set-resources: shard: expected images or minutes in it, got "):
+        read_size(said)

@@ -30,13 +30,15 @@ class Left:
     images: int  # of it that are not there
 
 
-def read_size(said: Mapping[str, Any] | None) -> Size | None:
+def read_size(said: Any) -> Size | None:
     """What a profile's `set-resources: shard:` asks; None where it has no such line.
 
-    ConfigError where `images` or `minutes` is no number above 0.
+    ConfigError where that is no mapping, or `images` or `minutes` no number above 0.
     """
     if said is None:
         return None
+    if not isinstance(said, Mapping):
+        raise ConfigError(f"set-resources: shard: expected images or minutes in it, got {said!r}")
     asked = {name: said[name] for name in ("images", "minutes") if name in said}
     for name, value in asked.items():
         if not isinstance(value, int) or value < 1:

@@ -13,14 +13,15 @@ from darkroom.plan.workflow import Workflow
 from darkroom.store import RESULTS
 
 
-def told(experiment: Experiment, profile: Mapping[str, Any], at_once: int | None) -> list[str]:
+def told(experiment: Experiment, profile: Any, at_once: int | None) -> list[str]:
     """`profile`: Snakemake's options in it; `at_once`: jobs, by default as many as it lets run.
 
     ConfigError for a profile that makes no jobs of many combinations.
     """
     if at_once is not None and at_once < 1:
         raise ConfigError(f"--jobs: expected a whole number from 1, got {at_once}")
-    size = read_size(profile.get("set-resources", {}).get("shard"))
+    resources = profile.get("set-resources") if isinstance(profile, Mapping) else None
+    size = read_size(resources.get("shard")) if isinstance(resources, Mapping) else None
     if size is None:
         raise ConfigError("--profile: expected set-resources: shard: in it; without, each combination is a job")
     left, past = left_of(Workflow(experiment)), past_pictures(RESULTS.glob("*/manifest.parquet"))
