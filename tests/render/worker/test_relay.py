@@ -79,6 +79,17 @@ def relayed(log: Path, launcher: str) -> Iterator[Path]:
     assert not path.parent.exists()
 
 
+def test_a_launcher_that_there_is_not_is_told_in_a_sentence(tmp_path: Path) -> None:
+    socket_path = private_folder(os.getpid()) / "no launcher.sock"
+    log = ["--log", str(tmp_path / "worker.log")]
+    arguments = ["relay", str(socket_path), "--owner", str(os.getpid()), *log, "--launcher", "nope --gpus=1"]
+    command = [sys.executable, "-P", "-m", "darkroom", "rule", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stderr.splitlines()[-1]
+    assert (done.returncode, said) == (1, "darkroom: launcher: nope cannot be started: No such file or directory")
+    assert not socket_path.exists()
+
+
 @contextlib.contextmanager
 def connected(path: Path) -> Iterator[Channel]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from darkroom.errors import WorkerError
 from darkroom.render.job import EncodeJob, Job, SheetJob
@@ -29,30 +30,49 @@ from darkroom.render.worker.slot import clear
 
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "rule", "worker", "-")
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected
+_MOMENT = 1.0  # seconds for a worker that can be heard no more to end by itself
 
 
 def relay(path: Path, owner: int, launcher: Sequence[str], log: Path) -> None:
-    """Start a worker behind `launcher` and hand it what is asked at `path`, until the owner or the worker ends."""
-    door = Door(path, _PATIENCE, os.getuid())
+    """Start a worker behind `launcher` and hand it what is asked at `path`, until the owner or the worker ends.
+
+    WorkerError where the command cannot be started.
+    """
     end_with(owner, partial(clear, path.parent))
     say(f"{shlex.join(launcher)} starts a worker")
-    process = subprocess.Popen([*launcher, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        process = subprocess.Popen([*launcher, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    except OSError as error:
+        raise WorkerError(f"launcher: {launcher[0]} cannot be started: {error.strerror}") from error
+    door = Door(path, _PATIENCE, os.getuid())  # opened last: what cannot be started has no door that opens
     assert process.stdin is not None
     assert process.stdout is not None
     streams = Streams(process.stdout.fileno(), process.stdin.fileno())
     worker = Channel(streams)
-    worker.send(Begin(log))
+    try:
+        worker.send(Begin(log))
+    except BrokenPipeError:
+        _end_with_worker(process, launcher)
     threading.Thread(target=_renew, args=(worker,), daemon=True).start()
     while True:
         caller = door.next_caller()
-        with caller.connection:
+        with caller.connection:  # open until this process ends, so that its last words are there to be read
             try:
                 _hand_on(caller, worker, streams)
-            except (BrokenPipeError, ConnectionResetError, WorkerError) as error:
+            except (BrokenPipeError, ConnectionResetError, WorkerError):
                 door.close()  # the next client starts another worker
-                say(f"the worker behind {shlex.join(launcher)} is gone: {error}")
-                process.kill()
-                os._exit(process.wait())
+                _end_with_worker(process, launcher)
+
+
+def _end_with_worker(process: subprocess.Popen[bytes], launcher: Sequence[str]) -> NoReturn:
+    """End as it did, which is why nothing can be handed to it."""
+    try:
+        status = process.wait(_MOMENT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = process.wait()
+    say(f"the worker behind {shlex.join(launcher)} is gone: it ended with status {status}")
+    os._exit(status)
 
 
 def _renew(worker: Channel) -> None:
