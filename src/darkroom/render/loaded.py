@@ -1,18 +1,20 @@
-"""A base model in memory: the stack that is in effect on it, and the adapters and reference images read for it.
+"""A base model in memory: the stack that is in effect on it, and the reference images encoded for it.
 
 When it is loaded, in which memory mode, and when it goes: pipelines.py.
 """
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
 from darkroom.files.reference_image import read_reference
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import Adapter, read_adapter
+from darkroom.render.adapters.kept import KeptAdapters
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import fixed_attention
 from darkroom.render.device.mode import IN_FILE, MemoryPlan
@@ -24,15 +26,14 @@ from darkroom.render.weights.base import Base
 from darkroom.request import Lora, ReferenceImage, Request
 
 _REFERENCES_KEPT = 8  # latents; 1 MB each
-_ADAPTERS_KEPT = 4  # files; a LoRA of klein has 50 to 500 MB
 
 _Seen = tuple[str, int, int, int | None]  # a reference image by digest, and what its encoding may depend on
 
 
 class Loaded:
-    """A base model in memory, with the stack that is in effect on it now and the adapter files read for it."""
+    """A base model in memory, with the stack in effect on it now. `kept`: adapter files, those of other bases too."""
 
-    def __init__(self, base: Base, seconds: float, memory: MemoryPlan, stream: Stream) -> None:
+    def __init__(self, base: Base, seconds: float, memory: MemoryPlan, stream: Stream, kept: KeptAdapters) -> None:
         self.base = base
         self.stream = stream
         self.memory = memory
@@ -41,7 +42,7 @@ class Loaded:
         self.stack = AdapterStack(base, self.pristine)
         self._residence = Residence(base, memory.mode)
         self._layers = base.adapter_shapes()
-        self._adapters: OrderedDict[tuple[str, bool], Adapter] = OrderedDict()
+        self._kept = kept
         self._references: OrderedDict[_Seen, dict[str, torch.Tensor]] = OrderedDict()
         self._unclaimed_seconds = seconds
 
@@ -62,22 +63,20 @@ class Loaded:
         return seconds
 
     def adapters(self, request: Request) -> dict[str, Adapter]:
-        """The files that a request applies, by digest, read now or before; AdapterError if a key cannot be applied."""
-        found = {lora.sha256: self._adapter(lora, request) for lora in request.adapters.active}
-        while len(self._adapters) > max(_ADAPTERS_KEPT, len(found)):
-            self._adapters.popitem(last=False)
-        return found
+        """The files that a request applies, by digest, read now or before; AdapterError if a key cannot be applied.
 
-    def _adapter(self, lora: Lora, request: Request) -> Adapter:
-        """One of a kindred base may be applied as far as it fits, if that is allowed: its `warning` is recorded."""
+        One of a kindred base may be applied as far as it fits, if that is allowed: its `warning` is recorded.
+        """
         naming, allow_foreign = NAMINGS[request.base.family], request.adapters.allow_foreign_lora
-        key = (lora.sha256, allow_foreign)
-        if key not in self._adapters:
-            self._adapters[key] = read_adapter(
-                lora.path, self._layers, naming, sha256=lora.sha256, allow_foreign=allow_foreign
-            )
-        self._adapters.move_to_end(key)
-        return self._adapters[key]
+
+        def read(lora: Lora) -> Adapter:
+            return read_adapter(lora.path, self._layers, naming, sha256=lora.sha256, allow_foreign=allow_foreign)
+
+        loras = {lora.sha256: lora for lora in request.adapters.active}
+        wanted: dict[Hashable, Callable[[], Adapter]] = {
+            (digest, request.base, allow_foreign): partial(read, lora) for digest, lora in loras.items()
+        }
+        return dict(zip(loras, self._kept.take(wanted), strict=True))
 
     def reference(self, image: ReferenceImage, request: Request) -> dict[str, torch.Tensor]:
         """What the model sees of a reference image, encoded now or before; ImageError if it cannot be used."""

@@ -1,4 +1,4 @@
-"""What a worker keeps loaded: base models, each in the memory mode that the pictures asked for need.
+"""What a worker keeps loaded: base models, each in the memory mode that the pictures asked for need, and adapters.
 
 When to load, what to let go, and what to do when memory runs out. Which mode it is to be: device/policy.py.
 """
@@ -15,6 +15,7 @@ import torch
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, DeviceMemoryError
+from darkroom.render.adapters.kept import KeptAdapters
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
 from darkroom.render.device.lost import first_line, ran_out_of_memory, telling_of_loss
 from darkroom.render.device.mode import (
@@ -64,6 +65,7 @@ class Pipelines:
         self.pace = Pace()
         self.unmade: dict[Request, str] = {}  # why there is no picture of it, as there would be none again
         self._models: OrderedDict[BaseModel, _Model] = OrderedDict()  # from the one used longest ago
+        self._adapters = KeptAdapters(lambda: budget(self.device).host_free)
         fix_arithmetic(self.device)
 
     def with_base(
@@ -131,7 +133,8 @@ class Pipelines:
         return model.loaded
 
     def let_go(self) -> None:
-        """Unload every model; what is known of their memory stays."""
+        """Unload every model, and the adapters; what is known of the models' memory stays."""
+        self._adapters.clear()
         for model in self._models.values():
             model.loaded = None
         self._release()
@@ -173,10 +176,10 @@ class Pipelines:
         started = time.monotonic()
         rest = self.device if memory.mode == RESIDENT else torch.device("cpu")
         base = replace(family(request.base.family).load(checkpoint, request.base, rest), device=self.device)
-        return Loaded(base, time.monotonic() - started, memory, self._stream(self.device))
+        return Loaded(base, time.monotonic() - started, memory, self._stream(self.device), self._adapters)
 
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:
-        """Let others' copies of weights go, then others, until this one fits in the first mode that it may have.
+        """Let adapters go, then others' copies of weights, then others, until this one fits in the first mode for it.
 
         Those that were used longest ago go first.
         """
@@ -185,7 +188,9 @@ class Pipelines:
         while self._budget(self.device).lacks(need.footprint, mode):
             others = [model for model in self._models.values() if model.loaded]
             with_copies = (model.loaded for model in others if model.loaded and model.loaded.pristine.bytes)
-            if copied := next(with_copies, None):
+            if self._adapters.bytes:
+                self._adapters.clear()
+            elif copied := next(with_copies, None):
                 copied.follow(replace(copied.memory, copy=None))
             elif others:
                 others[0].loaded = None

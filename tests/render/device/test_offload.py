@@ -18,8 +18,9 @@ from torch.nn.attention import SDPBackend
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DeviceMemoryError
+from darkroom.files.weight_file import sha256_of
 from darkroom.lora_files.flux2 import FLUX2_NAMING
-from darkroom.render.adapters.file import read_adapter
+from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.environment import attention_kernels, environment_of, fixed_attention
 from darkroom.render.device.lost import is_lost, ran_out_of_memory
@@ -220,6 +221,22 @@ def test_another_models_copy_goes_before_the_model(klein: Checkpoint, make_reque
     assert (first.pristine.bytes, first.pristine.place) == (0, IN_FILE)
     assert pipelines.base(klein, merging) is first
     assert first.pristine.place == ON_DEVICE  # there is room again
+
+
+def test_adapters_go_before_another_models_copy(
+    klein: Checkpoint, make_request: Callable[..., Request], adapters: Path
+) -> None:
+    file = adapters / "lora_bf16.safetensors"
+    merging = make_request(loras=(Lora(str(file), 1.0, sha256_of(file)),), lora_merge="merged")
+    read = WeakSet[Adapter]()
+    pipelines = Pipelines(lambda device: Budget("cpu", 0 if read else 64 * GB, 64 * GB, 64 * GB))
+    first = pipelines.base(klein, merging)
+    first.pristine.keep(["proj_out.weight"])
+    read.update(first.adapters(merging).values())
+    pipelines.base(klein, make_request(dtype="bfloat16"))
+    assert not read
+    assert first.pristine.bytes
+    assert pipelines.base(klein, merging) is first
 
 
 def test_what_fits_in_no_mode_is_refused_by_the_models_name(

@@ -85,6 +85,12 @@ class Adapter:
     foreign: str = ""  # why it is one of another base, "" if it is not known to be
 
     @cached_property
+    def bytes(self) -> int:
+        """What its tensors take in memory; layers may share one."""
+        tensors = (tensor for own in self.deltas.values() for delta in own for tensor in delta.tensors.values())
+        return sum({id(tensor): tensor.nbytes for tensor in tensors}.values())
+
+    @cached_property
     def dead(self) -> str | None:
         """One sentence on an adapter that changes nothing, as every one of its deltas is zero; else None."""
         if not all(delta.is_zero() for own in self.deltas.values() for delta in own):
