@@ -1,5 +1,6 @@
 """A short round of `make fuzz`: whatever a stranger's file holds, it comes to a result or to a sentence, soon."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def refuse(error: Exception) -> Callable[[Path], object]:
         (lambda path: path.read_bytes().decode("utf-16")[99], "Error"),
         (refuse(ImageError("cut off")), "ImageError is none of its refusals: 'cut off'"),
         (refuse(ConfigError("a\nb" * 9, lines=True)), ""),
+        (lambda _: warnings.warn("odd", stacklevel=1), "UserWarning: odd"),
         (lambda _: "\x1b[2J", "shows '\\x1b'"),
         (lambda _: ["a", "\u202e"], "shows '\\u202e'"),
     ],

@@ -18,6 +18,7 @@ from random import Random
 
 import psutil
 
+from darkroom.filesystem.owner import mark
 from disturbance.damage import DAMAGES, Damage
 from disturbance.project import REPOSITORY, Project, wait_for
 
@@ -187,7 +188,7 @@ def _leftovers(project: Project, chance: Random) -> Sequence[str]:
             os.utime(path, (then, then))
     folder = project.temporary / f"darkroom-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    own = folder / "4194303-1"  # a process that there is not
+    own = folder / f"4194303-1-{mark().rpartition('-')[2]}"  # of a process that there is not, on this machine
     own.mkdir(mode=0o700)
     for name in ("0.sock", "0.lock"):
         (own / name).touch()

@@ -1,7 +1,7 @@
 """Rounds of fuzzing: each makes an input of a target, gives it to that target's readers, and judges what comes of it.
 
-A fault is any exception but the refusals that the target names, a text that commands a terminal, and whatever takes
-more than SECONDS of the processor or MEMORY. Its input can be made again from target, seed and round.
+A fault is any exception but the refusals that the target names, a warning, a text that commands a terminal, and
+whatever takes more than SECONDS of the processor or MEMORY. Its input can be made again from target, seed and round.
 """
 
 import faulthandler
@@ -9,6 +9,7 @@ import resource
 import signal
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ def _judge(
 
     started, memory = time.process_time(), _peak()
     try:
-        with _limited(2 * limit):
+        with _limited(2 * limit), warnings.catch_warnings(action="error"):
             result = reader(path)
         outcome.read += 1
         if (text := _shown(result)) and (what := _commands(text)):

@@ -94,6 +94,13 @@ def test_a_base_without_its_layers_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "got one without double_blocks.0.img_attn.proj" in capsys.readouterr().err
 
 
+def test_a_nan_that_signals_is_one_of_all_and_no_warning(tmp_path: Path) -> None:
+    tensors = pair("double_blocks.0.img_attn.proj", 24, 16)
+    tensors["diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight"].view(torch.int32)[0, 0] = 0x7F800001
+    (size,) = facts_of(write(tmp_path, tensors)).sizes
+    assert not size.is_finite
+
+
 def test_dead_layers_and_those_of_nan_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tensors = pair("double_blocks.0.img_attn.proj", 24, 16) | pair("double_blocks.1.img_attn.proj", 24, 16)
     tensors["diffusion_model.double_blocks.0.img_attn.proj.lora_B.weight"].zero_()

@@ -64,7 +64,8 @@ def sizes_of(lora: LoraFile, deltas: Sequence[LayerDelta]) -> tuple[DeltaSize, .
 
 def squared_norm(file: LoraFile, key: str) -> float:
     """Of a tensor that may be a gigabyte; AdapterError for one of another kind of numbers than those of weights."""
-    return float(sum(np.sum(values * values) for values in _pieces(file, key)))
+    with np.errstate(all="ignore"):  # as below
+        return float(sum(np.sum(values * values) for values in _pieces(file, key)))
 
 
 def _tensor(file: LoraFile, key: str) -> Array:
@@ -85,7 +86,9 @@ def _pieces(file: LoraFile, key: str) -> Iterator[Array]:
                 raise AdapterError(f"{file.path}: was cut short while it was read")
             left -= raw.size
             values = (raw.astype("<u4") << 16).view("<f4") if dtype == "BF16" else raw  # the upper half of a float32
-            yield values.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a NaN that signals
+                wide = values.astype(np.float64)
+            yield wide
 
 
 def _place(layer: str) -> list[tuple[bool, int, str]]:
