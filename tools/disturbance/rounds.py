@@ -45,10 +45,12 @@ class Ground:
     def play(self, kind: Kind, number: int, seed: str) -> Round:
         """One round; the same kind, number and seed make the same choices, but for how quick the machine is."""
         began, chance, project = time.monotonic(), Random(f"{seed} {number} {kind.name}"), self.project
-        shutil.rmtree(project.folder, ignore_errors=True)
+        for folder in (project.folder, project.temporary):  # with what an earlier round left
+            shutil.rmtree(folder, ignore_errors=True)
         project.said.clear()
         if kind.finished:
             subprocess.run(["cp", "-a", str(self._undisturbed), str(project.folder)], check=True)
+            project.temporary.mkdir()
         else:
             project.make()
         try:
@@ -132,6 +134,8 @@ def table(rounds: Sequence[Round]) -> str:
 
 
 def _line_with(word: str, said: str) -> str:
+    """That line, and where it begins a traceback, the two at its end: where the error was, and which."""
     lines = said.splitlines()
     at = next(number for number, line in enumerate(lines) if word in line)
-    return " / ".join(line.strip() for line in (lines[at], lines[-1]))[:300]
+    end = next((number for number, line in enumerate(lines[at + 1 :], at + 1) if not line.startswith(" ")), at)
+    return " / ".join(line.strip() for line in (lines[at], *lines[max(at + 1, end - 2) : end + 1]))[:300]
