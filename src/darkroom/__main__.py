@@ -26,7 +26,7 @@ from darkroom.cli import (
 )
 from darkroom.cli.completing import complete_if_asked
 from darkroom.display import LINES, printable
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, StoppedError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.log is not None:
             end_job(options.log)
         return status
+    except StoppedError as error:
+        _tell_of_stop(str(error), options)
+        return error.status
     except DarkroomError as error:
         _tell(str(error), options, shown="the same error again" if error.again else "")
         return error.status
@@ -55,9 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        _tell("interrupted; finished images are kept", options)
-        if options.log is not None:
-            end_job(options.log)  # nothing is wrong with it: its pictures had no turn
+        _tell_of_stop("interrupted; finished images are kept", options)
         return 130
     except Exception as error:  # a bug of ours or of a library
         _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")
@@ -86,6 +87,13 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = 
         print(f"darkroom: {options.log}: cannot be written: {why(error)}", file=sys.stderr)
     except DarkroomError as error:
         print(f"darkroom: {error}", file=sys.stderr)
+
+
+def _tell_of_stop(text: str, options: argparse.Namespace) -> None:
+    """Nothing is wrong with a job that somebody has ended: its pictures had no turn."""
+    _tell(text, options)
+    if options.log is not None:
+        end_job(options.log)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,6 +38,10 @@ class Contents:
     combinations: tuple[Contained, ...]
     fresh: bool = False  # the run renders everything anew, whatever the store has
 
+    @property
+    def pictures(self) -> int:
+        return sum(each.images for each in self.combinations)
+
     def write(self, path: Path) -> None:
         combinations = [[*each.names, each.images, each.done] for each in self.combinations]
         said = {"experiment": self.experiment, "source": self.source, "fresh": self.fresh}

@@ -134,20 +134,25 @@ def test_finished_combinations_keep_their_records_and_the_experiment_is_finished
 def test_the_terminal_hears_each_sentence_once():
     reasons = ["a.safetensors: holds NaN", "a.safetensors: holds NaN", "2 problems:\n  - one\n  - two", "c", "d", "e"]
     rows = [Failure.of(REQUEST, reason) for reason in reasons]
-    assert told(rows, Path("results/x/report.html")) == (
+    assert told(rows, 6, Path("results/x/report.html")) == (
         "darkroom: 6 pictures failed; results/x/report.html shows which:\n"
         "  a.safetensors: holds NaN (2 pictures)\n"
         "  2 problems: one … (1 picture)\n"
         "  c (1 picture)\n"
         "  and 2 more reasons\n"
     )
-    assert told([], Path("report.html")) == ""
+    assert told([], 6, Path("report.html")) == ""
 
 
-def test_the_terminal_hears_of_pictures_that_had_no_turn_by_their_number():
+def test_the_terminal_hears_of_pictures_that_had_no_turn_beside_failed_ones_by_their_number():
     no_turn = [Failure.of(REQUEST, NO_TURN, NOT_RENDERED)] * 21
-    assert told(no_turn, Path("report.html")) == "darkroom: 21 pictures not rendered; report.html shows which\n"
-    assert told([Failure.of(REQUEST, "a.safetensors: holds NaN"), *no_turn], Path("report.html")) == (
+    assert told([Failure.of(REQUEST, "a.safetensors: holds NaN"), *no_turn], 60, Path("report.html")) == (
         "darkroom: 1 picture failed, 21 pictures not rendered; report.html shows which:\n"
         "  a.safetensors: holds NaN (1 picture)\n"
     )
+
+
+def test_the_terminal_hears_that_a_run_in_which_nothing_failed_was_stopped_and_goes_on():
+    no_turn = [Failure.of(REQUEST, NO_TURN, NOT_RENDERED)] * 21
+    said = "darkroom: stopped at 39 of 60 pictures; the next run goes on from there; report.html\n"
+    assert told(no_turn, 60, Path("report.html")) == said

@@ -87,12 +87,15 @@ def test_no_worker_outlives_a_killed_snakemake_and_its_page_waits_until_the_next
     assert "Nothing to be done" in settled.stderr + settled.stdout
 
 
-def test_an_interrupted_encode_does_not_hide_what_is_missing(project: Project) -> None:
+def test_an_encode_that_is_told_to_end_has_failed_nothing_and_hides_nothing_that_is_missing(project: Project) -> None:
     run = project.start()
     logs = project.folder / "results/small/logs/worker"
     wait_for(lambda: list(logs.glob("*.log")), "the encode job, which starts the worker", run)
-    os.killpg(run.pid, signal.SIGINT)
+    os.killpg(run.pid, signal.SIGTERM)
     assert run.wait(PATIENCE) != 0
+    said = "darkroom: stopped at 0 of 12 pictures; the next run goes on from there; results/small/report.html"
+    assert said in (project.folder / "snakemake.out").read_text().splitlines()
+    assert {row["status"] for row in project.rows()} == {"not rendered"}
     _no_worker_is_left(project)
 
     assert project.snakemake().returncode == 0

@@ -58,6 +58,7 @@ def _manifest(options: argparse.Namespace) -> None:
 
 
 def _unfinished(options: argparse.Namespace) -> None:
+    from darkroom.planned import Contents
     from darkroom.review.sheet.report import write_report
     from darkroom.review.unfinished import failures_of, told, write_unfinished_manifest
     from darkroom.telling.messages import tell
@@ -68,7 +69,8 @@ def _unfinished(options: argparse.Namespace) -> None:
     if options.compare:
         _write_comparison(folder, options.compare)
         _print_summary(folder.comparison)
-    print(told(rows, folder.report), end="", file=sys.stderr)
+    asked = Contents.read(folder.contents).pictures
+    print(told(rows, asked, folder.report), end="", file=sys.stderr)
     for failed in failures_of(rows):
         tell(failed)
 

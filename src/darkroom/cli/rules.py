@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def add_to(commands: Commands) -> None:
     family = commands.add_hidden_family("rule", "What Snakemake's rules call.")
 
     def add(name: str, command: Command, what: str) -> argparse.ArgumentParser:
-        parser = family.add("One a rule", name, partial(_as_job, command), what)
+        parser = family.add("One a rule", name, partial(as_job, command), what)
         parser.add_argument("--log", type=Path, help="a file for errors, besides the terminal")
         return parser
 
@@ -23,10 +24,11 @@ def add_to(commands: Commands) -> None:
         add_rules(add, partial(family.add, "Besides"))
 
 
-def _as_job(command: Command, options: argparse.Namespace) -> int | None:
-    """What a rule calls goes on for no Snakemake that is no more."""
+def as_job(command: Command, options: argparse.Namespace) -> int | None:
+    """What a rule calls goes on for no Snakemake that is no more. SIGTERM ends it as Ctrl-C does."""
     from darkroom.render.worker.owner import end_with, owner
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if (run := owner()) is not None:
         end_with(run)
     return command(options)

@@ -59,12 +59,20 @@ def failures_of(rows: Sequence[Row]) -> list[Failed]:
     return [Failed(count, error) for error, count in errors.most_common()]
 
 
-def told(rows: Sequence[Row], page: Path) -> str:
-    """A few lines for the terminal: how many pictures are not there, and why, each sentence once; "" for none."""
+def told(rows: Sequence[Row], asked: int, page: Path) -> str:
+    """A few lines for the terminal: how many pictures are not there, and why, each sentence once; "" for none.
+
+    `asked`: pictures of all combinations. Where none failed, the run was stopped.
+    """
     lost = Counter(row.status for row in rows if isinstance(row, Failure))
+    if not lost:
+        return ""
+    if not lost[FAILED]:
+        of = f"{asked - lost[NOT_RENDERED]:,} of {counted(asked, 'picture')}"
+        return f"darkroom: stopped at {of}; the next run goes on from there; {page}\n"
     errors = failures_of(rows)
     counts = [f"{counted(count, 'picture')} {status}" for status, count in sorted(lost.items())]
-    lines = [f"darkroom: {', '.join(counts)}; {page} shows which{':' if errors else ''}"] if counts else []
+    lines = [f"darkroom: {', '.join(counts)}; {page} shows which:"]
     lines += [f"  {each.reason} ({counted(each.pictures, 'picture')})" for each in errors[:_REASONS]]
     more = len(errors) - _REASONS
     lines += [f"  and {counted(more, 'more reason')}"] if more > 0 else []

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from darkroom.errors import DarkroomError, StoreError, WorkerError
+from darkroom.errors import DarkroomError, StoppedError, StoreError, WorkerError
 from darkroom.files.atomic import link
 from darkroom.files.table_file import is_cut
 from darkroom.files.weight_file import sha256_of
@@ -38,6 +38,9 @@ def render_shard(
         begin_job(log)
         try:
             render(replace(job, requests=requests, records=records), worker_logs, log)
+        except StoppedError:
+            end_job(log)
+            raise
         except WorkerError as error:
             JobError(str(error)).write(log)
             raise
