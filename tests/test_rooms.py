@@ -123,12 +123,12 @@ MAY_IMPORT = {
     "terminal": "__init__ errors telling display filesystem store job_errors plan/conf review",
     # the commands
     "cli": (
-        "__init__ errors telling names display filesystem files lora_files/inspection record planned scoring store "
-        "trials previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine intake intake/aitk "
-        "terminal render render/device render/scoring render/worker review review/choosing review/inventory "
-        "review/regress review/scores review/sharing review/sheet"
+        "__init__ errors telling names display filesystem files lora_files/inspection job_errors record planned "
+        "scoring store trials previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine "
+        "intake intake/aitk terminal render render/device render/scoring render/worker review review/choosing "
+        "review/inventory review/regress review/scores review/sharing review/sheet"
     ),
-    "__main__": "__init__ errors display filesystem job_errors cli",
+    "__main__": "cli",
 }
 SLOW = {"torch", "diffusers", "transformers", "numpy", "PIL", "pyarrow", "scipy", "skimage", "huggingface_hub", "gguf"}
 

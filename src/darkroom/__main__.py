@@ -1,113 +1,28 @@
-"""`darkroom`: runs one command and turns its errors into sentences and an exit status."""
+"""`darkroom`: begins one command. Ctrl-C while Python reads its files ends it without a word."""
 
-import argparse
-import os
+import contextlib
+import signal
 import sys
-import traceback
-from collections.abc import Sequence
-from pathlib import Path
-
-from darkroom import __version__, look_for_garbage_seldom
-from darkroom.cli import (
-    Command,
-    Commands,
-    Parser,
-    choosing,
-    importing,
-    keeping,
-    looking,
-    machine,
-    planning,
-    rendering,
-    repeating,
-    rules,
-    sharing,
-    watching,
-)
-from darkroom.cli.completing import complete_if_asked
-from darkroom.display import LINES, printable
-from darkroom.errors import DarkroomError, StoppedError
-from darkroom.filesystem.direct import open_direct, why
-from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
+from collections.abc import Iterator, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    _open_what_is_closed()
-    look_for_garbage_seldom()
-    parser = _parser()
-    complete_if_asked(parser)
-    options, words = parser.parse_known_args(arguments)
-    if words and not options.passes_on:
-        parser.error(f"unrecognized arguments: {' '.join(words)}")
-    options.words = words
-    command: Command = options.command
+    """Run it; its exit status."""
+    with _ended_at_once():
+        from darkroom.cli.entry import run
+    return run(arguments)
+
+
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """By Ctrl-C within, where that is not ignored, as under nohup."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        if options.log is not None:
-            begin_job(options.log)
-        status = command(options) or 0
-        if options.log is not None:
-            end_job(options.log)
-        return status
-    except StoppedError as error:
-        _tell_of_stop(str(error), options)
-        return error.status
-    except DarkroomError as error:
-        _tell(str(error), options, shown="the same error again" if error.again else "")
-        return error.status
-    except BrokenPipeError:  # `darkroom show … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        _tell_of_stop("interrupted; finished images are kept", options)
-        return 130
-    except Exception as error:  # a bug of ours or of a library
-        _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")
-        return 1
-
-
-def _open_what_is_closed() -> None:
-    """What `2>&-` or a supervisor has closed leads nowhere, so that whatever is said may be said."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - the same
-
-
-def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = "") -> None:
-    """Say it in the terminal, or `shown` in its place; a job's log has it whole with the `trace`, else the terminal."""
-    text, trace = printable(text, but=LINES), printable(trace, but=LINES)
-    print(f"darkroom: {shown or text}{'' if options.log else trace}", file=sys.stderr)
-    if options.log is None:
-        return
-    try:
-        with open_direct(options.log, "a", encoding="utf-8") as file:
-            print(f"darkroom: {text}{trace}", file=file)
-        known = read_job_error(options.log)
-        if known is None or not known.pictures:  # else render has said more, of each picture
-            JobError(text).write(options.log)
-    except OSError as error:  # a full disk is what the text may be about
-        print(f"darkroom: {options.log}: cannot be written: {why(error)}", file=sys.stderr)
-    except DarkroomError as error:
-        print(f"darkroom: {error}", file=sys.stderr)
-
-
-def _tell_of_stop(text: str, options: argparse.Namespace) -> None:
-    """Nothing is wrong with a job that somebody has ended: its pictures had no turn."""
-    _tell(text, options)
-    if options.log is not None:
-        end_job(options.log)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="darkroom",
-        usage="darkroom COMMAND …",
-        description="Renders LoRA training previews again, exactly as the trainer made them.",
-    )
-    parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
-    commands = Commands(parser, prog="darkroom", metavar="COMMAND")
-    looks = (looking, sharing, choosing)
-    for part in (rendering, planning, repeating, watching, *looks, keeping, importing, machine, rules):
-        part.add_to(commands)
-    return parser
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import yaml
 from snakemake.cli import get_argument_parser, parse_config
 from tests.places import REPOSITORY
 
-from darkroom.__main__ import _parser
+from darkroom.cli.entry import command_line
 from darkroom.errors import value_of
 from darkroom.plan.arguments import read_arguments
 from darkroom.plan.conf.origin import Origin
@@ -46,7 +46,7 @@ def takes(program: str, words: list[str]) -> None:
 
 
 def darkroom_takes(words: list[str]) -> None:
-    options, left = _parser().parse_known_args(words)
+    options, left = command_line().parse_known_args(words)
     assert not left or getattr(options, "passes_on", False), f"unknown: {left}"
 
 
