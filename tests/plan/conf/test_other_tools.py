@@ -94,6 +94,11 @@ def test_a_key_of_many_prompts_is_said_once(project):
         ),
         (
             "experiment/e",
+            "matrix: {model: m, lora: l, prompts: p}\nmodel: {steps: 4}\n",
+            "model.steps: unknown key; here it is model.defaults.sample_steps",
+        ),
+        (
+            "experiment/e",
             "matrix: {model: m, lora: l, prompts: p}\nsteps: 4\n",
             "steps: unknown key; here it is matrix.sample_steps, or prompts.defaults.sample_steps for prompts",
         ),

@@ -66,7 +66,8 @@ def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[
         if key in known:
             values[key] = yield from _value(*known[key], raw, origin, here)
         else:
-            said = _instead(cls, str(key))
+            where = origin.at(here)
+            said = _instead(cls, str(key), where.removesuffix(str(key)).rpartition(" ")[2])
             # `- close-up: a woman`; `{prompt: a cat, sitting}`
             if bare and (raw is None or (isinstance(raw, str) and bare not in content)):
                 cure = _in_quotes(origin, path)
@@ -74,15 +75,18 @@ def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[
                     said = cure
                 elif " " in str(raw):
                     said = f"{said}; if it is a text, {cure}"
-            yield _UnknownKey(origin.at(here), str(key), f"unknown key; {said or suggestion(str(key), known)}")
+            yield _UnknownKey(where, str(key), f"unknown key; {said or suggestion(str(key), known)}")
     for key, (_, field) in known.items():
         if key not in values and field.default is MISSING:
             yield ConfigError(f"{origin.at(path)}: {key} is missing")
     return values
 
 
-def _instead(cls: type[Any], key: str) -> str | None:
-    """What to write for a key that a class does not have, also where a value inside it has such a key, if anything."""
+def _instead(cls: type[Any], key: str, prefix: str) -> str | None:
+    """What to write for a key that a class does not have, also where a value inside it has such a key, if anything.
+
+    `prefix`: what the file that it was written in has before it, `model.` in an experiment's.
+    """
     known = _fields(typing.cast(Any, cls))
     if our_key(key, known) is None:
         for name, (hint, _) in known.items():
@@ -90,7 +94,7 @@ def _instead(cls: type[Any], key: str) -> str | None:
             inner: Any = typing.get_args(hint)[0] if is_list else hint
             keys: Mapping[str, Any] = _fields(typing.cast(Any, inner)) if is_dataclass(inner) else {}
             if ours := our_key(key, keys):
-                return f"here it is {name}{'[…]' if is_list else ''}.{ours}"
+                return f"here it is {prefix}{name}{'[…]' if is_list else ''}.{ours}"
     return instead(key, known)
 
 
