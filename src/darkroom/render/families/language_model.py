@@ -45,6 +45,16 @@ class Reading:
     title: str  # of the family, in messages
     states: Mapping[str, tuple[int, ...]]  # by the title of a kind
 
+    @property
+    def side_by_side(self) -> int:
+        """How many hidden states, of every kind as many."""
+        return len(next(iter(self.states.values())))
+
+    @property
+    def counts_from_the_end(self) -> bool:
+        """Whether which states these are depends on how deep the whole model is."""
+        return any(state < 0 for states in self.states.values() for state in states)
+
 
 @dataclass(frozen=True)
 class Partner:
