@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "render/weights": "errors display filesystem files base_files/gguf base_files checkpoint",
     "render/device": "__init__ errors request record machine/allotment render/weights",
     "render/adapters": "errors files lora_files render/weights render/device",
-    "render/families": "errors request base_files checkpoint render/weights render/device",
+    "render/families": "errors request base_files/gguf base_files checkpoint render/weights render/device",
     "render/families/flux1": (
         "errors request files base_files/gguf base_files checkpoint render/weights render/device render/families "
     ),
