@@ -15,7 +15,7 @@ from asked_worker import a_job, answer_to, with_digests
 from figures import Row, Setting
 from random_flux2 import write_model
 
-from darkroom.render.worker.message import Done, Failed
+from darkroom.render.worker.message import Done, Lost
 from darkroom.render.worker.server import LOST_DEVICE
 
 _PART = "lost device"
@@ -61,7 +61,7 @@ def lost_device(setting: Setting) -> Iterator[Row]:
                 yield Row(_PART, "the next worker", str(answer), is_good=answer == Done())
                 worker.kill()
                 continue
-            said = answer.text if isinstance(answer, Failed) else str(answer)
+            said = answer.text if isinstance(answer, Lost) else str(answer)
             yield Row(_PART, "what the job is told", said, is_good=said.startswith("the GPU failed: "))
             yield Row(_PART, "exit status of its worker", worker.wait(), is_good=worker.returncode == ending)
     is_well = torch.equal(torch.ones(4, device=setting.device).cpu(), torch.ones(4))

@@ -12,6 +12,9 @@ rule encode:
     priority: DARKROOM.first_priority
     resources:
         gpu=1,
+        mem_mb=lambda wildcards, attempt: DARKROOM.memory(
+            wildcards.model, attempt, encodes=True
+        ),
         offload="auto",
         store=DARKROOM.store,
         launcher="here",
@@ -49,8 +52,10 @@ rule render:
     # offload: auto | none | model | block, for a profile to set (docs/memory.md): where weights rest.
     # launcher: here, or commands that start workers elsewhere, such as `8 * srun --gpus=1` or `ssh node1; ssh node2`.
     # store: a resource, whose change makes no job again; a module's shell lines do not see DARKROOM.
+    # mem_mb: of the machine's memory, by the memory planner's numbers; a cluster's job may have no more.
     resources:
         gpu=1,
+        mem_mb=lambda wildcards, attempt: DARKROOM.memory(wildcards.model, attempt),
         offload="auto",
         store=DARKROOM.store,
         launcher="here",
@@ -75,6 +80,7 @@ rule shard:
     priority: lambda wildcards: SHARDS.priority(wildcards.model, wildcards.shard)
     resources:
         gpu=1,
+        mem_mb=lambda wildcards, attempt: DARKROOM.memory(wildcards.model, attempt),
         offload="auto",
         store=DARKROOM.store,
         runtime=lambda wildcards, attempt: SHARDS.minutes(
@@ -97,6 +103,7 @@ rule repeats:
         "results/{experiment}/logs/repeats/{model}.log",
     resources:
         gpu=1,
+        mem_mb=lambda wildcards, attempt: DARKROOM.memory(wildcards.model, attempt),
         offload="auto",
         store=DARKROOM.store,
         launcher="here",

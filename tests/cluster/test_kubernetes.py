@@ -85,7 +85,7 @@ def test_pods_render_what_one_machine_renders_byte_for_byte(project: Project, cl
     assert len(project.pictures()) == 12
     assert project.pictures() == alone.pictures()
     jobs = asked(cluster)
-    assert [limits(job) for job in jobs] == [{"memory": "24000M", "nvidia.com/gpu": "1"}] * len(jobs)
+    assert [limits(job) for job in jobs] == [{"memory": "4100M", "nvidia.com/gpu": "1"}] * len(jobs)
     assert project.processes() == []
 
 
@@ -98,7 +98,7 @@ def test_of_a_pod_that_is_killed_the_next_attempt_asks_for_more(project: Project
 
     assert run.wait() == 0
     assert len(project.pictures()) == 12
-    assert "48000M" in [limits(job)["memory"] for job in asked(cluster)]
+    assert "8200M" in [limits(job)["memory"] for job in asked(cluster)]
 
 
 def test_a_driver_that_is_stopped_leaves_no_pod(project: Project, cluster: Path) -> None:

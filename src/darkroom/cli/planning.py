@@ -54,7 +54,8 @@ def _plan(options: argparse.Namespace) -> int:
     estimate = estimate_of(experiment, RESULTS, card=card_here())
     profile = None if options.profile is None else read_yaml(profile_file(options.profile))
     cluster = [] if profile is None else shards_told(experiment, profile, options.jobs)
-    print(told(estimate, list(_memory(experiment, estimate)), problems, experiment.notes, cluster), end="")
+    memory = list(_memory(experiment, estimate, elsewhere=profile is not None))
+    print(told(estimate, memory, problems, experiment.notes, cluster), end="")
     return int(bool(problems))
 
 
@@ -99,8 +100,11 @@ def _load(name: str, words: list[str], variant: str | None) -> tuple[Experiment,
             raise error from None
 
 
-def _memory(experiment: Experiment, estimate: Estimate) -> Iterator[str]:
-    """A sentence for each model, of its largest picture; torch, which says what this machine has, takes seconds."""
+def _memory(experiment: Experiment, estimate: Estimate, *, elsewhere: bool) -> Iterator[str]:
+    """A sentence for each model, of its largest picture; torch, which says what this machine has, takes seconds.
+
+    `elsewhere`: another machine is going to render, of which nobody here knows what it has.
+    """
     from darkroom.plan.weights.catalogue import catalogue_id
 
     for name, model in experiment.models.items() if estimate.to_render else ():
@@ -109,9 +113,10 @@ def _memory(experiment: Experiment, estimate: Estimate) -> Iterator[str]:
             yield f"{name}: known once its files are read"
             continue
         from darkroom.render.device.mode import Workload
-        from darkroom.render.memory_table import mode_here
+        from darkroom.render.memory_table import mode_here, modes_of
 
         pictures = [Workload.of(r) for c in experiment.combinations if c.names.model == name for r in c.requests]
         largest = max(pictures, key=lambda picture: picture.width * picture.height)
         largest = replace(largest, merges=any(picture.merges for picture in pictures))
-        yield f"{name}: {mode_here(known_as, model.quantize.transformer, largest)}"
+        said = modes_of if elsewhere else mode_here
+        yield f"{name}: {said(known_as, model.quantize.transformer, largest)}"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from darkroom.plan.experiment import Combination, Experiment, load_experiment
 from darkroom.plan.scoring.asked import digest_of_scorer
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.hub import fetch
+from darkroom.plan.weights.memory import memory_to_encode, memory_to_render
 from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, Store, begin_afresh, check_writable, settle
@@ -87,6 +89,11 @@ class Workflow:
         choice, needs_text = self._model(model), bool(self.experiment.texts(model))
         files = local_files(choice.checkpoint, choice.family, needs_text)
         return digest_of([asdict(choice.checkpoint), choice.family, needs_text, list(map(identity, files))])[:16]
+
+    def memory(self, model: str, attempt: int, *, encodes: bool = False) -> int:
+        """MB of the machine's that a job of a model's asks for; more after an attempt that may have had too little."""
+        self._model(model)
+        return self._memory[model][0 if encodes else 1] * attempt
 
     def previews(self) -> str:
         """The list of the stored previews that a run compares with.
@@ -184,6 +191,17 @@ class Workflow:
         except DarkroomError as error:
             stop(error)
         return not all(is_complete)
+
+    @cached_property
+    def _memory(self) -> dict[str, tuple[int, int]]:
+        """MB by model: of a job that encodes, and of one that renders."""
+        merges = {
+            combination.names.model
+            for combination in self.experiment.combinations
+            if any(each.adapters.active and each.adapters.lora_merge != "live" for each in combination.requests)
+        }
+        models = self.experiment.models.items()
+        return {name: (memory_to_encode(each), memory_to_render(each, name in merges)) for name, each in models}
 
     def _model(self, model: str) -> Model:
         if model not in self.experiment.models:

@@ -146,6 +146,13 @@ def read_combination(job: Job) -> Combination:
     return combination
 
 
+def pictures_of(requests: Path, store: Store) -> Iterator[Path]:
+    """Where the store has a combination's pictures, or will have them; StoreError for what is no file of requests."""
+    planned = PlannedCombination.read(requests)
+    for request in planned.requests:
+        yield store.image(request.request_id, planned.output["format"], planned.output["quality"])
+
+
 def _embeddings(planned: PlannedCombination, store: Store) -> Iterator[Path]:
     """Those that rendering will need."""
     image_format, quality = planned.output["format"], planned.output["quality"]

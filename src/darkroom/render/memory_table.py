@@ -26,7 +26,7 @@ def memory_table(width: int = 1024, height: int = 1024) -> str:
     heads = [f"encode, {mode}" for mode in TEXT_LADDER] + [f"render, {mode}" for mode in LADDER] + ["copy"]
     lines = [f"| model | quantised | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(heads)}"]
     picture = Workload(width, height, references=0, text_tokens=_TEXT_TOKENS, live_adapters=())
-    for ids, text, base in _footprints(picture):
+    for ids, text, base in footprints_of(picture):
         for quantization, label in _ROWS.items():
             peaks = [text[quantization].peak(mode) for mode in TEXT_LADDER]
             peaks += [base[quantization].peak(mode) for mode in LADDER]
@@ -41,11 +41,18 @@ def mode_here(model: str, quantization: str | None, picture: Workload) -> str:
     `model`: its id in conf/model/.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    base = next(base for ids, _, base in _footprints(picture) if model in ids.split(", "))
+    base = next(base for ids, _, base in footprints_of(picture) if model in ids.split(", "))
     try:
         return plan(base, quantization, memory_budget(device), merges=picture.merges).reason
     except DeviceMemoryError as error:
         return str(error)
+
+
+def modes_of(model: str, quantization: str | None, picture: Workload) -> str:
+    """What a model of the table takes of a GPU in each mode, without margin, for such a picture."""
+    base = next(base for ids, _, base in footprints_of(picture) if model in ids.split(", "))[quantization]
+    peaks = ", ".join(f"{mode} {base.peak(mode) / 1e9:.1f} GB" for mode in LADDER)
+    return f"on a GPU {peaks}; the first that fits is taken"
 
 
 def modes_here(text_quantization: Mapping[str, str | None]) -> Iterator[tuple[str, str, str]]:
@@ -54,7 +61,7 @@ def modes_here(text_quantization: Mapping[str, str | None]) -> Iterator[tuple[st
     `text_quantization`: that of the text encoder, by id. Where no mode fits, what quantised weights would make fit.
     """
     budget = memory_budget(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    for ids, text, base in _footprints(Workload(1024, 1024, 0, _TEXT_TOKENS, ())):
+    for ids, text, base in footprints_of(Workload(1024, 1024, 0, _TEXT_TOKENS, ())):
         quantization = text_quantization.get(ids.split(", ")[0])
         yield ids, _fitting(text, quantization, budget, TEXT_LADDER), _fitting(base, None, budget, LADDER)
 
@@ -70,7 +77,7 @@ def _fitting(
     return "too large"
 
 
-def _footprints(
+def footprints_of(
     picture: Workload,
 ) -> Iterator[tuple[str, dict[str | None, Footprint], dict[str | None, Footprint]]]:
     """As the families' real_sizes.py give them."""

@@ -107,6 +107,15 @@ def test_what_is_finished_keeps_its_shard_and_what_is_asked_otherwise_does_not(e
     assert FOLDER.shard(before, "m", "001").is_file()
 
 
+def test_a_run_with_nothing_left_has_no_shards_and_makes_no_job_of_a_combination(experiment):
+    for combination in experiment.combinations:
+        finish(experiment, combination.names)
+    shards = open_shards(Workflow(experiment), asked(images=8), is_main=True)
+    shards.start()
+    assert (shards.are_in_use, shards.retries) == (True, 0), "what is asked for all the same is made where it began"
+    assert Shards.read(FOLDER.shards).shards == ()
+
+
 def test_a_size_that_is_no_number_is_refused(experiment, capsys):
     with pytest.raises(SystemExit):
         open_shards(Workflow(experiment), asked(images=0), is_main=True)

@@ -14,7 +14,7 @@ def test_jobs_run_beside_one_another():
     found = outlook(shards(8, 1170.0), 4)
     assert (found.in_all, found.longest, found.wall) == (8 * 1200, 1200, 2 * 1200)
     assert found.lines() == [
-        "8 jobs that render, each loads a base model; 1 that encode",
+        "8 jobs to render, each loads a base model; 1 to encode",
         "2 h 40 min of GPUs; 40 min 0 s with 4 at once, beside the queue",
         "what decides: the GPUs; the process that began the run works for 3 s of it",
     ]

@@ -8,7 +8,7 @@ import pytest
 from darkroom.errors import WorkerError
 from darkroom.render.job import Help, Job
 from darkroom.render.progress import Progress
-from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, Stop, decode, encode
+from darkroom.render.worker.message import LONGEST, Done, Failed, Lost, Message, Prewarm, Stop, decode, encode
 
 JOB = Job(
     directory=Path("/home/anna"),
@@ -42,6 +42,7 @@ PROGRESS_LINE = (
             Failed("a caf\u00e9\nis closed", again=True),
             b'{"failed": {"text": "a caf\\u00e9\\nis closed", "again": true}}\n',
         ),
+        (Lost("the GPU failed"), b'{"lost": {"text": "the GPU failed"}}\n'),
         (Stop(), b'{"stop": {}}\n'),
         (Done(), b'{"done": {}}\n'),
     ],

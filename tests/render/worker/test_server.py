@@ -20,7 +20,7 @@ from tests.render.bench import Bench, MakeRequest
 from darkroom.render.job import Job
 from darkroom.render.progress import Progress
 from darkroom.render.worker.channel import Channel
-from darkroom.render.worker.message import LONGEST, Done, Failed, Message, Prewarm, Stop, Stopped, encode
+from darkroom.render.worker.message import LONGEST, Done, Failed, Lost, Message, Prewarm, Stop, Stopped, encode
 from darkroom.render.worker.server import LOST_DEVICE
 from darkroom.render.worker.slot import private_folder
 
@@ -248,7 +248,7 @@ def test_a_job_is_stopped_behind_the_picture_in_hand_and_so_is_the_worker_by_sig
 def test_a_worker_whose_gpu_fails_says_so_and_ends_with_a_status_of_its_own(job: Job, tmp_path: Path) -> None:
     with working(tmp_path, LOSE + SERVE, ending=LOST_DEVICE) as worker:
         *_, answer = worker.answers(encode(job))
-        assert answer == Failed(
+        assert answer == Lost(
             "the GPU failed: CUDA error: unspecified launch failure; it had 000_42, which need not be the "
             "reason. Finished images are kept; a retry goes on with a fresh worker"
         )

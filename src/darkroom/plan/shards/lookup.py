@@ -118,9 +118,9 @@ def _fixed(workflow: Workflow, known: Shards, size: Size | None) -> Shards:
     left = left_of(workflow)
     before = _kept(workflow, known, {each.names for each in combinations} - {each.combination.names for each in left})
     sources = {model: workflow.source(model) for model in workflow.experiment.models} if size or before else {}
-    if size is None or not left:
+    if size is None:
         return Shards(run="", before=before, sources=sources)
-    past = past_pictures(RESULTS.glob("*/manifest.parquet"))
+    past = past_pictures(RESULTS.glob("*/manifest.parquet")) if left else ()
     for model in unknown_paces(left, past):
         say(f"{model}: never rendered here, so its jobs are cut and timed as if a picture took {GUESS:g} s")
     run = time.strftime("%Y%m%d-%H%M%S")

@@ -35,7 +35,7 @@ class Outlook:
 
     def lines(self) -> list[str]:
         """As people read it."""
-        jobs = f"{counted(self.shards, 'job')} that render, each loads a base model; {self.encodes} that encode"
+        jobs = f"{counted(self.shards, 'job')} to render, each loads a base model; {self.encodes} to encode"
         hours = f"{lasting(self.in_all)} of GPUs; {lasting(self.wall)} with {self.at_once} at once, beside the queue"
         return [jobs, hours, f"what decides: {self.bottleneck}"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.display import sized
 from darkroom.errors import ConfigError
 from darkroom.plan.estimate.past import past_pictures
 from darkroom.plan.experiment import Experiment
@@ -24,10 +25,18 @@ def told(experiment: Experiment, profile: Any, at_once: int | None) -> list[str]
     size = read_size(resources.get("shard")) if isinstance(resources, Mapping) else None
     if size is None:
         raise ConfigError("--profile: expected set-resources: shard: in it; without, each combination is a job")
-    left, past = left_of(Workflow(experiment)), past_pictures(RESULTS.glob("*/manifest.parquet"))
+    workflow = Workflow(experiment)
+    left, past = left_of(workflow), past_pictures(RESULTS.glob("*/manifest.parquet"))
     unknown = [f"{model}: as if a picture took {GUESS:g} s" for model in unknown_paces(left, past)]
     shards = compose(left, size, past)
-    return [*outlook(shards, at_once or _jobs(profile, len(shards))).lines(), *unknown]
+    asked = [_memory(workflow, model) for model in dict.fromkeys(shard.model for shard in shards)]
+    return [*outlook(shards, at_once or _jobs(profile, len(shards))).lines(), *asked, *unknown]
+
+
+def _memory(workflow: Workflow, model: str) -> str:
+    """What its jobs ask of a machine's memory."""
+    encodes, renders = (sized(workflow.memory(model, 1, encodes=each) * 10**6) for each in (True, False))
+    return f"{model}: a job that renders asks for {renders} of a machine's memory, one that encodes for {encodes}"
 
 
 def _jobs(profile: Mapping[str, Any], shards: int) -> int:

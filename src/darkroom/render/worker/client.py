@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -24,8 +24,8 @@ from darkroom.render.job import EncodeJob, Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
-from darkroom.render.worker.helping import USUAL, Helpers, Sharing, helped
-from darkroom.render.worker.message import Done, Failed, Prewarm, Stop, Stopped
+from darkroom.render.worker.helping import USUAL, Sharing, helped
+from darkroom.render.worker.message import Done, Failed, Lost, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import owner
 from darkroom.telling.messages import say
 from darkroom.trials import OUTCOMES, TrialSheet, outcomes_of
@@ -35,15 +35,20 @@ _LAST_WORDS = 12  # lines of the worker's log shown when it dies
 
 
 def render(
-    job: Job, worker_logs: Path, log: Path | None = None, launcher: str = slot.HERE, sharing: Sharing = USUAL
+    job: Job,
+    worker_logs: Path,
+    log: Path | None = None,
+    launcher: str = slot.HERE,
+    sharing: Sharing = USUAL,
+    hear: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
     """Render a combination on this run's warm worker, or here when there is no run.
 
     `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too. `launcher`: the
     commands that start workers elsewhere, as slot.launchers_of reads them. `sharing`: when other devices here make some
-    of its pictures.
+    of its pictures. `hear` hears how far the worker is.
     """
-    if not asked_of_worker(job, worker_logs, log, launcher, sharing):
+    if not asked_of_worker(job, worker_logs, log, launcher, sharing, hear):
         _render_here(job)
     _say_dead_loras(job.records)
 
@@ -59,7 +64,12 @@ def render_sheet(job: SheetJob, worker_logs: Path, log: Path | None = None, laun
 
 
 def asked_of_worker(
-    job: Job | SheetJob | EncodeJob, worker_logs: Path, log: Path | None, launcher: str, sharing: Sharing = USUAL
+    job: Job | SheetJob | EncodeJob,
+    worker_logs: Path,
+    log: Path | None,
+    launcher: str,
+    sharing: Sharing = USUAL,
+    hear: Callable[[Progress], None] = lambda progress: None,
 ) -> bool:
     """Whether this run has a worker, which then has done it."""
     run = owner()
@@ -74,7 +84,7 @@ def asked_of_worker(
         )
         worker_log = _log_of(held, worker_logs)
         with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection, others as helpers:
-            _ask(Channel(connection), job, worker_log, helpers)
+            _ask(Channel(connection), job, worker_log, [hear, *([helpers.hear] if helpers else [])])
     return True
 
 
@@ -183,7 +193,9 @@ def _opened(log: Path) -> IO[bytes]:
         raise StoreError(f"{log}: cannot be written: {why(error)}") from error
 
 
-def _ask(worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path, helpers: Helpers | None) -> None:
+def _ask(
+    worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path, hearers: Sequence[Callable[[Progress], None]]
+) -> None:
     latest: Progress | None = None
     line = ProgressLine()
     try:
@@ -193,11 +205,12 @@ def _ask(worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path, hel
                 match answer:
                     case Progress():
                         latest = answer
-                        line.show(answer)
-                        if helpers:
-                            helpers.hear(answer)
+                        for hear in (line.show, *hearers):
+                            hear(answer)
                     case Failed():
                         raise DarkroomError(answer.text, lines=True, again=answer.again)
+                    case Lost():
+                        raise WorkerError(answer.text, lines=True)
                     case Stopped():
                         raise StoppedError(f"{_asked(job)}: {answer.text}")
                     case Done():

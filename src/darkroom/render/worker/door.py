@@ -16,7 +16,7 @@ from pathlib import Path
 from darkroom.display import LINES, printable
 from darkroom.errors import WorkerError
 from darkroom.render.worker.channel import Channel, Client
-from darkroom.render.worker.message import Failed, Message
+from darkroom.render.worker.message import Failed, Lost, Message
 
 MOST_OPEN = 64  # connections that have not asked yet, and as many that have and wait
 _CREDENTIALS = struct.Struct("3i")  # of the peer: process, user, group
@@ -99,7 +99,7 @@ def user_of(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(credentials)[1])
 
 
-def fail(client: Client, failed: Failed) -> None:
+def fail(client: Client, failed: Failed | Lost) -> None:
     """Say why, here and to the client if it is still there."""
     say(failed.text)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

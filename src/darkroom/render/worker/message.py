@@ -1,7 +1,7 @@
 """The messages between client and worker, and their form: one a line, a JSON mapping of its kind to its values.
 
 A client sends a Job, a Help, a SheetJob, an EncodeJob or a Prewarm; the worker answers a job with Progress after
-Progress, then with Done, Failed, or Stopped, which a Stop of the client's may have brought about:
+Progress, then with Done, Failed, Lost, or Stopped, which a Stop of the client's may have brought about:
 
 Over two streams, where one client stays (relay.py), it begins with Begin, Renew after Renew says that it is here, and
 Leave that nobody waits for the job in hand.
@@ -42,6 +42,13 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """The GPU failed under the worker, which ends: nothing need be wrong with the job."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Begin:
     """Of a stream. `log`: the worker's, beside which it says what it is doing."""
 
@@ -76,7 +83,20 @@ class Done:
 
 
 Message = (
-    Job | Help | SheetJob | EncodeJob | Prewarm | Begin | Renew | Leave | Stop | Progress | Failed | Stopped | Done
+    Job
+    | Help
+    | SheetJob
+    | EncodeJob
+    | Prewarm
+    | Begin
+    | Renew
+    | Leave
+    | Stop
+    | Progress
+    | Failed
+    | Lost
+    | Stopped
+    | Done
 )
 _KINDS: Mapping[str, type[Message]] = {each.__name__.lower(): each for each in get_args(Message)}
 

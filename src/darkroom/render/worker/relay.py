@@ -24,7 +24,7 @@ from darkroom.render.job import EncodeJob, Job, SheetJob
 from darkroom.render.worker.channel import Channel, Client, Streams
 from darkroom.render.worker.door import Caller, Door, say
 from darkroom.render.worker.line import RENEWED
-from darkroom.render.worker.message import Begin, Done, Failed, Leave, Renew, Stop, Stopped
+from darkroom.render.worker.message import Begin, Done, Failed, Leave, Lost, Renew, Stop, Stopped
 from darkroom.render.worker.owner import end_with
 from darkroom.render.worker.slot import clear
 
@@ -101,7 +101,7 @@ def _hand_on(caller: Caller, worker: Channel, streams: Streams) -> None:
                 raise BrokenPipeError("it has ended")
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 client.send(answer)
-            if isinstance(answer, Done | Failed | Stopped):
+            if isinstance(answer, Done | Failed | Lost | Stopped):
                 return
 
 

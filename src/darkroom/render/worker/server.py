@@ -22,7 +22,7 @@ from darkroom.render.worker.door import Caller, Door, fail, say
 from darkroom.render.worker.encode import encode_missing
 from darkroom.render.worker.ending import Ending
 from darkroom.render.worker.line import LEASE, Line
-from darkroom.render.worker.message import Begin, Done, Failed, Message, Prewarm, Stop, Stopped
+from darkroom.render.worker.message import Begin, Done, Failed, Lost, Message, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import end_with
 from darkroom.render.worker.slot import clear, name_here
 from darkroom.render.worker.state import Said
@@ -149,7 +149,8 @@ def _serve_one(door: Callers, caller: Caller, render: Render, told: dict[Asked, 
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.send(Stopped(_STOPPED))
     except DeviceLostError as error:
-        _end(door, client, f"{error}. Finished images are kept; a retry goes on with a fresh worker", LOST_DEVICE)
+        text = f"{error}. Finished images are kept; a retry goes on with a fresh worker"
+        _end(door, client, Lost(text), LOST_DEVICE)
     except DarkroomError as error:  # whatever was asked for, the models stay loaded
         text, again = str(error), False
         if isinstance(message, Asked):
@@ -160,13 +161,14 @@ def _serve_one(door: Callers, caller: Caller, render: Render, told: dict[Asked, 
         fail(client, Failed(text, again))
     except Exception as error:  # a bug of ours or of a library: nothing here can be trusted any more
         say(traceback.format_exc())
-        _end(door, client, f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)", 1)
+        text = f"internal error: {type(error).__name__}: {error} (traceback in the worker's log)"
+        _end(door, client, Failed(text), 1)
 
 
-def _end(door: Callers, client: Client, text: str, status: int) -> NoReturn:
+def _end(door: Callers, client: Client, why: Failed | Lost, status: int) -> NoReturn:
     """Say why, and end so that the next job gets a fresh worker: it may come as soon as this client has heard."""
     door.close()
-    fail(client, Failed(text))
+    fail(client, why)
     os._exit(status)  # at once: a GPU that has failed turns torch's farewell into an abort
 
 

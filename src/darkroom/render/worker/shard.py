@@ -5,7 +5,8 @@ Their records are staged. Where Snakemake began, the render rule fetches each, o
 
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,17 @@ from darkroom.files.atomic import link
 from darkroom.files.table_file import is_cut
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error, read_member_errors, write_member_errors
+from darkroom.machine.allotment.time_limit import begin_again, seconds_left
 from darkroom.names import Names
 from darkroom.planned import Shard, Shards
-from darkroom.render.job import Job
+from darkroom.render.attempts.time_up import TimeUp, in_time
+from darkroom.render.job import Job, pictures_of
 from darkroom.render.worker.client import render
-from darkroom.store import ExperimentFolder, Written
+from darkroom.render.worker.owner import is_alone
+from darkroom.store import ExperimentFolder, Store, Written
+from darkroom.telling.messages import say
+
+_PATIENCE = 120.0  # seconds for a cluster to end a job that it has taken back
 
 
 def render_shard(
@@ -27,17 +34,34 @@ def render_shard(
     """Render what its earlier attempts have not, then write what came of it. `job`: as for each member, but its files.
 
     A combination that fails costs itself alone, as those do that are `unplanned`; WorkerError when the worker dies,
-    which another attempt may mend.
+    which another attempt may mend. Where the job's time is up and something was rendered in it, the job begins again.
     """
-    staged, errors = folder.staged(run), dict(unplanned)
-    for names in shard.members:
+    planned = [names for names in shard.members if names not in unplanned]
+    before, left = _stored(planned, folder, job), seconds_left() if is_alone() else None
+    with in_time(left, shard.seconds / shard.images) as time_up:
+        try:
+            errors = _render_each(planned, folder, run, job, worker_logs, time_up)
+        except StoppedError:
+            if is_alone() and _stored(planned, folder, job) > before and begin_again():
+                say("the job's time is up, so it waits for a place again; finished pictures are kept")
+                time.sleep(_PATIENCE)
+            raise
+    write_member_errors(folder.shard(run, shard.model, shard.number), {**unplanned, **errors})
+
+
+def _render_each(
+    planned: Sequence[Names], folder: ExperimentFolder, run: str, job: Job, worker_logs: Path, time_up: TimeUp
+) -> dict[Names, JobError]:
+    """The errors of those that came to nothing."""
+    staged, errors = folder.staged(run), dict[Names, JobError]()
+    for names in planned:
         requests, records = folder.requests(names), staged.records(names)
-        if names in unplanned or (records.is_file() and not is_cut(records)):
+        if records.is_file() and not is_cut(records):
             continue
-        log = folder.log("render", *names)
+        log, member = folder.log("render", *names), replace(job, requests=requests, records=records)
         begin_job(log)
         try:
-            render(replace(job, requests=requests, records=records), worker_logs, log)
+            render(member, worker_logs, log, hear=lambda progress: time_up.expect(progress.seconds_per_image))
         except StoppedError:
             end_job(log)
             raise
@@ -51,12 +75,20 @@ def render_shard(
             print(f"darkroom: {' / '.join(names)}: {error}", file=sys.stderr, flush=True)
         else:
             end_job(log)
-    write_member_errors(folder.shard(run, shard.model, shard.number), errors)
+    return errors
+
+
+def _stored(planned: Sequence[Names], folder: ExperimentFolder, job: Job) -> int:
+    """How many of these combinations' pictures the store has."""
+    pictures = (pictures_of(folder.requests(names), Store(job.store)) for names in planned)
+    return sum(picture.is_file() for each in pictures for picture in each)
 
 
 def fetched(job: Job) -> bool:
-    """Whether the combination's records came from a shard; False where this run has no shards.
+    """Whether the combination's records came from a shard; False where they are to be made here.
 
+    That is in a run without shards, and of what was finished as the run began and is asked for all the same (`-R
+    render`), as long as the store has its pictures: StoreError where it has not, since nothing is rendered here.
     DarkroomError, as it was in the shard, for a combination that came to nothing there.
     """
     folder, names = _place(job.requests)
@@ -65,7 +97,10 @@ def fetched(job: Job) -> bool:
         return False
     shard = shards.by_member.get(names)
     if shard is None:
-        raise StoreError(f"{' / '.join(names)}: finished when this run began, and no more: the next run renders it")
+        if all(picture.is_file() for picture in pictures_of(job.requests, Store(job.store))):
+            return False
+        lacks = f"{' / '.join(names)}: finished when this run began, and the store lacks pictures of it"
+        raise StoreError(f"{lacks}: the next run renders it")
     if error := read_member_errors(folder.shard(shards.run, *shard[:2])).get(names):
         error.write(folder.log("render", *names))
         raise DarkroomError(error.text, lines=True)
