@@ -1,8 +1,12 @@
 """A project whose runs are on the test cluster, and what of them can be seen from outside."""
 
+import os
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +67,11 @@ class Cluster(Project):
         base = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--profile", str(profiles / profile)]
         return [*base, *(QUICK if profile == "slurm" else ()), *arguments, "--config", "experiment=small"]
 
-    def run(self, profile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        line = self.on(profile, *arguments)
-        return subprocess.run(line, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
+    def run(self, profile: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        line, variables = self.on(profile, *arguments), {**os.environ, **environment}
+        return subprocess.run(
+            line, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, env=variables, check=False
+        )
 
     def begin(self, profile: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "snakemake.out").open("wb") as log:
@@ -90,6 +96,24 @@ class Cluster(Project):
     def rendered(self) -> dict[str, int]:
         """How often each picture of the store was written, by the time that it has."""
         return {path.name: path.stat().st_mtime_ns for path in self.stored()}
+
+    @contextmanager
+    def watched(self) -> Iterator[set[tuple[str, int]]]:
+        """Which files a picture's name in the store had within: a second one is a second rendering."""
+        seen, is_over = set[tuple[str, int]](), threading.Event()
+
+        def look() -> None:
+            while not is_over.wait(0.05):
+                with suppress(FileNotFoundError):
+                    seen.update((path.name, path.stat().st_ino) for path in self.stored())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            is_over.set()
+            thread.join()
 
     def wait_for_silence(self) -> None:
         """No job, no process of a run: a person's machine is as it was."""

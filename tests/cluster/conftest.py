@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.cluster import Cluster
+from tests.workflow.project import Project
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -38,6 +39,40 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
         subprocess.run([HERE / "down.sh", folder], check=True)
         watch.terminate()
+
+
+LONG = "defaults: {width: 64, height: 64, sample_steps: 40}\nprompts: [a cat, a dog, a cow, a pig]\n"
+MATRIX = "matrix: {model: demo, lora: [none, demo_lora, demo_lokr], prompts: [cats, dogs], seed: [1]}\n"
+
+
+@pytest.fixture(scope="session")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """24 pictures, of which 12 are rendered, that take long enough for something to happen. Texts are encoded."""
+    project = Project(tmp_path_factory.mktemp("encoded") / "project")
+    for name in ("cats", "dogs"):
+        project.write(f"conf/prompts/{name}.yaml", LONG)
+    project.write("conf/experiment/small.yaml", MATRIX)
+    done = project.snakemake("--until", "encode")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
+def undisturbed(encoded: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The pictures of a run to which nothing happens."""
+    alone = Project(tmp_path_factory.mktemp("undisturbed") / "project")
+    subprocess.run(["cp", "-a", encoded.folder, alone.folder], check=True)
+    assert alone.snakemake().returncode == 0
+    return alone.pictures()
+
+
+@pytest.fixture
+def slow(encoded: Project, slurm: Path, tmp_path: Path) -> Iterator[Cluster]:
+    """The same on the cluster, for a test to disturb."""
+    cluster = Cluster(tmp_path / "project", slurm)
+    subprocess.run(["cp", "-a", encoded.folder, cluster.folder], check=True)
+    yield cluster
+    cluster.wait_for_silence()
 
 
 @pytest.fixture

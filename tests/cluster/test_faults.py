@@ -3,56 +3,132 @@
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.cluster.cluster import Cluster
 from tests.machine.waiting import wait_for
+from tests.places import REPOSITORY
 
-LONG = "defaults: {width: 64, height: 64, sample_steps: 40}\nprompts: [a cat, a dog, a cow, a pig]\n"
 TWELVE = ("--set-resources", "shard:images=12")
+ONE_JOB = ("--set-resources", "shard:images=24")
+RENDERED = 12  # pictures: both sets have the same prompts
+FAILING_GPU = REPOSITORY / "tools/disturbance/failing_gpu"
 
 
-@pytest.fixture
-def slow(cluster: Cluster) -> Cluster:
-    """One base model and 24 pictures that take long enough for something to happen meanwhile."""
-    for name in ("cats", "dogs"):
-        cluster.write(f"conf/prompts/{name}.yaml", LONG)
-    cluster.write(
-        "conf/experiment/small.yaml",
-        "matrix: {model: demo, lora: [none, demo_lora, demo_lokr], prompts: [cats, dogs], seed: [1]}\n",
-    )
-    return cluster
-
-
-def undisturbed(cluster: Cluster, folder: Path) -> dict[str, bytes]:
-    alone = cluster.alone(folder)
-    subprocess.run(["rm", "-rf", alone.folder / "results", alone.folder / ".snakemake"], check=True)
-    assert alone.snakemake().returncode == 0
-    return alone.pictures()
-
-
-def test_a_cancelled_job_is_done_again_and_what_it_had_finished_is_kept(slow: Cluster, tmp_path: Path) -> None:
+def test_a_cancelled_job_is_done_again_and_what_it_had_finished_is_kept(
+    slow: Cluster, undisturbed: dict[str, bytes]
+) -> None:
     run = slow.begin("slurm", *TWELVE)
     job = wait_for(slow.running_shard, "a shard at work", run)
     finished = slow.rendered()
     subprocess.run(["scancel", job["JobId"]], check=True)
     assert run.wait() == 0, slow.said()
     assert finished.items() <= slow.rendered().items(), "nothing finished was rendered again"
-    assert slow.pictures() == undisturbed(slow, tmp_path / "alone")
+    assert slow.pictures() == undisturbed
+    assert {job["Restarts"] for job in slow.jobs()} == {"0"}, "what somebody cancelled does not come back by itself"
 
 
-def test_the_jobs_of_a_node_that_died_are_done_elsewhere(slow: Cluster, tmp_path: Path) -> None:
+def test_the_jobs_of_a_node_that_died_are_done_elsewhere(slow: Cluster, undisturbed: dict[str, bytes]) -> None:
     run = slow.begin("slurm", *TWELVE)
     job = wait_for(slow.running_shard, "a shard at work", run)
     finished, node = slow.rendered(), job["NodeList"]
     kill_node(slow.slurm, node, job["JobId"])
     assert run.wait() == 0, slow.said()
     assert finished.items() <= slow.rendered().items(), "nothing finished was rendered again"
-    assert slow.pictures() == undisturbed(slow, tmp_path / "alone")
+    assert slow.pictures() == undisturbed
     subprocess.run(["slurmd", "-N", node], check=True)
     wait_for(lambda: node_state(node) == "idle", f"{node} at work again")
+
+
+def test_a_job_that_is_told_to_end_waits_for_a_place_again_and_uses_up_no_retry(
+    slow: Cluster, undisturbed: dict[str, bytes]
+) -> None:
+    with slow.watched() as written:
+        run = slow.begin("slurm", *ONE_JOB, "--retries", "0")
+        wait_for(slow.running_shard, "a shard at work", run)
+        (shard,) = (each for each in slow.processes() if {"rule", "shard"} <= {*each.info["cmdline"]} and _job_of(each))
+        shard.terminate()
+        assert run.wait() == 0, slow.said()
+    assert [job["Restarts"] for job in slow.jobs()] == ["1"]
+    assert len(written) == RENDERED, "no picture was written twice"
+    assert slow.pictures() == undisturbed
+    assert None not in {row["base_load_id"] for row in slow.rows()}, "what the first part took is not lost"
+
+
+def test_a_job_that_knows_its_limit_leaves_before_it(slow: Cluster, undisturbed: dict[str, bytes]) -> None:
+    with slow.watched() as written:
+        done = slow.run("slurm", "--retries", "0", "--set-resources", "shard:images=24", "shard:runtime=2")
+    assert done.returncode == 0, done.stderr
+    assert {job["TimeLimit"] for job in slow.jobs()} == {"00:02:00"}
+    assert len(written) == RENDERED, "no picture was written twice"
+    assert slow.pictures() == undisturbed
+
+
+def test_a_job_with_too_little_memory_gets_more(slow: Cluster, undisturbed: dict[str, bytes]) -> None:
+    run = slow.run("slurm", "--set-resources", "shard:images=24", "shard:mem_mb=600*attempt")
+    assert run.returncode == 0, run.stderr
+    first, *_, last = sorted(slow.jobs(), key=lambda job: int(job["JobId"]))
+    assert (first["JobState"], last["JobState"]) in {("OUT_OF_MEMORY", "COMPLETED"), ("FAILED", "COMPLETED")}
+    assert slow.pictures() == undisturbed
+
+
+def test_a_gpu_that_fails_costs_the_attempt_and_no_combination(
+    slow: Cluster, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "failures").write_text("9\n")  # of the first worker, at that point
+    path = os.pathsep.join([str(FAILING_GPU), os.environ.get("PYTHONPATH", "")])
+    run = slow.run("slurm", *ONE_JOB, PYTHONPATH=path, FAILING_GPU=str(tmp_path / "failures"))
+    assert run.returncode == 0, run.stderr
+    assert [job["JobState"] for job in slow.jobs()] == ["FAILED", "COMPLETED"]
+    assert slow.pictures() == undisturbed
+
+
+def test_a_run_that_was_killed_and_begun_again_shares_the_work_with_the_jobs_that_it_left(
+    slow: Cluster, undisturbed: dict[str, bytes]
+) -> None:
+    with slow.watched() as written:
+        run = slow.begin("slurm", *TWELVE)
+        wait_for(slow.running_shard, "a shard at work", run)
+        run.kill()
+        run.wait()
+        again = slow.run("slurm", *TWELVE)
+        assert again.returncode == 0, again.stderr
+        slow.wait_for_silence()
+    assert len(written) == RENDERED, "no picture was written twice"
+    assert slow.pictures() == undisturbed
+    assert not list((slow.folder / ".snakemake").glob("tmp.*"))
+
+
+def test_a_node_that_cannot_be_reached_for_a_while_renders_nothing_twice(
+    slow: Cluster, undisturbed: dict[str, bytes]
+) -> None:
+    with slow.watched() as written:
+        run = slow.begin("slurm", *TWELVE)
+        job = wait_for(slow.running_shard, "a shard at work", run)
+        with cut_off(17000 + int(job["NodeList"].removeprefix("n"))):
+            wait_for(lambda: node_state(job["NodeList"]).startswith("down"), "a node that Slurm has given up")
+        assert run.wait() == 0, slow.said()
+    assert len(written) == RENDERED, "though the job was done elsewhere while its node went on with it"
+    assert slow.pictures() == undisturbed
+    wait_for(lambda: node_state(job["NodeList"]) == "idle", "the node at work again")
+
+
+@contextmanager
+def cut_off(port: int) -> Iterator[None]:
+    """What goes to this port of the machine's own, or comes from it, is dropped within."""
+    rules = [["INPUT", "-i", "lo", "-p", "tcp", f"--{end}port", str(port), "-j", "DROP"] for end in ("d", "s")]
+    if subprocess.run(["iptables", "-A", *rules[0]], capture_output=True).returncode:
+        pytest.skip("no iptables")
+    subprocess.run(["iptables", "-A", *rules[1]], check=True)
+    try:
+        yield
+    finally:
+        for rule in rules:
+            subprocess.run(["iptables", "-D", *rule], check=True)
 
 
 def kill_node(slurm: Path, node: str, job: str) -> None:

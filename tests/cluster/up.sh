@@ -49,7 +49,7 @@ SlurmctldPort=16817
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$base/munge/sock
+AuthInfo=socket=$base/munge/sock,cred_expire=30
 CredType=cred/munge
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 MpiDefault=none

@@ -1,5 +1,6 @@
 """One end of a connection between client and worker: whole messages in and out, none longer than it may be."""
 
+import math
 import os
 import select
 import threading
@@ -103,4 +104,6 @@ class Channel:
         self._has_ended = not part
 
     def _is_readable(self, seconds: float) -> bool:
-        return bool(select.select([self._connection], [], [], seconds)[0])
+        looking = select.poll()  # select itself knows no descriptor above 1023
+        looking.register(self._connection, select.POLLIN)
+        return bool(looking.poll(math.ceil(1000 * seconds)))
