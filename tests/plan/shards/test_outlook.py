@@ -16,7 +16,7 @@ def test_jobs_run_beside_one_another():
     assert found.lines() == [
         "8 jobs to render, each loads a base model; 1 to encode",
         "2 h 40 min of GPUs; 40 min 0 s with 4 at once, beside the queue",
-        "what decides: the GPUs; the process that began the run works for 3 s of it",
+        "what decides: the GPUs; the process that began the run works for 2 s of it",
     ]
 
 
@@ -26,7 +26,7 @@ def test_more_gpus_than_jobs_wait_for_the_longest():
 
 def test_many_short_combinations_wait_for_the_process_that_began_the_run():
     assert outlook(shards(8, 10.0, members=100), 8).bottleneck == (
-        "the process that began the run: it plans and fetches for 5 min 20 s"
+        "the process that began the run: it fetches for 2 min 40 s"
     )
 
 

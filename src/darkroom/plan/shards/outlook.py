@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from darkroom.display import counted, lasting
 from darkroom.planned import Shard
 
-# Seconds: of a job until its worker loads and of planning and fetching a combination where Snakemake was begun, both as
-# measured; of a load, a guess.
-START, LOAD, HEAD = 10.0, 20.0, 0.4
+# Seconds: of a job until its worker loads and of fetching a combination where Snakemake was begun, both as measured
+# (benchmarks/cluster.py); of a load, a guess.
+START, LOAD, HEAD = 10.0, 20.0, 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Outlook:
     def bottleneck(self) -> str:
         """What decides how long the run is."""
         if self.head >= self.wall:
-            return f"the process that began the run: it plans and fetches for {lasting(self.head)}"
+            return f"the process that began the run: it fetches for {lasting(self.head)}"
         if self.shards <= self.at_once:
             return f"the longest job, {lasting(self.longest)}; more GPUs help only with smaller shards"
         return f"the GPUs; the process that began the run works for {lasting(self.head)} of it"
