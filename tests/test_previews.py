@@ -70,7 +70,7 @@ def test_facts_that_cannot_be_read(table: Path, then: str, message: str) -> None
 
 def test_a_table_of_a_newer_version(table: Path) -> None:
     rewrite(table, [row_of(PREVIEW)], {"format": "9", "experiment": "anna"})
-    with pytest.raises(VersionError, match="of format 9, so a newer Darkroom wrote it; this one reads 2 and older"):
+    with pytest.raises(VersionError, match="of format 9, so a newer Darkroom wrote it; this one reads 3 and older"):
         read_previews(table)
 
 
@@ -78,6 +78,9 @@ def test_darkrooms_own_list_is_read() -> None:
     previews = read_previews(REPOSITORY / "previews/demo_nightly/previews.parquet")
     assert len(previews) == 18
     assert (previews[0].key.lora, previews[0].then["seed"]) == ("demo_lokr", 2)
+    assert {each.made_by for each in previews} == {"darkroom"}
+    training = read_previews(REPOSITORY / "previews/demo_training/previews.parquet")
+    assert {each.made_by for each in training} == {"darkroom, saved as ai-toolkit saves"}
 
 
 def test_a_table_without_columns_that_have_a_default(table: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_row_has_plain_values_under_the_columns_of_the_manifest():
             "tool": "",
             "dead": None,
             "trainer": None,
+            "step": None,
         }
     ]
     assert (row["width_requested"], row["width"], row["seconds_load"], row["reused"]) == (70, 64, 3.25, False)
@@ -234,14 +235,14 @@ class TestVersions:
         rewrite(tmp_path / "r.parquet", {"colour": "red"}, {"format": "9"})
         with pytest.raises(
             VersionError,
-            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 5 and older: "
+            match=r"r\.parquet: of format 9, so a newer Darkroom wrote it; this one reads 6 and older: "
             "update it, or delete it and run Snakemake again",
         ):
             read_records(tmp_path / "r.parquet")
 
     def test_a_picture_of_a_newer_version_is_refused(self, tmp_path):
         path = picture(tmp_path, embedded().to_json() | {"format": 9, "colour": "red"})
-        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 4"):
+        with pytest.raises(VersionError, match=r"a\.png: of format 9, so a newer Darkroom wrote it; this one reads 6"):
             read_embedded_record(path)
 
     @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "files": "errors display filesystem",
     "telling": "errors display filesystem files",
     "base_files": "errors display files",
-    "lora_files/training": "files",
+    "lora_files/training": "request files",
     "base_files/gguf": "errors display files base_files",
     "lora_files": "errors names display files base_files lora_files/training",
     "lora_files/inspection": "errors display files base_files lora_files lora_files/training",
@@ -101,8 +101,8 @@ MAY_IMPORT = {
     "review/page": "errors display files",
     "review/pair": "errors files record",
     "review/regress": (
-        "__init__ errors display request files record trials thresholds previews embedded_record review/page "
-        "review/pair"
+        "__init__ errors display request files lora_files/training record trials thresholds previews embedded_record "
+        "review/page review/pair"
     ),
     "review": (
         "__init__ errors filesystem telling names display request files record provenance planned job_errors store "

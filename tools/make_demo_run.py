@@ -1,4 +1,4 @@
-"""Makes the demo's training run: checkpoints of four steps, and the previews that its trainer would have saved.
+"""Makes the demo's training run: checkpoints of four steps, and previews as its trainer would have saved them.
 
     python tools/make_demo_run.py        # a minute; the same files each time, on one kind of processor
 
@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from darkroom.files.weight_file import sha256_of
-from darkroom.previews import TRAINER, Preview, previews_file, write_previews
+from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, write_previews
 from darkroom.record import Record, read_rows
 from demo_training.adapter_file import adapter_bytes
 
@@ -86,6 +86,7 @@ def saved(project: Path, records: list[Record]) -> Iterator[Preview]:
             width=record.request.sampling.width,
             height=record.request.sampling.height,
             origin=TRAINER,
+            drawn_by=DARKROOM,
             step=step,
             made_at=datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds"),
             then=settings_of(record),

@@ -56,6 +56,7 @@ class Preview:
     step: int | None = None
     made_at: str | None = None  # ISO 8601, UTC
     trainer: str | None = field(default=None, metadata={SINCE: 2})  # with its version, by the checkpoint; None: unknown
+    drawn_by: str | None = field(default=None, metadata={SINCE: 3})  # in the place of `origin`; None: that drew it
     then: Mapping[str, Any]
     # why it is no measure
     reason: str | None = None  # why it cannot be reproduced; None if it can
@@ -70,6 +71,11 @@ class Preview:
     def key(self) -> PictureKey:
         """Which picture of the experiment it should be."""
         return PictureKey(self.model, self.lora, self.prompts, self.index, self.axes)
+
+    @property
+    def made_by(self) -> str:
+        """The program that drew it, in words."""
+        return f"{self.drawn_by}, saved as {self.origin} saves" if self.drawn_by else self.origin
 
 
 def previews_file(experiment: str) -> Path:

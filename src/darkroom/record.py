@@ -84,7 +84,7 @@ class LoraUse:
 
     `left_out_keys` is 0 but for an adapter of a kindred base, which `warning` then says it is. `tool`: whose names its
     keys are, in words. `dead`: a sentence on a file that changes nothing. `trainer`: who trained it, with the version,
-    by its header; None where that is not known.
+    by its header; `step`: of that training, by its header too. None where that is not known.
     """
 
     path: str
@@ -97,16 +97,24 @@ class LoraUse:
     tool: str = field(default="", metadata={SINCE: 2})
     dead: str | None = field(default=None, metadata={SINCE: 2})
     trainer: str | None = field(default=None, metadata={SINCE: 4})
+    step: int | None = field(default=None, metadata={SINCE: 6})
 
     @classmethod
     def of_none(cls, lora: Lora) -> Self:
         """A file at multiplier 0, which is never opened."""
-        return cls(lora.path, lora.sha256, lora.network_multiplier, "not applied", 0)
+        return cls(lora.path, lora.sha256, lora.network_multiplier, "not applied", 0, step=lora.step)
 
     def of_file(self, lora: Lora) -> Self:
         """The use of a file with the same content, as another request names it; in sentences too."""
         warning, dead = (said and said.replace(self.path, lora.path) for said in (self.warning, self.dead))
-        return replace(self, path=lora.path, network_multiplier=lora.network_multiplier, warning=warning, dead=dead)
+        return replace(
+            self,
+            path=lora.path,
+            network_multiplier=lora.network_multiplier,
+            warning=warning,
+            dead=dead,
+            step=lora.step,
+        )
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Lora:
     path: str
     network_multiplier: float
     sha256: str = ""  # of the file; "" until the plan job has read it
+    step: int | None = None  # of its training, by the file's header; None where that does not say it
 
     @property
     def in_id(self) -> list[Any]:

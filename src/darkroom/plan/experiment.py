@@ -234,7 +234,8 @@ class _Plan:
             origin = self._options.option("lora", names.lora).origin
             for strengths in {picture.point.strengths for picture in shown if picture.strength != 0}:
                 self._loras.judge(stack_at(stack, strengths), origin, names.model, model)
-            requests = resolve(self._experiment, names, model, stack, shown, self._warnings(names, stack))
+            steps, warnings = self._loras.steps(stack), self._warnings(names, stack)
+            requests = resolve(self._experiment, names, model, stack, shown, steps, warnings)
             yield from _too_strong(requests, origin)
             made.append(Combination(names, requests))
         return tuple(made)

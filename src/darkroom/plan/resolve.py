@@ -23,12 +23,13 @@ def resolve(
     model: Model,
     stack: LoraStack,
     pictures: Sequence[Picture],
+    steps: Mapping[str, int | None],
     warnings: tuple[str, ...] = (),
 ) -> tuple[Request, ...]:
-    """The requests of one combination. `warnings` go into each."""
+    """The requests of one combination; `warnings` go into each. `steps`: of the stack's files by path, by headers."""
     base, encoder, source = base_of(model), encoder_of(model), source_of(model)
     at = {(picture.strength, picture.point.strengths) for picture in pictures}
-    stacks = {each: _loras(stack_at(stack, each[1]), each[0]) for each in at}
+    stacks = {each: _loras(stack_at(stack, each[1]), each[0], steps) for each in at}
     regimes = _regimes(model, pictures)
     requests = []
     for picture in pictures:
@@ -122,6 +123,8 @@ def _prompt(picture: Picture, stack: LoraStack) -> tuple[str, str | None, tuple[
     return template.replace(_TRIGGER, trigger_word), trigger_word, ()
 
 
-def _loras(stack: LoraStack, strength: float) -> tuple[Lora, ...]:
+def _loras(stack: LoraStack, strength: float, steps: Mapping[str, int | None]) -> tuple[Lora, ...]:
     # + 0.0: a record should not say that a strength of -0.5 times 0 is -0.0.
-    return tuple(Lora(file.path, file.network_multiplier * strength + 0.0) for file in stack.loras)
+    return tuple(
+        Lora(file.path, file.network_multiplier * strength + 0.0, step=steps[file.path]) for file in stack.loras
+    )

@@ -192,3 +192,12 @@ def test_a_damaged_file_in_a_folder_fails_its_own_pictures(project: Project) -> 
 def test_a_lora_of_rank_0_is_refused(project: Project) -> None:
     write("sks.safetensors", {f"{PROJ}.lora_A.weight": (0, 3072), f"{PROJ}.lora_B.weight": (3072, 0)})
     assert "double_blocks.0.img_attn.proj: has tensors without values: " in on(project, KLEIN_4B)
+
+
+def test_a_picture_has_the_step_that_the_header_of_its_file_says(project: Project) -> None:
+    write("sks.safetensors", lora(PROJ, 3072, 3072), training_info='{"step": 750, "epoch": 3}')
+    (request, *_) = project.load(f"matrix.model={KLEIN_4B}").combinations[0].requests
+    assert [(file.path, file.step) for file in request.adapters.loras] == [("sks.safetensors", 750)]
+    write("sks.safetensors", lora(PROJ, 3072, 3072))
+    (unsaid, *_) = project.load(f"matrix.model={KLEIN_4B}").combinations[0].requests
+    assert (unsaid.adapters.loras[0].step, unsaid.request_id) == (None, request.request_id)

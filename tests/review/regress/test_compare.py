@@ -167,6 +167,7 @@ def test_a_checkpoint_that_came_after_the_previews_awaits_its_own(tmp_path):
     known, new = render(tmp_path, picture()), render(tmp_path, picture(), 1, lora="anna_000000750")
     found = compare_all("e", [known, new], [preview(tmp_path, known, picture())], {"demo": THRESHOLDS})
     assert [(each.lora, each.verdict) for each in found] == [(known.key.lora, "identical"), ("anna_000000750", AWAITED)]
+    assert [each.step for each in found] == [500, 750]  # where there is no preview, as on the sheet
     accepted = preview(tmp_path, known, picture(), origin=DARKROOM, step=None)
     found = compare_all("e", [known, new], [accepted], {"demo": THRESHOLDS})
     assert [each.verdict for each in found] == ["identical", "missing preview"], (
@@ -194,6 +195,16 @@ def test_a_checkpoint_that_the_trainer_deleted_is_no_fault(tmp_path):
         judge(None, replace(stored, then={"loras": [{"path": str(kept)}]}), THRESHOLDS).verdict.name == "not rendered"
     )
     assert judge(None, replace(stored, origin=DARKROOM), THRESHOLDS).verdict.name == "not rendered"
+
+
+def test_who_drew_a_preview_is_said_where_another_drew_it_than_saves_so(tmp_path):
+    row = render(tmp_path, picture())
+    stored = preview(tmp_path, row, picture())
+    found = [
+        compare_all("e", [row], [each], {"demo": THRESHOLDS})[0].preview_origin
+        for each in (stored, replace(stored, origin=DARKROOM), replace(stored, drawn_by=DARKROOM))
+    ]
+    assert found == ["ai-toolkit", "darkroom", "darkroom, saved as ai-toolkit saves"]
 
 
 def test_a_picture_that_the_trainer_never_made(tmp_path):

@@ -116,6 +116,15 @@ def test_of_two_trainings_each_has_its_name_once():
     assert (lora.values, step.values) == (("anna", "bob"), ("250", "500"))
 
 
+def test_the_step_of_a_file_is_its_headers_where_no_name_says_one():
+    one, other = (
+        replace(made, adapters=replace(made.adapters, loras=(Lora("my_lora.safetensors", 1.0, step=step),)))
+        for made, step in zip(checkpoints("one", "other"), (750, 1500), strict=True)
+    )
+    lora, step = axes_of([one, other])
+    assert (lora.values, step.values) == (("one", "other"), ("750", "1500"))
+
+
 def test_a_lora_whose_own_name_says_more_than_its_step_keeps_it():
     early, late = (
         replace(made, adapters=replace(made.adapters, loras=(Lora(f"anna_{step:09}.safetensors", 1.0),)))

@@ -1,4 +1,4 @@
-"""The names of a training run's LoRA files: of which run, and of which step. Opens no file.
+"""Of which run and of which step LoRA files are, by their names first. Opens no file.
 
 my_lora_000000250.safetensors, my_lora_000000500.safetensors, …, my_lora.safetensors: the last, without its step.
 ai-toolkit writes nine digits, or as many as the step has, and `_LoRA` after the name where the job trained something
@@ -6,9 +6,10 @@ else as well.
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import PurePath
 from typing import NamedTuple
+
+from darkroom.request import Request
 
 
 class TrainedName(NamedTuple):
@@ -30,8 +31,15 @@ def read_option(name: str) -> TrainedName:
     return read_name(f"{name}.safetensors") or TrainedName(name, None)
 
 
-def step_of(option: str, files: Iterable[str]) -> int | None:
-    """Of a LoRA: what the names of its files say, where they say one thing, else its option's; None where none does."""
-    named = [read_name(PurePath(file).name) for file in files]
-    steps = {each.step for each in named if each and each.step is not None}
-    return steps.pop() if len(steps) == 1 else read_option(option).step
+def step_of(request: Request) -> int | None:
+    """Of the training of its LoRA; None where nothing says one step.
+
+    The names of its files come first, since samples and options are called by these, and some of ai-toolkit's trainers
+    count one more in the header; then the option's name; where no name says a step, the headers.
+    """
+    loras = request.adapters.loras
+    named = {each.step for lora in loras if (each := read_name(PurePath(lora.path).name)) and each.step is not None}
+    if len(named) == 1:
+        return named.pop()
+    by_option, said = read_option(request.title.lora).step, {lora.step for lora in loras} - {None}
+    return said.pop() if by_option is None and not named and len(said) == 1 else by_option

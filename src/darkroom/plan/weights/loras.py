@@ -52,6 +52,11 @@ class LoraCheck:
             found.append(replace(lora, path=self._meant.get(lora.path, lora.path)))
         return replace(stack, loras=tuple(found))
 
+    def steps(self, stack: LoraStack) -> dict[str, int | None]:
+        """Of each of its files, by path, the step of its training that the header says."""
+        files = {lora.path: self._file(lora.path) for lora in stack.loras}
+        return {path: file.step if isinstance(file, LoraFile) else None for path, file in files.items()}
+
     def judge(self, stack: LoraStack, origin: Origin, name: str, model: Model) -> None:
         """Each file of an option that is applied to a model has to fit it; one with a strength of 0 is not applied."""
         for number, lora in enumerate(stack.loras):

@@ -20,7 +20,7 @@ class Candidate:
 
     model: str
     lora: str
-    step: int | None  # of the training; None where no name says it
+    step: int | None  # of the training; None where neither a name nor a header says it
     strength: float | None  # of the whole stack; None without LoRA, which has none
     further: tuple[tuple[str, Any], ...] = ()
 
@@ -28,7 +28,7 @@ class Candidate:
     def of(cls, request: Request) -> "Candidate":
         strength = request.asked.network_multiplier if request.adapters.loras else None
         further = tuple(axis for axis in request.title.axes if axis[0].startswith(f"{_STRENGTH}."))
-        step = step_of(request.title.lora, (lora.path for lora in request.adapters.loras))
+        step = step_of(request)
         return cls(request.title.model, request.title.lora, step, strength, further)
 
     def fits(self, key: str, said: object) -> bool:

@@ -33,7 +33,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt and its pictures, the trainer's previews of them first."""
+    """A prompt and its pictures, the previews of them first."""
 
     text: str
     settings: str
@@ -70,7 +70,7 @@ def _facts(experiment: str, choice: Choice, compared: Previewed, said: Tally | N
     yield "family", distinct(rows, "family")
     if trainers := {use.trainer for row in choice.rows for use in row.loras if use.trainer}:
         yield "trained by", ", ".join(sorted(trainers))
-    yield "against the trainer's previews", "; ".join(compared.told) or "not compared"
+    yield "against its previews", "; ".join(compared.told) or "not compared"
     if said and said.mean is not None:
         yield (
             "rated",

@@ -1,4 +1,4 @@
-"""How a checkpoint's pictures compared with the trainer's previews, in whichever experiment they were compared."""
+"""How a checkpoint's pictures compared with their stored previews, in whichever experiment they were compared."""
 
 from collections import Counter
 from collections.abc import Collection

@@ -12,6 +12,7 @@ from pathlib import Path
 from darkroom import __version__
 from darkroom.errors import StoreError
 from darkroom.files.columns import columns_of
+from darkroom.lora_files.training.file_name import step_of
 from darkroom.previews import TRAINER, Preview, read_previews
 from darkroom.record import Environment, PictureKey, Record, Row, read_rows
 from darkroom.review.pair.differences import differences
@@ -85,8 +86,8 @@ def _compared(
         request_id=record.request_id if record else None,
         image_path=record.image_path if record else None,
         preview_path=preview.path if preview else None,
-        preview_origin=preview.origin if preview else None,
-        step=preview.step if preview else None,
+        preview_origin=preview.made_by if preview else None,
+        step=_step(row, preview),
         prompt=facts.get("prompt"),
         seed=facts.get("seed"),
         verdict=judged.verdict.name,
@@ -100,6 +101,13 @@ def _compared(
         accepted_at=preview.accepted_at if preview else None,
         repeats=judged.repeats,
     )
+
+
+def _step(row: Row | None, preview: Preview | None) -> int | None:
+    """The preview's, else that of the LoRA."""
+    if row is None or (preview and preview.step is not None):
+        return preview.step if preview else None
+    return step_of(row.request)
 
 
 def _notes(record: Record, preview: Preview, thresholds: ModelThresholds) -> list[str]:

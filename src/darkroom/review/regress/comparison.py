@@ -38,7 +38,7 @@ class Comparison:
     image_path: str | None
     # the preview; None: there is none
     preview_path: str | None
-    preview_origin: str | None  # previews.TRAINER | previews.DARKROOM
+    preview_origin: str | None  # who drew it, in words
     step: int | None  # of the training run
     prompt: str | None
     seed: int | None

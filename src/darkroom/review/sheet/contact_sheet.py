@@ -28,7 +28,7 @@ def places_of(requests: Sequence[Request]) -> list[Place]:
             prompts=request.title.prompts,
             index=request.title.index,
             prompt=label(request),
-            step=step_of(request.title.lora, (lora.path for lora in request.adapters.loras)),
+            step=step_of(request),
             axes=dict(request.title.axes),
         )
         for request in requests
