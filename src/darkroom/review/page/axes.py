@@ -73,7 +73,9 @@ def _run(place: Place) -> str:
 
 
 def _step_of(place: Place) -> int | None:
-    """A checkpoint's option is named by the step in its file's name or header (lora_files/series.py)."""
+    """Of none without a LoRA. A checkpoint's option is named by its step (lora_files/series.py)."""
+    if place.lora == NO_LORA:
+        return None
     found = _CHECKPOINT.fullmatch(place.lora)
     return int(found[2]) if found and place.step is None else place.step
 

@@ -40,6 +40,11 @@ class Style:
         return max(2, self.side // 48)
 
     @property
+    def apart(self) -> int:
+        """What stands below a row with previews, beside the gap: it and they are one group."""
+        return 4 * self.gap
+
+    @property
     def label(self) -> int:
         """The width of the labels of rows."""
         return max(96, min(360, int(self.side * 1.1)))
@@ -64,8 +69,8 @@ def draw(view: View, frame: Frame, side: int, title: str, previews: Mapping[Pict
     below = style.margin + len(titles) * int(style.title * 1.35)
     top = below + len(common) * leading + style.gap * 2
     under = top + max(map(len, names), default=0) * leading + style.gap * 2
-    bands = sum(1 + line.has_previews for line in shown)
-    image = Image.new("RGB", (width, under + bands * (cell[1] + style.gap) + style.margin), _PAPER)
+    height = under + sum(line.height(cell, style) for line in shown) + style.margin
+    image = Image.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(image)
     _write(pen, (style.margin, style.margin), titles, style.title, _INK)
     _write(pen, (style.margin, below), common, style.text, _SOFT)
@@ -73,18 +78,25 @@ def draw(view: View, frame: Frame, side: int, title: str, previews: Mapping[Pict
         _write(pen, (left + n * (cell[0] + style.gap), top), lines, style.text, _INK)
     y = under
     for line in shown:
-        if line.has_previews:
-            _label(pen, (style.margin, y), "preview", style, cell[1], _SOFT)
-            for n, path in enumerate(line.previews):
-                if path:
-                    _place(image, (left + n * (cell[0] + style.gap), y), cell, _preview(path), dotted=True)
-            y += cell[1] + style.gap
-        _label(pen, (style.margin, y), line.label, style, cell[1], _INK)
-        for n, row in enumerate(line.rows):
-            if row is not None:
-                _place(image, (left + n * (cell[0] + style.gap), y), cell, _picture(row))
-        y += cell[1] + style.gap
+        _draw_line(image, line, (left, y), cell, style)
+        y += line.height(cell, style)
     return image
+
+
+def _draw_line(image: Image.Image, line: "_Line", at: Corner, cell: Corner, style: Style) -> None:
+    """The row of previews, if it has any, and that of pictures right below. `at`: of the first picture."""
+    pen, leading, (left, y) = ImageDraw.Draw(image), int(style.text * 1.35), at
+    places = [left + n * (cell[0] + style.gap) for n in range(len(line.rows))]
+    _label(pen, (style.margin, y), line.label, style, cell[1] - (leading if line.has_previews else 0))
+    if line.has_previews:
+        _write(pen, (style.margin, y + cell[1] - leading), ["preview"], style.text, _SOFT)
+        for x, path in zip(places, line.previews, strict=True):
+            if path:
+                _place(image, (x, y), cell, _preview(path), dotted=True)
+        y += cell[1] + style.gap
+    for x, row in zip(places, line.rows, strict=True):
+        if row is not None:
+            _place(image, (x, y), cell, _picture(row))
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,10 @@ class _Line:
     @property
     def has_previews(self) -> bool:
         return any(self.previews)
+
+    def height(self, cell: Corner, style: Style) -> int:
+        """Pixels, with the gap below."""
+        return (1 + self.has_previews) * (cell[1] + style.gap) + self.has_previews * style.apart
 
 
 def _line(view: View, frame: Frame, values: Values, previews: Mapping[PictureKey, Path]) -> _Line:
@@ -147,10 +163,10 @@ def _place(image: Image.Image, at: Corner, cell: Corner, shown: Image.Image | st
         pen.rectangle((at[0], at[1] + cell[1] - 3, at[0] + cell[0] - 1, at[1] + cell[1] - 1), fill=_EDGE)
 
 
-def _label(pen: ImageDraw.ImageDraw, at: Corner, text: str, style: Style, height: int, ink: str) -> None:
+def _label(pen: ImageDraw.ImageDraw, at: Corner, text: str, style: Style, height: int) -> None:
     leading = int(style.text * 1.35)
     lines = _wrapped(text, style.text, style.label - style.text, max(1, min(_MOST_LINES, height // leading)))
-    _write(pen, at, lines, style.text, ink)
+    _write(pen, at, lines, style.text, _INK)
 
 
 def _write(pen: ImageDraw.ImageDraw, at: Corner, lines: Sequence[str], size: int, ink: str) -> None:
