@@ -5,9 +5,10 @@
 
 Needs Playwright and Debian's Chromium. 20 steps at 5 strengths, 5 seeds, as many prompts as it takes; every fourth
 picture at strength 1 has a verdict, and each two scores. The pictures are so small that they are their own thumbnails.
-Prints a line for each figure, with its bar where it has one, and ends with status 1 where one is not kept. Filters go by
-the address, from its change until what is shown is painted. Memory is the share of the tab's process (Pss): the most
-that was seen after any of the steps, before anybody collected garbage.
+Prints a line for each figure, with its bar where it has one, and ends with status 1 where one is not kept. Filters go
+by the address, from its change until what is shown is painted. Memory is the share of the tab's process (Pss): the
+most that was seen after any of the steps, before anybody collected garbage. The bars are for a machine that has nothing
+else to do.
 """
 
 import argparse
@@ -188,11 +189,14 @@ def looked_at(path: Path) -> Iterator[Figure]:
         browser.close()
 
 
-_MARK = """document.addEventListener("laid-out", () => requestAnimationFrame(() => setTimeout(() => performance.mark("laid out"))), { once: true });"""
+_MARK = """document.addEventListener("laid-out", () => {
+  requestAnimationFrame(() => setTimeout(() => performance.mark("laid out")));
+}, { once: true });"""
 _OPENED = "performance.getEntriesByName('laid out')[0].startTime / 1000"
 _FILTER = """asked => new Promise((done) => {
   const began = performance.now(), isShown = () => !order.length || document.querySelector("#sheet .frame");
-  const look = () => requestAnimationFrame(() => (isShown() ? setTimeout(() => done((performance.now() - began) / 1000)) : look()));
+  const tell = () => setTimeout(() => done((performance.now() - began) / 1000));
+  const look = () => requestAnimationFrame(() => (isShown() ? tell() : look()));
   if (location.hash.slice(1) === asked) { look(); return; }
   document.addEventListener("laid-out", look, { once: true });
   location.hash = asked || "#";
