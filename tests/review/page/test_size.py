@@ -1,4 +1,4 @@
-"""A page of many pictures: what it weighs, and how little of it a browser holds (benchmarks/large_sheet.py: seconds)."""
+"""A page of many pictures: what it weighs, and how little of it a browser holds; benchmarks/ has the seconds."""
 
 import pytest
 from tests.examples.record import REQUEST, record
