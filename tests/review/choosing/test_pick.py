@@ -150,7 +150,7 @@ def test_picks_are_counted_and_merged(rows, capsys):
         ("pick star_pick --lora moon", "--lora moon: star_pick has star_000000250, star_000000500"),
         ("pick star_pick --lora star --step 250 --to nowhere", "nowhere: no such folder"),
         ("pick star_pick --step 500 --strength 0.7", "--strength 0.7: star_pick has 0.5, 1"),
-        ("pick star_pick --strength 1", "several fit: star_000000250 at 1, star_000000500 at 1; say which with --step"),
+        ("pick star_pick --strength 1", "2 LoRAs fit: say which with --step (250, 500), or"),
         ("pick star_pick --picks few.json", "may be as good; more votes tell, or say which with --step and --strength"),
         ("pick star_pick --step 500 --to nowhere", "nowhere: no such folder; make it, or name another with --to"),
         ("pick stra_pick --step 500", "there is no experiment stra_pick; did you mean star_pick?"),

@@ -52,7 +52,10 @@ def test_a_picture_stands_in_its_place_and_its_preview_above_it(rows: list[Row],
     save(sheet(rows), without, "anna", {}, 10**7)
     save(sheet(rows), output, "anna", {rows[0].key: stored}, 10**7)
     with Image.open(without) as before, Image.open(output) as after:
-        assert (after.width - before.width, after.height - before.height) == (0, 96 + 2)
+        assert (after.width - before.width, after.height - before.height) == (
+            0,
+            96 + 2 + 8,
+        )  # and what keeps the two apart from others
         assert sum(1 for colour in after.convert("RGB").get_flattened_data() if colour == (0, 255, 0)) > 128 * 80
 
 

@@ -12,7 +12,7 @@ from darkroom.record import Record
 from darkroom.review.choosing.choice import Choice
 from darkroom.review.choosing.previewed import Previewed
 from darkroom.review.choosing.tally import Tally
-from darkroom.review.page.data_uri import thumbnail
+from darkroom.review.page.data_uri import data_uri, thumbnail_webp
 from darkroom.review.page.page import distinct, write_page
 from darkroom.review.regress.comparison import Comparison
 
@@ -119,7 +119,7 @@ def _label(row: Record) -> str:
 
 
 def _shown(path: Path, label: str, row: Record, side: int) -> Shown:
-    try:
-        return Shown(thumbnail(path, side), label, row.request.text.prompt)
+    try:  # made anew, however small the file is: that has the record in it, with its folders
+        return Shown(data_uri(thumbnail_webp(path, side), "image/webp"), label, row.request.text.prompt)
     except ImageError as error:
         return Shown("", f"{label}: {error}", row.request.text.prompt)

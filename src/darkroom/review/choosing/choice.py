@@ -102,14 +102,17 @@ def _fitting(experiment: str, candidates: Sequence[Candidate], wish: Wish) -> li
 
 
 def _best(experiment: str, fitting: Sequence[Candidate], result: Result | None) -> Candidate:
-    listed = f"{named([str(each) for each in fitting], _MOST)}"
     if result is None:
+        several = len({(each.lora, each.further) for each in fitting})
         raise ConfigError(
-            f"{experiment}: several fit: {listed}; say which with --step, --strength or --lora, or --picks"
+            f"{experiment}: {several} LoRAs fit: say which with {_telling(fitting)}, or take the best by votes with "
+            "--picks FILE"
         )
     ranking = result.ranking(fitting)
     if ranking is None:
-        raise ConfigError(f"{experiment}: nobody has voted on these in these picks: {listed}; say which with --step")
+        raise ConfigError(
+            f"{experiment}: nobody has voted on those that fit in these picks; say which with {_telling(fitting)}"
+        )
     if ranking.rivals:
         rivals = named([str(each) for each in ranking.rivals])
         raise ConfigError(
@@ -117,6 +120,13 @@ def _best(experiment: str, fitting: Sequence[Candidate], result: Result | None) 
             "--step and --strength"
         )
     return ranking.leader
+
+
+def _telling(fitting: Sequence[Candidate]) -> str:
+    """The option that tells their LoRAs apart, with what it can be."""
+    stacks = {(each.lora, each.further) for each in fitting}
+    by_step = len({each.step for each in fitting} - {None}) == len(stacks)
+    return f"--step ({_values(fitting, 'step')})" if by_step else f"--lora ({_values(fitting, 'lora')})"
 
 
 def _choice(fitting: Sequence[Candidate], rows: Sequence[Row], strength: float | None) -> Choice:

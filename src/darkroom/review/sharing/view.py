@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from darkroom.display import suggestion
+from darkroom.display import closest, named, suggestion
 from darkroom.errors import ConfigError
 from darkroom.record import Row
 from darkroom.review.page.axes import COLUMNS, ROWS, Axis, axes_of
@@ -16,6 +16,7 @@ from darkroom.review.sheet.contact_sheet import places_of
 Values = tuple[str, ...]  # one of each axis
 
 _DECIMAL = r"-?(?:\d+(?:\.\d*)?|\.\d+)"
+_MOST = 12  # values that a sentence lists
 _RANGE = re.compile(rf"({_DECIMAL})\.\.({_DECIMAL})")
 
 
@@ -130,7 +131,12 @@ def _codes(axis: Axis, wanted: str) -> list[int]:
         codes = [code for code, value in enumerate(axis.values) if value == wanted or numbers.get(code, "") == number]
         codes = codes or [code for code, value in enumerate(axis.values) if number is None and wanted in value]
     if not codes:
-        raise ConfigError(f"--only {axis.name}={wanted}: has no such value; {suggestion(wanted, axis.values)}")
+        close, known = (
+            closest(wanted, axis.values),
+            named([f"{value or 'not set':.60}" for value in axis.values], _MOST),
+        )
+        meant = f"did you mean {close!r}? " if close else ""
+        raise ConfigError(f"--only {axis.name}={wanted}: there is no such {axis.title}; {meant}known: {known}")
     return codes
 
 
