@@ -131,10 +131,8 @@ def _codes(axis: Axis, wanted: str) -> list[int]:
         codes = [code for code, value in enumerate(axis.values) if value == wanted or numbers.get(code, "") == number]
         codes = codes or [code for code, value in enumerate(axis.values) if number is None and wanted in value]
     if not codes:
-        close, known = (
-            closest(wanted, axis.values),
-            named([f"{value or 'not set':.60}" for value in axis.values], _MOST),
-        )
+        close = closest(wanted, axis.values)
+        known = named([f"{value or 'not set':.60}" for value in axis.values], _MOST)
         meant = f"did you mean {close!r}? " if close else ""
         raise ConfigError(f"--only {axis.name}={wanted}: there is no such {axis.title}; {meant}known: {known}")
     return codes
