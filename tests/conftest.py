@@ -1,5 +1,6 @@
 """An empty home for all; the long runs first, so that processes end together; how strictly pixels were compared."""
 
+import gc
 import json
 from collections.abc import Iterator
 
@@ -17,6 +18,16 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE"):
             environment.delenv(name, raising=False)
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported to collect the tests stays: looking through it for garbage, at each model's load, takes long."""
+    gc.disable()
+    found = yield
+    gc.freeze()
+    gc.enable()
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

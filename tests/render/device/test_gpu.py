@@ -2,7 +2,6 @@
 its pictures are the processor's.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,14 +35,6 @@ from darkroom.store import Store
 PARITY = DATA / "parity"
 CUDA = torch.device("cuda")
 MakeRequest = Callable[..., Request]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collected_quickly() -> Iterator[None]:
-    """Each load collects garbage, which looks at everything that was ever imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 # ---- every family ----

@@ -5,6 +5,7 @@ Knows sockets and processes; what a combination is, `combination.py` knows, and 
 """
 
 import contextlib
+import gc
 import os
 import sys
 import traceback
@@ -91,6 +92,7 @@ def _work(door: Callers, ending: Ending, said: Said) -> NoReturn:
     from darkroom.render.pipelines import Pipelines
     from darkroom.render.trials import render_trials
 
+    gc.freeze()  # what was imported stays: each model's load looks for garbage, a quarter of a second in it
     fix_threads()
     pipelines, told = Pipelines(), dict[Asked, str]()
     said.keep_saying(partial(memory_in_use, pipelines.device))
