@@ -41,6 +41,8 @@ _BLANK = "blank"  # conf/prompts/blank.yaml
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
 _PRIMARY = "_primary_"  # includes _CONFIG: Hydra looks for a primary config in the first folder only
 _CONFIG = "_config_"  # the files config.yaml, one over the other
+# What Hydra reads for programs that it starts itself: more than a quarter of a composition's time.
+_HYDRAS_OWN = ("output", "launcher", "sweeper", "help", "hydra_help", "hydra_logging", "job_logging")
 
 
 class Visible:
@@ -187,7 +189,8 @@ class Conf:
 def _register(config: ListConfig | DictConfig) -> None:
     store = ConfigStore.instance()
     store.store("schema", Config)
-    store.store(_PRIMARY, {"defaults": [_CONFIG]})
+    without = ({f"override hydra/{part}": None} for part in _HYDRAS_OWN)
+    store.store(_PRIMARY, {"defaults": [_CONFIG, *without]})
     store.store(_CONFIG, config)
     for group in AXIS_GROUPS:
         store.store(_UNCHOSEN, {}, group=group)
