@@ -5,6 +5,9 @@
 #   ROUNDS=… SEED=…   of make fuzz: inputs of each format; of make faults: runs that are disturbed. The same seed makes the same ones
 #                     (by default today's date)
 
+# Without bytecode each process of the tests would compile Darkroom anew: that is hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV ?= .venv
 TORCH ?= default
 CORES ?= 1
@@ -16,6 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -P -m pip --disable-pip-version-check
 FETCHES_default := about 3 GB, torch with CUDA among it (6 GB in $(VENV)); TORCH=cpu takes 0.5 GB, for machines without an NVIDIA GPU
 FETCHES_cpu := about 0.5 GB (1.7 GB in $(VENV))
+LINTERS := mypy snakemake snakefmt ruff
 PYTEST := $(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # A Python that will do: 3.11 to 3.13, with what makes a venv. `usable` is the first such command of a list.
@@ -25,7 +29,7 @@ PYTHON ?= $(call usable,python3.13 python3.12 python3.11 python3)
 NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $(or $(PYTHON),what is on the path) is not that: \
 	install it (Debian and Ubuntu: apt install python3-venv), or name yours with PYTHON=/path/to/python3
 
-.PHONY: demo test test-cluster check lint bench fuzz faults manifests fix clean test-pythons test-3.11 test-3.12 test-3.13
+.PHONY: demo test test-cluster check lint $(LINTERS) bench fuzz faults manifests fix clean test-pythons test-3.11 test-3.12 test-3.13
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config experiment=demo
@@ -38,10 +42,19 @@ check: lint
 	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/installed
+	@$(MAKE) --no-print-directory --jobs $(TEST_PROCESSES) --keep-going $(LINTERS)
+
+ruff:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+mypy:
 	$(BIN)/mypy
+
+snakefmt:
 	$(BIN)/snakefmt --check Snakefile rules
+
+snakemake:
 	$(BIN)/snakemake --lint
 
 # The tests under each Python that is found, on the path or among pyenv's, each in a venv of its own.
