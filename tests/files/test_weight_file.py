@@ -154,3 +154,19 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_name_in_other_unicode_characters_and_a_link_to_nowhere_are_told_from_a_file_that_is_not_there(tmp_path):
+    (tmp_path / "fu\u0308chse.safetensors").touch()  # as macOS has written it
+    (tmp_path / "loop.safetensors").symlink_to("loop.safetensors")
+    said = {}
+    for name in ("f\u00fcchse", "loop", "gone"):
+        with pytest.raises(WeightFileError) as refusal:
+            read_header(tmp_path / f"{name}.safetensors")
+        said[name] = str(refusal.value).partition(".safetensors: ")[2]
+    assert said == {
+        "f\u00fcchse": "no such file; one lies there whose name reads the same in other Unicode characters: "
+        "copy its name from there",
+        "loop": "a link that leads to no file",
+        "gone": "no such file",
+    }

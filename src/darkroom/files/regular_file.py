@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+import unicodedata
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from darkroom.errors import ConfigError, DarkroomError
 MEGABYTE = 2**20
 ANY_SIZE = sys.maxsize  # of weights
 _LONGEST_TEXT = 4 * MEGABYTE
+_ALIKE = "; one lies there whose name reads the same in other Unicode characters: copy its name from there"
 
 _KINDS = {
     stat.S_IFDIR: "folder",
@@ -35,6 +37,18 @@ def other_kind(path: Path) -> str | None:
     return _KINDS.get(kind)
 
 
+def missing(path: Path) -> str:
+    """`no such file`, and why somebody may think that there is one."""
+    if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink fails for a name that no file can have
+        return "a link that leads to no file"
+    name = unicodedata.normalize("NFC", path.name)
+    try:
+        is_alike = any(unicodedata.normalize("NFC", other.name) == name for other in path.parent.iterdir())
+    except (OSError, ValueError):
+        is_alike = False
+    return "no such file" + (_ALIKE if is_alike else "")
+
+
 def from_home(path: str | Path) -> Path:
     """The path with ~ taken for the home folder; ~name of nobody stays as it is, where `Path.expanduser` fails."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
@@ -45,9 +59,9 @@ def open_regular(path: Path, limit: int, error: type[DarkroomError]) -> BinaryIO
     try:
         # O_NONBLOCK: opening a FIFO would wait for somebody who writes into it.
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
-    except FileNotFoundError as missing:
+    except FileNotFoundError as gone:
         hint = "" if path.is_absolute() else " (paths start at the working directory)"
-        raise error(f"{path}: no such file{hint}") from missing
+        raise error(f"{path}: {missing(path)}{hint}") from gone
     except IsADirectoryError as folder:
         raise error(f"{path}: expected a file, got a folder") from folder
     except OSError as refused:

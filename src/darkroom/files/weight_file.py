@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 from darkroom.errors import WeightFileError
 from darkroom.files.json_text import parse_json
 from darkroom.files.kinds import as_keys
-from darkroom.files.regular_file import ANY_SIZE, is_there, open_regular
+from darkroom.files.regular_file import ANY_SIZE, is_there, missing, open_regular
 
 # A header of 84 MB with 1.5 million tensors took 1.2 GB; the largest real ones have some thousands.
 _LONGEST_HEADER, _MOST_TENSORS = 16_000_000, 50_000  # bytes; the safetensors library reads 100 MB
@@ -45,7 +45,7 @@ def read_header(path: str | Path) -> Header:
     """The header of a whole .safetensors file; WeightFileError if it is missing, truncated or something else."""
     path = Path(path)
     if not is_there(path):
-        raise WeightFileError(f"{path}: no such file")
+        raise WeightFileError(f"{path}: {missing(path)}")
     with open_regular(path, ANY_SIZE, WeightFileError) as file:
         return _header(file, os.fstat(file.fileno()).st_size, path)
 

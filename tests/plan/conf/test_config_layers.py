@@ -7,6 +7,7 @@ import pytest
 from tests.places import REPOSITORY
 from tests.plan.weights.model_files import put
 
+from darkroom.errors import ConfigError
 from darkroom.plan.weights.checkpoint_files import local_files
 
 MACHINE = "machine/darkroom/config.yaml"
@@ -98,3 +99,13 @@ def test_the_machine_s_hf_home_is_the_environment_s_where_that_names_none(projec
     monkeypatch.setenv("HF_HOME", "/mine")
     project.load()
     assert os.environ["HF_HOME"] == "/mine"
+
+
+@pytest.mark.parametrize("file", ["conf/config.yaml", MACHINE, "conf/model/m.yaml", "conf/experiment/e.yaml"])
+@pytest.mark.parametrize(("make", "kind"), [(os.mkdir, "folder"), (os.mkfifo, "FIFO")])
+def test_what_has_the_name_of_a_conf_file_and_is_none_is_not_passed_over(project, file, make, kind):
+    Path(file).unlink(missing_ok=True)
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    make(file)
+    with pytest.raises(ConfigError, match=f"{Path(file).name}: expected a file, got a {kind}"):
+        project.load()

@@ -26,15 +26,15 @@ class Folders:
     def find(self, name: str) -> Path | None:
         """The file of `model/demo`, as it is to be shown to people."""
         for folder in self.paths:
-            if (folder / f"{name}.yaml").is_file():
-                return folder / f"{name}.yaml"
+            if os.path.lexists(file := folder / f"{name}.yaml"):  # whoever reads it says what it is, if no file
+                return file
         return None
 
     def configs(self, machine: Path) -> list[Path]:
         """The files config.yaml that there are, the strongest first; `machine`'s goes over the last folder's alone."""
         *before, last = [folder / _CONFIG for folder in self.paths]
-        # Not Path.is_file, which fails in a home that is another user's.
-        return [file for file in (*before, from_here(machine), last) if os.path.isfile(file)]  # noqa: PTH113
+        # Not Path.exists, which fails in a home that is another user's.
+        return [file for file in (*before, from_here(machine), last) if os.path.lexists(file)]
 
     def option(self, group: str, name: str, where: str) -> Path:
         """The file of a group's option; ConfigError with the closest name if there is none."""
