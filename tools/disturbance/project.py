@@ -1,7 +1,6 @@
 """The project that is disturbed: a small experiment of the demo's model, its runs, and what they leave."""
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -64,34 +63,37 @@ class Project:
         Image.new("RGB", (64, 64), "red").save(self.folder / "red.png")
         self.temporary.mkdir(exist_ok=True)
 
-    def begin(self, largest_file: int | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    def begin(
+        self, prepare: Callable[[], object] = lambda: None, *, output: Path | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
         """A run in the background, in a process group of its own as a shell would start it.
 
-        `largest_file`: bytes after which nothing more can be written into any file.
+        `prepare`: called in its process before it begins, to set a limit for one. `output`: where it says things.
         """
 
-        def prepare() -> None:
+        def prepared() -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # also where `make faults &` ignores it
-            if largest_file is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+            prepare()
 
         snakefile = str(REPOSITORY / "Snakefile")
         command = [sys.executable, "-P", "-m", "snakemake", "-s", snakefile, "--cores", "1"]
-        with (self.root / "said").open("wb") as said:
+        (self.root / "said").unlink(missing_ok=True)
+        with (output or self.root / "said").open("wb") as said:
             return subprocess.Popen(
                 [*command, "--config", "experiment=faults"],
                 cwd=self.folder,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
-                preexec_fn=prepare,
+                preexec_fn=prepared,
                 env={**self._environment(), **environment},
             )
 
     def end(self, run: subprocess.Popen[bytes]) -> int:
         """Wait for a run; its status."""
         status = run.wait(PATIENCE)
-        self.said.append((self.root / "said").read_text(errors="replace"))
+        if (said := self.root / "said").is_file():
+            self.said.append(said.read_text(errors="replace"))
         return status
 
     def run(self) -> int:
@@ -105,6 +107,9 @@ class Project:
             for each in found
             if each.info["cwd"] == str(self.folder) and each.info["status"] != psutil.STATUS_ZOMBIE
         ]
+
+    def workers(self) -> list[psutil.Process]:
+        return [each for each in self.processes() if {"darkroom", "worker"} <= {*each.info["cmdline"]}]
 
     def shown(self) -> dict[str, bytes]:
         """Every file that a person opens."""
@@ -126,6 +131,11 @@ class Project:
             for path in self.results.rglob("*")
             if path.is_file() and not {"logs", "digests"} & {*path.relative_to(self.results).parts}
         }
+
+    def mounts(self) -> list[str]:
+        """Where file systems are mounted in it, the innermost first."""
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+        return [place for place in (line.split()[1] for line in reversed(lines)) if place.startswith(str(self.root))]
 
     def lingering(self) -> list[str]:
         """Processes that should have ended with the runs and have not, once they have had the time to."""

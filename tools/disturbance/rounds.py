@@ -45,7 +45,7 @@ class Ground:
     def play(self, kind: Kind, number: int, seed: str) -> Round:
         """One round; the same kind, number and seed make the same choices, but for how quick the machine is."""
         began, chance, project = time.monotonic(), Random(f"{seed} {number} {kind.name}"), self.project
-        for folder in (project.folder, project.temporary):  # with what an earlier round left
+        for folder in {*project.root.iterdir()} - {self._undisturbed}:  # what an earlier round left
             shutil.rmtree(folder, ignore_errors=True)
         project.said.clear()
         if kind.finished:
@@ -59,8 +59,8 @@ class Ground:
         finally:
             for process in project.processes():
                 process.kill()
-            while os.path.ismount(project.results / "store"):
-                subprocess.run(["umount", str(project.results / "store")], check=True)
+            for place in project.mounts():
+                subprocess.run(["umount", place], check=True)
         said = tuple(line for text in project.said for line in text.splitlines() if line.startswith("darkroom: "))
         return Round(kind.name, number, time.monotonic() - began, runs, tuple(wrong), said)
 
