@@ -42,12 +42,12 @@ def damaged(pattern: str, damage: Damage, project: Project, chance: Random) -> S
 def swapped(name: str, other: Callable[[Path], None], project: Project, chance: Random) -> Sequence[str]:
     """A file that conf/ names is another one from a random moment of a run on, and itself again after it."""
     path = project.folder / name
-    shutil.copy2(path, project.root / name)
+    shutil.copy2(path, project.root / path.name)
     run = project.begin()
     at_a_moment(project, run, chance)
     other(path)
     project.end(run)
-    (project.root / name).replace(path)
+    (project.root / path.name).replace(path)
     return ()
 
 

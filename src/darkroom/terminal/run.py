@@ -11,12 +11,13 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from darkroom.errors import ConfigError, DarkroomError, value_of
+from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
 from darkroom.job_errors import read_job_error
-from darkroom.plan.conf.folders import CONF_DIRS, existing_folders
+from darkroom.plan.conf.folders import CONF_DIRS, existing_folders, home
 from darkroom.review.progress import Watch
-from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.store import RESULTS, ExperimentFolder, check_writable
 from darkroom.telling.messages import Began, Failed, Judged, Message, Planned, Refused, Said
 from darkroom.terminal.line import Wish, read_words, snakemake_line
 from darkroom.terminal.screen import Screen
@@ -37,17 +38,29 @@ def run(
     """Run what was typed, and say what came of it; the exit status.
 
     `target`: of Snakemake, if not the experiment's pictures and page; `name`: of a variant; `fresh`: everything is
-    rendered anew; `verbose`: Snakemake's own output instead. ConfigError for words that make no sense.
+    rendered anew; `verbose`: Snakemake's own output instead. ConfigError for words that make no sense, StoreError where
+    Snakemake could not begin.
     """
     wish = value_of(read_words(words))
     if wish.experiment is None:
         raise ConfigError(f"which experiment? There are {', '.join(_experiments())}")
+    _check_cache()
     line = snakemake_line(wish, target, name, fresh=fresh)
     if verbose:
         print(shlex.join(line), file=sys.stderr, flush=True)
         os.execv(line[0], line)
     with Snakemake(line) as process:
         return _Watched(process, wish).status()
+
+
+def _check_cache() -> None:
+    """Snakemake makes a folder for it before it reads anything, and says of one that cannot be made where it was."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache")
+    try:
+        check_writable(folder)
+    except StoreError as error:
+        said = "Snakemake keeps its cache there: set XDG_CACHE_HOME to another folder"
+        raise StoreError(f"{error}; {said}") from error
 
 
 def _experiments() -> list[str]:

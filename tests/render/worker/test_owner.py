@@ -79,7 +79,9 @@ def test_a_worker_s_log_is_named_by_machine_job_and_gpu(environment, device, nam
 def test_a_job_of_a_cluster_knows_that_its_snakemake_runs_no_other(monkeypatch):
     for name in ("DARKROOM_OWNER", "DARKROOM_LATENCY", "DARKROOM_JOB_ALONE", "PATH", "PYTHONSAFEPATH"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
     adopt_jobs(["snakemake", "--cores", "1"], is_main=True)
+    assert "PYTHONOPTIMIZE" not in os.environ, "transformers reads docstrings"
     assert (owner_here(), latency(), is_alone()) == (os.getpid(), 5.0, False)
     adopt_jobs(["snakemake", "--cores", "1", "--latency-wait", "60", "--target-jobs", "render:"], is_main=False)
     assert (latency(), is_alone()) == (60.0, True)

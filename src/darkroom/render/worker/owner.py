@@ -28,6 +28,7 @@ def adopt_jobs(command_line: Sequence[str], *, is_main: bool) -> None:
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.pop("PYTHONOPTIMIZE", None)  # 2 takes docstrings away, which transformers reads as it is imported
     os.environ[_VARIABLE] = str(os.getpid())
     os.environ[_LATENCY] = str(_latency_wait(command_line))
     os.environ[_ALONE] = "" if is_main else "yes"
