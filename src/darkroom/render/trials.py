@@ -35,9 +35,9 @@ from darkroom.trials import OUTCOMES, Outcome, Trial, TrialSheet, outcomes_of
 
 _SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
 
-# Our own errors, and how torch, diffusers, transformers and quanto refuse what nobody asked of this model before:
-# shapes, dtypes and kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library
-# that is not there. Nothing else: an interrupt stops it all, as a lost device does, and a KeyError or an AttributeError
+# Our own errors, and how torch, diffusers and transformers refuse what nobody asked of this model before: shapes,
+# dtypes and kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library that is
+# not there. Nothing else: an interrupt stops it all, as a lost device does, and a KeyError or an AttributeError
 # is our mistake.
 _SURVIVED = (DarkroomError, RuntimeError, ValueError, TypeError, OSError, ImportError)
 

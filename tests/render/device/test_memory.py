@@ -17,7 +17,7 @@ from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.adapters.merged import MergedStack
-from darkroom.render.device.footprint import tensor_bytes
+from darkroom.render.device.footprint import QUANTIZING_BYTES, tensor_bytes
 from darkroom.render.device.mode import (
     BLOCK,
     IN_FILE,
@@ -45,8 +45,8 @@ from darkroom.render.families.flux2.footprint import (
 from darkroom.render.families.flux2.text import PARTNERS
 from darkroom.render.families.language_model import QWEN3
 from darkroom.render.memory_table import memory_table
-from darkroom.render.weights import quantization
 from darkroom.render.weights.base import Base
+from darkroom.render.weights.quantization import quantizer
 from darkroom.request import Request
 
 GB = 10**9
@@ -156,14 +156,16 @@ def test_merging_is_within_the_estimate(base: Base, adapters: Path, file: str) -
     assert footprint.rewriting / 2 < meter.peak <= footprint.rewriting
 
 
-@pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
+@pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4", "float8"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_quantised_weights_have_the_size_that_is_estimated(qtype: str, dtype: torch.dtype) -> None:
+def test_quantising_and_its_result_are_within_the_estimate(qtype: str, dtype: torch.dtype) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(512, 1024, bias=False)).to(dtype)
-    estimated = tensor_bytes(model, dtype, qtype)
-    quantization.prepare(model, qtype)
-    quantization.finish(model[0])
+    estimated, read = tensor_bytes(model, dtype, qtype), model[0].weight
+    with Meter([read]) as meter:
+        quantizer(model, qtype)(model[0])
     assert _stored_bytes(model[0].weight) == estimated
+    rewriting = QUANTIZING_BYTES * read.numel()
+    assert rewriting / 2 <= read.nbytes + meter.peak <= rewriting
 
 
 # ---- the choice ----

@@ -12,8 +12,6 @@ from weakref import WeakSet
 import pytest
 import torch
 from diffusers.hooks.group_offloading import ModuleGroup
-from optimum import quanto
-from optimum.quanto import freeze, quantize
 from torch.nn.attention import SDPBackend
 
 from darkroom.checkpoint import Checkpoint
@@ -74,10 +72,8 @@ def test_every_mode_gives_the_same_picture_with_and_without_an_adapter(
 def test_a_quantised_base_gives_the_same_picture_by_blocks(
     klein: Checkpoint, make_request: Callable[..., Request], qtype: str
 ) -> None:
-    request = make_request(dtype="bfloat16", sample_steps=1, guidance_scale=1.0)
+    request = make_request(dtype="bfloat16", sample_steps=1, guidance_scale=1.0, quantize_transformer=qtype)
     base = flux2.load(klein, request.base, CPU)
-    quantize(base.transformer, weights=getattr(quanto, qtype))
-    freeze(base.transformer)
     expected = _render(base, Residence(base, RESIDENT), request)
     assert torch.equal(_render(base, Residence(base, BLOCK), request), expected)
 
@@ -114,10 +110,10 @@ def test_what_is_written_into_a_streamed_block_at_rest_is_what_arrives_next() ->
     assert torch.equal(group.cpu_param_dict[layer.weight], torch.full((4, 4), 7.0))  # from which diffusers onloads
 
 
-def test_blocks_come_one_by_one_and_leave_even_when_one_fails(base: Base, make_request: Callable[..., Request]) -> None:
-    quantize(base.transformer, weights=quanto.qfloat8)
-    freeze(base.transformer)
-    seen = []
+def test_blocks_come_one_by_one_and_leave_even_when_one_fails(
+    klein: Checkpoint, make_request: Callable[..., Request]
+) -> None:
+    base, seen = flux2.load(klein, make_request(dtype="bfloat16", quantize_transformer="qfloat8").base, CPU), []
 
     def failing(module: torch.nn.Module, inputs: Any, output: Any) -> None:
         seen.append({block: block.attn.to_out[0].weight.device for block in base.transformer.transformer_blocks})

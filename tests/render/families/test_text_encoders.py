@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from diffusers import Flux2KleinPipeline, Flux2Pipeline
-from optimum.quanto import freeze, qfloat8, qint8, quantize
 from safetensors.torch import load_file, save_file
 from tests.base_files.gguf_file import write_encoder, write_gguf
 from tests.places import DATA
+from tests.render import quanto
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -38,6 +38,7 @@ from darkroom.render.families.flux2.text import (
 )
 from darkroom.render.families.language_model import MISTRAL3, QWEN3, describe
 from darkroom.render.weights.base import TextEncoder
+from darkroom.render.weights.quantized_tensor import QuantizedTensor
 from darkroom.request import Encoder
 
 QWEN3_FOLDER = DATA / "parity" / "klein" / "qwen3"
@@ -284,21 +285,19 @@ def test_comfyuis_scaled_fp8(tmp_path: Path) -> None:
     _assert_equal(load_text_encoder(checkpoint, SMALL, CPU), _by_klein_pipeline(model))
 
 
-@pytest.mark.parametrize(("name", "qtype"), [("qfloat8", qfloat8), ("qint8", qint8)])
-def test_quantised_while_loading_as_afterwards(tmp_path: Path, name: str, qtype: Any) -> None:
+@pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
+def test_quantised_while_loading_as_by_quanto_afterwards(tmp_path: Path, qtype: str) -> None:
     model = Qwen3ForCausalLM.from_pretrained(QWEN3_FOLDER, dtype=torch.bfloat16)
-    quantize(model, weights=qtype)
-    freeze(model)
+    quanto.quantize(model, qtype)
     checkpoint = _checkpoint(tmp_path, QWEN3_FOLDER, QWEN3_FOLDER)
-    encoder = load_text_encoder(checkpoint, replace(SMALL, quantize_text_encoder=name), CPU)
+    encoder = load_text_encoder(checkpoint, replace(SMALL, quantize_text_encoder=qtype), CPU)
     _assert_equal(encoder, _by_klein_pipeline(model))
-    assert type(encoder.model.layers[0].mlp.up_proj.weight).__name__ == "WeightQBytesTensor"
+    assert isinstance(encoder.model.layers[0].mlp.up_proj.weight, QuantizedTensor)
 
 
 def test_quantised_mistral3_with_the_trainers_cast(tmp_path: Path, mistral_folder: Path) -> None:
     model = Mistral3ForConditionalGeneration.from_pretrained(mistral_folder, dtype=torch.bfloat16).to(torch.bfloat16)
-    quantize(model, weights=qfloat8)
-    freeze(model)
+    quanto.quantize(model, "qfloat8")
     checkpoint = _checkpoint(tmp_path, mistral_folder, mistral_folder)
     request = replace(SMALL, quantize_text_encoder="qfloat8", text_encoder_cast=True)
     _assert_equal(load_text_encoder(checkpoint, request, CPU), _by_flux2_pipeline(mistral_folder, model))

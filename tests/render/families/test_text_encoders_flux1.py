@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 from diffusers import FluxPipeline
-from optimum import quanto
-from optimum.quanto import QModuleMixin, freeze, quantize
 from safetensors.torch import load_file, save_file
 from tests.base_files.gguf_file import write_encoder, write_gguf
 from tests.places import DATA
+from tests.render import quanto
 from tests.render.device.memory_meter import FusedAttention, Meter
 from torch.nn.attention import SDPBackend
 from torch.overrides import TorchFunctionMode
@@ -44,6 +43,7 @@ from darkroom.render.families.flux1.text import (
     tokens_cut,
 )
 from darkroom.render.weights.base import DTYPES, TextEncoder
+from darkroom.render.weights.quantized_tensor import QuantizedTensor
 from darkroom.request import Encoder
 
 FLUX = DATA / "parity" / "flux1" / "flux"
@@ -153,12 +153,11 @@ def test_attn_masking_zeroes_the_rows_of_padding() -> None:
 @pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
 def test_quantisation_is_of_t5_alone(qtype: str) -> None:
     clip, t5 = _models()
-    quantize(t5, weights=getattr(quanto, qtype))
-    freeze(t5)
+    quanto.quantize(t5, qtype)
     encoder = load_text_encoder(_checkpoint(), replace(SMALL, quantize_text_encoder=qtype), CPU)
     _assert_equal(encoder, _by_pipeline(clip, t5))
-    assert sum(isinstance(layer, QModuleMixin) for layer in encoder.model.t5.modules()) == 2 * 7
-    assert not any(isinstance(layer, QModuleMixin) for layer in encoder.model.clip.modules())
+    assert sum(isinstance(weight, QuantizedTensor) for weight in encoder.model.t5.parameters()) == 2 * 7
+    assert not any(isinstance(weight, QuantizedTensor) for weight in encoder.model.clip.parameters())
 
 
 def test_the_trainers_cast_changes_nothing() -> None:

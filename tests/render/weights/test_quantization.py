@@ -1,69 +1,72 @@
-"""Quantised weights: the trainer's values, in one form on every device."""
+"""Which layers are quantised, and what a quantised weight is to those who hold it."""
 
 import pytest
 import torch
-from optimum.quanto import freeze, qfloat8, qint8, quantize
+from torch.nn import Linear, Module, ModuleDict, Parameter
+from torch.nn.functional import linear
 
-from darkroom.render.weights.quantization import finish, moved, prepare
+from darkroom.render.weights.float8 import Float8Weight
+from darkroom.render.weights.quantization import moved, quantizer
+from darkroom.render.weights.quantized_tensor import QuantizedTensor
+from darkroom.render.weights.quanto import EightBits, FourBits
 
-QUANTO = {"qfloat8": qfloat8, "qint8": qint8}
+KINDS = {"qfloat8": EightBits, "qint8": EightBits, "qint4": FourBits, "float8": Float8Weight}
+of_every_kind = pytest.mark.parametrize("qtype", KINDS)
 
 
-def quantized_layer(qtype: str) -> tuple[torch.nn.Linear, torch.Tensor]:
-    """A layer that was quantised on the way in, and the weights that it was made from."""
-    weights = torch.randn(256, 128, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+def model() -> ModuleDict:
     with torch.device("meta"):
-        model = torch.nn.Sequential(torch.nn.Linear(128, 256, bias=False))
-    prepare(model, qtype)
-    model[0].weight = torch.nn.Parameter(weights.clone(), requires_grad=False)
-    finish(model[0])
-    return model[0], weights
+        return ModuleDict({"embedder": Linear(128, 64), "inner": Linear(128, 64, bias=False), "norm": Module()})
 
 
-@pytest.mark.parametrize("qtype", ["qfloat8", "qint8"])
-def test_the_values_are_quantos_own(qtype: str) -> None:
-    layer, weights = quantized_layer(qtype)
-    whole = torch.nn.Sequential(torch.nn.Linear(128, 256, bias=False)).to(torch.bfloat16)
-    whole[0].weight.data.copy_(weights)
-    quantize(whole, weights=QUANTO[qtype])
-    freeze(whole)
-    x = torch.randn(3, 128, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-    assert torch.equal(layer(x), whole(x))
+def filled(layer: Module) -> torch.Tensor:
+    """The weights that the layer is given."""
+    weight = torch.randn(64, 128, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    layer.weight = Parameter(weight.clone(), requires_grad=False)
+    return weight
 
 
-@pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
-def test_a_layer_multiplies_by_its_dequantised_weights(qtype: str) -> None:
-    layer, weights = quantized_layer(qtype)
-    x = torch.randn(3, 128, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-    dequantised = layer.weight.dequantize()
-    assert torch.allclose(layer(x), x @ dequantised.T, rtol=0.02, atol=0.1)
-    assert 0 < (dequantised - weights).abs().mean() / weights.abs().mean() < {"qint4": 0.15}.get(qtype, 0.04)
+@of_every_kind
+def test_linear_layers_are_quantised_as_they_come_less_those_that_are_kept(qtype: str) -> None:
+    layers = model()
+    finish = quantizer(layers, qtype, kept=("embedder",))
+    for name in ("embedder", "inner", "norm"):
+        filled(layers[name])
+        finish(layers[name])
+    assert [type(layers[name].weight.data) for name in layers] == [torch.Tensor, KINDS[qtype], torch.Tensor]
+    assert type(layers["inner"]) is Linear
 
 
-@pytest.mark.parametrize("qtype", ["qfloat8", "qint8", "qint4"])
-def test_a_move_packs_nothing_anew(qtype: str) -> None:
-    """quanto's own `.to(device)` chooses a form for the kernels there: other pixels in another memory mode."""
-    layer, _ = quantized_layer(qtype)
-    there = moved(layer.weight, torch.device("meta"))
-    assert (type(there), there.device.type, there.shape) == (type(layer.weight), "meta", layer.weight.shape)
-    assert type(there).__name__ in ("WeightQBytesTensor", "WeightQBitsTensor")
+def test_nothing_is_quantised_unless_it_is_asked_for() -> None:
+    layers = model()
+    filled(layers["inner"])
+    quantizer(layers, None)(layers["inner"])
+    assert type(layers["inner"].weight.data) is torch.Tensor
 
 
-def test_four_bits_ask_for_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """quanto's way to unpack them is C++ that it compiles when first asked, by what it finds on the path."""
-    monkeypatch.setenv("PATH", "")
-    layer, weights = quantized_layer("qint4")
-    assert layer.weight.dequantize().shape == weights.shape
-    packed = torch.tensor([[0x21], [0x43]], dtype=torch.uint8)
-    assert torch.ops.quanto.unpack(packed, 4).tolist() == [[1], [3], [2], [4]]
+@of_every_kind
+def test_a_weight_is_a_tensor_of_its_first_dtype_and_shape(qtype: str) -> None:
+    layers = model()
+    before = filled(layers["inner"])
+    quantizer(layers, qtype)(layers["inner"])
+    weight, x = layers["inner"].weight, torch.ones(2, 128, dtype=torch.bfloat16)
+    assert isinstance(weight, QuantizedTensor)
+    assert (weight.dtype, weight.shape) == (torch.bfloat16, (64, 128))
+    assert torch.equal(weight + 0, weight.dequantised())
+    assert torch.allclose(layers["inner"](x), linear(x, weight.dequantised()), rtol=0.02, atol=0.1)
+    assert 0 < (weight - before).abs().mean() / before.abs().mean() < {"qint4": 0.15}.get(qtype, 0.04)
 
 
-def test_eight_bits_on_a_cpu_take_input_from_anywhere() -> None:
-    """torch's kernel ends the process on some: the pooled embedding of a file, or tokens that were transposed."""
-    layer, _ = quantized_layer("qint8")
-    x = torch.randn(131, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-    shifted = x[3:].view(1, 128)
-    assert shifted.data_ptr() % 64 != 0
-    assert torch.equal(layer(shifted), layer(shifted.clone()))
-    rows = torch.randn(128, 3, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-    assert torch.equal(layer(rows.T), layer(rows.T.contiguous()))
+@of_every_kind
+def test_a_move_is_of_each_part_and_packs_nothing_anew(qtype: str) -> None:
+    """A form for the kernels of one device would be other pixels in another memory mode."""
+    layers = model()
+    filled(layers["inner"])
+    quantizer(layers, qtype)(layers["inner"])
+    weight = layers["inner"].weight.detach()
+    there = moved(weight, torch.device("meta"))
+    assert isinstance(there, KINDS[qtype])
+    assert (there.device.type, there.shape, there.dtype) == ("meta", weight.shape, weight.dtype)
+    assert [getattr(there, part).shape for part in there.parts] == [getattr(weight, part).shape for part in there.parts]
+    back = moved(weight, torch.device("cpu"))
+    assert torch.equal(back.dequantised(), weight.dequantised())

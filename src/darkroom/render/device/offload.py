@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from diffusers.hooks import apply_group_offloading
 from torch import nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from darkroom.machine.allotment.memory import memory
 from darkroom.render.device.footprint import blocks_of
 from darkroom.render.device.mode import MODEL, RESIDENT
 from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.render.weights.quantization import moved
+from darkroom.render.weights.quantized_tensor import QuantizedTensor
 
 _Table = dict[str, Any]  # a module's own parameters or buffers, by name
 
@@ -131,4 +131,4 @@ def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 def _is_quantized(model: nn.Module) -> bool:
     """True where weights are made of several tensors, of which group offloading would move the outermost alone."""
-    return any(is_traceable_wrapper_subclass(weight) for weight in model.parameters())
+    return any(isinstance(weight, QuantizedTensor) for weight in model.parameters())

@@ -15,8 +15,8 @@ from darkroom.checkpoint import GGUF, Checkpoint, Component
 from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.families.chat import Chat, check_tokenizer_files, load_tokenizer
 from darkroom.render.families.language_model import Description, Partner, Reading, build, describe
-from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, TextEncoder
+from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import stored_tensors
 from darkroom.request import Encoder
@@ -50,12 +50,10 @@ class TextEncoders:
         model, weights = self.build(checkpoint)
         chat = self.chats[model.config.model_type]
         tokenizer = load_tokenizer(checkpoint["tokenizer"], chat, model.config.vocab_size)
-        if encoder.quantize_text_encoder:
-            quantization.prepare(model, encoder.quantize_text_encoder)
         # The trainer's .to(dtype), which it does to a quantised one too, rounds the rotary frequencies, which
         # from_pretrained keeps in float32.
         model.rotary_emb.to(device=device, dtype=dtype if encoder.text_encoder_cast else torch.float32)
-        weights.fill(model, dtype, device, finish=quantization.finish)
+        weights.fill(model, dtype, device, finish=quantizer(model, encoder.quantize_text_encoder))
         return TextEncoder(model, tokenizer, encoder.max_sequence_length, dtype, device)
 
     def build(self, checkpoint: Checkpoint) -> tuple[Any, BaseWeights]:

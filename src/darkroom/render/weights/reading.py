@@ -19,7 +19,6 @@ from darkroom.checkpoint import Component
 from darkroom.display import named
 from darkroom.errors import CheckpointError
 from darkroom.files.weight_file import identity
-from darkroom.render.weights.quantization import quantises
 from darkroom.render.weights.stored import Stored
 from darkroom.render.weights.tensor_file import ReadBuffer
 
@@ -86,14 +85,8 @@ def read_config(component: Component, expected_class: str) -> dict[str, Any]:
 
 
 def shapes_of(module: torch.nn.Module) -> Shapes:
-    """What files must hold for a module: its parameters and buffers, less those that a quantising layer adds."""
-    added = {
-        f"{name}.{buffer}"
-        for name, layer in module.named_modules()
-        if quantises(layer)
-        for buffer, _ in layer.named_buffers(recurse=False)
-    }
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if name not in added}
+    """What files must hold for a module: its parameters and buffers."""
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def count(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:

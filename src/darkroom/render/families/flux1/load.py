@@ -13,8 +13,8 @@ from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_t
 from darkroom.files.weight_file import read_header
 from darkroom.render.families.flux1.build import build_transformer, build_vae, check_files
 from darkroom.render.families.flux1.text import check_text_encoder
-from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base, linear_layers
+from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import read_config
 from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, BaseModel
 
@@ -35,9 +35,7 @@ def load_base(checkpoint: Checkpoint, model: BaseModel, device: torch.device, ch
     transformer, transformer_weights = build_transformer(checkpoint["transformer"], channels)
     vae, vae_weights = build_vae(checkpoint["vae"])
     raise_together(_guidance_faults(checkpoint, model))
-    if model.quantize_transformer:
-        quantization.prepare(transformer, model.quantize_transformer)
-    transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
+    transformer_weights.fill(transformer, dtype, device, finish=quantizer(transformer, model.quantize_transformer))
     vae_weights.fill(vae, dtype, device)
     return Base(
         name=checkpoint.name,

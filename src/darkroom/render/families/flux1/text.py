@@ -21,8 +21,8 @@ from darkroom.render.device.footprint import READING_BYTES, footprints_of
 from darkroom.render.device.mode import Footprint
 from darkroom.render.families.flux1.encoder_layout import CLIP, KINDS, T5, Kind, describe, features_read
 from darkroom.render.families.flux1.tokenizers import Tokenizers, check_tokenizer, load_tokenizer, part_of
-from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, TextEncoder
+from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import Stored, stored_tensors
 from darkroom.request import POOLED_PROMPT_EMBEDS, Encoder
@@ -64,12 +64,10 @@ def load_text_encoder(checkpoint: Checkpoint, encoder: Encoder, device: torch.de
         load_tokenizer(checkpoint[part_of(CLIP)], CLIP, clip.config),
         load_tokenizer(checkpoint[part_of(T5)], T5, t5.config),
     )
-    if encoder.quantize_text_encoder:
-        quantization.prepare(t5, encoder.quantize_text_encoder)
     # Of both encoders' buffers the only one, and not stored.
     clip.embeddings.position_ids = torch.arange(clip.config.max_position_embeddings, device=device)[None]
     clip_weights.fill(clip, dtype, device)
-    t5_weights.fill(t5, dtype, device, finish=quantization.finish)
+    t5_weights.fill(t5, dtype, device, finish=quantizer(t5, encoder.quantize_text_encoder))
     model = ClipAndT5(clip, t5, encoder.attn_masking)
     return TextEncoder(model, tokenizers, encoder.max_sequence_length, dtype, device)
 

@@ -26,8 +26,8 @@ from darkroom.render.families.flux2.text import load_text_encoder as load_text_e
 from darkroom.render.families.flux2.text import tokens_cut as tokens_cut
 from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
-from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base
+from darkroom.render.weights.quantization import quantizer
 from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
 
 Embeds = Mapping[str, torch.Tensor]
@@ -73,9 +73,7 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
     if model.numerics == "exact":
         make_transformer_exact(transformer)
         make_vae_exact(vae)
-    if model.quantize_transformer:
-        quantization.prepare(transformer, model.quantize_transformer)
-    transformer_weights.fill(transformer, dtype, device, finish=quantization.finish)
+    transformer_weights.fill(transformer, dtype, device, finish=quantizer(transformer, model.quantize_transformer))
     vae_weights.fill(vae, dtype, device)
     return Base(
         name=checkpoint.name,

@@ -26,8 +26,8 @@ from darkroom.render.families.zimage.text import encode as encode
 from darkroom.render.families.zimage.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.zimage.text import tokens_cut as tokens_cut
 from darkroom.render.families.zimage.training import check_training_adapter, training_adapter_of
-from darkroom.render.weights import quantization
 from darkroom.render.weights.base import DTYPES, Base, linear_layers
+from darkroom.render.weights.quantization import quantizer
 from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
 
 _Embeds = Mapping[str, torch.Tensor]
@@ -67,10 +67,8 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
     adapter = training_adapter_of(checkpoint, transformer, dtype, device)
     if adapter:
         weights = weights.changed(adapter.changes)
-    if model.quantize_transformer:
-        kept = () if model.quantize_embedders else EMBEDDERS
-        quantization.prepare(transformer, model.quantize_transformer, kept)
-    weights.fill(transformer, dtype, device, finish=quantization.finish)
+    kept = () if model.quantize_embedders else EMBEDDERS
+    weights.fill(transformer, dtype, device, finish=quantizer(transformer, model.quantize_transformer, kept))
     vae_weights.fill(vae, dtype, device)
     if adapter:
         adapter.cancel(transformer)
