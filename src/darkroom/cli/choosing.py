@@ -43,7 +43,7 @@ def add_to(commands: Commands) -> None:
 
 def _picks(options: argparse.Namespace) -> None:
     from darkroom.record import read_rows
-    from darkroom.review.choosing.picks_file import check_output, read_all_picks, write_picks
+    from darkroom.review.choosing.picks_file import check_output, merged, read_all_picks, shared_names, write_picks
     from darkroom.review.choosing.tally import tally
     from darkroom.review.choosing.told import told
     from darkroom.review.inventory.pages import rendered_folder
@@ -51,9 +51,11 @@ def _picks(options: argparse.Namespace) -> None:
     folder = rendered_folder(options.experiment, RESULTS, described())
     if options.output:
         check_output(options.output, options.files)
-    picks = read_all_picks(options.files, options.experiment)
+    files = read_all_picks(options.files, options.experiment)
+    picks = merged(options.experiment, files.values())
     rows, _ = read_rows(folder.manifest)
     print(told(picks, tally(rows, picks)), end="")
+    print(*(f"{printable(line)}\n" for line in shared_names(files)), sep="", end="")
     if options.output:
         write_picks(options.output, picks)
         print(printable(f"{options.output}: written, of {named([person.who for person in picks.people]) or 'nobody'}"))
@@ -67,7 +69,7 @@ def _pick(options: argparse.Namespace) -> None:
     from darkroom.review.choosing.card import write_card
     from darkroom.review.choosing.choice import Wish, choose
     from darkroom.review.choosing.delivery import plan_delivery
-    from darkroom.review.choosing.picks_file import read_all_picks
+    from darkroom.review.choosing.picks_file import merged, read_all_picks
     from darkroom.review.choosing.previewed import previewed
     from darkroom.review.choosing.tally import tally
     from darkroom.review.choosing.told import without_effect
@@ -76,7 +78,8 @@ def _pick(options: argparse.Namespace) -> None:
     # 1. Which checkpoint is meant
     experiment = options.experiment
     rows, _ = read_rows(rendered_folder(experiment, RESULTS, described()).manifest)
-    said = tally(rows, read_all_picks(options.picks, experiment)) if options.picks else None
+    files = read_all_picks(options.picks, experiment)
+    said = tally(rows, merged(experiment, files.values())) if files else None
     wish = Wish(step=options.step, strength=options.strength, lora=options.lora, model=options.model)
     choice = choose(experiment, rows, wish, said)
     # 2. Whether anything is in the way

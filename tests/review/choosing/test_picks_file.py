@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import ConfigError, Problems, VersionError
-from darkroom.review.choosing.picks_file import Mark, Picks, Vote, read_all_picks, read_picks, write_picks
+from darkroom.review.choosing.picks_file import (
+    Mark,
+    Picks,
+    Vote,
+    merged,
+    read_all_picks,
+    read_picks,
+    shared_names,
+    write_picks,
+)
 
 A, B = "a" * 64, "b" * 64
 MARK = {"rating": 4, "star": True, "reject": False, "note": "hands", "at": "2026-11-28T17:00:00.000Z"}
@@ -27,9 +36,21 @@ def written(folder: Path, content: object, name: str = "picks.json") -> Path:
     return folder / name
 
 
+def together(paths):
+    return merged("star_pick", read_all_picks(paths, "star_pick").values())
+
+
 def test_a_file_says_who_said_what_of_which_picture(tmp_path):
     (anna,) = read_picks(written(tmp_path, picks()), "star_pick").people
     assert (anna.who, anna.marks[A], anna.votes) == ("Anna", Mark(**MARK), (Vote(**VOTE),))
+
+
+def test_a_name_that_two_people_may_have_is_told_of(tmp_path):
+    files = [written(tmp_path, picks(), "1.json"), written(tmp_path, picks(), "copy.json")]
+    assert list(shared_names(read_all_picks(files, "star_pick"))) == []
+    files.append(written(tmp_path, picks(marks={B: MARK}), "other.json"))
+    (said,) = shared_names(read_all_picks(files, "star_pick"))
+    assert said.endswith("copy.json and " + f"{files[2]}, taken for one person; of a picture the latest mark counts")
 
 
 def test_of_one_persons_files_the_latest_mark_counts_and_each_vote_once(tmp_path):
@@ -37,7 +58,7 @@ def test_of_one_persons_files_the_latest_mark_counts_and_each_vote_once(tmp_path
     first = written(tmp_path, picks(), "1.json")
     second = written(tmp_path, picks(marks={A: later}, votes=[VOTE, VOTE]), "2.json")
     for order in ([first, second], [second, first]):
-        (anna,) = read_all_picks(order, "star_pick").people
+        (anna,) = together(order).people
         assert (anna.marks[A].rating, len(anna.votes)) == (2, 1)
 
 
@@ -45,14 +66,12 @@ def test_of_two_marks_the_later_counts_wherever_their_clocks_stood(tmp_path):
     earlier = MARK | {"rating": 1, "at": "2026-11-28T21:30:00+05:00"}  # half past four in UTC
     for first, second in ((MARK, earlier), (earlier, MARK)):
         files = [written(tmp_path, picks(marks={A: mark}), f"{n}.json") for n, mark in enumerate((first, second))]
-        (anna,) = read_all_picks(files, "star_pick").people
+        (anna,) = together(files).people
         assert anna.marks[A] == Mark(**MARK)
 
 
 def test_what_is_written_is_read_again_whoever_is_in_it(tmp_path):
-    both = read_all_picks(
-        [written(tmp_path, picks(), "1.json"), written(tmp_path, picks(who="Ben"), "2.json")], "star_pick"
-    )
+    both = together([written(tmp_path, picks(), "1.json"), written(tmp_path, picks(who="Ben"), "2.json")])
     write_picks(tmp_path / "merged.json", both)
     assert read_picks(tmp_path / "merged.json", "star_pick") == both
     assert [person.who for person in both.people] == ["Anna", "Ben"]

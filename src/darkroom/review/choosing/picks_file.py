@@ -111,16 +111,28 @@ def check_output(path: Path, read: Sequence[Path]) -> None:
         raise ConfigError(f"-o {path}: there already, and none of the files read; read it too, or name a new one")
 
 
-def read_all_picks(paths: Sequence[Path], experiment: str) -> Picks:
-    """Several files' merged. Problems where some of them are no picks of the experiment."""
-    found, errors = [], []
+def read_all_picks(paths: Sequence[Path], experiment: str) -> dict[Path, Picks]:
+    """Each file's. Problems where some of them are no picks of the experiment."""
+    found, errors = {}, []
     for path in paths:
         try:
-            found.append(read_picks(path, experiment))
+            found[path] = read_picks(path, experiment)
         except DarkroomError as error:
             errors.append(error)
     raise_together(errors)
-    return merged(experiment, found)
+    return found
+
+
+def shared_names(files: Mapping[Path, Picks]) -> Iterator[str]:
+    """A sentence on each name that several files have, and not the same picks under it: two people may have it."""
+    said: dict[str, dict[Path, Person]] = {}
+    for path, picks in files.items():
+        for person in picks.people:
+            said.setdefault(person.who, {})[path] = person
+    for who, persons in said.items():
+        if any(person != next(iter(persons.values())) for person in persons.values()):
+            where = " and ".join(map(str, persons))
+            yield f"{who}: in {where}, taken for one person; of a picture the latest mark counts"
 
 
 def read_picks(path: Path, experiment: str) -> Picks:
