@@ -49,6 +49,9 @@ def test_a_value_that_is_not_ticked_is_not_shown_and_the_address_keeps_that(open
     assert page.inner_text("#shown") == "4 of 6 shown"
     page.click("#reset")
     assert (heads(page), "#" in page.url) == (["250", "500", "1000"], False)
+    page.fill("#find", "zebra")
+    page.click("text=Show all")
+    assert (heads(page), "#" in page.url) == (["250", "500", "1000"], False)
 
 
 def test_an_axis_goes_to_rows_sections_or_out_of_sight(opened):

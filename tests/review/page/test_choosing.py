@@ -116,6 +116,8 @@ def test_votes_are_given_without_labels_and_counted_with_intervals(opened, tmp_p
     page.wait_for_selector("#decision tbody tr")
     assert page.locator("#decision tbody tr").count() == 2
     assert "1 of 1\t21–100 %" in page.inner_text("#decision tbody")
+    titles = page.locator("#decision td button").evaluate_all("buttons => buttons.map((each) => each.title)")
+    assert [title.split(" --lora ")[0] for title in titles] == ["darkroom pick strength"] * 2
     page.fill("#who", "Anna")
     page.press("#who", "Tab")
     (anna,) = exported(page, tmp_path).people

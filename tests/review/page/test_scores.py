@@ -50,4 +50,4 @@ def test_what_is_laid_out_is_saved_as_one_picture(scored, tmp_path):
     waiting.value.save_as(tmp_path / "sheet.png")
     assert waiting.value.suggested_filename == "strength.png"
     with Image.open(tmp_path / "sheet.png") as image:
-        assert image.size == (2 * 24 + 240 + 2 * 262, 2 * 24 + 44 + 2 * 262 + 2 * 30)
+        assert image.size == (2 * 24 + 240 + 2 * 262, 2 * 24 + 44 + 3 * 262 + 2 * 30)  # one of previews
