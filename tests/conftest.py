@@ -1,13 +1,15 @@
-"""An empty home for all; the long runs first, so that processes end together; how strictly pixels were compared."""
+"""An empty home for all; the long runs first, so that processes end together; what is said at the end."""
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
 from tests.places import DATA
 
 _GOLDEN = DATA / "parity/golden"
+_LONG = 3.0  # seconds of processors, a test's own and those of the processes that it has seen end
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,13 +39,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    passed = terminalreporter.stats.get("passed", [])
-    if not any("test_parity" in report.nodeid for report in passed):
-        return
-    from tests.machine.canary import canary  # imports torch
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    started = sum(os.times()[:4])
+    try:
+        return (yield)
+    finally:
+        if item.get_closest_marker("slow") is None and (took := sum(os.times()[:4]) - started) > _LONG:
+            item.user_properties.append(("long", f"{item.nodeid}: {took:.1f} s of processors"))
 
-    ours, theirs = canary(), json.loads((_GOLDEN / "cases.json").read_text())["trainer_canary"]
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    passed = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    said = [of_test for report in passed for of_test in report.user_properties]
+    if long := [text for name, text in said if name == "long"]:
+        terminalreporter.section("too long for `make check`: shorten them, or mark them slow")
+        terminalreporter.write_line("\n".join(long))
+    for ours in {canary for name, canary in said if name == "canary"}:
+        terminalreporter.write_line(_comparison(ours))
+
+
+def _comparison(ours: str) -> str:
+    """How strictly pixels were compared on the machine of this canary."""
+    theirs = json.loads((_GOLDEN / "cases.json").read_text())["trainer_canary"]
     near = "with the trainer's within rel 1e-5 (fp32), 2e-2 (bf16; Z-Image's 4e-2)"
     if ours == theirs:
         said = "bit for bit with the trainer's goldens"
@@ -51,4 +69,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         said = f"bit for bit with this processor's goldens, and {near}"
     else:
         said = f"{near}: this processor rounds differently"
-    terminalreporter.write_line(f"parity: compared {said} (canary {ours}, the trainer's {theirs})")
+    return f"parity: compared {said} (canary {ours}, the trainer's {theirs})"

@@ -35,8 +35,15 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def our_canary(one_thread: None) -> str:
+def canary_here(one_thread: None) -> str:
     return canary()
+
+
+@pytest.fixture
+def our_canary(canary_here: str, record_property: Callable[[str, object], None]) -> str:
+    """By which goldens are found; the suite's last line tells it."""
+    record_property("canary", canary_here)
+    return canary_here
 
 
 REQUEST = Request(
