@@ -6,7 +6,8 @@
 Needs Playwright and Debian's Chromium. 20 steps at 5 strengths, 5 seeds, as many prompts as it takes; every fourth
 picture at strength 1 has a verdict, and each two scores. The pictures are so small that they are their own thumbnails.
 Prints a line for each figure, with its bar where it has one, and ends with status 1 where one is not kept. Filters go
-by the address, from its change until what is shown is painted. Memory is the share of the tab's process (Pss): the
+by the address, from its change until what is shown is painted; behind each stand the seconds that the tab's main thread
+took of the processor, which do not depend on what else runs. Memory is the share of the tab's process (Pss): the
 most that was seen after any of the steps, before anybody collected garbage. The bars are for a machine that has nothing
 else to do.
 """
@@ -28,7 +29,7 @@ sys.path[:0] = [str(REPOSITORY / "src"), str(REPOSITORY / "benchmarks")]
 import numpy as np  # noqa: E402  (after the path, so that a checkout needs no installation)
 from crowd import COST, ENVIRONMENT  # noqa: E402
 from PIL import Image  # noqa: E402
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, CDPSession, sync_playwright  # noqa: E402
 
 from darkroom.record import EmbeddedRecord, LoraUse, Record, write_records  # noqa: E402
 from darkroom.request import Lora, Request, digest_of  # noqa: E402
@@ -65,6 +66,7 @@ class Figure:
     name: str
     value: float
     bar: str = ""
+    processor: float | None = None  # seconds
 
     @property
     def is_kept(self) -> bool:
@@ -72,7 +74,8 @@ class Figure:
 
     def __str__(self) -> str:
         bar = f"   {'under' if self.is_kept else 'NOT UNDER'} {BARS[self.bar]:,}" if self.bar else ""
-        return f"{self.name:<44}{self.value:>10,.2f}{bar}"
+        processor = "" if self.processor is None else f"   processor {self.processor:.2f}"
+        return f"{self.name:<44}{self.value:>10,.2f}{bar}{processor}"
 
 
 def main() -> None:
@@ -169,23 +172,24 @@ def looked_at(path: Path) -> Iterator[Figure]:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.on("pageerror", lambda error: sys.exit(f"the page's script: {error}"))
         page.add_init_script(_MARK)
-        memory = _Memory(browser, page)
+        tab = _Tab(browser)
         page.goto(path.absolute().as_uri())
         page.locator(".frame img").first.wait_for()
-        yield Figure("open: until the first frames, s", page.evaluate(_OPENED), "open s")
-        memory.look()
+        yield Figure("open: until the first frames, s", page.evaluate(_OPENED), "open s", tab.seconds())
+        tab.look()
         page.evaluate(
             "for (let i = 0; i < 2000; i++) mark(i * 7 % data.count, { rating: 1 + i % 5, star: i % 3 === 0 })"
         )
         for name, asked in FILTERS.items():
-            yield Figure(f"filter: {name}, s", page.evaluate(_FILTER, asked), "filter s")
+            before, taken = tab.seconds(), page.evaluate(_FILTER, asked)
+            yield Figure(f"filter: {name}, s", taken, "filter s", tab.seconds() - before)
             yield Figure("  frames in the page", page.locator(".frame").count(), "frames in the page")
-            memory.look()
+            tab.look()
         for part in range(1, 21):
             page.evaluate("part => { const box = byId('sheet'); box.scrollTop = box.scrollHeight * part / 20; }", part)
             page.wait_for_timeout(100)
-        memory.look()
-        yield Figure("memory: the most that was seen, MB", memory.most, "memory MB")
+        tab.look()
+        yield Figure("memory: the most that was seen, MB", tab.most, "memory MB")
         browser.close()
 
 
@@ -203,18 +207,25 @@ _FILTER = """asked => new Promise((done) => {
 })"""
 
 
-class _Memory:
-    """Of the tab's process, MB."""
+class _Tab:
+    """Its process: MB of memory, seconds of its main thread."""
 
-    def __init__(self, browser: Browser, page: Page) -> None:
+    def __init__(self, browser: Browser) -> None:
         self._session: CDPSession = browser.new_browser_cdp_session()
-        self._page = page
         self.most = 0.0
 
     def look(self) -> None:
-        processes: list[dict[str, Any]] = self._session.send("SystemInfo.getProcessInfo")["processInfo"]
-        tabs = [each["id"] for each in processes if each["type"] == "renderer"]
-        self.most = max(self.most, *(_share(process) for process in tabs))
+        self.most = max(self.most, _share(self._process()))
+
+    def seconds(self) -> float:
+        process = self._process()
+        words = Path(f"/proc/{process}/task/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _process(self) -> int:
+        """The largest: the browser keeps an empty one for the next tab."""
+        found: list[dict[str, Any]] = self._session.send("SystemInfo.getProcessInfo")["processInfo"]
+        return max((each["id"] for each in found if each["type"] == "renderer"), key=_share)
 
 
 def _share(process: int) -> float:

@@ -23,6 +23,7 @@ def test_a_score_stands_under_each_column_and_sorts_all_pictures(scored):
     page = scored()
     assert page.locator("thead th .score b").all_inner_texts() == ["0.50 ± 0.25", "0.50 ± 0.25", "0.25"]
     assert page.locator("thead th").first.locator(".dots").get_attribute("d").count("M") == 2
+    assert page.locator("#controls >> text=verdict hidden").count() == 1
     page.select_option("#sort", "sharp")
     page.wait_for_selector("figure")
     captions = page.locator("figcaption").all_inner_texts()
