@@ -96,7 +96,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("leftovers of processes that are gone", disk.leftovers, finished=True),
     Kind("an odd environment", surroundings.odd_environment, at_once=True),
     Kind("few open files", partial(surroundings.limited, resource.RLIMIT_NOFILE, [16, 32, 64, 128])),
-    Kind("little address space", partial(surroundings.limited, resource.RLIMIT_AS, [3 * 10**8, 8 * 10**8, 2 * 10**9])),
+    Kind("little address space", partial(surroundings.limited, resource.RLIMIT_AS, [10**9, 2 * 10**9, 3 * 10**9])),
     Kind("little memory", surroundings.little_memory),
     Kind("files that are private", surroundings.private, at_once=True),
     Kind("a clock that jumps in mid-run", surroundings.other_clock, at_once=True),

@@ -125,11 +125,11 @@ class Project:
         return found
 
     def files(self) -> set[str]:
-        """All that lies in results/, but for logs and what is known of files that came and went."""
+        """All that lies in results/, but for logs, news of a run, and what is known of files that came and went."""
         return {
             str(path.relative_to(self.results))
             for path in self.results.rglob("*")
-            if path.is_file() and not {"logs", "digests"} & {*path.relative_to(self.results).parts}
+            if path.is_file() and not {"logs", "digests", "live.js"} & {*path.relative_to(self.results).parts}
         }
 
     def mounts(self) -> list[str]:

@@ -60,7 +60,7 @@ class Ground:
             for process in project.processes():
                 process.kill()
             for place in project.mounts():
-                subprocess.run(["umount", place], check=True)
+                subprocess.run(["umount", "--lazy", place], check=True)  # of processes that are still ending
         said = tuple(line for text in project.said for line in text.splitlines() if line.startswith("darkroom: "))
         return Round(kind.name, number, time.monotonic() - began, runs, tuple(wrong), said)
 

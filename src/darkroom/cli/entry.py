@@ -30,6 +30,11 @@ from darkroom.errors import DarkroomError, StoppedError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
+_NO_MEMORY = (
+    "no memory is left for this process; a limit (ulimit -v, a container's, a job's) may hold it to less than the "
+    "machine has"
+)
+
 
 def run(arguments: Sequence[str] | None = None) -> int:
     _open_what_is_closed()
@@ -60,6 +65,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell_of_stop("interrupted; finished images are kept", options)
         return 130
+    except MemoryError:
+        _tell(_NO_MEMORY, options)
+        return 1
     except Exception as error:  # a bug of ours or of a library
         _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")
         return 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.machine.waiting import PATIENCE
 
+from darkroom.errors import WorkerError
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.door import MOST_OPEN, Door, user_of
 from darkroom.render.worker.message import Done, Failed, Prewarm, encode
@@ -89,3 +90,9 @@ def test_an_answer_that_nobody_takes_is_given_up(place: Path) -> None:
 def send_on(client: Channel) -> None:
     while True:
         client.send(Done())
+
+
+def test_where_no_socket_can_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkerError, match=r"0\.sock: no socket can be made there: Not a directory; set TMPDIR"):
+        Door(tmp_path / "file/0.sock", PATIENCE, os.getuid())

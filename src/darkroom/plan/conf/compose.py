@@ -64,7 +64,7 @@ class Option:
 
     @cached_property
     def is_interpolated(self) -> bool:
-        return "${" in json.dumps(self.content, default=str)
+        return "${" in repr(self.content)  # not JSON: a key may be of any kind, until it is looked at
 
     def resolved(self, seen: Sequence[Visible] = ()) -> dict[str, Any]:
         """The content with interpolations resolved: `${lora.trigger_word}` needs the LoRA in `seen`."""

@@ -43,7 +43,12 @@ class Door:
         self._silent: dict[socket.socket, None] = {}  # in the order in which they came
         self._asked: queue.Queue[Caller] = queue.Queue(MOST_OPEN)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(path))
+        try:
+            self._listener.bind(str(path))
+        except OSError as error:
+            self._listener.close()
+            said = f"no socket can be made there: {error.strerror or error}"
+            raise WorkerError(f"{path}: {said}; set TMPDIR to a folder with room that you may write to") from error
         self._listener.listen()
         threading.Thread(target=self._let_in, daemon=True).start()
 
