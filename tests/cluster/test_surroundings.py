@@ -10,7 +10,7 @@ from tests.machine.refusing import refusing
 
 TWELVE = ("--set-resources", "shard:images=12")
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-WITHOUT = '#!/bin/sh\nunset LD_PRELOAD FAKETIME\nexec {} "$@"\n'
+WITHOUT = '#!/bin/sh\nunset LD_PRELOAD FAKETIME NO_FAKE_STAT FAKE_UTIME\nexec {} "$@"\n'
 
 
 @pytest.mark.parametrize("calls", ["flock", "link", "flock link"])
@@ -35,7 +35,9 @@ def test_clocks_that_differ_by_minutes_change_nothing(
     sbatch.write_text(WITHOUT.format(shutil.which("sbatch")))
     sbatch.chmod(0o755)
     path = os.pathsep.join([str(sbatch.parent), os.environ["PATH"]])
-    done = slow.run("slurm", *TWELVE, PATH=path, LD_PRELOAD=str(FAKETIME), FAKETIME=clock)
+    done = slow.run(
+        "slurm", *TWELVE, PATH=path, LD_PRELOAD=str(FAKETIME), FAKETIME=clock, NO_FAKE_STAT="1", FAKE_UTIME="1"
+    )
     assert done.returncode == 0, done.stderr
     assert slow.pictures() == undisturbed
     assert "Nothing to be done" in slow.run("slurm", *TWELVE).stderr
