@@ -34,7 +34,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.parent.chmod(0o755)
     ends_later = 'tail --pid="$1" -f /dev/null; exec "$2" "$3"'
     line = ["sh", "-c", ends_later, "sh", str(os.getpid()), HERE / "down.sh", folder]
-    with subprocess.Popen(line) as watch:
+    with subprocess.Popen(line, start_new_session=True) as watch:  # not ended with this process, as `timeout` would
         subprocess.run([HERE / "up.sh", folder], check=True)
         yield folder
         subprocess.run([HERE / "down.sh", folder], check=True)
