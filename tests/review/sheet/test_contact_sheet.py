@@ -125,6 +125,13 @@ def test_the_step_of_a_file_is_its_headers_where_no_name_says_one():
     assert (lora.values, step.values) == (("one", "other"), ("750", "1500"))
 
 
+def test_one_lora_with_a_name_of_its_own_keeps_it_beside_its_step():
+    none, best = checkpoints("none", "best")
+    best = replace(best, adapters=replace(best.adapters, loras=(Lora("best.safetensors", 1.0, step=1000),)))
+    lora, step = axes_of([none, best])
+    assert (lora.values, step.values) == (("none", "best"), ("none", "1000"))
+
+
 def test_a_lora_whose_own_name_says_more_than_its_step_keeps_it():
     early, late = (
         replace(made, adapters=replace(made.adapters, loras=(Lora(f"anna_{step:09}.safetensors", 1.0),)))

@@ -86,7 +86,9 @@ def _step(place: Place) -> str:
 
 
 def _are_of_one_run(places: Sequence[Place]) -> bool:
-    """True where the step alone says which LoRA a picture has, or that it has none."""
+    """True where the step alone says which LoRA a picture has, or that it has none; a name of its own says more."""
+    if all(_run(place) == place.lora for place in places):
+        return False
     runs = {_run(place) for place in places} - {NO_LORA}
     by_step = {(_step_of(place), place.lora) for place in places}
     return len(runs) == 1 and len(by_step) == len({step for step, _ in by_step}) > 1
