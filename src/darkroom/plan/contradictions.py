@@ -6,11 +6,13 @@ from darkroom.errors import ConfigError
 from darkroom.plan.conf.families import FAMILIES, FLOAT8
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import Model
+from darkroom.plan.model_values import unfit_speedups
 
 
 def contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:
     """A sentence for each."""
-    for key, fault in (*_of_family(model), *_of_training_adapter(model), *_of_quantised_base(model)):
+    told = (_of_family, _of_training_adapter, _of_quantised_base, _of_speedups)
+    for key, fault in (each for faults in told for each in faults(model)):
         yield ConfigError(f"{origin.at(key)}: {fault}")
 
 
@@ -61,3 +63,9 @@ def _of_quantised_base(model: Model) -> Iterator[tuple[str, str]]:
             f"{model.lora_merge} needs a base in full precision, but quantize.transformer is "
             f"{model.quantize.transformer}; expected auto or live",
         )
+
+
+def _of_speedups(model: Model) -> Iterator[tuple[str, str]]:
+    for key, why in unfit_speedups(model).items():
+        if getattr(model, key):
+            yield key, f"{why}; leave it out"

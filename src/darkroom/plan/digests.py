@@ -53,7 +53,8 @@ def _on_quantized_files(request: Request, lora_merge: str, checkpoint: Checkpoin
         if component.quantized
     }
     request = request.changed(not_comparable=(*request.remarks.not_comparable, *reasons.values()))
-    if "transformer" not in reasons or lora_merge != AUTO or request.adapters.lora_merge is None:
+    stays = lora_merge != AUTO or request.adapters.lora_merge is None or request.base.compiled_blocks
+    if "transformer" not in reasons or stays:
         return request
     return request.changed(lora_merge="live", lora_merge_reason=f"{AUTO}: {reasons['transformer']}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.names import Names
 from darkroom.plan.conf.schema import LoraStack, Model
-from darkroom.plan.model_values import base_of, encoder_of, numerics_of, source_of
+from darkroom.plan.model_values import base_of, encoder_of, source_of
 from darkroom.plan.pictures import Picture
 from darkroom.plan.strengths import stack_at
 from darkroom.request import Adapters, Lora, Remarks, Request, Title
@@ -75,7 +75,11 @@ def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[
 
 
 def _in_effect(model: Model, trainers: str, why: str) -> tuple[str, str]:
-    return (trainers, why) if model.lora_merge == AUTO else (model.lora_merge, "asked for")
+    if model.lora_merge != AUTO:
+        return model.lora_merge, "asked for"
+    if trainers == "live" and base_of(model).compiled_blocks:
+        return "merged", f"{AUTO}: compiled blocks take no adapters beside them"
+    return trainers, why
 
 
 def _trainers_regime(model: Model, strengths: set[float]) -> tuple[str, str]:
@@ -97,8 +101,8 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
         yield f"timestep_rounding: {model.timestep_rounding}"
     if model.noise_device != "cpu":
         yield f"noise_device: {model.noise_device}, where the trainer draws on the cpu"
-    if numerics_of(model) != "exact":
-        yield f"numerics: {model.numerics}"
+    if base_of(model).numerics != "exact":
+        yield f"numerics: {base_of(model).computing}"
     for part, qtype in vars(model.quantize).items():
         if qtype == "qint4":
             yield f"quantize.{part}: qint4 is multiplied here by another kernel than the trainer's"

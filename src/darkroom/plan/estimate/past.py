@@ -19,12 +19,12 @@ class Kind:
     checkpoint: str  # as configured
     dtype: str
     quantized: str | None
-    numerics: str
+    computing: str
 
     @classmethod
     def of(cls, request: Request) -> "Kind":
         base = request.base
-        return cls(request.source.checkpoint, base.dtype, base.quantize_transformer, base.numerics)
+        return cls(request.source.checkpoint, base.dtype, base.quantize_transformer, base.computing)
 
 
 @dataclass(frozen=True, kw_only=True)

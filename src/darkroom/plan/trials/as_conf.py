@@ -7,6 +7,7 @@ from typing import Any
 from darkroom.display import printable
 from darkroom.embedded_record import read_record_of
 from darkroom.files.yaml_text import yaml_line, yaml_text
+from darkroom.request import SPEEDUPS
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (
@@ -44,6 +45,8 @@ def model_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     """How the model computed, as conf/model has it."""
     model = {name: record[name] for name in _MODEL_SETTINGS}
     model["quantize"] = {part: record[f"quantize_{part}"] for part in ("transformer", "text_encoder", "embedders")}
+    if record["numerics"] == "fast":
+        model |= {name: record[name] for name in SPEEDUPS}
     if record["lora_merge"] is not None:
         model["lora_merge"] = record["lora_merge"]
     return model

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from darkroom.plan.conf.families import FAMILIES
-from darkroom.request import Lora, Request
+from darkroom.request import SPEEDUPS, Lora, Request
 from darkroom.trials import Trial
 
 _REGIMES = ("merged", "live", "merged_in_dtype")
@@ -55,13 +55,21 @@ def _regime(factor: Factor, request: Request, changed: Request) -> str:
 
 
 def consistent(request: Request) -> Request:
-    """The way of merging as the trainer's rule has it, where what was changed excludes the one that there was."""
+    """The way of merging as the trainer's rule has it, where what was changed excludes the one that there was.
+
+    And what fast does on top, only where it can be beside what was changed.
+    """
     regime: str | None = request.adapters.lora_merge or "merged"
     if not request.adapters.active:
         regime = None
     elif request.base.quantize_transformer is not None:
         regime = "live"
-    return request.changed(lora_merge=regime)
+    base, is_fast = request.base, request.base.numerics == "fast"
+    return request.changed(
+        lora_merge=regime,
+        batched_guidance=base.batched_guidance and is_fast,
+        compiled_blocks=base.compiled_blocks and is_fast and regime != "live" and base.quantize_transformer is None,
+    )
 
 
 def where(name: str, request: Request) -> str:
@@ -112,8 +120,10 @@ def _numerics(request: Request) -> Iterator[Factor]:
     if family.takes_attn_masking:
         yield _set(request, attn_masking=not request.encoder.attn_masking)
     yield _set(request, noise_device="cpu" if request.sampling.noise_device == "cuda" else "cuda")
-    if family.has_fast:
-        yield _set(request, numerics="fast" if request.base.numerics == "exact" else "exact")
+    if request.base.numerics == "fast":
+        yield _set(request, numerics="exact")
+    elif family.has_fast:
+        yield replace(_set(request, numerics="fast", **dict.fromkeys(SPEEDUPS, False)), name="numerics: fast")
 
 
 def _quantised(request: Request) -> Iterator[Factor]:

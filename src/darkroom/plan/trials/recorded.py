@@ -12,16 +12,17 @@ from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.schema import Model, Quantize
 from darkroom.plan.trials.factors import Factor, own_strength, shown, where
 from darkroom.plan.trials.lora_steps import same_run
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.request import SPEEDUPS, Lora, ReferenceImage, Request
 
 # Fields of a request that a record gives as they are; those of the model only where this version has the value.
 _PLAIN = ("prompt", "neg", "seed", "sample_steps", "guidance_scale", "ctrl_idx", "max_sequence_length")
 _CHOICES = {f.name: f.metadata["one_of"] for f in fields(Model) if "one_of" in f.metadata}
 _CHOICES |= {f"quantize_{f.name}": (None, *f.metadata["one_of"]) for f in fields(Quantize) if "one_of" in f.metadata}
-_CHOICES |= dict.fromkeys(("text_encoder_cast", "attn_masking", "quantize_embedders"), (False, True))
+_CHOICES |= dict.fromkeys(("text_encoder_cast", "attn_masking", "quantize_embedders", *SPEEDUPS), (False, True))
 _OF_MODEL = (
     *("dtype", "quantize_transformer", "quantize_text_encoder", "text_encoder_cast", "attn_masking", "guidance"),
     *("quantize_embedders", "guidance_rule", "schedule", "timestep_rounding", "noise_device", "numerics"),
+    *SPEEDUPS,
 )
 _WEIGHTS = {"checkpoint_digest": "checkpoint", "text_encoder_digest": "text encoder"}
 

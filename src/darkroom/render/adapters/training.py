@@ -64,7 +64,13 @@ class TrainingAdapter:
         for name, branch in self.branches.items():
             layer = transformer.get_submodule(name)
             layer.cancelling = _Cancelling(branch)
-            layer.register_forward_hook(lambda layer, inputs, output: layer.cancelling(inputs[0], output))
+            layer.register_forward_hook(_cancel)
+
+
+def _cancel(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    """One function for all layers: compiled code (device/compiled.py) holds for those that have the same hooks."""
+    cancelled: torch.Tensor = layer.get_submodule("cancelling")(inputs[0], output)
+    return cancelled
 
 
 def read_training_adapter(

@@ -71,7 +71,7 @@ class Workload:
     text_tokens: int
     live_adapters: tuple[str, ...]  # paths; () where adapters are merged
     merges: bool = False  # adapters into weights
-    passes: int = 1  # 2 with classifier-free guidance, where a family runs both at a time
+    passes: int = 1  # at a time: 2 with classifier-free guidance, unless a family has one after the other
 
     @classmethod
     def of(cls, request: Request) -> Self:

@@ -87,7 +87,7 @@ def _settings(row: Record) -> str:
     sampling = row.request.sampling
     return (
         f"{sampling.width}×{sampling.height}, {sampling.sample_steps} steps, guidance {sampling.guidance_scale:g}, "
-        f"{row.request.base.numerics}"
+        f"{row.request.base.computing}"
     )
 
 

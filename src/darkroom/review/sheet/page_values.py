@@ -89,7 +89,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     """The line of facts below the title: how many pictures, what they took, how they were computed."""
     costs = [row.cost for row in rows if isinstance(row, Record) and row.cost]
     spent = sum(getattr(cost, f"seconds_{step}") for cost in costs for step in _STEPS)
-    numerics = list(dict.fromkeys(row.request.base.numerics for row in rows))
+    numerics = list(dict.fromkeys(row.request.base.computing for row in rows))
     return [
         f"{len(rows):,} {'picture' if len(rows) == 1 else 'pictures'}",
         *([_duration(spent)] if costs else []),
@@ -137,7 +137,7 @@ def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _asked(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    asked = [{**row.request.title.names._asdict(), "numerics": row.request.base.numerics} for row in rows]
+    asked = [{**row.request.title.names._asdict(), "numerics": row.request.base.computing} for row in rows]
     columns = {"models": "model", "loras": "lora", "prompt sets": "prompts", "numerics": "numerics"}
     return [(name, distinct(asked, column)) for name, column in columns.items()]
 

@@ -46,6 +46,7 @@ def load_base(checkpoint: Checkpoint, model: BaseModel, device: torch.device, ch
         adapter_modules=linear_layers(transformer),
         dtype=dtype,
         device=device,
+        speedups=model.speedups,
     )
 
 

@@ -1,7 +1,8 @@
 """FLUX.2: load, encode, denoise, decode. Texts and tensors in, tensors and pixels out.
 
 Built on diffusers' modules with the trainer's own loop: batch size 1, sequential classifier-free guidance, everything
-in the model's dtype, schedule of ai-toolkit. `numerics: exact` also rounds like the trainer (exact.py).
+in the model's dtype, schedule of ai-toolkit. `numerics: exact` also rounds like the trainer (exact.py), fast may have
+both texts in one pass.
 klein has two passes and a difference for guidance, dev one pass with the guidance_scale embedded.
 """
 
@@ -28,9 +29,10 @@ from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights.base import DTYPES, Base
 from darkroom.render.weights.quantization import quantizer
-from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
+from darkroom.request import BATCHED_GUIDANCE, PROMPT_EMBEDS, BaseModel, Sampling
 
 Embeds = Mapping[str, torch.Tensor]
+_Velocity = Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]
 _SCHEDULES = {"aitk": aitk_sigmas, "diffusers": diffusers_sigmas}
 _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in the pixel shuffle after it
 
@@ -84,6 +86,7 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter_modules=layout.adapter_modules(transformer.config),
         dtype=dtype,
         device=device,
+        speedups=model.speedups,
     )
 
 
@@ -113,21 +116,23 @@ def denoise(
     latents = to_device(noise((1, channels, rows, columns), drawn_from, base.dtype), base.device)
     seen = [image["latents"] for image in references]
     velocity = _velocity(base, sampling, _ids(rows, columns, base.device), seen)
-    predict = _guided(velocity, sampling.guidance_scale, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None)
+    both = _both_at_once if BATCHED_GUIDANCE in base.speedups else _one_after_the_other
+    predict = _guided(
+        velocity, both, sampling.guidance_scale, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None
+    )
     tokens = euler(latents.flatten(2).transpose(1, 2).contiguous(), sigmas, predict, on_step)
     return tokens.transpose(1, 2).reshape(1, channels, rows, columns), sigmas
 
 
-def _velocity(
-    base: Base, sampling: Sampling, image_ids: torch.Tensor, seen: Sequence[torch.Tensor]
-) -> Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]:
-    """(image tokens, sigma, text) → velocity of the image tokens; reference tokens come after them."""
+def _velocity(base: Base, sampling: Sampling, image_ids: torch.Tensor, seen: Sequence[torch.Tensor]) -> _Velocity:
+    """(image tokens, sigma, texts) → velocity of the image tokens for each text; reference tokens come after them."""
     beside = reference_images.tokens_and_positions(seen) if seen else None
     positions = torch.cat([image_ids, beside[1]]) if beside else image_ids
     embedded = torch.full((1,), sampling.guidance_scale, dtype=torch.float32, device=base.device)
 
     def velocity(tokens: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
         whole = torch.cat([tokens, beside[0]], 1).to(base.dtype) if beside else tokens
+        whole = whole.expand(len(text), -1, -1)
         prediction: torch.Tensor = base.transformer(
             hidden_states=whole,
             timestep=timestep(sigma, sampling.timestep_rounding, base.dtype, base.device),
@@ -143,7 +148,8 @@ def _velocity(
 
 
 def _guided(
-    velocity: Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor],
+    velocity: _Velocity,
+    both: Callable[[_Velocity, torch.Tensor, float, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
     guidance_scale: float,
     prompt: torch.Tensor,
     neg: torch.Tensor | None,
@@ -151,13 +157,28 @@ def _guided(
     """(tokens, sigma) → velocity, with classifier-free guidance where there is a negative prompt."""
 
     def predict(tokens: torch.Tensor, sigma: float) -> torch.Tensor:
-        conditional = velocity(tokens, sigma, prompt)
         if neg is None:
-            return conditional
-        unconditional = velocity(tokens, sigma, neg)
+            return velocity(tokens, sigma, prompt)
+        conditional, unconditional = both(velocity, tokens, sigma, prompt, neg)
         return unconditional + guidance_scale * (conditional - unconditional)
 
     return predict
+
+
+def _one_after_the_other(
+    velocity: _Velocity, tokens: torch.Tensor, sigma: float, prompt: torch.Tensor, neg: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return velocity(tokens, sigma, prompt), velocity(tokens, sigma, neg)
+
+
+def _both_at_once(
+    velocity: _Velocity, tokens: torch.Tensor, sigma: float, prompt: torch.Tensor, neg: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One forward pass where both texts are as long: a file in place of the prompt need not be."""
+    if prompt.shape != neg.shape:
+        return _one_after_the_other(velocity, tokens, sigma, prompt, neg)
+    conditional, unconditional = velocity(tokens, sigma, torch.cat([prompt, neg])).chunk(2)
+    return conditional, unconditional
 
 
 def _ids(rows: int, columns: int, device: torch.device) -> torch.Tensor:

@@ -4,6 +4,7 @@ docs/memory.md tells each rule in words; the tests measure them on the meta devi
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _PIXELS_PER_TOKEN = 16 * 16
 def footprints(checkpoint: Checkpoint, model: BaseModel, pictures: Collection[Workload]) -> dict[str | None, Footprint]:
     """What the base model takes in memory, by quantisation, for the largest of `pictures`."""
     transformer, vae = build_transformer(checkpoint["transformer"])[0], build_vae(checkpoint["vae"])[0]
+    if not model.batched_guidance:
+        pictures = [replace(picture, passes=1) for picture in pictures]  # one after the other
     return model_footprints(transformer, vae, DTYPES[model.dtype], pictures)
 
 
@@ -60,7 +63,7 @@ def denoising_bytes(transformer: Any, dtype: torch.dtype, picture: Workload) -> 
     image = picture.width * picture.height // _PIXELS_PER_TOKEN
     tokens = image + picture.references * (_REFERENCE_PIXELS // _PIXELS_PER_TOKEN) + picture.text_tokens
     states = _HIDDEN_STATES_LIVE if picture.live_adapters else _HIDDEN_STATES
-    numbers: int = states * tokens * transformer.inner_dim
+    numbers: int = states * tokens * picture.passes * transformer.inner_dim
     texts: int = 2 * picture.text_tokens * transformer.config.joint_attention_dim
     adapters = sum(Path(path).stat().st_size for path in picture.live_adapters)
     return (numbers + texts) * dtype.itemsize + _FLOAT32_OF_16_BIT * adapters

@@ -81,6 +81,7 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter_modules=layers,
         dtype=dtype,
         device=device,
+        speedups=model.speedups,
     )
 
 
