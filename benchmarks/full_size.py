@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from darkroom.errors import PictureError
 from darkroom.files.weight_file import sha256_of
+from darkroom.render.device.compiled import why_not_compiled
 from darkroom.render.device.environment import memory_budget
 from darkroom.render.device.mode import IN_FILE, LADDER, ON_DEVICE, PINNED, Budget, Workload
 from darkroom.render.family import family
@@ -20,7 +21,7 @@ from darkroom.render.job import Destination
 from darkroom.render.loop import Loop, Rendered, Task
 from darkroom.render.picture import Made
 from darkroom.render.pipelines import Pipelines
-from darkroom.request import Lora, Request
+from darkroom.request import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, Lora, Request
 
 _WISHES = {"resident": "none", "model": "model", "block": "block"}  # mode → --offload
 
@@ -47,7 +48,8 @@ def full_size(setting: Setting, name: str) -> Iterator[Row]:
     yield from _switching(setting, pipelines, model, small)
     yield from _host(setting, pipelines, model, small)
     pipelines.let_go()
-    yield from _fast(setting, model, large, first)
+    for request in (large, small):
+        yield from _fast(setting, model, request.changed(guidance_scale=4.0))
     # 4. The same picture in every mode, and where memory runs out
     yield from _modes(setting, model, large, first)
     yield from _running_out(setting, model, large, first)
@@ -142,31 +144,57 @@ def _host(setting: Setting, pipelines: Pipelines, model: RandomModel, request: R
     )
 
 
-def _fast(setting: Setting, model: RandomModel, request: Request, exact: Made) -> Iterator[Row]:
+def _fast(setting: Setting, model: RandomModel, exact: Request) -> Iterator[Row]:
+    """A guided picture by what fast does, one thing at a time and all at once: its seconds, its distance from exact."""
+    side = f"{exact.sampling.width}², {exact.sampling.sample_steps} steps, guided"
+    slow = _made_warm(setting, model, exact)
+    yield Row(model.name, f"{side}, exact: an image", _seconds(slow[1:]), "s")
+    for speedups in ((), (BATCHED_GUIDANCE,), (COMPILED_BLOCKS,), SPEEDUPS):
+        request = exact.changed(numerics="fast", **dict.fromkeys(speedups, True))
+        name = f"{side}, {request.base.computing}"
+        if COMPILED_BLOCKS in speedups and (why := why_not_compiled(setting.device)):
+            yield Row(model.name, name, f"not measured: {why}")
+            continue
+        made = _made_warm(setting, model, request)
+        yield Row(model.name, f"{name}: an image", _seconds(made[1:]), "s")
+        yield Row(model.name, f"{name}: the first image, with what is compiled for it", _seconds(made[:1]), "s")
+        yield Row(model.name, f"{name}: from exact", psnr(made[0].pixels, slow[0].pixels), "dB")
+        yield Row(model.name, f"{name}: twice the same", same(made[0], made[-1]), is_good=equal(made[0], made[-1]))
+        yield from _peak(setting, model, request, made, name)
+
+
+def _made_warm(setting: Setting, model: RandomModel, request: Request) -> list[Made]:
+    """One and as many more as timings are repeated, on a model that is let go behind them."""
     pipelines = pipelines_on(setting.device)
-    fast = request.changed(numerics="fast")
-    made = [made_by(setting, pipelines, model.checkpoint, fast) for _ in range(1 + setting.repeats)]
-    seconds = statistics.median(each.cost.seconds_denoise + each.cost.seconds_decode for each in made[1:])
-    yield Row(model.name, "numerics: fast, an image", seconds, "s")
-    yield Row(model.name, "numerics: fast, from exact", psnr(made[0].pixels, exact.pixels), "dB")
+    made = [made_by(setting, pipelines, model.checkpoint, request) for _ in range(1 + setting.repeats)]
+    pipelines.let_go()
+    return made
+
+
+def _seconds(made: Sequence[Made]) -> float:
+    return statistics.median(each.cost.seconds_denoise + each.cost.seconds_decode for each in made)
+
+
+def _peak(setting: Setting, model: RandomModel, request: Request, made: Sequence[Made], name: str) -> Iterator[Row]:
+    """No more memory than was estimated for the mode that they were made in."""
+    footprint = family("flux2").footprints(model.checkpoint, request.base, [Workload.of(request)])[None]
+    peak, estimate = max(each.cost.peak_memory_bytes or 0 for each in made), footprint.peak(made[0].cost.memory_mode)
+    yield Row(model.name, f"{name}: peak memory", peak / 1e9, "GB")
+    # A CPU's peak is the process's; of tiny models the embeddings and the pixels count, which no rule has.
+    is_within = peak <= estimate if setting.device.type == "cuda" and not setting.is_tiny else None
+    yield Row(model.name, f"{name}: peak memory, estimated", estimate / 1e9, "GB", is_within)
 
 
 def _modes(setting: Setting, model: RandomModel, request: Request, first: Made) -> Iterator[Row]:
     """Each memory mode: bit for bit the same picture, no more memory than was estimated, and what it costs."""
-    footprint = family("flux2").footprints(model.checkpoint, request.base, [Workload.of(request)])[None]
     for mode in LADDER if setting.device.type == "cuda" else LADDER[:1]:
         pipelines = pipelines_on(setting.device)
         made = [
             made_by(setting, pipelines, model.checkpoint, request, _WISHES[mode]) for _ in range(1 + setting.repeats)
         ]
-        peak, estimate = max(each.cost.peak_memory_bytes for each in made), footprint.peak(mode)
-        seconds = statistics.median(each.cost.seconds_denoise + each.cost.seconds_decode for each in made[1:])
         yield Row(model.name, f"{mode}: the same picture", same(made[-1], first), is_good=equal(made[-1], first))
-        yield Row(model.name, f"{mode}: an image", seconds, "s")
-        yield Row(model.name, f"{mode}: peak memory", peak / 1e9, "GB")
-        # A CPU's peak is the process's; of tiny models the embeddings and the pixels count, which no rule has.
-        is_within = peak <= estimate if setting.device.type == "cuda" and not setting.is_tiny else None
-        yield Row(model.name, f"{mode}: peak memory, estimated", estimate / 1e9, "GB", is_within)
+        yield Row(model.name, f"{mode}: an image", _seconds(made[1:]), "s")
+        yield from _peak(setting, model, request, made, mode)
         pipelines.let_go()
 
 

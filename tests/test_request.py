@@ -36,6 +36,8 @@ def test_json_and_back_is_the_same_request() -> None:
         {"guidance_scale": BASE.sampling.guidance_scale + 0.5},
         {"dtype": "float32"},
         {"numerics": "fast"},
+        {"batched_guidance": True},
+        {"compiled_blocks": True},
         {"schedule": "diffusers"},
         {"timestep_rounding": "diffusers"},
         {"noise_device": "cuda"},

@@ -17,8 +17,9 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/model/m.yaml",
             "family: flux2\ncheckpoint: {repo: a/b}\nstepz: 4\n",
-            "conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, "
-            "family, guidance, guidance_rule, imported, lora_merge, max_sequence_length, noise_device, numerics, "
+            "conf/model/m.yaml: stepz: unknown key; known: attn_masking, batched_guidance, checkpoint, "
+            "compiled_blocks, defaults, distilled, dtype, family, guidance, guidance_rule, imported, lora_merge, "
+            "max_sequence_length, noise_device, numerics, "
             "quantize, resolution_divisor, schedule, text_encoder_cast, timestep_rounding, "
             "trained_sequence_length",
         ),
@@ -286,6 +287,26 @@ def test_a_text_that_an_override_cannot_hold_bare_is_told_how_it_is_written(proj
             "lora_merge: merged needs a base in full precision, but quantize.transformer is qint8; expected",
         ),
         ("conf/model/m.yaml", "!!binary seed: 42", "b'\\xb1\\xe7\\x9d': unknown key; known: "),
+        (
+            "conf/model/m.yaml",
+            "batched_guidance: true",
+            "batched_guidance: belongs to numerics: fast, got exact; leave it out",
+        ),
+        (
+            "conf/model/m.yaml",
+            "numerics: fast\nguidance: embedded\nbatched_guidance: true",
+            "batched_guidance: guidance takes one forward pass here (guidance: embedded); leave it out",
+        ),
+        (
+            "conf/model/m.yaml",
+            "numerics: fast\nquantize: {transformer: qint8}\ncompiled_blocks: true",
+            "compiled_blocks: blocks with quantised weights are not compiled (quantize.transformer: qint8);",
+        ),
+        (
+            "conf/model/m.yaml",
+            "numerics: fast\nlora_merge: live\ncompiled_blocks: true",
+            "compiled_blocks: adapters that run beside layers are not compiled with them; expected lora_merge: auto or",
+        ),
         ("conf/prompts/p.yaml", "  - {neg: blurry}", "prompts[2]: expected either prompt or prompt_embeds"),
         (
             "conf/prompts/p.yaml",
@@ -353,8 +374,9 @@ def test_independent_problems_are_reported_together(project):
         == """7 problems:
   - conf/experiment/e.yaml: output.quality: 0 is out of range: 1 to 100
   - conf/model/m.yaml: numerics: expected text, got 1; put it in quotes
-  - conf/model/m.yaml: stepz: unknown key; known: attn_masking, checkpoint, defaults, distilled, dtype, family, \
-guidance, guidance_rule, imported, lora_merge, max_sequence_length, noise_device, numerics, quantize, \
+  - conf/model/m.yaml: stepz: unknown key; known: attn_masking, batched_guidance, checkpoint, compiled_blocks, \
+defaults, distilled, dtype, family, guidance, guidance_rule, imported, lora_merge, max_sequence_length, \
+noise_device, numerics, quantize, \
 resolution_divisor, schedule, text_encoder_cast, timestep_rounding, trained_sequence_length
   - conf/experiment/e.yaml: matrix.lora: there is no conf/lora/tiny.yaml; known: demo_lokr, demo_lora, \
 demo_training, l, none

@@ -314,7 +314,8 @@ def test_the_stronger_level_names_the_first_reference_image(project):
 @pytest.mark.parametrize(
     ("model", "lora", "reason"),
     [
-        ("numerics: fast", "", "numerics: fast"),
+        ("numerics: fast", "", "numerics: fast, compiled_blocks"),
+        ("numerics: fast\nbatched_guidance: true", "", "numerics: fast, batched_guidance, compiled_blocks"),
         ("max_sequence_length: 256", "", "max_sequence_length: 256, the trainer's is 512"),
         ("trained_sequence_length: 40", "", "max_sequence_length: 512, the trainer's is 40"),
         ("lora_merge: live", "", "lora_merge: live, where the trainer has adapters merged"),
@@ -327,3 +328,40 @@ def test_what_no_trainer_could_have_previewed_says_why(project, model, lora, rea
     project.write("conf/model/m.yaml", f"family: flux2\ncheckpoint: {{repo: someone/klein}}\n{model}\n")
     project.write("conf/lora/l.yaml", f"loras:\n  - sks.safetensors\n{lora}")
     assert requests(project.load())[0].remarks.not_comparable == (reason,)
+
+
+@pytest.mark.parametrize(
+    ("model", "numerics", "speedups"),
+    [
+        ("", "exact", ()),
+        ("numerics: fast", "fast", ("compiled_blocks",)),
+        ("numerics: fast\nbatched_guidance: true", "fast", ("batched_guidance", "compiled_blocks")),
+        ("numerics: fast\ncompiled_blocks: false", "fast", ()),
+        ("numerics: fast\nlora_merge: live", "fast", ()),
+        ("numerics: fast\nquantize: {transformer: qint8}", "fast", ()),
+    ],
+)
+def test_fast_compiles_blocks_where_it_can_and_batches_guidance_if_asked(project, model, numerics, speedups):
+    project.write("conf/model/m.yaml", f"family: flux2\ncheckpoint: {{repo: someone/klein}}\n{model}\n")
+    base = requests(project.load())[0].base
+    assert (base.numerics, base.speedups) == (numerics, speedups)
+
+
+def test_fast_leaves_a_family_that_computes_alike_its_pictures_unless_its_blocks_are_compiled(project):
+    project.write_weights("sks.safetensors", "flux")
+    flux = "family: flux\ncheckpoint: {repo: someone/flux}\nguidance: embedded\nnumerics: fast\n"
+    project.write("conf/model/m.yaml", flux)
+    compiled = requests(project.load())[0].base
+    project.write("conf/model/m.yaml", f"{flux}compiled_blocks: false\n")
+    plain = requests(project.load())[0].base
+    assert (compiled.computing, plain.computing) == ("fast, compiled_blocks", "exact")
+
+
+def test_beside_compiled_blocks_adapters_are_merged_whatever_the_trainer_does(project):
+    project.write("conf/prompts/p.yaml", "prompts: [a, {prompt: b, network_multiplier: 0.5}]\n")
+    fast, plain = (
+        requests(project.load("model.numerics=fast", f"model.compiled_blocks={said}"))[0] for said in ("true", "false")
+    )
+    assert fast.adapters.lora_merge == "merged"
+    assert fast.remarks.lora_merge_reason == "auto: compiled blocks take no adapters beside them"
+    assert plain.adapters.lora_merge == "live"

@@ -38,6 +38,7 @@ def test_the_check_for_a_gpu_runs_whole_on_a_stand_in_and_without_snakemake_and_
         *(("tiny", f"{mode}: the same picture") for mode in ("resident", "model", "block")),
         ("tiny", "switch from the pinned, LoRA of rank 4, back to the base: the same picture"),
         ("tiny", "switch from the file, LoKr, another strength: the same picture"),
+        ("tiny", "64², 4 steps, guided, fast, batched_guidance: twice the same"),
         ("tiny", "3 pictures of 64², written"),
         ("tiny", "memory ran out: the same picture"),
         ("lost device", "exit status of its worker"),

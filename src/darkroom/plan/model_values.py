@@ -53,7 +53,7 @@ def numerics_of(model: Model) -> str:
 
 
 def speedups_of(model: Model) -> dict[str, bool]:
-    """Of each of SPEEDUPS whether it is in effect: in fast, where it can be and nobody says otherwise."""
+    """Of each of SPEEDUPS whether it is in effect: in fast, where it can be, as conf/ or its default says."""
     unfit = unfit_speedups(model)
     return {name: name not in unfit and getattr(model, name) is not False for name in SPEEDUPS}
 

@@ -157,8 +157,10 @@ def _pairs(rows: Sequence[Record], previews: Sequence[Preview]) -> Iterator[tupl
         yield from ((row, preview) for preview in own) if own else [(row, None)]
 
 
-def _asked_ahead(render: Record, preview: Preview | None) -> FloorKey:
-    """The floor that a pair would ask for if it were not identical."""
+def _asked_ahead(render: Record, preview: Preview | None) -> FloorKey | None:
+    """The floor that a pair would ask for if it were not identical; None for a fast render, which is never compared."""
+    if render.request.base.numerics != "exact":
+        return None
     ending = Path(preview.path or "").suffix.lower() if preview and preview.origin == TRAINER else ""
     encoding = {".jpg": ENCODINGS["JPEG"], ".jpeg": ENCODINGS["JPEG"], ".webp": ENCODINGS["WEBP"]}.get(ending)
     return FloorKey.of(render, encoding if render.image_format == "png" else None)

@@ -72,7 +72,7 @@ CONF = REPOSITORY / "conf" / "model"
 @torch.no_grad()
 def test_denoising_takes_less_than_estimated_but_not_half_of_it(model: str, dtype: torch.dtype) -> None:
     transformer = _meta_transformer(model, dtype)
-    for picture in (SMALL, MEGAPIXEL, replace(MEGAPIXEL, references=3)):
+    for picture in (SMALL, MEGAPIXEL, replace(MEGAPIXEL, references=3), replace(MEGAPIXEL, passes=2)):
         estimated = denoising_bytes(transformer, dtype, picture)
         assert estimated / 2 < _forward_peak(transformer, picture) <= estimated
 
@@ -324,8 +324,10 @@ def _forward_peak(transformer: Any, picture: Workload, given: Sequence[torch.Ten
     tokens = picture.width * picture.height // 256 + picture.references * 4096
     weight = transformer.x_embedder.weight
     inputs = {
-        "hidden_states": weight.new_empty(1, tokens, 128),
-        "encoder_hidden_states": weight.new_empty(1, picture.text_tokens, transformer.config.joint_attention_dim),
+        "hidden_states": weight.new_empty(picture.passes, tokens, 128),
+        "encoder_hidden_states": weight.new_empty(
+            picture.passes, picture.text_tokens, transformer.config.joint_attention_dim
+        ),
         "timestep": weight.new_empty(1),
         "img_ids": weight.new_empty(tokens, 4),
         "txt_ids": weight.new_empty(picture.text_tokens, 4),

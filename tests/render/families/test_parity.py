@@ -1,6 +1,7 @@
 """FLUX.2 against goldens of the trainer's own pipeline: latents and pixels of all cases, through the family."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,24 @@ def test_fast_numerics_round_differently_but_mean_the_same(
     rounded, rounded_pixels = warm(family("flux2"), klein, request).render(request)
     assert 0 < relative(rounded, exact) < 1e-4
     assert np.abs(rounded_pixels.astype(int) - exact_pixels).max() <= 1
+
+
+@pytest.mark.parametrize(("tokens_of_neg", "passes"), [(512, 4), (40, 8)])
+def test_both_texts_of_guidance_go_in_one_pass_if_they_are_as_long(
+    pipeline: Warm, make_request: MakeRequest, tokens_of_neg: int, passes: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = [{"prompt_embeds": torch.randn(1, tokens, 96, generator=generator)} for tokens in (512, tokens_of_neg)]
+    sampling, seen = make_request().sampling, list[int]()
+    batched = replace(pipeline.base, speedups=("batched_guidance",))
+    handle = batched.transformer.register_forward_pre_hook(
+        lambda module, inputs, named: seen.append(len(named["hidden_states"])), with_kwargs=True
+    )
+    at_once, _ = flux2.denoise(batched, sampling, *texts, [], lambda step: None)
+    handle.remove()
+    one_by_one, _ = flux2.denoise(pipeline.base, sampling, *texts, [], lambda step: None)
+    assert seen == [8 // passes] * passes
+    assert relative(at_once, one_by_one) < 1e-4
 
 
 def test_the_stock_schedule_is_another_picture(pipeline: Warm, make_request: MakeRequest) -> None:

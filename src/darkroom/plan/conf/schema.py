@@ -126,8 +126,8 @@ class Model:
     text_encoder_cast: bool = False
     lora_merge: str = field(default="auto", metadata={"one_of": ("auto", "merged", "merged_in_dtype", "live")})
     numerics: str = field(default="exact", metadata={"one_of": ("exact", "fast")})
-    batched_guidance: bool | None = None  # this and the next one: None is true in fast wherever it can be
-    compiled_blocks: bool | None = None
+    batched_guidance: bool = False
+    compiled_blocks: bool | None = None  # None: in fast, wherever they can be
     defaults: ModelDefaults = ModelDefaults()
 
 

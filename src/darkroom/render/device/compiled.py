@@ -60,7 +60,7 @@ def _compiled(forward: Callable[..., Any], backend: str) -> Callable[..., Any]:
         try:
             return compiled(*args, **kwargs)
         except (TorchDynamoException, InductorError) as error:
-            said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            said = " ".join(str(error).split("\n")[:2]).strip()
             raise ConfigError(f"compiled_blocks: torch cannot compile the blocks here ({said}); {_CURE}") from error
 
     return run

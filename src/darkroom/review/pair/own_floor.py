@@ -61,6 +61,8 @@ class Floors:
 
     def lack(self, render: Record) -> str:
         """Why a render's is not known."""
+        if render.request.base.numerics != "exact":
+            return f"numerics {render.request.base.computing}: never compared, so that it needs none"
         said = self.failed.get(render.request_id)
         name = render.request.title.experiment
         return f"its nudged repeats failed: {said}" if said else f"darkroom regress {name} --fresh renders its repeats"
