@@ -24,7 +24,7 @@ from darkroom.render.device.pristine import Pristine
 from darkroom.render.device.stream import Stream
 from darkroom.render.family import family
 from darkroom.render.weights.base import Base
-from darkroom.request import COMPILED_BLOCKS, Lora, ReferenceImage, Request
+from darkroom.request import Lora, ReferenceImage, Request
 
 _REFERENCES_KEPT = 8  # latents; 1 MB each
 
@@ -35,7 +35,7 @@ class Loaded:
     """A base model in memory, with the stack in effect on it now. `kept`: adapter files, those of other bases too."""
 
     def __init__(self, base: Base, seconds: float, memory: MemoryPlan, stream: Stream, kept: KeptAdapters) -> None:
-        if COMPILED_BLOCKS in base.speedups:  # before anything hangs around the blocks
+        if base.compiled_blocks:  # before anything hangs around the blocks
             compile_blocks(base.transformer, base.device)
         self.base = base
         self.stream = stream

@@ -23,7 +23,7 @@ from darkroom.render.loaded import Loaded
 from darkroom.render.picture import make_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base
-from darkroom.request import COMPILED_BLOCKS, Request, digest_of
+from darkroom.request import Request, digest_of
 from darkroom.store import Store
 
 PROBABILITY = 0.02  # that a number is nudged
@@ -71,7 +71,7 @@ def nudged(base: Base, seed: int, probability: float = PROBABILITY) -> Iterator[
     and then for each piece of an output where in these it begins. To draw for every number would take longer than
     denoising does on a GPU.
     """
-    if COMPILED_BLOCKS in base.speedups:
+    if base.compiled_blocks:
         raise ConfigError(
             f"{base.name}: repeats are of exact pictures; compiled blocks round nothing that can be nudged"
         )

@@ -8,7 +8,6 @@ from darkroom.render.adapters.live import LiveStack
 from darkroom.render.adapters.merged import REGIMES, MergedStack
 from darkroom.render.device.pristine import Pristine
 from darkroom.render.weights.base import Base
-from darkroom.request import COMPILED_BLOCKS
 
 
 class AdapterStack:
@@ -16,7 +15,7 @@ class AdapterStack:
 
     def __init__(self, base: Base, pristine: Pristine | None = None) -> None:
         self._merged, self._live = MergedStack(base, pristine), LiveStack(base)
-        self._is_compiled = COMPILED_BLOCKS in base.speedups
+        self._is_compiled = base.compiled_blocks
 
     @property
     def is_lost_in_rounding(self) -> bool:

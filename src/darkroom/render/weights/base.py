@@ -27,7 +27,8 @@ class Base:
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
     dtype: torch.dtype
     device: torch.device  # where it computes; between uses, its weights may rest elsewhere
-    speedups: tuple[str, ...] = ()  # of request.SPEEDUPS, in effect
+    batched_guidance: bool = False  # this and the next one: as the request's base model has them
+    compiled_blocks: bool = False
 
     def check_features(self, embeds: Mapping[str, torch.Tensor], source: str) -> None:
         """CheckpointError for an embedding of another model's. `source`: the file or text encoder that it is from."""

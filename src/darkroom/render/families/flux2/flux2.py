@@ -29,7 +29,7 @@ from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights.base import DTYPES, Base
 from darkroom.render.weights.quantization import quantizer
-from darkroom.request import BATCHED_GUIDANCE, PROMPT_EMBEDS, BaseModel, Sampling
+from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
 
 Embeds = Mapping[str, torch.Tensor]
 _Velocity = Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]
@@ -86,7 +86,8 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter_modules=layout.adapter_modules(transformer.config),
         dtype=dtype,
         device=device,
-        speedups=model.speedups,
+        batched_guidance=model.batched_guidance,
+        compiled_blocks=model.compiled_blocks,
     )
 
 
@@ -116,7 +117,7 @@ def denoise(
     latents = to_device(noise((1, channels, rows, columns), drawn_from, base.dtype), base.device)
     seen = [image["latents"] for image in references]
     velocity = _velocity(base, sampling, _ids(rows, columns, base.device), seen)
-    both = _both_at_once if BATCHED_GUIDANCE in base.speedups else _one_after_the_other
+    both = _both_at_once if base.batched_guidance else _one_after_the_other
     predict = _guided(
         velocity, both, sampling.guidance_scale, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None
     )

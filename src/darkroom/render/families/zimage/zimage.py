@@ -81,7 +81,8 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter_modules=layers,
         dtype=dtype,
         device=device,
-        speedups=model.speedups,
+        batched_guidance=model.batched_guidance,
+        compiled_blocks=model.compiled_blocks,
     )
 
 
