@@ -114,8 +114,12 @@ def rendered(job: ImportedJob) -> list[str]:
 
 
 def facts(then: Mapping[str, Any]) -> dict[str, Any]:
-    """Without digests, which requests have later than here."""
-    bare = {key: [{**each, "sha256": ""} for each in then[key]] for key in ("loras", "ctrl_images")}
+    """Without digests, which requests have later than here, and without the steps that headers say."""
+    known = ("path", "network_multiplier")
+    bare = {
+        key: [{name: value for name, value in each.items() if name in known} for each in then[key]]
+        for key in ("loras", "ctrl_images")
+    }
     return {**then, **bare}
 
 
