@@ -101,7 +101,6 @@ def test_a_run_that_was_killed_and_begun_again_shares_the_work_with_the_jobs_tha
         slow.wait_for_silence()
     assert len(written) == RENDERED, "no picture was written twice"
     assert slow.pictures() == undisturbed
-    assert not list((slow.folder / ".snakemake").glob("tmp.*"))
 
 
 def test_a_node_that_cannot_be_reached_for_a_while_renders_nothing_twice(
