@@ -120,7 +120,7 @@ def test_everything_wrong_with_json_lines_is_said_at_once(project):
         "p.ndjson: line 3: expected an object or a text, got '[1]'",
     ]
     assert errors[2].startswith("p.ndjson: line 1.seeds: unknown key; did you mean 'seed'?")
-    assert errors[3:] == ["p.ndjson: line 4.seed: expected a whole number, got '3'"]
+    assert errors[3:] == ["p.ndjson: line 4.seed: expected a whole number, got '3'; write 3"]
 
 
 def test_files_lie_below_the_roots_or_beside_the_list(project, tmp_path):

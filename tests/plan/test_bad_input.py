@@ -1,12 +1,17 @@
 """What bad configuration gets: a sentence with file and key, all problems at once."""
 
+import re
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tests.examples.small_project import BUILT_IN
 from tests.plan.weights.model_files import put
+
+from darkroom.errors import ConfigError
+from darkroom.plan.experiment import load_experiment
 
 MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
 
@@ -200,6 +205,71 @@ def test_the_message_names_file_key_and_what_is_allowed(project, file, text, mes
 
 
 @pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        (
+            "lora/l.yaml",
+            "loras: sks.safetensors\n",
+            "loras: expected a list, got 'sks.safetensors'; write loras: [\"sks",
+        ),
+        (
+            "lora/l.yaml",
+            "loras: [{path: sks.safetensors, network_multiplier: 0,8}]\n",
+            "loras[0].8: is no key; a decimal point is a dot, and a comma begins the next key",
+        ),
+        (
+            "lora/l.yaml",
+            "loras: [{path: sks.safetensors, network_multiplier: [0.5, 1]}]\n",
+            "loras[0].network_multiplier: expected a number, got [0.5, 1]; several values are an axis of the matrix",
+        ),
+        (
+            "lora/l.yaml",
+            'loras: [{path: "C:\\loras\\sks.safetensors"}]\n',
+            "line 1, column 20: found unknown escape character 'l'; in double quotes a \\ begins an escape: put the "
+            "text in single quotes",
+        ),
+        ("prompts/p.yaml", "- a cat\n- a dog\n", "expected keys and values, got a list; begin it with prompts:"),
+        (
+            "experiment/e.yaml",
+            "matrix:\n\tmodel: m\n",
+            "line 2, column 1: found character '\\t' that cannot start any token; line 2 has a tab; YAML wants spaces",
+        ),
+        (
+            "experiment/e.yaml",
+            "matrix:\n\u00a0 model: m\n  lora: l\n",
+            "line 3, column 7: mapping values are not allowed here; line 2 has U+00A0, which looks like a space; write "
+            "a plain one",
+        ),
+        ("experiment/e.yaml", "# later\n", "is empty; expected what to render, such as `matrix: {lora: my_lora}`"),
+    ],
+)
+def test_what_people_in_a_hurry_write_is_told_how_it_is_written(project, file, text, said):
+    project.write(f"conf/{file}", text)
+    assert project.error().startswith(f"conf/{file}: {said}")
+
+
+def test_a_file_that_ends_in_yml_is_told_its_name(project):
+    project.write("conf/lora/mine.yml", "loras: [sks.safetensors]\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [mine], prompts: [p]}\n")
+    assert project.error().endswith("there is no conf/lora/mine.yaml; rename conf/lora/mine.yml to mine.yaml")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p.yaml]}\n")
+    assert project.error().endswith("there is no conf/prompts/p.yaml.yaml; write its name without an ending: p")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("e.yaml", "'e.yaml': expected its name alone, without folder and ending: e"),
+        ("conf/experiment/e.yaml", "'conf/experiment/e.yaml': expected its name alone, without folder and ending: e"),
+        ("conf/lora", "'conf/lora' is a folder; a training job's is imported first: darkroom import aitk conf/lora"),
+    ],
+)
+def test_what_is_typed_in_place_of_an_experiments_name(project, typed, said):
+    with pytest.raises(ConfigError, match=re.escape(f"experiment: {said}")):
+        load_experiment(typed, [Path("conf"), BUILT_IN], [])
+
+
+@pytest.mark.parametrize(
     ("matrix", "message"),
     [
         ("model: [m, m], lora: [l], prompts: [p]", "matrix.model[1]: 'm' is on the axis twice"),
@@ -217,6 +287,37 @@ def test_the_message_names_file_key_and_what_is_allowed(project, file, text, mes
         ("model: [m], lora: [a..b], prompts: [p]", "matrix.lora[0]: 'a..b' is not a usable name: "),
         ("model: [m], lora: [on], prompts: [p]", "matrix.lora[0]: expected a name, got True; put it in quotes"),
         ("model: [m], lora: [l], prompts: [p], width: [10]", "matrix.width[0]: 10 is out of range: 64 to 4096"),
+        (
+            "model: [m], lora: [l], prompts: [p], seed: ['4']",
+            "matrix.seed[0]: expected a whole number, got '4'; write 4",
+        ),
+        ("model: [m], lora: [l], prompts: [p], seed: 4.0", "matrix.seed: expected a whole number, got 4.0; write 4"),
+        (
+            "model: [m], lora: [l], prompts: [p], seed: 1-4",
+            "matrix.seed: expected a whole number, got '1-4'; several values are a list, [1, 2], or a range, 1..4",
+        ),
+        (
+            "model: [m], lora: [l], prompts: [p], network_multiplier: 80%",
+            "matrix.network_multiplier: expected a number, got '80%'; write 0.8",
+        ),
+        (
+            "model: [m], lora: [l], prompts: [p], network_multiplier: ['0,8']",
+            "matrix.network_multiplier[0]: expected a number, got '0,8'; write 0.8",
+        ),
+        (
+            "model: [m], lora: [l], prompts: [p], guidance_scale: 3,5",
+            "matrix.5: is no name of an axis; several values go in brackets, [1, 2], and a decimal point is a dot",
+        ),
+        (
+            "model: [m], lora: [l], prompts: [p], seed: 0123",
+            'line 1: 0123 is 83 to YAML, as it begins with 0; write 123 for the number, or "0123" where it is a name',
+        ),
+        ("model: [/klein], lora: [l], prompts: [p]", "matrix.model[0]: '/klein' is not a usable name: "),
+        (
+            "model: [m], lora: [l], prompts: [a cat]",
+            "matrix.prompts[0]: 'a cat' is not a usable name: letters, digits, '.', '_' and '-' only, a letter or "
+            "digit first, no '..'; it names files of conf/prompts/: texts are the axis prompt, matrix.prompt: ",
+        ),
         (
             "model: [m], lora: [l], prompts: [p], width: [64], aspect_ratio: ['1:1']",
             "matrix.aspect_ratio: cannot be an axis beside width or height",

@@ -18,6 +18,8 @@ _BEGINS = tuple("[]{}*&!%@`|>\"'?,#:=")  # what begins something else than a tex
 _HOLDS = re.compile(r":\s| #|\t")  # what ends a text, or makes a key of it
 # `- a cat #1`; nobody writes a comment without a space after its # as often as a hashtag
 _CUT = re.compile(r"^\s*- +(?:prompt: +)?([^\s\[\]{}&*!|>'\"%@`#][^#\n]*?)\s+(#[^\s#].*?)\s*$", re.MULTILINE)
+_OCTAL = re.compile(r"([-+]?)0([0-7]*[1-7][0-7]*)")
+_SPACES = re.compile(r"[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")  # that look like one, and are none to YAML
 _MAPPING = re.compile(r"\{\s*['\"]?\w+['\"]?\s*:")  # {prompt: …}: some text inside it is meant
 
 
@@ -43,11 +45,40 @@ def advice_on(error: yaml.YAMLError, file: Path) -> str | None:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return None
-    marks = (getattr(error, name, None) for name in ("problem_mark", "context_mark"))
+    marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
+    if said := _advice_on_spaces([mark.line + 1 for mark in marks if mark], lines):
+        return said
+    if "unknown escape" in str(getattr(error, "problem", "")):
+        return "in double quotes a \\ begins an escape: put the text in single quotes"
     found = [said for mark in marks if mark and (said := advice(lines, mark.line + 1))]
     if not found and "mapping values" in str(getattr(error, "problem", "")):
         return 'put a text that has ": " in it in quotes'
     return found[0] if found else None
+
+
+def _advice_on_spaces(near: Sequence[int], lines: Sequence[str]) -> str | None:
+    """Where a line that the parser names, or the one before it, has a space that is none to YAML, or a tab for one."""
+    for number in sorted({each - back for each in near for back in (0, 1)} & set(range(1, len(lines) + 1))):
+        line = lines[number - 1]
+        if odd := _SPACES.search(line.partition(":")[0]):
+            return f"line {number} has U+{ord(odd[0]):04X}, which looks like a space; write a plain one"
+        if "\t" in line[: len(line) - len(line.lstrip())] or re.search(r"[:\-]\t", line):
+            return f"line {number} has a tab; YAML wants spaces"
+    return None
+
+
+def octal(text: str) -> Iterator[str]:
+    """0123 is 83 to YAML, and to nobody who writes a seed or a step."""
+    if not re.search(r"(?<![\w.])0[0-7_]*[0-7]", text):
+        return
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and (found := _OCTAL.fullmatch(event.value)):
+            assert event.start_mark  # what is parsed has one
+            plain, line = f"{found[1]}{found[2].lstrip('0')}", event.start_mark.line + 1
+            yield (
+                f"line {line}: {event.value} is {int(event.value, 8)} to YAML, as it begins with 0; "
+                f'write {plain} for the number, or "{event.value}" where it is a name'
+            )
 
 
 def anchored(text: str) -> Iterator[str]:

@@ -112,6 +112,12 @@ def _axes(
     return axes
 
 
+_INSTEAD_OF_A_NAME = {  # where somebody wrote the thing itself
+    "model": "; a path goes into conf/model/NAME.yaml, as checkpoint.repo or checkpoint.transformer",
+    "prompts": '; it names files of conf/prompts/: texts are the axis prompt, matrix.prompt: ["a cat"]',
+}
+
+
 def _axis(axis: str, raw: Any, series: Mapping[str, LoraSeries], origin: Origin) -> Reading[tuple[Any, ...]]:
     checked: list[Any] = []
     setting = WHOLE if is_of_file(axis) else axis
@@ -121,7 +127,8 @@ def _axis(axis: str, raw: Any, series: Mapping[str, LoraSeries], origin: Origin)
     for key, value in _spread(entries, series):
         if axis in AXIS_GROUPS:
             if fault := name_fault(value):
-                yield ConfigError(f"{origin.at(key)}: {fault}")
+                cure = _INSTEAD_OF_A_NAME.get(axis, "") if isinstance(value, str) else ""
+                yield ConfigError(f"{origin.at(key)}: {fault}{cure}")
         else:
             value = yield from read_setting(Prompt, setting, value, origin, key)
         # Every seed of -1 is a draw of its own.

@@ -64,9 +64,19 @@ def test_in_the_experiment_and_in_an_override(project):
 
 
 def test_a_model_sees_no_lora(project):
-    assert project.error("model.defaults.neg='${lora.trigger_word}'") == (
+    assert project.error("model.defaults.neg='${lora.trigger_word}'").startswith(
         "override model.defaults.neg: Interpolation key 'lora.trigger_word' not found"
     )
+
+
+def test_a_reference_that_is_meant_as_text_is_told_how_it_is_written(project):
+    project.write("conf/prompts/p.yaml", "prompts: ['a ${ cat']\n")
+    cure = "${…} stands for a value of conf/, ${oc.env:HOME} for the environment's, \\${ in single quotes for itself"
+    assert project.error() == f"conf/prompts/p.yaml: prompts[0]: holds a ${{ that cannot be read; {cure}"
+    project.write("conf/prompts/p.yaml", "prompts: ['a ${style}']\n")
+    assert project.error().endswith(f"prompts[0]: Interpolation key 'style' not found; {cure}")
+    project.write("conf/prompts/p.yaml", "prompts: ['a \\${ cat', 'a \\${style}']\n")
+    assert prompts_of(project.load()) == ["a ${ cat", "a ${style}"]
 
 
 def test_darkrooms_own_folder_for_the_files_that_come_with_it(project):

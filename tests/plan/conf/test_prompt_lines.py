@@ -131,3 +131,57 @@ def test_a_file_that_nobody_writes_into_is_refused_at_once(project):
     os.mkfifo("lines.txt")
     project.write("conf/prompts/p.yaml", "file: lines.txt\n")
     assert project.error() == "conf/prompts/p.yaml: file: lines.txt: expected a file, got a FIFO"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        (
+            "p.csv",
+            "a cat\n",
+            "p.csv: ends in .csv; expected a text file with a prompt a line: `darkroom import prompts",
+        ),
+        ("p.xlsx", "PK\x03\x04", "p.xlsx: ends in .xlsx; expected a text file with a prompt a line"),
+        ("p.txt", "a cat\na\0dog\n", "p.txt: line 2: holds U+0000, which no text does"),
+        ("p.txt", "PK\x03\x04", "p.txt: line 1: holds U+0003, which no text does"),
+        ("p.txt", '["a cat", "a dog"]', "p.txt: is JSON; expected a prompt a line"),
+        ("p.txt", '[\n  "a cat"\n]\n', "p.txt: is JSON; expected a prompt a line"),
+        ("p.txt", '{"prompt": "a cat"}\n{"prompt": "a dog"}\n', "p.txt: is JSON; expected a prompt a line"),
+        (
+            "p.txt",
+            "prompt;negative;seed\na cat;;4\n",
+            "p.txt: begins with the heading of a table, 'prompt;negative;seed'",
+        ),
+        ("p.txt", '"Prompt","Steps"\n', "p.txt: begins with the heading of a table, "),
+        ("p.txt", "a cat\nNegative prompt: ugly\n", "p.txt: line 2: 'Negative prompt: ugly' is of a picture's record"),
+        (
+            "p.txt",
+            "a cat\nSteps: 20, Sampler: Euler, Seed: 4\n",
+            "p.txt: line 2: 'Steps: 20, Sampler: Euler, Seed: 4' is",
+        ),
+        ("p.txt", "a cat\n---\na dog\n", "p.txt: line 2: '---' is no prompt; take the line out"),
+    ],
+)
+def test_what_is_no_list_of_prompts_is_rendered_as_none(file, text, said):
+    lines, (error,) = collected(read_lines(text, file))
+    assert lines == []
+    assert str(error).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "text", ["[trigger] a cat", '"a cat, sitting"', "prompt, please", "width, height", "{a} cat", "-"]
+)
+def test_what_only_looks_like_another_format_is_a_prompt(text):
+    assert line(text).keys == {"prompt": text}
+
+
+def test_a_file_of_an_old_program_ends_lines_with_carriage_returns():
+    lines, _ = collected(read_lines("a cat\ra dog\r", "p.txt"))
+    assert [each.keys["prompt"] for each in lines] == ["a cat", "a dog"]
+
+
+def test_a_choice_in_a_list_of_texts_is_said_to_be_text():
+    assert line("a {red|green} car in __place__").notes == (
+        "{red|green} is text here; a choice is one under `templates:`",
+        "__place__ is text here; a choice is one under `templates:`",
+    )

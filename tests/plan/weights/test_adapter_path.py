@@ -108,6 +108,21 @@ def test_what_the_hub_does_not_have_or_give_is_said(project: Project, cache: Pat
     [
         ("gone.safetensors", "gone.safetensors: no such file"),
         ("conf/gone/gone.safetensors", "conf/gone/gone.safetensors: no such file"),
+        ("SKS", "SKS: no such file; did you mean 'sks.safetensors'?"),
+        ("sks.safetensors ", "sks.safetensors : no such file; did you mean 'sks.safetensors'?"),
+        (
+            r"D:\\loras\\a b.sft",
+            r"D:\loras\a b.sft: no such file; it is a path of Windows; in WSL2 it is /mnt/d/loras/a b.sft",
+        ),
+        (r"star\\a.sft", r"star\a.sft: no such file; folders are separated by /: star/a.sft"),
+        (
+            "$HOME/a.sft",
+            "$HOME/a.sft: no such file; a variable of the environment is written ${oc.env:HOME}",
+        ),
+        (
+            "file:///loras/my%20lora.sft",
+            "file:///loras/my%20lora.sft: is an address, and files are read here; write /loras/my lora.sft",
+        ),
         (
             "acme/klein-style/style.safetensors@v2",
             "acme/klein-style/style.safetensors@v2: no such file here, nor in the hub's cache; a run downloads it "

@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from darkroom import OWN_FOLDER
 from darkroom.display import from_here
@@ -28,15 +28,16 @@ from darkroom.errors import ConfigError, raise_together
 from darkroom.files import unquoted
 from darkroom.files.regular_file import read_text
 from darkroom.files.yaml_text import check_keys_and_values
-from darkroom.names import name_fault
-from darkroom.plan.conf.experiment_files import Written
+from darkroom.plan.conf.experiment_files import Written, experiment_fault
 from darkroom.plan.conf.folders import existing_folders, machine_file
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 _OF_ROOT = ("output", "machine", "matrix", "exclude", "score")
+_LIST_OF = {"prompts": "prompts", "lora": "loras"}  # the key that a list alone is meant for, by group
 _BLANK = "blank"  # conf/prompts/blank.yaml
+_LITERAL = "${…} stands for a value of conf/, ${oc.env:HOME} for the environment's, \\${ in single quotes for itself"
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
 _PRIMARY = "_primary_"  # includes _CONFIG: Hydra looks for a primary config in the first folder only
@@ -88,7 +89,7 @@ class Conf:
     def __init__(self, experiment: str, conf_dirs: Sequence[Path], overrides: Sequence[str]) -> None:
         self._overrides = Overrides(overrides)
         self._folders = existing_folders(conf_dirs, self._overrides.searchpath)
-        if fault := name_fault(experiment):
+        if fault := experiment_fault(experiment):
             raise ConfigError(f"experiment: {fault}")
         self.file = self._folders.option("experiment", experiment, "experiment")
         self._hydra_overrides = [f"experiment@_global_='{experiment}'", *self._overrides.of_hydra]
@@ -160,6 +161,8 @@ class Conf:
         if name in seen:
             raise ConfigError(f"{file}: defaults: includes itself")
         content = _load_with_defaults_list(file)
+        if not content:
+            raise ConfigError(f"{file}: is empty; expected what to render, such as `matrix: {{lora: my_lora}}`")
         yield file, content
         for entry in reversed(content.get("defaults", [])):
             if isinstance(entry, str) and entry != "_self_":
@@ -201,10 +204,11 @@ def _load(file: Path) -> dict[str, Any]:
     check_keys_and_values(file, text)
     with _as_config_errors(file):
         content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
-    for fault in unquoted.anchored(text):
+    for fault in (*unquoted.anchored(text), *unquoted.octal(text)):
         raise ConfigError(f"{file}: {fault}")
     if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected keys and values, got a list")
+        key = _LIST_OF.get(file.parent.name)
+        raise ConfigError(f"{file}: expected keys and values, got a list{f'; begin it with {key}:' if key else ''}")
     return {str(key): value for key, value in content.items()}
 
 
@@ -234,7 +238,7 @@ def _resolved(node: DictConfig, group: str, origin: Origin) -> dict[str, Any]:
         resolved = OmegaConf.to_container(node, resolve=True)
     except OmegaConfBaseException as error:
         key = str(error.full_key or "").removeprefix(f"{group}.")
-        raise ConfigError(f"{origin.at(key)}: {str(error.msg).splitlines()[0]}") from error
+        raise ConfigError(f"{origin.at(key)}: {str(error.msg).splitlines()[0]}; {_LITERAL}") from error
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
 
@@ -260,5 +264,8 @@ def _as_config_errors(file: Path) -> Iterator[None]:
         raise ConfigError(f"{file}: {error.strerror or error}") from error
     except RecursionError as error:
         raise ConfigError(f"{file}: something in it refers to itself") from error
+    except GrammarParseError as error:  # its own sentence is the parser's
+        place = f"{file}: {error.full_key}" if error.full_key else f"{file}"
+        raise ConfigError(f"{place}: holds a ${{ that cannot be read; {_LITERAL}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra's for a defaults list
         raise ConfigError(f"{file}: {one_line(error)}") from error

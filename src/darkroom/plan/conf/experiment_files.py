@@ -1,5 +1,6 @@
 """What the files of one experiment say before they are composed: keys of the root, choices, where a value stands."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -40,6 +41,10 @@ class Written:
                     wanted = "a list" if key in _LISTS else "keys and values"
                     hint = f"; choices go to matrix.{key}" if key in AXIS_GROUPS else ""
                     yield ConfigError(f"{file}: {key}: expected {wanted}, got {content[key]!r}{hint}")
+            axes = content.get("matrix")
+            for key in [key for key in axes if not isinstance(key, str)] if isinstance(axes, Mapping) else []:
+                cure = "several values go in brackets, [1, 2], and a decimal point is a dot"
+                yield ConfigError(f"{file}: matrix.{key}: is no name of an axis; {cure}")
         for file, content in self._with_choices():
             if not any(isinstance(entry, Mapping) and _EXPERIMENT in entry for entry in content["defaults"]):
                 cure = "leave defaults out, and the rest goes over Darkroom's own config.yaml"
@@ -85,3 +90,14 @@ class Written:
             if isinstance(part, Mapping):
                 elsewhere += [(key, f"{written_in}: {prefix}{key}") for key in leaves(part)]
         return Origin(str(file), tuple(elsewhere))
+
+
+def experiment_fault(name: str) -> str | None:
+    """What is wrong with the name of an experiment, and what to type in its place."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and name_fault(path.stem) is None:
+        return f"{name!r}: expected its name alone, without folder and ending: {path.stem}"
+    fault = name_fault(name)
+    if fault and path.is_dir():
+        return f"{name!r} is a folder; a training job's is imported first: darkroom import aitk {shlex.quote(name)}"
+    return fault

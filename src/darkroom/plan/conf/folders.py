@@ -40,8 +40,17 @@ class Folders:
         """The file of a group's option; ConfigError with the closest name if there is none."""
         file = self.find(f"{group}/{name}")
         if file is None:
-            raise ConfigError(f"{where}: there is no conf/{group}/{name}.yaml; {suggestion(name, self.names(group))}")
+            cure = self._misnamed(group, name) or suggestion(name, self.names(group))
+            raise ConfigError(f"{where}: there is no conf/{group}/{name}.yaml; {cure}")
         return file
+
+    def _misnamed(self, group: str, name: str) -> str | None:
+        """Where the name is one with its ending, or the file has another."""
+        bare = name.removesuffix(".yaml").removesuffix(".yml")
+        if bare != name and bare in self.names(group):
+            return f"write its name without an ending: {bare}"
+        found = (folder / group / f"{name}.yml" for folder in self.paths)
+        return next((f"rename {file} to {file.stem}.yaml" for file in found if file.is_file()), None)
 
     def names(self, group: str) -> list[str]:
         """All options of a group."""

@@ -5,6 +5,8 @@ yielded, so that one run shows all of them.
 """
 
 import contextlib
+import json
+import re
 import types
 import typing
 from collections import Counter
@@ -30,6 +32,7 @@ class _UnknownKey(ConfigError):
         self.where, self.key, self.said = where, key, said
 
 
+_SEVERAL = re.compile(r"\d+ ?-+ ?\d+|\d+([.;]? ?\d+){2,}")  # 1-4, 1,2,3
 _FLOAT32_MAX = 3.4028234663852886e38
 _KEYS = "keys and values"
 _EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -68,6 +71,9 @@ def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[
         else:
             where = origin.at(here)
             said = _instead(cls, str(key), where.removesuffix(str(key)).rpartition(" ")[2])
+            if raw is None and str(key).strip().isdecimal():  # {network_multiplier: 0,8}
+                yield ConfigError(f"{where}: is no key; a decimal point is a dot, and a comma begins the next key")
+                continue
             # `- close-up: a woman`; `{prompt: a cat, sitting}`
             if bare and (raw is None or (isinstance(raw, str) and bare not in content)):
                 cure = _in_quotes(origin, path)
@@ -127,7 +133,12 @@ def _value(hint: Any, field: Field[Any], raw: Any, origin: Origin, path: str) ->
 
 def _items(cls: type[Any], raw: Any, origin: Origin, path: str) -> Reading[tuple[Any, ...]]:
     if not isinstance(raw, list):
-        yield ConfigError(f"{origin.at(path)}: expected a list, got {raw!r}")
+        cure = (
+            f"; write {path.rpartition('.')[2]}: [{json.dumps(raw, ensure_ascii=False)}]"
+            if isinstance(raw, str)
+            else ""
+        )
+        yield ConfigError(f"{origin.at(path)}: expected a list, got {raw!r}{cure}")
         return ()
     items, errors = collected(_each(cls, raw, origin, path))
     yield from _each_key_once(errors)
@@ -166,7 +177,24 @@ def _wrong_type(expected: type[Any], raw: Any) -> str | None:
     if type(raw) is expected or (expected is float and type(raw) is int):
         return None
     hint = "; put it in quotes" if expected is str and isinstance(raw, bool | int | float) else ""
-    return f"expected {_EXPECTED[expected]}, got {raw!r}{hint}"
+    return f"expected {_EXPECTED[expected]}, got {raw!r}{hint or _as_number(expected, raw)}"
+
+
+def _as_number(expected: type[Any], raw: Any) -> str:
+    """How the number is written that somebody meant; "" where none can be told."""
+    if expected not in (int, float) or isinstance(raw, bool):
+        return ""
+    if isinstance(raw, list):
+        return "; several values are an axis of the matrix" if raw else ""
+    text = str(raw).strip().replace(",", ".")
+    share = text.endswith("%")
+    try:
+        number = float(text.removesuffix("%").removesuffix("px")) / (100 if share else 1)
+    except ValueError:
+        return "; several values are a list, [1, 2], or a range, 1..4" if _SEVERAL.fullmatch(text) else ""
+    if expected is int and not number.is_integer():
+        return ""
+    return f"; write {int(number) if expected is int else repr(number)}"
 
 
 def _not_allowed(allowed: Mapping[str, Any], raw: Any) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from darkroom.errors import ConfigError, Reading
 from darkroom.plan.prompt_text.flags import EVERYONES, not_made
+from darkroom.plan.prompt_text.other_formats import other_format
 
 _FLAG = re.compile(
     r"""(?<!\S)--(?P<flag>[A-Za-z][\w-]*)(?=[\s=]|$)  # --steps
@@ -24,6 +25,7 @@ _FLAG = re.compile(
     re.VERBOSE,
 )
 _DASH_THAT_CLOSES = re.compile(r"\w--(?!\w)|--(?:\s|$)")  # a cat --asleep, maybe-- in the sun
+_CHOICE = re.compile(r"\{[^{}]*\|[^{}]*\}|\b__\w+?__\b")  # {red|green}, __colour__
 _NETWORK = re.compile(r"[,\s]*(<(?:lora|lyco|hypernet):[^<>]*>)")
 
 
@@ -49,7 +51,12 @@ class _Given:
 
 def read_lines(text: str, file: str) -> Reading[list[Line]]:
     """The prompts of a file, without blank lines and comments; an error for each line that nobody could take."""
-    lines = []
+    text = text if "\n" in text else text.replace("\r", "\n")  # as old programs end lines
+    strange = [ConfigError(f"{file}: {said}") for said in other_format(text, file)]
+    yield from strange
+    lines: list[Line] = []
+    if strange:
+        return lines
     for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a line separator (U+2028) may stand in a text
         if line.strip() and not is_comment(line):
             try:
@@ -75,6 +82,9 @@ def _read(line: str, number: int) -> Line:
         notes += [_network_note(found[1]) for found in _NETWORK.finditer(keys[key])]
         bare, were_there = _NETWORK.subn("", keys[key])
         keys[key] = bare.lstrip(", ") if were_there else keys[key]
+    notes += [
+        f"{choice} is text here; a choice is one under `templates:`" for choice in _CHOICE.findall(keys["prompt"])
+    ]
     if not keys["prompt"]:
         raise ConfigError("holds no prompt; expected a text, then flags such as --w 512")
     return Line(number, keys, tuple(notes))

@@ -5,7 +5,9 @@ A run fetches what the hub's cache lacks; a dry run does not, and says what to t
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import unquote
 
 from darkroom.display import named
 from darkroom.errors import AdapterError, CheckpointError, WeightFileError
@@ -38,11 +40,34 @@ def file_of(path: str, fetch: Fetch | None = None) -> str:
         return str(_only_file(path, here))
     reference = read_reference(path)
     if reference is None or Path(reference.repo.partition("/")[0]).is_dir():
+        if cure := _cure(path, here):
+            raise AdapterError(f"{path}: no such file; {cure}")
         return path
     return _on_hub(path, reference, fetch)
 
 
+def _cure(path: str, here: Path) -> str | None:
+    """What to write for a path that leads nowhere, as it is written or by what lies there; None where nothing tells."""
+    if drive := re.match(r"([A-Za-z]):[\\/]", path):
+        rest = path[3:].replace("\\", "/")
+        return f"it is a path of Windows; in WSL2 it is /mnt/{drive[1].lower()}/{rest}"
+    if "\\" in path:
+        return f"folders are separated by /: {path.replace(chr(92), '/')}"
+    if variable := re.search(r"\$\{?(\w+)\}?|%(\w+)%", path):
+        return f"a variable of the environment is written ${{oc.env:{variable[1] or variable[2]}}}"
+    try:
+        names = [file.name for file in here.parent.iterdir() if file.suffix.lower() in ENDINGS]
+    except OSError:
+        return None
+    wanted = here.name.strip(" '\"").lower()
+    alike = [name for name in names if wanted in (name.lower(), Path(name).stem.lower())]
+    near = alike or [name for name in names if get_close_matches(here.stem, [Path(name).stem], cutoff=0.8)]
+    return f"did you mean {str(here.parent / near[0])!r}?" if near else None
+
+
 def _instead_of(address: str) -> str:
+    if address.startswith("file://"):
+        return f"write {unquote(address.removeprefix('file://'))}"
     page = _HUB_PAGE.match(address)
     if page is None:
         return "download the file and write its path"
