@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,25 @@ def test_a_name_in_other_unicode_characters_and_a_link_to_nowhere_are_told_from_
         "loop": "a link that leads to no file",
         "gone": "no such file",
     }
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty, as a download that was broken off; copy it again"),
+        (bytes(5000), "it begins with zeros, as a download that was broken off; copy it again"),
+        (
+            b"Entry not found",
+            "it is a text, 'Entry not found', as a server sends in place of a file; download it again",
+        ),
+        (b'{"error": "Unauthorized"}', 'it is a text, \'{"error": "Unauthorized"}\', as a server sends'),
+        (b"<!-- a --><html>", "it is a web page"),
+        (b"PK\x03\x04" + b"x" * 300, "it is an archive; unpack it, and name the file that was in it"),
+        (b"\x1f\x8b\x08\0" + b"x" * 300, "it is an archive"),
+        (b"PK\x03\x04" + b"\0" * 22 + b"archive/data.pkl" + b"x" * 300, "it is a PyTorch pickle"),
+    ],
+)
+def test_what_a_file_is_that_was_downloaded_for_one(tmp_path, content, said):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(WeightFileError, match=re.escape(f"not a .safetensors file: {said}")):
+        read_header(tmp_path / "a.safetensors")

@@ -20,6 +20,9 @@ from darkroom.files.regular_file import ANY_SIZE, is_there, missing, open_regula
 # A header of 84 MB with 1.5 million tensors took 1.2 GB; the largest real ones have some thousands.
 _LONGEST_HEADER, _MOST_TENSORS = 16_000_000, 50_000  # bytes; the safetensors library reads 100 MB
 _MOST_VALUES = 20 * _MOST_TENSORS  # and keys: 11 a tensor of two dimensions
+_SHOWN = 400  # bytes of a file that is another one
+_ENTRY = 30  # bytes before the first name in a zip
+_ARCHIVES = (b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")
 _BYTES = {  # of one number; a dtype that is not here is not checked
     **dict.fromkeys(("F64", "I64", "U64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -59,7 +62,7 @@ def _header(file: BinaryIO, size: int, path: str | Path) -> Header:
     prefix = file.read(8)
     length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
     if not 2 <= length <= _LONGEST_HEADER:
-        raise WeightFileError(f"{path}: not a .safetensors file{_why(prefix, length, size)}")
+        raise WeightFileError(f"{path}: not a .safetensors file{_why(prefix + file.read(_SHOWN), length, size)}")
     text = file.read(length)
     if len(text) < length:
         raise WeightFileError(f"{path}: truncated: the header alone has {length} bytes, the file {size}; copy it again")
@@ -67,7 +70,8 @@ def _header(file: BinaryIO, size: int, path: str | Path) -> Header:
         raise WeightFileError(f"{path}: its header has {count} tensors; at most {_MOST_TENSORS} are read")
     try:
         entries = as_keys(parse_json(text.decode(), most=_MOST_VALUES))
-        metadata = as_keys(entries.get("__metadata__", {}))
+        said = entries.get("__metadata__")
+        metadata = as_keys({} if said is None else said)
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("__metadata__ is no mapping of texts")
         tensors = [_tensor(name, entry) for name, entry in entries.items() if name != "__metadata__"]
@@ -86,13 +90,26 @@ def _header(file: BinaryIO, size: int, path: str | Path) -> Header:
     )
 
 
-def _why(prefix: bytes, length: int, size: int) -> str:
-    """A file has no header that is read."""
-    if reason := foreign_format(prefix):
+def _why(start: bytes, length: int, size: int) -> str:
+    """A file has no header that is read. `start`: its first bytes."""
+    if reason := foreign_format(start):
         return f": {reason}"
     if _LONGEST_HEADER < length < size:
         return f" that is read: its header has {length} bytes; at most {_LONGEST_HEADER} are"
-    return f" ({size} bytes, no valid header)"
+    if not start.strip(b"\0"):
+        return f": it {'begins with zeros' if start else 'is empty'}, as a download that was broken off; copy it again"
+    if size <= len(start) and (text := _as_text(start)):
+        return f": it is a text, {text[:80]!r}, as a server sends in place of a file; download it again"
+    return f" ({size} bytes, no valid header); copy it again, or look where it is from"
+
+
+def _as_text(start: bytes) -> str:
+    """ "" for what is no text."""
+    try:
+        text = start.decode().strip()
+    except UnicodeDecodeError:
+        return ""
+    return text if text.replace("\n", " ").isprintable() else ""
 
 
 class _Tensor(NamedTuple):
@@ -134,6 +151,9 @@ def _end(tensors: list[_Tensor]) -> int:
 
 def foreign_format(start: bytes) -> str | None:
     """What a file is that starts so and is no .safetensors file, and what to do; None for what nobody takes for one."""
+    is_zip = start.startswith(b"PK") and len(start) > _ENTRY and b"/data.pkl" not in start  # torch's first entry
+    if is_zip or start.startswith(_ARCHIVES):
+        return "it is an archive; unpack it, and name the file that was in it"
     if start.startswith((b"PK", b"\x80")):
         return (
             "it is a PyTorch pickle, which can run code when it is opened; convert it to .safetensors where it is from"
@@ -142,7 +162,7 @@ def foreign_format(start: bytes) -> str | None:
         return "it is a GGUF file; give it a name that ends in .gguf"
     if start.startswith(b"version "):
         return "it is a pointer of git-lfs, not the file; `git lfs pull` where it was cloned fetches that"
-    if start.lstrip().lower().startswith((b"<!doct", b"<html", b"<?xml", b"<head")):
+    if start.lstrip().lower().startswith((b"<!", b"<html", b"<?xml", b"<head")):
         return "it is a web page, such as one that asks for a login; download the file with a browser"
     return None
 

@@ -83,6 +83,20 @@ _BFL = OtherNames(  # black-forest-labs/flux, src/flux/model.py, in whose names 
     },
     swapped="final_layer.adaLN_modulation.1",
 )
+_XLABS = OtherNames(  # XLabs-AI/x-flux: processors of BFL's blocks, which leave the rest of linear1 as it is
+    blocks=(
+        (
+            "double_blocks",
+            {
+                "processor.qkv_lora1": _QKV,
+                "processor.qkv_lora2": _ADDED_QKV,
+                "processor.proj_lora1": {"attn.to_out.0": 1},
+                "processor.proj_lora2": {"attn.to_add_out": 1},
+            },
+        ),
+        ("single_blocks", {"processor.qkv_lora": _QKV, "processor.proj_lora": {"proj_out": 1}}),
+    ),
+)
 _FUSED = OtherNames(  # diffusers' modules after fuse_qkv_projections()
     blocks=(
         ("transformer_blocks", {"attn.to_qkv": _QKV, "attn.to_added_qkv": _ADDED_QKV}),
@@ -147,7 +161,7 @@ def _naming(*bases: KnownBase) -> AdapterNaming:
         beside=_BESIDE,
         guidance=_GUIDANCE,
         bases=bases,
-        others=(_BFL, _FUSED, _DIFFSYNTH),
+        others=(_BFL, _XLABS, _FUSED, _DIFFSYNTH),
         kin=tuple(base for base in (FLEX1, FLUX1, FLEX2) if base not in bases),
     )
 

@@ -16,7 +16,7 @@ from darkroom.errors import AdapterError
 from darkroom.lora_files.file import LoraFile
 from darkroom.lora_files.naming import AdapterNaming, Layer, LayerShapes, Place
 from darkroom.lora_files.scales import read_scales, refuse_scales_beside
-from darkroom.lora_files.tools import ALPHA, Named, of_text_encoders, read_key, unsupported
+from darkroom.lora_files.tools import ALPHA, Named, of_text_encoders, of_tokens, read_key, unsupported
 
 Kind = Literal["lora", "lokr", "diff"]
 
@@ -34,8 +34,8 @@ _WHOLE = (  # the suffixes that make one delta
         )
     ),
 )
-_FLOATS = {"F32", "F16", "BF16"}
-_NUMBERS = {*_FLOATS, "F64", "I64", "I32"}  # an alpha, as kohya's tools write it
+_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
+_NUMBERS = {*_FLOATS, "I64", "I32", "I16", "I8", "U8"}  # an alpha, as kohya's tools write it
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,13 @@ def _rows_of_the_layer(rows: int, place: Place, layer: Layer | None) -> int:
 def _refuse_unsupported(lora: LoraFile) -> None:
     for key, dtype in lora.header.dtypes.items():
         if dtype not in (_NUMBERS if key.endswith(f".{ALPHA}") else _FLOATS):
-            raise AdapterError(f"{lora.path}: {key}: expected float32, float16 or bfloat16, got {dtype}")
+            numbers = "a number" if key.endswith(f".{ALPHA}") else "float32, float16, bfloat16 or float8"
+            raise AdapterError(f"{lora.path}: {key}: expected {numbers}, got {dtype}")
+    if tokens := of_tokens(lora.shapes):
+        raise AdapterError(
+            f"{lora.path}: trains words of the text encoder as well, which no preview of the trainer has: "
+            f"{named(tokens)}; export it without them"
+        )
     if refused := unsupported(lora.shapes):
         what, keys = refused
         raise AdapterError(f"{lora.path}: is {what}, which cannot be applied: {named(keys)}")
@@ -129,8 +135,11 @@ def _modules(lora: LoraFile, naming: AdapterNaming) -> dict[str, dict[str, str]]
             f"{named(strange)}"
         )
     modules: dict[str, dict[str, str]] = defaultdict(dict)
+    first: dict[tuple[Place, ...], str] = {}  # a module's alpha may be under another of its names
     for key, found in tensors.items():
-        other = modules[found.module].setdefault(found.suffix, key)
+        places = naming.places(found.module)
+        module = first.setdefault(places, found.module) if places else found.module
+        other = modules[module].setdefault(found.suffix, key)
         if other != key:
             raise AdapterError(f"{lora.path}: names one layer twice, expected once: {named((other, key))}")
     return modules
@@ -163,14 +172,18 @@ def _kind(suffixes: Collection[str]) -> Kind:
 def _shape(lora: LoraFile, module: str, keys: Mapping[str, str]) -> tuple[int, int]:
     """(rows, columns) of a module's delta; AdapterError where its tensors are no whole one, or do not fit."""
     found = set(keys)
-    if found == {"lora_A.weight"}:
+    if found == {"lora_A.weight"} and not any(".lora_B" in key or "lora_up" in key for key in lora.shapes):
         raise AdapterError(f"{lora.path}: {module}: lora_A without lora_B: type fullrank cannot be applied")
     if found not in _WHOLE:
-        raise AdapterError(f"{lora.path}: {module}: expected one whole LoRA, LoKr or diff, got {sorted(found)}")
+        raise AdapterError(
+            f"{lora.path}: {module}: expected one whole LoRA, LoKr or diff, got {sorted(found)}; save it again"
+        )
     shapes = {suffix: lora.shapes[key] for suffix, key in keys.items()}
     shape = _delta_shape(shapes)
     if shape is None:
-        raise AdapterError(f"{lora.path}: {module}: its tensors do not fit each other: {shapes}")
+        turned = {suffix: shape[::-1] for suffix, shape in shapes.items()}
+        cure = "; its matrices are transposed, save it again" if _delta_shape(turned) else ""
+        raise AdapterError(f"{lora.path}: {module}: its tensors do not fit each other: {shapes}{cure}")
     if any(0 in shapes[suffix] for suffix in keys):
         raise AdapterError(f"{lora.path}: {module}: has tensors without values: {shapes}; train or save it again")
     return shape

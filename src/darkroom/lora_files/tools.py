@@ -11,19 +11,23 @@ from dataclasses import dataclass
 ALPHA = "alpha"
 _LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b")
 
-_DOTTED = r"(?:base_model\.model\.)?(?:(?:model\.)?diffusion_model\.|transformer\.|dit\.)?"
+# What stands before the module, once or several times: PEFT, ComfyUI, torch.compile and DDP each put theirs there.
+_DOTTED = r"(?:(?:base_model\.model|model|diffusion_model|transformer|unet|dit|pipe|module|_orig_mod)\.)*"
 _UNDERSCORED = r"(?:lora_unet|lora_transformer|lycoris)_"
+_OLD = r"(?:lora\.|lora_linear_layer\.|(?<=_lora\.)|(?<=_lora[12]\.))"  # diffusers before PEFT; XLabs' processors
 _ENDINGS = (  # of keys, and what they are called here, which is what ai-toolkit calls them; an adapter may have a name
-    (r"lora_A(?:\.\w+)?\.weight|lora_down\.weight|lora\.down\.weight", "lora_A.weight"),
-    (r"lora_B(?:\.\w+)?\.weight|lora_up\.weight|lora\.up\.weight", "lora_B.weight"),
+    (rf"lora_A(?:\.[^.]+)?\.weight|lora_A|lora_down\.weight|{_OLD}down\.weight", "lora_A.weight"),
+    (rf"lora_B(?:\.[^.]+)?\.weight|lora_B|lora_up\.weight|{_OLD}up\.weight", "lora_B.weight"),
     *((name, name) for name in (*_LOKR, "diff", ALPHA)),
 )
 _REFUSED = (  # endings of keys, and what a file with them is
     (r"magnitude", "DoRA (magnitude), which its trainer cannot merge either"),
     (r"dora_scale", "DoRA (dora_scale)"),
     (r"lora_magnitude_vector(?:\..*)?", "DoRA (lora_magnitude_vector)"),
-    (r"diff_b", "a delta with biases (diff_b)"),
-    (r"lora_[AB](?:\.\w+)?\.bias", "LoRA with biases (lora_bias)"),
+    (r"diff_b|b_norm", "a delta with biases (diff_b, b_norm)"),
+    (r"w_norm|norm_\w+\.diff", "a training of norms as well"),
+    (r"set_weight|reshape_weight", "a delta that changes the shape of layers (set_weight, reshape_weight)"),
+    (r"lora_[AB](?:\.[^.]+)?\.bias", "LoRA with biases (lora_bias)"),
     (r"lokr_t2", "LoKr of convolutions (lokr_t2), but these layers are linear"),
     (r"lora_mid\.weight", "LoRA of convolutions (lora_mid), but these layers are linear"),
     (r"hada_.*", "LoHa (hada_w1_a)"),
@@ -31,10 +35,12 @@ _REFUSED = (  # endings of keys, and what a file with them is
     (r"(?:a|b)[12]\.weight", "GLoRA (a1, b1)"),
 )
 _TEXT_ENCODER = re.compile(r"lora_te\d?_|(?:base_model\.model\.)?text_(?:encoder|model)|clip_l\.|t5xxl\.")
+_TOKENS = re.compile(r"emb_params|bundle_emb\..*|(?:clip_l|t5)(?:_embeddings?)?|learned_embeds.*|string_to_param.*")
 _TOOLS = (  # beginnings of keys, and the tool that writes them, in words; the first that fits
     (r"lora_transformer_|transformer\..*\.lora_(?:down|up)\.weight$", "OneTrainer"),
     (r"lora_unet_", "kohya (sd-scripts, musubi-tuner)"),
     (r"lycoris_", "LyCORIS (SimpleTuner, ai-toolkit before 2026)"),
+    (r".*\.processor\.\w+\.(?:down|up)\.weight$", "XLabs"),
     (r".*\.lora_(?:down|up)\.weight$", "ComfyUI"),
     (r"base_model\.|.*\.lora_[AB]\.\w+\.weight$", "PEFT"),
     (r"diffusion_model\.", "ai-toolkit or ComfyUI"),
@@ -82,6 +88,11 @@ def unsupported(keys: Iterable[str]) -> tuple[str, list[str]] | None:
 def of_text_encoders(keys: Iterable[str]) -> list[str]:
     """The keys of deltas for a text encoder."""
     return [key for key in keys if _TEXT_ENCODER.match(key)]
+
+
+def of_tokens(keys: Iterable[str]) -> list[str]:
+    """The keys of trained words (textual inversion), which some trainers save beside a delta."""
+    return [key for key in keys if _TOKENS.fullmatch(key)]
 
 
 def tool_of(keys: Iterable[str]) -> str:

@@ -29,6 +29,7 @@ _BESIDE = {
 _COMFY: dict[str, Shares] = {
     "attention.qkv": dict.fromkeys(("attention.to_q", "attention.to_k", "attention.to_v"), 1),
     "attention.out": {"attention.to_out.0": 1},
+    **{f"attention.to.{part}": {f"attention.to_{part}": 1} for part in "qkv"},  # Anime-Z's trainer
 }
 
 

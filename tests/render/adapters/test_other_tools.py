@@ -392,3 +392,85 @@ def test_a_dead_layer_among_others_is_no_dead_file(base: Base, read: Callable[..
     tensors = trainers(lora([("double_blocks.0.img_attn.proj", (96, 96)), ("img_in", base.adapter_shapes()["img_in"])]))
     tensors["diffusion_model.img_in.lora_B.weight"].zero_()
     assert read(base, tensors).dead is None
+
+
+def test_xlabs_processors_leave_the_rest_of_a_fused_layer_as_it_is(flux1, read):
+    tensors, split = {}, {}
+    for block, old, parts in (
+        ("double_blocks.1.processor", "qkv_lora1", [f"transformer_blocks.1.attn.to_{part}" for part in "qkv"]),
+        ("double_blocks.1.processor", "qkv_lora2", [f"transformer_blocks.1.attn.add_{part}_proj" for part in "qkv"]),
+        ("double_blocks.1.processor", "proj_lora1", ["transformer_blocks.1.attn.to_out.0"]),
+        ("double_blocks.1.processor", "proj_lora2", ["transformer_blocks.1.attn.to_add_out"]),
+        ("single_blocks.0.processor", "qkv_lora", [f"single_transformer_blocks.0.attn.to_{part}" for part in "qkv"]),
+        ("single_blocks.0.processor", "proj_lora", ["single_transformer_blocks.0.proj_out"]),
+    ):
+        rows, columns = flux1.adapter_shapes()[parts[0]]
+        down, up = draw(RANK, columns, seed=len(old)), draw(rows * len(parts), RANK, seed=len(block))
+        tensors |= {f"{block}.{old}.down.weight": down, f"{block}.{old}.up.weight": up}
+        for part, its in zip(parts, up.chunk(len(parts)), strict=True):
+            split |= {f"transformer.{part}.lora_A.weight": down.clone(), f"transformer.{part}.lora_B.weight": its}
+    adapter = read(flux1, tensors)
+    assert adapter.tool == "XLabs"
+    assert same(flux1, adapter, read(flux1, split))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "base_model.model.transformer._orig_mod.{}.lora_?.default.weight",
+        "module.{}.lora_?.weight",
+        "pipe.dit.{}.lora_?.my-style v2.weight",
+        "unet.{}.lora_?",
+    ],
+)
+def test_what_wrappers_put_before_a_layer_and_after_it(flux1, read, key):
+    layers = lora(list(flux1.adapter_shapes().items())[:4])
+    expected = read(flux1, written(layers, "transformer.{}.lora_?.weight"))
+    assert same(flux1, read(flux1, written(layers, key)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float64])
+def test_an_adapter_of_another_precision_is_the_one_with_its_numbers(flux1, read, dtype):
+    tensors = written(lora(list(flux1.adapter_shapes().items())[:2]), "transformer.{}.lora_?.weight")
+    stored = {key: tensor.to(dtype) for key, tensor in tensors.items()}
+    adapter = read(flux1, stored)
+    assert same(flux1, adapter, read(flux1, {key: tensor.float() for key, tensor in stored.items()}))
+
+
+def test_a_layer_whose_lora_a_is_zero_is_lost(flux1, read):
+    tensors = written(lora(list(flux1.adapter_shapes().items())[:3]), "transformer.{}.lora_?.weight")
+    assert read(flux1, tensors).warning is None
+    first = next(key for key in tensors if ".lora_A." in key)
+    warning = read(flux1, tensors | {first: torch.zeros_like(tensors[first])}).warning
+    assert "1 of its 3 layers are lost: their lora_A is zero" in warning
+    assert first.removeprefix("transformer.").removesuffix(".lora_A.weight") in warning
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"emb_params": torch.ones(2, 8)}, "trains words of the text encoder as well.* emb_params; export it without"),
+        ({"bundle_emb.sks.string_to_param": torch.ones(2, 8)}, "trains words of the text encoder as well"),
+        ({"x.norm_q.diff": torch.ones(8)}, "is a training of norms as well, which cannot be applied: x.norm_q.diff"),
+        ({"x.set_weight": torch.ones(8)}, "is a delta that changes the shape of layers"),
+        ({"x_embedder.lora_A.weight": torch.ones(4, 8)}, "expected one whole LoRA, LoKr or diff, got .*save it again"),
+    ],
+)
+def test_what_stands_beside_a_lora_is_named(flux1, read, more, said):
+    tensors = written(lora(list(flux1.adapter_shapes().items())[:2]), "transformer.{}.lora_?.weight")
+    with pytest.raises(AdapterError, match=said):
+        read(flux1, tensors | more)
+
+
+def test_alphas_of_zero_are_named_as_the_cause(flux1, read):
+    tensors = written(lora(list(flux1.adapter_shapes().items())[:2]), "transformer.{}.lora_?.weight", alpha=RANK)
+    dead = read(flux1, {k: v * 0 if k.endswith("alpha") else v for k, v in tensors.items()}).dead
+    assert dead.endswith("its alphas are 0: save it again with those that it was trained with")
+    with pytest.raises(AdapterError, match=r"alpha: holds NaN or infinity; expected a finite number"):
+        read(flux1, {k: v * float("nan") if k.endswith("alpha") else v for k, v in tensors.items()})
+
+
+def test_transposed_matrices_are_named_so(flux1, read):
+    tensors = written(lora([("transformer_blocks.0.norm1.linear", (576, 96))]), "transformer.{}.lora_?.weight")
+    with pytest.raises(AdapterError, match=r"do not fit each other: .*; its matrices are transposed, save it again"):
+        read(flux1, {key: tensor.T for key, tensor in tensors.items()})

@@ -191,3 +191,17 @@ def test_a_training_adapter_has_to_be_a_lora_of_the_base(make_request: Callable[
         zimage.load(zimage_checkpoint("turbo", "zimage_lora_bf16"), request.base, CPU)
     with pytest.raises(AdapterError, match="expected a LoRA with the trainer's names as training adapter"):
         zimage.load(zimage_checkpoint("zimage", "zimage_lokr_full_bf16"), request.base, CPU)
+
+
+def test_anime_z_has_the_alpha_of_a_layer_under_another_name(read, base):
+    tensors = {}
+    for name, (down, up) in pairs().items():
+        old = name.replace("attention.to_q", "attention.to.q").replace("attention.to_k", "attention.to.k")
+        old = old.replace("attention.to_v", "attention.to.v")
+        tensors |= {f"{old}.lora.down.weight": down, f"{old}.lora.up.weight": up, f"{name}.alpha": torch.tensor(2.0)}
+    expected = read(written("diffusion_model.{}.lora_?.weight", alpha=2.0))
+    found = read(tensors)
+    assert {layer: own[0].scale(torch.float32) for layer, own in found.deltas.items()} == {
+        layer: own[0].scale(torch.float32) for layer, own in expected.deltas.items()
+    }
+    assert found.deltas.keys() == expected.deltas.keys()

@@ -21,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Tensors = Mapping[str, Array]  # of one module, by suffix
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+_DTYPES |= {"I16": "<i2", "I8": "i1", "U8": "u1", "F8_E4M3": "u1", "F8_E5M2": "u1"}
 _PIECE = 1 << 22  # numbers read at once
 _RANKED = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b")  # factors whose rows are the rank
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from darkroom.display import named
@@ -59,6 +60,8 @@ def _cure(path: str, here: Path) -> str | None:
         names = [file.name for file in here.parent.iterdir() if file.suffix.lower() in ENDINGS]
     except OSError:
         return None
+    if here.is_symlink() or any(normalize("NFC", name) == normalize("NFC", here.name) for name in names):
+        return None  # whoever opens it says why
     wanted = here.name.strip(" '\"").lower()
     alike = [name for name in names if wanted in (name.lower(), Path(name).stem.lower())]
     near = alike or [name for name in names if get_close_matches(here.stem, [Path(name).stem], cutoff=0.8)]

@@ -23,6 +23,10 @@ from darkroom.render.weights.tensor_file import tensors_in
 
 Tensors = dict[str, torch.Tensor]  # of one layer, by suffix: "lora_A.weight", "lokr_w1", "alpha", …
 
+_COMPUTED = {
+    torch.float64: torch.float32,
+    **dict.fromkeys((torch.float8_e4m3fn, torch.float8_e5m2), torch.bfloat16),
+}
 _RANKED, _RANK_SIDE = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b"), 0  # factors whose rows are the rank
 
 
@@ -97,18 +101,40 @@ class Adapter:
             return None
         return (
             f"{self.path}: changes nothing: the deltas of all its {len(self.deltas)} layers are zero, so that pictures "
-            "are the base model's; train it again, or look for a later checkpoint"
+            f"are the base model's; {self._why_dead}"
         )
 
     @property
+    def _why_dead(self) -> str:
+        every = [delta for own in self.deltas.values() for delta in own]
+        if all(ALPHA in delta.counting and not delta.counting[ALPHA].any() for delta in every):
+            return "its alphas are 0: save it again with those that it was trained with"
+        return "train it again, or look for a later checkpoint"
+
+    @property
     def warning(self) -> str | None:
-        """One sentence on an adapter of another base that is applied because it was allowed to be."""
+        """One sentence on an adapter that is applied in part: lost, or of another base and allowed to be."""
         if not self.foreign:
-            return None
+            return self._lost
         total = self.matched_keys + self.left_out
         return (
             f"{self.path}: {self.foreign}; by allow_foreign_lora {self.matched_keys} of its {total} keys were applied, "
             f"{self.left_out} have no place in this base"
+        )
+
+    @property
+    def _lost(self) -> str | None:
+        """One sentence where some lora_A are zero, which no training makes: they begin with random numbers."""
+        downs = {
+            layer: [delta.tensors["lora_A.weight"] for delta in own if "lora_A.weight" in delta.tensors]
+            for layer, own in self.deltas.items()
+        }
+        lost = [layer for layer, own in downs.items() if any(not down.any() for down in own)]
+        if not lost or len(lost) == len(downs):
+            return None
+        return (
+            f"{self.path}: {len(lost)} of its {len(downs)} layers are lost: their lora_A is zero, as where a download "
+            f"was broken off; copy it again: {', '.join(lost[:3])}"
         )
 
 
@@ -131,7 +157,7 @@ def read_adapter(
     file = lora_in(content, path)
     applicable = judge(file, layers, naming, allow_foreign=allow_foreign)
     tensors = tensors_in(content, path)
-    stored = {key: tensors[key] for key in applicable.keys}
+    stored = {key: _computable(tensors[key]) for key in applicable.keys}
     deltas = {layer: tuple(_delta(delta, stored) for delta in own) for layer, own in applicable.deltas.items()}
     _check_finite(path, deltas)
     formats = "+".join(sorted({delta.kind for own in deltas.values() for delta in own}))
@@ -147,6 +173,11 @@ def read_adapter(
     )
 
 
+def _computable(stored: torch.Tensor) -> torch.Tensor:
+    """The same numbers in a dtype that is computed with: bfloat16 holds every float8; float64 is rounded to float32."""
+    return stored.to(_COMPUTED.get(stored.dtype, stored.dtype))
+
+
 def _delta(delta: LayerDelta, stored: Tensors) -> Delta:
     """Of stored tensors, which the deltas for several layers share; an alpha in the header is one more."""
     tensors = {suffix: stored[key] for suffix, key in delta.keys.items()}
@@ -159,4 +190,5 @@ def _check_finite(path: str | Path, deltas: Mapping[str, Sequence[Delta]]) -> No
     for layer, delta in ((layer, delta) for layer, own in deltas.items() for delta in own):
         for suffix, tensor in delta.counting.items():
             if not bool(torch.isfinite(tensor).all()):
-                raise AdapterError(f"{path}: {layer}.{suffix}: holds NaN or infinity; the training run has diverged")
+                cause = "expected a finite number" if suffix == ALPHA else "the training run has diverged"
+                raise AdapterError(f"{path}: {layer}.{suffix}: holds NaN or infinity; {cause}")
