@@ -1,5 +1,6 @@
 """What the door refuses before anything is imported for it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -99,3 +100,22 @@ def test_what_is_said_where_stderr_is_closed_goes_nowhere(
     assert main(["open", "../x"]) == 1
     sys.stderr.close()
     assert capsys.readouterr().out == ""
+
+
+def test_results_that_another_user_keeps_private_are_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    tmp_path.chmod(0o755)
+    assert main(["list"]) == 0  # all is imported now, which another user might not be able to read
+    (tmp_path / "results").chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        statuses = [main(["list"]), main(["check"]), main(["prune"])]
+    finally:
+        os.seteuid(user)
+    assert statuses == [1, 1, 1]
+    assert capsys.readouterr().err == "darkroom: results: Permission denied\n" * 3

@@ -111,18 +111,6 @@ def read_only(project: Project, chance: Random) -> Sequence[str]:
     return (lost.stem,)
 
 
-def read_only_in_mid_run(project: Project, chance: Random) -> Sequence[str]:
-    """All of results/, from a random moment to the end of the run."""
-    project.results.mkdir()
-    mount("--bind", str(project.results), str(project.results))
-    run = project.begin()
-    at_a_moment(project, run, chance)
-    mount("-o", "remount,ro,bind", str(project.results))
-    project.end(run)
-    subprocess.run(["umount", str(project.results)], check=True)
-    return ()
-
-
 def moved(project: Project, chance: Random) -> Sequence[str]:
     """results/ is moved away in mid-run, and put back in the place of what the run has made anew."""
     run, away = project.begin(), project.root / "away"

@@ -85,7 +85,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("a full folder of logs", partial(disk.small_file_system, _LOGS, _LEAST)),
     Kind("results/ on another file system, and its store on a third one", disk.store_elsewhere, at_once=True),
     Kind("a read-only store", disk.read_only, finished=True),
-    Kind("results/ read-only in mid-run", disk.read_only_in_mid_run),
     Kind("results/ moved away in mid-run", disk.moved),
     Kind("the store removed in mid-run", partial(disk.removed, _STORE)),
     Kind("temporary files removed in mid-run", partial(disk.removed, "tmp")),

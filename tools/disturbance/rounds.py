@@ -82,6 +82,8 @@ class Ground:
         wrong += found
         again = [name for name, file in whole.items() if project.stored().get(name, (None, b""))[0] != file]
         wrong += [f"rendered again though it was whole: {name}" for name in again]
+        if project.left():
+            project.run()  # what cannot go with a run goes as the next one begins
         wrong += [f"left behind: {each}" for each in project.left()]
         wrong += [
             f"a run says {word}: {_line_with(word, said)}" for said in project.said for word in _SPOKEN if word in said

@@ -1,6 +1,7 @@
 """Runs one command of `darkroom`, and turns its errors into sentences and an exit status."""
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -30,6 +31,11 @@ from darkroom.errors import DarkroomError, StoppedError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 
+# What no program can do anything about: rights, room, open files, a disk or a server that fails.
+_OF_THE_MACHINE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE),
+}
 _NO_MEMORY = (
     "no memory is left for this process; a limit (ulimit -v, a container's, a job's) may hold it to less than the "
     "machine has"
@@ -68,8 +74,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         _tell(_NO_MEMORY, options)
         return 1
-    except Exception as error:  # a bug of ours or of a library
-        _tell(f"internal error: {type(error).__name__}: {error}", options, trace=f"\n{traceback.format_exc()}")
+    except Exception as error:
+        trace = f"\n{traceback.format_exc()}"
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            where = f"{error.filename}: " if error.filename else ""
+            _tell(f"{where}{error.strerror}", options, trace=trace if options.log else "")
+        else:  # a bug of ours or of a library
+            _tell(f"internal error: {type(error).__name__}: {error}", options, trace=trace)
         return 1
 
 
