@@ -387,6 +387,7 @@ def test_a_text_that_an_override_cannot_hold_bare_is_told_how_it_is_written(proj
             "quantize: {transformer: qint8}\nlora_merge: merged",
             "lora_merge: merged needs a base in full precision, but quantize.transformer is qint8; expected",
         ),
+        ("conf/model/m.yaml", "\ufeffdefaults: &defaults {seed: 42}", "line 5, column 2: did not find expected key"),
         ("conf/model/m.yaml", "!!binary seed: 42", "b'\\xb1\\xe7\\x9d': unknown key; known: "),
         (
             "conf/model/m.yaml",

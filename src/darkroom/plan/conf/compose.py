@@ -204,7 +204,8 @@ def _load(file: Path) -> dict[str, Any]:
     check_keys_and_values(file, text)
     with _as_config_errors(file):
         content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
-    for fault in (*unquoted.anchored(text), *unquoted.octal(text)):
+        faults = [*unquoted.anchored(text), *unquoted.octal(text)]  # by another parser, which takes less
+    for fault in faults:
         raise ConfigError(f"{file}: {fault}")
     if not isinstance(content, dict):
         key = _LIST_OF.get(file.parent.name)
