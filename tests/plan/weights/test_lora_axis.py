@@ -94,7 +94,8 @@ class TestOtherFiles:
         assert experiment.notes == (
             "conf/lora/star.yaml: folder: output/star_v1: passed over: learnable_snr.safetensors (no LoRA by its "
             f"keys), star_v1_000000900.safetensors (truncated: expected {len(whole)} bytes by its header, got "
-            f"{len(whole) - 7}), star_v1_000001000.safetensors (not a .safetensors file (0 bytes, no valid header))",
+            f"{len(whole) - 7}), star_v1_000001000.safetensors (not a .safetensors file: it is empty, as a "
+            "download that was broken off)",
         )
 
     def test_of_two_files_for_one_step_the_one_counts_that_says_so(self, star: Project) -> None:

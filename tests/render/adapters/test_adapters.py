@@ -326,7 +326,10 @@ def test_a_live_stack_is_taken_down_again(base: Base, save: Save) -> None:
         ({f"{PROJ}.lokr_w1": _draw(8, 8), f"{PROJ}.lokr_w2_a": _draw(12, 2)}, "expected one whole LoRA"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.lora_B.weight": _draw(96, 5)}, "its tensors do not fit each other"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.step": torch.ones(1)}, "got others: diffusion_model.*img_attn.proj.step"),
-        ({f"{PROJ}.diff": torch.ones(96, 96, dtype=torch.int8)}, "expected float32, float16 or bfloat16, got I8"),
+        (
+            {f"{PROJ}.diff": torch.ones(96, 96, dtype=torch.int8)},
+            "expected float32, float16, bfloat16 or float8, got I8",
+        ),
         ({f"{PROJ}.diff": torch.full((96, 96), float("nan"))}, "img_attn.proj.diff: holds NaN or infinity"),
         ({**_lora(PROJ, 96, 96), f"{PROJ}.alpha": torch.tensor(float("inf"))}, "alpha: holds NaN or infinity"),
         ({}, "holds no tensors"),
