@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from darkroom.__main__ import main
+from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.inspection.facts import facts_of
+from darkroom.lora_files.inspection.sizes import squared_norm
 
 KLEIN = 3072  # klein-4B's hidden size
 
@@ -157,3 +159,12 @@ def test_what_strangers_write_into_headers_commands_no_terminal(
     file = write(tmp_path, pair("double_blocks.0.img_attn.proj", 24, 16), ss_output_name="\x1b[2Jstar")
     assert main(["lora", str(file)]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8])
+def test_numbers_of_eight_bits_are_those_that_torch_reads(tmp_path: Path, dtype: torch.dtype) -> None:
+    every = torch.arange(256).to(torch.uint8).view(dtype).double()
+    numbers = torch.where(every.isfinite(), every, 0).to(dtype)
+    save_file({"x": numbers}, tmp_path / "x.safetensors")
+    expected = float((numbers.double() ** 2).sum())
+    assert squared_norm(read_lora(tmp_path / "x.safetensors"), "x") == pytest.approx(expected, rel=1e-12)

@@ -20,8 +20,10 @@ from darkroom.lora_files.tools import ALPHA
 Array = np.ndarray[Any, np.dtype[Any]]
 Tensors = Mapping[str, Array]  # of one module, by suffix
 
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
-_DTYPES |= {"I16": "<i2", "I8": "i1", "U8": "u1", "F8_E4M3": "u1", "F8_E5M2": "u1"}
+_DTYPES = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1"},
+    **{"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"},
+}
 _PIECE = 1 << 22  # numbers read at once
 _RANKED = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b")  # factors whose rows are the rank
 
@@ -86,10 +88,21 @@ def _pieces(file: LoraFile, key: str) -> Iterator[Array]:
             if not raw.size:
                 raise AdapterError(f"{file.path}: was cut short while it was read")
             left -= raw.size
-            values = (raw.astype("<u4") << 16).view("<f4") if dtype == "BF16" else raw  # the upper half of a float32
             with np.errstate(invalid="ignore"):  # a NaN that signals
-                wide = values.astype(np.float64)
+                wide = _values(raw, dtype).astype(np.float64)
             yield wide
+
+
+def _values(raw: Array, dtype: str) -> Array:
+    if dtype == "BF16":  # the upper half of a float32
+        return (raw.astype("<u4") << 16).view("<f4")
+    if dtype == "F8_E5M2":  # the upper half of a float16
+        return (raw.astype("<u2") << 8).view("<f2")
+    if dtype == "F8_E4M3":  # sign, 4 bits of exponent, 3 of mantissa; all of the last seven set is NaN
+        exponent, mantissa = (raw >> 3).astype("<i4") & 15, (raw & 7).astype("<f8")
+        size = np.where(exponent > 0, np.ldexp(1 + mantissa / 8, exponent - 7), np.ldexp(mantissa / 8, -6))
+        return np.where((raw & 127) == 127, np.nan, np.where(raw > 127, -size, size))
+    return raw
 
 
 def _place(layer: str) -> list[tuple[bool, int, str]]:
