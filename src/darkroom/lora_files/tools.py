@@ -13,7 +13,7 @@ _LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b
 
 # What stands before the module, once or several times: PEFT, ComfyUI, torch.compile and DDP each put theirs there.
 _DOTTED = r"(?:(?:base_model\.model|model|diffusion_model|transformer|unet|dit|pipe|module|_orig_mod)\.)*"
-_UNDERSCORED = r"(?:lora_unet|lora_transformer|lycoris)_"
+_UNDERSCORED = r"(?:lora_unet|lora_transformer|lycoris)__?"  # two of them, and one behind a module: odd exports
 _OLD = r"(?:lora\.|lora_linear_layer\.|(?<=_lora\.)|(?<=_lora[12]\.))"  # diffusers before PEFT; XLabs' processors
 _ENDINGS = (  # of keys, and what they are called here, which is what ai-toolkit calls them; an adapter may have a name
     (rf"lora_A(?:\.[^.]+)?\.weight|lora_A|lora_down\.weight|{_OLD}down\.weight", "lora_A.weight"),
@@ -48,7 +48,8 @@ _TOOLS = (  # beginnings of keys, and the tool that writes them, in words; the f
 )
 
 _KEY = re.compile(
-    rf"(?P<beginning>{_UNDERSCORED}|{_DOTTED})(?P<module>.+?)\.(?:{'|'.join(f'({ending})' for ending, _ in _ENDINGS)})"
+    rf"(?P<beginning>{_UNDERSCORED}|{_DOTTED})(?P<module>.+?)_?"
+    rf"\.(?:{'|'.join(f'({ending})' for ending, _ in _ENDINGS)})"
 )
 _REFUSED_KEY = re.compile(rf".+?\.(?:{'|'.join(f'({ending})' for ending, _ in _REFUSED)})")
 

@@ -421,6 +421,7 @@ def test_xlabs_processors_leave_the_rest_of_a_fused_layer_as_it_is(flux1, read):
         "module.{}.lora_?.weight",
         "pipe.dit.{}.lora_?.my-style v2.weight",
         "unet.{}.lora_?",
+        "lora_unet__[]_.lora_?.weight",
     ],
 )
 def test_what_wrappers_put_before_a_layer_and_after_it(flux1, read, key):
