@@ -11,9 +11,9 @@ from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 
 from darkroom.base_files.gguf.encoders import QWEN3_GGUF
 from darkroom.render.families.chat import Chat, padded_tokens_of, tokens_beyond
+from darkroom.render.families.encoders import TextEncoders
 from darkroom.render.families.flux2.transformer_layout import text_features
 from darkroom.render.families.language_model import MISTRAL3, QWEN3, Partner, Reading
-from darkroom.render.families.partner import TextEncoders
 from darkroom.render.weights.base import TextEncoder
 
 READING = Reading("FLUX.2", {QWEN3.title: (9, 18, 27), MISTRAL3.title: (10, 20, 30)})
@@ -27,7 +27,9 @@ _CHATS: Mapping[str, Chat] = {  # by model type
     "mistral": Chat(MISTRAL3, "[INST]", {"add_generation_prompt": False}, system=SYSTEM_MESSAGE),
 }
 _ENCODERS = TextEncoders(READING, PARTNERS, _CHATS, QWEN3_GGUF, text_features)
-check_text_encoder, load_text_encoder, build_text_encoder = _ENCODERS.check, _ENCODERS.load, _ENCODERS.build
+check_text_encoder = _ENCODERS.check
+load_text_encoder = _ENCODERS.load
+build_text_encoder = _ENCODERS.build
 
 
 @torch.no_grad()

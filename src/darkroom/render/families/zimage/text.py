@@ -8,8 +8,8 @@ import torch
 
 from darkroom.base_files.gguf.encoders import Z_IMAGE_GGUF
 from darkroom.render.families.chat import Chat, padded_tokens_of, tokens_beyond
+from darkroom.render.families.encoders import TextEncoders
 from darkroom.render.families.language_model import QWEN3, Partner, Reading
-from darkroom.render.families.partner import TextEncoders
 from darkroom.render.families.zimage.layout import text_features
 from darkroom.render.weights.base import TextEncoder
 from darkroom.request import PROMPT_EMBEDS
@@ -18,7 +18,9 @@ READING = Reading("Z-Image", {QWEN3.title: (-2,)})
 PARTNERS = {2560: Partner("Qwen/Qwen3-4B", QWEN3, 2560, 9728, layers=36)}  # by the text features of the transformer
 _CHAT = Chat(QWEN3, "<|im_start|>", {"add_generation_prompt": True, "enable_thinking": True})
 _ENCODERS = TextEncoders(READING, PARTNERS, {"qwen3": _CHAT}, Z_IMAGE_GGUF, text_features)
-check_text_encoder, load_text_encoder, build_text_encoder = _ENCODERS.check, _ENCODERS.load, _ENCODERS.build
+check_text_encoder = _ENCODERS.check
+load_text_encoder = _ENCODERS.load
+build_text_encoder = _ENCODERS.build
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The text encoder that a transformer was trained with: found, held against the transformer, checked, loaded.
+"""The text encoders of a family: found, held against the transformer that was trained with them, checked, loaded.
 
 Of families whose encoders are language models that take a prompt as a chat.
 """
@@ -24,7 +24,7 @@ from darkroom.request import Encoder
 
 @dataclass(frozen=True)
 class TextEncoders:
-    """The text encoders of a family."""
+    """Which text encoders a family has, by the transformer's text features, and how they read a prompt."""
 
     reading: Reading
     by_features: Mapping[int, Partner]  # the text features a token that a transformer reads
