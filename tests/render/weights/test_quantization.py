@@ -70,3 +70,17 @@ def test_a_move_is_of_each_part_and_packs_nothing_anew(qtype: str) -> None:
     assert [getattr(there, part).shape for part in there.parts] == [getattr(weight, part).shape for part in there.parts]
     back = moved(weight, torch.device("cpu"))
     assert torch.equal(back.dequantised(), weight.dequantised())
+
+
+@of_every_kind
+def test_a_weight_is_not_written_into(qtype: str) -> None:
+    layers = model()
+    filled(layers["inner"])
+    quantizer(layers, qtype)(layers["inner"])
+    weight, plain = layers["inner"].weight.detach(), torch.zeros(64, 128, dtype=torch.bfloat16)
+    before = weight.dequantised()
+    for write in (lambda: weight.add_(1), lambda: weight.copy_(plain), lambda: torch.add(plain, 1, out=weight)):
+        with pytest.raises(RuntimeError, match="a quantised weight is not changed in place"):
+            write()
+    assert torch.equal(weight.dequantised(), before)
+    assert torch.equal(plain.copy_(weight), before)  # read from

@@ -1,10 +1,10 @@
 """A quantised weight: a few smaller tensors in memory, one of its first dtype and shape to whatever reads it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 _Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -52,8 +52,17 @@ class QuantizedTensor(torch.Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         if func is torch.ops.aten.detach.default:
             return args[0].changed(torch.Tensor.detach)
+        if any(isinstance(each, QuantizedTensor) for each in tree_leaves(_changed_in_place(func, args, kwargs or {}))):
+            raise RuntimeError(f"{func}: a quantised weight is not changed in place; quantise the new numbers instead")
         plain = tree_map_only(QuantizedTensor, lambda weight: weight.dequantised(), (args, kwargs or {}))
         return func(*plain[0], **plain[1])
+
+
+def _changed_in_place(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The arguments that an operation writes into."""
+    given = dict(zip((each.name for each in func._schema.arguments), args, strict=False)) | kwargs
+    written = (each.name for each in func._schema.arguments if each.alias_info and each.alias_info.is_write)
+    return [given[name] for name in written if name in given]
 
 
 def _linear(input: torch.Tensor, weight: QuantizedTensor, bias: torch.Tensor | None = None) -> torch.Tensor:  # noqa: A002
