@@ -78,9 +78,11 @@ def test_darkrooms_own_list_is_read() -> None:
     previews = read_previews(REPOSITORY / "previews/demo_nightly/previews.parquet")
     assert len(previews) == 18
     assert (previews[0].key.lora, previews[0].then["seed"]) == ("demo_lokr", 2)
-    assert {each.made_by for each in previews} == {"darkroom"}
+    assert {each.maker_in_words for each in previews} == {"darkroom"}
     training = read_previews(REPOSITORY / "previews/demo_training/previews.parquet")
-    assert {each.made_by for each in training} == {"darkroom, saved as ai-toolkit saves"}
+    assert {each.maker_in_words for each in training} == {"darkroom, saved as ai-toolkit saves"}
+    assert not any(each.is_by_trainer for each in (*previews, *training))
+    assert replace(training[0], drawn_by=None).is_by_trainer
 
 
 def test_a_table_without_columns_that_have_a_default(table: Path) -> None:

@@ -73,9 +73,18 @@ class Preview:
         return PictureKey(self.model, self.lora, self.prompts, self.index, self.axes)
 
     @property
-    def made_by(self) -> str:
-        """The program that drew it, in words."""
-        return f"{self.drawn_by}, saved as {self.origin} saves" if self.drawn_by else self.origin
+    def is_by_trainer(self) -> bool:
+        """True where a trainer drew it, not another program that saves as it does."""
+        return self.origin == TRAINER and self.drawn_by is None
+
+    @property
+    def maker_in_words(self) -> str:
+        return maker_in_words(self.origin, self.drawn_by)
+
+
+def maker_in_words(origin: str, drawn_by: str | None) -> str:
+    """The program that drew a preview, for people."""
+    return f"{drawn_by}, saved as {origin} saves" if drawn_by else origin
 
 
 def previews_file(experiment: str) -> Path:

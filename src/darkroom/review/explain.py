@@ -93,13 +93,13 @@ def _against(preview: Preview, render: Record, thresholds: ModelThresholds, floo
     groups = groups_of(EmbeddedRecord)
     unknown = [name for group in _NOT_BY_EVERYBODY for name in groups[group] if name not in preview.then]
     if unknown:
-        who = "the trainer does not record" if preview.made_by == TRAINER else "not recorded:"
+        who = "the trainer does not record" if preview.is_by_trainer else "not recorded:"
         yield from _wrapped(f"{who} {', '.join(unknown)}")
 
 
 def _maker(preview: Preview) -> str:
     """Darkroom, or the trainer with its version."""
-    return preview.trainer or (f"{TRAINER} of unknown version" if preview.made_by == TRAINER else preview.made_by)
+    return preview.trainer or (f"{TRAINER} of unknown version" if preview.is_by_trainer else preview.maker_in_words)
 
 
 def _with_trials(outcomes_file: Path, previews: list[Preview]) -> list[str]:

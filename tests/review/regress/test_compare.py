@@ -201,10 +201,11 @@ def test_who_drew_a_preview_is_said_where_another_drew_it_than_saves_so(tmp_path
     row = render(tmp_path, picture())
     stored = preview(tmp_path, row, picture())
     found = [
-        compare_all("e", [row], [each], {"demo": THRESHOLDS})[0].preview_origin
+        compare_all("e", [row], [each], {"demo": THRESHOLDS})[0]
         for each in (stored, replace(stored, origin=DARKROOM), replace(stored, drawn_by=DARKROOM))
     ]
-    assert found == ["ai-toolkit", "darkroom", "darkroom, saved as ai-toolkit saves"]
+    assert [each.preview_maker for each in found] == ["ai-toolkit", "darkroom", "darkroom, saved as ai-toolkit saves"]
+    assert [each.preview_origin for each in found] == ["ai-toolkit", "darkroom", "ai-toolkit"]
 
 
 def test_a_picture_that_the_trainer_never_made(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from darkroom.errors import StoreError
 from darkroom.files.columns import SINCE
 from darkroom.files.table_file import read_values, write_values
+from darkroom.previews import maker_in_words
 from darkroom.record import PictureKey, Record
 from darkroom.request import digest_of
 from darkroom.review.pair.differences import Difference
@@ -38,7 +39,7 @@ class Comparison:
     image_path: str | None
     # the preview; None: there is none
     preview_path: str | None
-    preview_origin: str | None  # who drew it, in words
+    preview_origin: str | None  # as in previews.parquet, as is `preview_drawn_by`
     step: int | None  # of the training run
     prompt: str | None
     seed: int | None
@@ -59,11 +60,17 @@ class Comparison:
     accepted_at: str | None
     # how far its nudged repeats are from the render: its own floor; none where it is not asked for or not known
     repeats: tuple[Measures, ...] = field(default=(), metadata={SINCE: 2})
+    preview_drawn_by: str | None = field(default=None, metadata={SINCE: 3})
 
     @property
     def key(self) -> PictureKey:
         """Which picture of the experiment it is."""
         return PictureKey(self.model, self.lora, self.prompts, self.index, self.axes)
+
+    @property
+    def preview_maker(self) -> str | None:
+        """The program that drew the preview, in words; None without a preview."""
+        return maker_in_words(self.preview_origin, self.preview_drawn_by) if self.preview_origin else None
 
     @property
     def measures(self) -> Measures | None:

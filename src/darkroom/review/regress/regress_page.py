@@ -97,6 +97,7 @@ def page_data(comparisons: Sequence[Comparison], pairs: Sequence[Pair], folder: 
             "name": name,
             "measures": measures(comparison),
             "floor": own_floor(comparison),
+            "preview_maker": comparison.preview_maker,
             "effective": _effective(pair.record) if pair.record else {},
             "links": {
                 part: link_from(folder, path)
@@ -220,11 +221,11 @@ def threshold_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
 
 def facts(comparisons: Sequence[Comparison], records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What the head says of previews and renders, as (name, value). `records`: as embedded in the renders."""
-    origins = Counter(comparison.preview_origin for comparison in comparisons if comparison.preview_origin)
+    makers = Counter(comparison.preview_maker for comparison in comparisons if comparison.preview_maker)
     accepted = Counter(comparison.accepted_by for comparison in comparisons if comparison.accepted_by)
     rows = [asdict(comparison) for comparison in comparisons]
     known = [
-        ("previews", ", ".join(f"{count} by {origin}" for origin, count in sorted(origins.items())) or "none"),
+        ("previews", ", ".join(f"{count} by {maker}" for maker, count in sorted(makers.items())) or "none"),
         ("accepted by", ", ".join(f"{name} ({count})" for name, count in accepted.most_common())),
         ("models", distinct(rows, "model")),
         ("loras", distinct(rows, "lora")),
