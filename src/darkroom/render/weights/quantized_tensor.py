@@ -60,7 +60,7 @@ class QuantizedTensor(torch.Tensor):
 
 def _changed_in_place(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
     """The arguments that an operation writes into."""
-    given = dict(zip((each.name for each in func._schema.arguments), args, strict=False)) | kwargs
+    given = dict(zip((each.name for each in func._schema.arguments), args, strict=False)) | dict(kwargs)
     written = (each.name for each in func._schema.arguments if each.alias_info and each.alias_info.is_write)
     return [given[name] for name in written if name in given]
 
