@@ -28,7 +28,7 @@ from darkroom.render.device.mode import (
     MemoryPlan,
     Workload,
 )
-from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mode, has_copy
+from darkroom.render.device.policy import Need, RanOut, choose, covers, first_mode, has_copy, has_room
 from darkroom.render.device.stream import Stream, stream_of
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
@@ -159,18 +159,31 @@ class Pipelines:
         mode, copies = loaded.memory.mode, loaded.pristine
         held = need.footprint.at_rest(mode) + (copies.bytes if copies.place == ON_DEVICE else 0)
         beside = need.footprint.beside(mode) + (copies.bytes if copies.place == PINNED else 0)
-        budget = self._budget(self.device).without(held, beside)
         try:
-            plan = choose(need, budget, ran_out)
+            plan = self._choose(need, ran_out, held, beside)
         except DeviceMemoryError:  # beside the other models; they go first, and then it is planned anew
             return None
         return plan if plan.mode == mode else None
 
     def _plan(self, request: Request, need: Need, model: _Model) -> MemoryPlan:
         try:
-            return choose(need, self._budget(self.device), model.ran_out)
+            return self._choose(need, model.ran_out)
         except DeviceMemoryError as error:
             raise DeviceMemoryError(f"{request.title.model}: {error}") from error
+
+    def _choose(self, need: Need, ran_out: RanOut | None, held: int = 0, beside: int = 0) -> MemoryPlan:
+        """The plan beside all but a model that holds so much. Adapters go where a better one has no room beside them.
+
+        DeviceMemoryError when nothing fits.
+        """
+        budget = self._budget(self.device).without(held, beside)
+        if self._adapters.bytes:
+            plan = choose(need, budget.without(0, self._adapters.bytes), ran_out)
+            if not has_room(budget, need, plan):
+                self._adapters.clear()
+                self._release()
+                budget = self._budget(self.device).without(held, beside)
+        return choose(need, budget, ran_out)
 
     def _load(self, checkpoint: Checkpoint, request: Request, memory: MemoryPlan) -> Loaded:
         started = time.monotonic()
@@ -181,14 +194,14 @@ class Pipelines:
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:
         """Let adapters go, then others' copies of weights, then others, until this one fits in the first mode for it.
 
-        Those that were used longest ago go first.
+        Those that were used longest ago go first; adapters stay where the device alone is short, which they are not on.
         """
         mode = first_mode(need.offload, ran_out)
         self._release()
-        while self._budget(self.device).lacks(need.footprint, mode):
+        while (budget := self._budget(self.device)).lacks(need.footprint, mode):
             others = [model for model in self._models.values() if model.loaded]
             with_copies = (model.loaded for model in others if model.loaded and model.loaded.pristine.bytes)
-            if self._adapters.bytes:
+            if self._adapters.bytes and budget.lacks_host(need.footprint, mode):
                 self._adapters.clear()
             elif copied := next(with_copies, None):
                 copied.follow(replace(copied.memory, copy=None))

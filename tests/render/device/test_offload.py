@@ -27,13 +27,16 @@ from darkroom.render.device.mode import (
     IN_FILE,
     MODEL,
     ON_DEVICE,
+    PINNED,
     RESIDENT,
     Budget,
     Workload,
+    with_margin,
 )
 from darkroom.render.device.offload import Residence, Visit, place_text_encoder
 from darkroom.render.device.pristine import Pristine
 from darkroom.render.families.flux2 import flux2
+from darkroom.render.families.flux2.footprint import footprints
 from darkroom.render.loaded import Loaded
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base, TextEncoder
@@ -233,6 +236,39 @@ def test_adapters_go_before_another_models_copy(
     assert not read
     assert first.pristine.bytes
     assert pipelines.base(klein, merging) is first
+
+
+@pytest.mark.parametrize(("device", "stay"), [("cuda", True), ("cpu", False)])
+def test_adapters_stay_where_the_device_alone_is_short(
+    klein: Checkpoint, make_request: Callable[..., Request], adapters: Path, device: str, stay: bool
+) -> None:
+    """Two bases take turns, and there is room for one."""
+    file, loaded = adapters / "lora_bf16.safetensors", WeakSet[Loaded]()
+    pipelines = Pipelines(lambda _: Budget(device, 0 if loaded else 24 * GB, 24 * GB, 64 * GB))
+    loras = (Lora(str(file), 1.0, sha256_of(file)),)
+    merging = make_request(loras=loras, lora_merge="merged")
+    loaded.add(first := pipelines.base(klein, merging))
+    read = WeakSet[Adapter](first.adapters(merging).values())
+    first_id = first.load_id
+    del first
+    loaded.add(pipelines.base(klein, make_request(dtype="bfloat16")))
+    assert len(read) == stay
+    assert pipelines.base(klein, merging).load_id != first_id
+
+
+@pytest.mark.parametrize(("spare", "stay"), [(0, False), (GB, True)])
+def test_a_pinned_copy_is_planned_as_if_no_adapters_were_kept(
+    klein: Checkpoint, make_request: Callable[..., Request], adapters: Path, spare: int, stay: bool
+) -> None:
+    """They go where it has no room beside them."""
+    file, read = adapters / "lora_bf16.safetensors", WeakSet[Adapter]()
+    merging = make_request(loras=(Lora(str(file), 1.0, sha256_of(file)),), lora_merge="merged")
+    footprint = footprints(klein, merging.base, {Workload.of(merging)})[None]
+    room = with_margin(footprint.beside(MODEL) + footprint.touched) + spare
+    pipelines = Pipelines(lambda _: Budget("cuda", 24 * GB, 24 * GB, room - sum(each.bytes for each in read)))
+    read.update(pipelines.base(klein, make_request()).adapters(merging).values())
+    memory = pipelines.base(klein, merging.changed(checkpoint_digest="other"), offload=MODEL).memory
+    assert (memory.mode, memory.copy, len(read)) == (MODEL, PINNED, stay)
 
 
 def test_what_fits_in_no_mode_is_refused_by_the_models_name(

@@ -26,7 +26,8 @@ class KeptAdapters:
     def take(self, wanted: Mapping[Hashable, Callable[[], Adapter]]) -> list[Adapter]:
         """These, kept from before or read now; of all others so many stay as the bound has room for.
 
-        `wanted`: by all that a file's deltas depend on, how it is read.
+        `wanted`: by all that a file's deltas depend on, how it is read. What a file takes is known once it is read, so
+        that for a moment the new ones lie beside all of before.
         """
         for key, read in wanted.items():
             if key not in self._kept:

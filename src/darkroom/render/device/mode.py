@@ -110,10 +110,16 @@ class Budget:
         """A clause on what is too small for this mode, None when it fits."""
         if with_margin(footprint.peak(mode)) > self.free:
             return f"{mode} needs {_gb(with_margin(footprint.peak(mode)))} on the device"
-        if footprint.beside(mode) > self.host_free and self.device != "cpu":
+        if self.lacks_host(footprint, mode):
             free = f"{_gb(self.host_free)} are free{_of(self.host_limit)}"
             return f"{mode} needs {_gb(footprint.beside(mode))} beside it, where {free}"
         return None
+
+    def lacks_host(self, footprint: Footprint, mode: str) -> bool:
+        """True where the computer's own memory is too small for this mode."""
+        if self.device == "cpu":
+            return with_margin(footprint.peak(mode)) > self.free
+        return footprint.beside(mode) > self.host_free
 
     def place_of_copy(self, footprint: Footprint, mode: str) -> str:
         """Where this mode leaves room for a copy of the weights that adapters are merged into."""

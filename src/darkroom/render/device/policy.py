@@ -69,6 +69,12 @@ def covers(memory: MemoryPlan, need: Need) -> bool:
     return is_large_enough and memory.wish == need.offload and (memory.copy is not None or not need.merges)
 
 
+def has_room(budget: Budget, need: Need, memory: MemoryPlan) -> bool:
+    """True where the computer's memory has room for this plan, and for a copy of weights where it has one."""
+    is_copied_there = not has_copy(memory) or budget.place_of_copy(need.footprint, memory.mode) == memory.copy
+    return is_copied_there and not budget.lacks_host(need.footprint, memory.mode)
+
+
 def has_copy(memory: MemoryPlan) -> bool:
     """True where weights under merged adapters are to be copied."""
     return memory.copy not in (None, IN_FILE)
