@@ -42,6 +42,15 @@ def test_a_file_of_8_bits_takes_adapters_live_and_is_no_trainers(tmp_path):
     assert complete(REQUEST, "auto", checkpoint(), Store(tmp_path).sha256).adapters.lora_merge == "merged"
 
 
+def test_beside_compiled_blocks_they_stay_merged_for_the_reason_that_there_is(tmp_path):
+    compiled = REQUEST.changed(numerics="fast", compiled_blocks=True)
+    made = complete(compiled, "auto", checkpoint("8-bit float"), Store(tmp_path).sha256)
+    assert (made.adapters.lora_merge, made.remarks.lora_merge_reason) == (
+        "merged",
+        "auto: compiled blocks take no adapters beside them",
+    )
+
+
 def test_files_are_known_by_their_content(tmp_path):
     picture = tmp_path / "a.png"
     Image.new("RGB", (64, 64)).save(picture)

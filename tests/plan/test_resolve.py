@@ -314,8 +314,12 @@ def test_the_stronger_level_names_the_first_reference_image(project):
 @pytest.mark.parametrize(
     ("model", "lora", "reason"),
     [
-        ("numerics: fast", "", "numerics: fast, compiled_blocks"),
-        ("numerics: fast\nbatched_guidance: true", "", "numerics: fast, batched_guidance, compiled_blocks"),
+        ("numerics: fast", "", "numerics: fast"),
+        (
+            "numerics: fast\nbatched_guidance: true\ncompiled_blocks: true",
+            "",
+            "numerics: fast, batched_guidance, compiled_blocks",
+        ),
         ("max_sequence_length: 256", "", "max_sequence_length: 256, the trainer's is 512"),
         ("trained_sequence_length: 40", "", "max_sequence_length: 512, the trainer's is 40"),
         ("lora_merge: live", "", "lora_merge: live, where the trainer has adapters merged"),
@@ -334,14 +338,13 @@ def test_what_no_trainer_could_have_previewed_says_why(project, model, lora, rea
     ("model", "numerics", "speedups"),
     [
         ("", "exact", ()),
-        ("numerics: fast", "fast", ("compiled_blocks",)),
-        ("numerics: fast\nbatched_guidance: true", "fast", ("batched_guidance", "compiled_blocks")),
-        ("numerics: fast\ncompiled_blocks: false", "fast", ()),
+        ("numerics: fast", "fast", ()),
+        ("numerics: fast\nbatched_guidance: true", "fast", ("batched_guidance",)),
+        ("numerics: fast\ncompiled_blocks: true", "fast", ("compiled_blocks",)),
         ("numerics: fast\nlora_merge: live", "fast", ()),
-        ("numerics: fast\nquantize: {transformer: qint8}", "fast", ()),
     ],
 )
-def test_fast_compiles_blocks_where_it_can_and_batches_guidance_if_asked(project, model, numerics, speedups):
+def test_fast_compiles_blocks_and_batches_guidance_if_asked(project, model, numerics, speedups):
     project.write("conf/model/m.yaml", f"family: flux2\ncheckpoint: {{repo: someone/klein}}\n{model}\n")
     base = requests(project.load())[0].base
     assert (base.numerics, base.speedups) == (numerics, speedups)
@@ -350,9 +353,9 @@ def test_fast_compiles_blocks_where_it_can_and_batches_guidance_if_asked(project
 def test_fast_leaves_a_family_that_computes_alike_its_pictures_unless_its_blocks_are_compiled(project):
     project.write_weights("sks.safetensors", "flux")
     flux = "family: flux\ncheckpoint: {repo: someone/flux}\nguidance: embedded\nnumerics: fast\n"
-    project.write("conf/model/m.yaml", flux)
+    project.write("conf/model/m.yaml", f"{flux}compiled_blocks: true\n")
     compiled = requests(project.load())[0].base
-    project.write("conf/model/m.yaml", f"{flux}compiled_blocks: false\n")
+    project.write("conf/model/m.yaml", flux)
     plain = requests(project.load())[0].base
     assert (compiled.computing, plain.computing) == ("fast, compiled_blocks", "exact")
 

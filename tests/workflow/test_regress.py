@@ -193,7 +193,7 @@ def test_a_picture_that_failed_is_not_rendered_for_a_reason_and_keeps_its_previe
 
 
 def test_fast_pictures_are_neither_compared_nor_accepted(project: Project) -> None:
-    done = regress(project, "png", "model.numerics=fast", "model.compiled_blocks=false")
+    done = regress(project, "png", "model.numerics=fast")
     assert (done.returncode, verdicts(project, "png")) == (1, {"not reproducible"})
     assert "numerics: exact then, fast now" in str(compared(project, "png")[LORA, 0].reason)
     refused = darkroom(project, "accept", "png", "--yes")

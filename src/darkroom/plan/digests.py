@@ -9,7 +9,7 @@ from darkroom.checkpoint import Checkpoint, Component, weight_files
 from darkroom.errors import ImageError, raise_together
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
-from darkroom.plan.resolve import AUTO
+from darkroom.plan.resolve import AUTO, MERGED_IF_COMPILED
 from darkroom.plan.weights.loras import check_loras
 from darkroom.planned import PlannedCombination
 from darkroom.request import Lora, ReferenceImage, Request
@@ -53,9 +53,10 @@ def _on_quantized_files(request: Request, lora_merge: str, checkpoint: Checkpoin
         if component.quantized
     }
     request = request.changed(not_comparable=(*request.remarks.not_comparable, *reasons.values()))
-    stays = lora_merge != AUTO or request.adapters.lora_merge is None or request.base.compiled_blocks
-    if "transformer" not in reasons or stays:
+    if "transformer" not in reasons or lora_merge != AUTO or request.adapters.lora_merge is None:
         return request
+    if request.base.compiled_blocks:
+        return request.changed(lora_merge_reason=MERGED_IF_COMPILED)
     return request.changed(lora_merge="live", lora_merge_reason=f"{AUTO}: {reasons['transformer']}")
 
 

@@ -53,9 +53,9 @@ def numerics_of(model: Model) -> str:
 
 
 def speedups_of(model: Model) -> dict[str, bool]:
-    """Of each of SPEEDUPS whether it is in effect: in fast, where it can be, as conf/ or its default says."""
+    """Of each of SPEEDUPS whether it is in effect: in fast, where it can be, if conf/ asks for it."""
     unfit = unfit_speedups(model)
-    return {name: name not in unfit and getattr(model, name) is not False for name in SPEEDUPS}
+    return {name: name not in unfit and getattr(model, name) for name in SPEEDUPS}
 
 
 def unfit_speedups(model: Model) -> dict[str, str]:

@@ -14,6 +14,7 @@ from darkroom.request import Adapters, Lora, Remarks, Request, Title
 
 _TRIGGER = "[trigger]"
 AUTO = "auto"  # the value of lora_merge that leaves it to the trainer's rule
+MERGED_IF_COMPILED = f"{AUTO}: compiled blocks take no adapters beside them"
 _Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
 
@@ -78,7 +79,7 @@ def _in_effect(model: Model, trainers: str, why: str) -> tuple[str, str]:
     if model.lora_merge != AUTO:
         return model.lora_merge, "asked for"
     if trainers == "live" and base_of(model).compiled_blocks:
-        return "merged", f"{AUTO}: compiled blocks take no adapters beside them"
+        return "merged", MERGED_IF_COMPILED
     return trainers, why
 
 

@@ -127,7 +127,7 @@ class Model:
     lora_merge: str = field(default="auto", metadata={"one_of": ("auto", "merged", "merged_in_dtype", "live")})
     numerics: str = field(default="exact", metadata={"one_of": ("exact", "fast")})
     batched_guidance: bool = False
-    compiled_blocks: bool | None = None  # None: in fast, wherever they can be
+    compiled_blocks: bool = False
     defaults: ModelDefaults = ModelDefaults()
 
 

@@ -79,7 +79,7 @@ def judge(
         reason = preview.reason or _lost_checkpoint(preview)
         return JudgedPair(NOT_REPRODUCIBLE if reason else NOT_RENDERED, reason)
     numerics = render.request.base.numerics
-    if (then := preview.then.get("numerics", numerics)) != numerics:
+    if (then := preview.then.get("numerics", "exact")) != numerics:
         return JudgedPair(NOT_REPRODUCIBLE, f"numerics: {then} then, {numerics} now; the two are never compared")
     return _judge_files(render, preview, thresholds, floors)
 
@@ -89,7 +89,7 @@ def floor_asked_for(render: Record, preview: Preview | None) -> FloorKey | None:
     if preview is None or preview.reason:
         return None
     numerics = render.request.base.numerics
-    if preview.then.get("numerics", numerics) != numerics or preview.sha256 == render.image_sha256:
+    if preview.then.get("numerics", "exact") != numerics or preview.sha256 == render.image_sha256:
         return None
     then, now = _stored(preview), _read(render.image_path)
     if isinstance(then, str) or isinstance(now, str) or now.pixels.shape != then.pixels.shape:
