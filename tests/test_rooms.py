@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "files": "errors display filesystem",
     "telling": "errors display filesystem files",
     "base_files": "errors display files",
-    "lora_files/training": "request files",
+    "lora_files/training": "files",
     "base_files/gguf": "errors display files base_files",
     "lora_files": "errors names display files base_files lora_files/training",
     "lora_files/inspection": "errors display files base_files lora_files lora_files/training",
@@ -99,11 +99,11 @@ MAY_IMPORT = {
         "store trials render render/device render/attempts"
     ),
     # review: what came out
-    "review/page": "errors display files",
+    "review/page": "errors display request files lora_files/training",
     "review/pair": "errors files record",
     "review/regress": (
-        "__init__ errors display request files lora_files/training record trials thresholds previews embedded_record "
-        "review/page review/pair"
+        "__init__ errors display request files record trials thresholds previews embedded_record review/page "
+        "review/pair"
     ),
     "review": (
         "__init__ errors filesystem telling names display request files record provenance planned job_errors store "
@@ -111,8 +111,7 @@ MAY_IMPORT = {
     ),
     "review/scores": "errors display files record scoring",
     "review/sheet": (
-        "errors names request files lora_files/training record planned scoring store telling review review/page "
-        "review/scores"
+        "errors names request files record planned scoring store telling review review/page review/scores"
     ),
     "review/sharing": "errors display files record previews store review/page review/sheet",
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",

@@ -1,10 +1,8 @@
 """Of which run and which step a LoRA file is, by its name."""
 
 import pytest
-from tests.examples.record import REQUEST
 
-from darkroom.lora_files.training.file_name import read_name, read_option, step_of
-from darkroom.request import Lora
+from darkroom.lora_files.training.file_name import read_name, read_option
 
 
 @pytest.mark.parametrize(
@@ -35,15 +33,6 @@ def test_a_run_has_its_own_files_and_those_with_lora_after_its_name() -> None:
     assert [file for file in files if read_name(file, "a")] == [*files[:2]]
 
 
-def test_the_step_of_a_lora_is_what_names_say_or_else_headers():
-    def step(option: str, *files: tuple[str, int | None]) -> int | None:
-        loras = (Lora(f"output/{name}.safetensors", 1.0, step=header) for name, header in files)
-        return step_of(REQUEST.changed(lora=option, loras=tuple(loras)))
-
-    assert step("anything", ("my_lora_000000250", 251), ("style", 3000)) == 250  # names come before headers
-    assert step("my_lora_000000500", ("my_lora", 501)) == 500
-    assert step("mine", ("my_lora", 501)) == step("mine", ("my_lora", 501), ("style", None)) == 501
-    assert step("mine", ("my_lora", 500), ("style", 3000)) is None
-    assert step("two", ("my_lora_000000250", 250), ("my_lora_000000500", 500)) is None
-    assert step("none") is None
-    assert read_option("my_lora_000000500").run == read_option("my_lora").run == "my_lora"
+def test_an_option_is_called_as_its_file_is() -> None:
+    assert read_option("my_lora_000000500") == ("my_lora", 500)
+    assert read_option("my_lora") == ("my_lora", None)

@@ -1,4 +1,4 @@
-"""Of which run and of which step LoRA files are, by their names first. Opens no file.
+"""The names of a training run's LoRA files: of which run, and of which step. Opens no file.
 
 my_lora_000000250.safetensors, my_lora_000000500.safetensors, …, my_lora.safetensors: the last, without its step.
 ai-toolkit writes nine digits, or as many as the step has, and `_LoRA` after the name where the job trained something
@@ -6,10 +6,7 @@ else as well.
 """
 
 import re
-from pathlib import PurePath
 from typing import NamedTuple
-
-from darkroom.request import Request
 
 
 class TrainedName(NamedTuple):
@@ -29,17 +26,3 @@ def read_name(file: str, run: str | None = None) -> TrainedName | None:
 def read_option(name: str) -> TrainedName:
     """The same of an option of conf/lora/, as a folder of checkpoints names them: my_lora_000000250."""
     return read_name(f"{name}.safetensors") or TrainedName(name, None)
-
-
-def step_of(request: Request) -> int | None:
-    """Of the training of its LoRA; None where nothing says one step.
-
-    The names of its files come first, since samples and options are called by these, and some of ai-toolkit's trainers
-    count one more in the header; then the option's name; where no name says a step, the headers.
-    """
-    loras = request.adapters.loras
-    named = {each.step for lora in loras if (each := read_name(PurePath(lora.path).name)) and each.step is not None}
-    if len(named) == 1:
-        return named.pop()
-    by_option, said = read_option(request.title.lora).step, {lora.step for lora in loras} - {None}
-    return said.pop() if by_option is None and not named and len(said) == 1 else by_option

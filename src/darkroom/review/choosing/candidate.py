@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.lora_files.training.file_name import read_option, step_of
+from darkroom.lora_files.training.file_name import read_option
 from darkroom.record import Row
 from darkroom.request import Request
+from darkroom.review.page.training_step import step_of
 
 _STRENGTH = "network_multiplier"  # the axis; of one file of a stack: network_multiplier.NAME
 

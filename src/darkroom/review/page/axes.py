@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from darkroom.lora_files.training.file_name import read_option
+
 ROWS, COLUMNS, SECTIONS = "rows", "columns", "sections"  # values of `placement`; the page has "hidden" too
 NO_LORA = "none"  # the name of the base model in the axis lora
 
 _TITLES = {"index": "prompt", "prompts": "prompt set", "guidance_scale": "guidance"}
 _STRENGTH = "network_multiplier"
 _NAMES, _DOWN = ("model", "lora", "step", "prompts"), ("index", "prompt", "seed")
-_CHECKPOINT = re.compile(r"(.+)_([0-9]{9,12})")
 _LEAST_PREFIX = 3  # words that all prompts begin with, below which they are not said apart
 
 
@@ -68,16 +69,15 @@ def axes_of(places: Sequence[Place]) -> tuple[Axis, ...]:
 
 def _run(place: Place) -> str:
     """The LoRA's name, without the step that the names of a training's checkpoints end with."""
-    found = _CHECKPOINT.fullmatch(place.lora)
-    return found[1] if found and int(found[2]) == _step_of(place) else place.lora
+    run, step = read_option(place.lora)
+    return run if step == _step_of(place) else place.lora
 
 
 def _step_of(place: Place) -> int | None:
-    """Of none without a LoRA. A checkpoint's option is named by its step (lora_files/series.py)."""
+    """None without a LoRA. By its option's name where only a preview is left, which may not say it."""
     if place.lora == NO_LORA:
         return None
-    found = _CHECKPOINT.fullmatch(place.lora)
-    return int(found[2]) if found and place.step is None else place.step
+    return read_option(place.lora).step if place.step is None else place.step
 
 
 def _step(place: Place) -> str:

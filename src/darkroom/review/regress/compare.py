@@ -12,9 +12,9 @@ from pathlib import Path
 from darkroom import __version__
 from darkroom.errors import StoreError
 from darkroom.files.columns import columns_of
-from darkroom.lora_files.training.file_name import step_of
 from darkroom.previews import TRAINER, Preview, read_previews
 from darkroom.record import Environment, PictureKey, Record, Row, read_rows
+from darkroom.review.page.training_step import step_of
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures
 from darkroom.review.pair.own_floor import NO_FLOORS, Floors

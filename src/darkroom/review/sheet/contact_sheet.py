@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from darkroom.lora_files.training.file_name import step_of
 from darkroom.request import Request
 from darkroom.review.page.axes import Place
+from darkroom.review.page.training_step import step_of
 
 _SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people read them
     "neg": lambda request: request.text.neg,
