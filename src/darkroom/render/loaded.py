@@ -36,7 +36,7 @@ class Loaded:
 
     def __init__(self, base: Base, seconds: float, memory: MemoryPlan, stream: Stream, kept: KeptAdapters) -> None:
         if base.compiled_blocks:  # before anything hangs around the blocks
-            compile_blocks(base.transformer, base.device)
+            compile_blocks(base.transformer)
         self.base = base
         self.stream = stream
         self.memory = memory

@@ -16,6 +16,7 @@ import torch
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, DeviceMemoryError
 from darkroom.render.adapters.kept import KeptAdapters
+from darkroom.render.device.compiled import check_compiler
 from darkroom.render.device.environment import fix_arithmetic, memory_budget
 from darkroom.render.device.lost import first_line, ran_out_of_memory, telling_of_loss
 from darkroom.render.device.mode import (
@@ -126,6 +127,8 @@ class Pipelines:
                 model.loaded.follow(_take(model, request, plan))
         # 3. Loaded, with the mode planned for what is free by then
         if model.loaded is None:
+            if request.base.compiled_blocks:
+                check_compiler(self.device)
             self._make_room(need, model.ran_out)
             loaded = self._load(checkpoint, request, _take(model, request, self._plan(request, need, model)))
             confirm()
@@ -188,7 +191,12 @@ class Pipelines:
     def _load(self, checkpoint: Checkpoint, request: Request, memory: MemoryPlan) -> Loaded:
         started = time.monotonic()
         rest = self.device if memory.mode == RESIDENT else torch.device("cpu")
-        base = replace(family(request.base.family).load(checkpoint, request.base, rest), device=self.device)
+        base = replace(
+            family(request.base.family).load(checkpoint, request.base, rest),
+            device=self.device,
+            batched_guidance=request.base.batched_guidance,
+            compiled_blocks=request.base.compiled_blocks,
+        )
         return Loaded(base, time.monotonic() - started, memory, self._stream(self.device), self._adapters)
 
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:

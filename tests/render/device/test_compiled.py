@@ -1,5 +1,6 @@
 """Compiled blocks: what they compute beside merged adapters and in every memory mode, and what they refuse."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,18 @@ from darkroom.errors import ConfigError
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
-from darkroom.render.device.compiled import compile_blocks, why_not_compiled
-from darkroom.render.device.mode import BLOCK, MODEL
+from darkroom.render.device.compiled import check_compiler, compile_blocks, why_not_compiled
+from darkroom.render.device.environment import processor_digest
+from darkroom.render.device.lost import ran_out_of_memory
+from darkroom.render.device.mode import BLOCK, MODEL, Budget
 from darkroom.render.device.offload import Residence
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.nudge import nudged
+from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base
 from darkroom.request import Request
 
-CPU = torch.device("cpu")
+CPU, GB = torch.device("cpu"), 10**9
 TRACED = "eager"  # a backend of torch that computes what it has traced as ever: bit for bit, and in no time
 
 
@@ -31,7 +35,7 @@ def fast(make_request: Callable[..., Request]) -> Request:
 
 
 def load(klein: Checkpoint, request: Request) -> Base:
-    return flux2.load(klein, request.base, CPU)
+    return replace(flux2.load(klein, request.base, CPU), compiled_blocks=request.base.compiled_blocks)
 
 
 def latents_of(base: Base, request: Request) -> torch.Tensor:
@@ -48,7 +52,7 @@ def test_compiled_blocks_compute_with_the_adapters_that_are_merged_now(
     klein: Checkpoint, fast: Request, adapters: Path
 ) -> None:
     plain, compiled = load(klein, replace(fast, base=replace(fast.base, compiled_blocks=False))), load(klein, fast)
-    compile_blocks(compiled.transformer, CPU, TRACED)
+    compile_blocks(compiled.transformer, TRACED)
     stacks = [AdapterStack(base) for base in (plain, compiled)]
     lora = adapter(adapters, plain)
     for stack in ([], [(lora, 1.0)], [(lora, 0.5)], []):
@@ -61,7 +65,7 @@ def test_compiled_blocks_compute_with_the_adapters_that_are_merged_now(
 def test_what_brings_weights_hangs_around_compiled_blocks(klein: Checkpoint, fast: Request, mode: str) -> None:
     base = load(klein, fast)
     expected = latents_of(base, fast)
-    compile_blocks(base.transformer, CPU, TRACED)
+    compile_blocks(base.transformer, TRACED)
     residence = Residence(base, mode)
     for _ in range(2):
         with residence.use("transformer"):
@@ -112,11 +116,11 @@ def test_torch_compiles_a_block_once_and_keeps_what_it_has_compiled(
     model, states = Blocks(), torch.randn(1, 64, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         eager = model(states)
-        compile_blocks(model, CPU)
+        compile_blocks(model)
         compiled = model(states)
         assert torch.equal(model(states), compiled)
     assert torch.allclose(compiled, eager, atol=1e-5)
-    assert list(tmp_path.glob("darkroom/compiled/*/fxgraph/**/*"))
+    assert list(tmp_path.glob(f"darkroom/compiled/*-{processor_digest()}/fxgraph/**/*"))
 
 
 def test_where_nothing_can_compile_a_sentence_says_what_is_missing(
@@ -126,19 +130,93 @@ def test_where_nothing_can_compile_a_sentence_says_what_is_missing(
     monkeypatch.delenv("CXX", raising=False)
     said = r"torch needs a C\+\+ compiler, and there is none here \(looked for g\+\+, clang\+\+, c\+\+\); leave it out "
     with pytest.raises(ConfigError, match=f"compiled_blocks: {said}with model.compiled_blocks: false"):
-        compile_blocks(Blocks(), CPU)
+        check_compiler(CPU)
     monkeypatch.setenv("CXX", "/opt/clang")
     assert why_not_compiled(CPU) == "torch needs a C++ compiler, and there is none here (looked for /opt/clang)"
+
+
+def test_for_a_gpu_a_c_compiler_is_looked_for_beside_triton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert why_not_compiled(cuda) == "Triton needs a C compiler, and there is none here (looked for gcc, clang)"
+    monkeypatch.setenv("CC", "/opt/cc")
+    assert why_not_compiled(cuda) == "Triton needs a C compiler, and there is none here (looked for /opt/cc)"
+    compiler = tmp_path / "gcc"
+    compiler.touch(mode=0o755)
+    monkeypatch.delenv("CC")
+    assert why_not_compiled(cuda) is None
+
+
+def test_where_nothing_can_compile_no_model_goes_and_none_is_read(
+    klein: Checkpoint, fast: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for one."""
+    pipelines = Pipelines(lambda device: Budget("cpu", 0, 64 * GB, 0))
+    other = replace(fast, base=replace(fast.base, compiled_blocks=False))
+    kept = pipelines.base(klein, other)
+    for variable in ("CC", "CXX"):
+        monkeypatch.setenv(variable, "/opt/clang")
+    with pytest.raises(ConfigError, match=r"compiled_blocks: .+ compiler, and there is none here"):
+        pipelines.base(klein, fast)
+    assert pipelines.base(klein, other) is kept
+
+
+def test_a_base_computes_as_its_request_says_without_a_word_of_its_family(
+    klein: Checkpoint, make_request: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CC", "CXX"):
+        monkeypatch.setenv(variable, sys.executable)  # nothing is compiled before it computes
+    request = make_request(dtype="bfloat16", numerics="fast", batched_guidance=True, compiled_blocks=True)
+    alone, loaded = flux2.load(klein, request.base, CPU), Pipelines().base(klein, request).base
+    assert (alone.batched_guidance, alone.compiled_blocks) == (False, False)
+    assert (loaded.batched_guidance, loaded.compiled_blocks) == (True, True)
 
 
 def test_what_torch_cannot_compile_is_one_sentence_too() -> None:
     model = Blocks()
     model.blocks[0].norm.register_forward_hook(lambda layer, inputs, output: output * float(output.sum().item()))
-    compile_blocks(model, CPU, TRACED)
+    compile_blocks(model, TRACED)
     with pytest.raises(
         ConfigError, match=r"compiled_blocks: torch cannot compile the blocks here \(.+\); leave it out"
     ):
         model(torch.zeros(1, 4, 32))
+
+
+def test_beyond_the_shapes_whose_code_is_kept_it_is_compiled_anew() -> None:
+    """One model's and the next one's count together, since torch counts by the code of a block."""
+    with torch.no_grad():
+        for model in (Blocks(), Blocks()):
+            expected = [model(torch.ones(1, tokens, 32)) for tokens in (4, 5, 6, 4)]
+            compile_blocks(model, TRACED, shapes=2)
+            computed = [model(torch.ones(1, tokens, 32)) for tokens in (4, 5, 6, 4)]
+            assert all(map(torch.equal, computed, expected))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate 3.00 GiB"), MemoryError()])
+def test_memory_that_runs_out_while_compiling_is_told_as_such(error: Exception) -> None:
+    def compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        raise error
+
+    model = Blocks()
+    compile_blocks(model, compiler)
+    with pytest.raises(type(error)) as raised:
+        model(torch.zeros(1, 4, 32))
+    assert ran_out_of_memory(raised.value)
+
+
+def test_what_is_compiled_is_kept_apart_for_each_kind_of_processor(tmp_path: Path) -> None:
+    epyc, core = "model name\t: AMD EPYC 9655\nflags\t\t: fpu avx2", "cpu MHz\t\t: 2596.120"
+    texts = [epyc, f"{epyc}\n{core}\n\n{epyc}", f"{epyc} avx512f", epyc.replace("9655", "7763")]
+    digests = []
+    for text in texts:
+        (tmp_path / "cpuinfo").write_text(f"{text}\n", encoding="utf-8")
+        digests.append(processor_digest(tmp_path / "cpuinfo"))
+    assert digests[0] == digests[1]  # as many cores as there are, at any speed
+    assert len({*digests}) == 3
 
 
 def test_an_adapter_that_is_part_of_the_base_is_compiled_with_it() -> None:
@@ -149,5 +227,5 @@ def test_an_adapter_that_is_part_of_the_base_is_compiled_with_it() -> None:
     model.blocks[1].linear.register_forward_hook(lambda layer, inputs, output: output + layer.shift)
     with torch.no_grad():
         expected = model(states)
-        compile_blocks(model, CPU, TRACED)
+        compile_blocks(model, TRACED)
         assert torch.equal(model(states), expected)

@@ -5,6 +5,7 @@ Knows no model. On a CPU torch's attention has one kernel and nothing is fixed.
 
 import contextlib
 import functools
+import hashlib
 import os
 import platform
 import re
@@ -26,6 +27,7 @@ from darkroom.record import Environment
 from darkroom.render.device.mode import Budget
 
 _CPUINFO, _DRIVER = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")
+_KIND = ("cpu family", "model", "model name", "flags", "CPU implementer", "CPU part", "Features")  # of x86, of Arm
 _FLASH_SINCE = (8, 0)  # compute capability (Ampere)
 
 
@@ -67,6 +69,13 @@ def _processor() -> str | None:
     """As Linux names it; of an Arm, which has no name there, its architecture."""
     named = re.search(r"^model name\s*:\s*(.+)$", _read(_CPUINFO), re.MULTILINE)
     return named[1].strip() if named else platform.machine() or None
+
+
+def processor_digest(cpuinfo: Path = _CPUINFO) -> str:
+    """Eight digits for the kind of this processor and all that it can do: other ones may not run what it runs."""
+    lines = re.findall(rf"^(?:{'|'.join(_KIND)})\s*:.*$", _read(cpuinfo), re.MULTILINE)
+    kinds = sorted(set(lines)) or [platform.machine(), platform.processor()]  # each core has lines of its own
+    return hashlib.sha256("\n".join(kinds).encode()).hexdigest()[:8]
 
 
 def _driver_version() -> str | None:

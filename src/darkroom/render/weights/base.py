@@ -27,7 +27,7 @@ class Base:
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
     dtype: torch.dtype
     device: torch.device  # where it computes; between uses, its weights may rest elsewhere
-    batched_guidance: bool = False  # this and the next one: as the request's base model has them
+    batched_guidance: bool = False  # this and the next one: set by Pipelines, as the request's base model has them
     compiled_blocks: bool = False
 
     def check_features(self, embeds: Mapping[str, torch.Tensor], source: str) -> None:

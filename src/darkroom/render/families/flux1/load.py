@@ -46,8 +46,6 @@ def load_base(checkpoint: Checkpoint, model: BaseModel, device: torch.device, ch
         adapter_modules=linear_layers(transformer),
         dtype=dtype,
         device=device,
-        batched_guidance=model.batched_guidance,
-        compiled_blocks=model.compiled_blocks,
     )
 
 

@@ -86,8 +86,6 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter_modules=layout.adapter_modules(transformer.config),
         dtype=dtype,
         device=device,
-        batched_guidance=model.batched_guidance,
-        compiled_blocks=model.compiled_blocks,
     )
 
 

@@ -81,8 +81,6 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter_modules=layers,
         dtype=dtype,
         device=device,
-        batched_guidance=model.batched_guidance,
-        compiled_blocks=model.compiled_blocks,
     )
 
 
