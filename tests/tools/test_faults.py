@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from disturbance.damage import DAMAGES
-from disturbance.kinds import KINDS, NEED_ROOT
+from disturbance.kinds import KINDS
 from disturbance.rounds import Ground, Round, played, table
 
 
@@ -28,7 +28,18 @@ def test_a_file_is_damaged_the_same_way_by_the_same_seed(tmp_path: Path) -> None
 def test_kinds_have_names_of_their_own() -> None:
     names = [kind.name for kind in KINDS]
     assert len({*names}) == len(names)
-    assert {*names} > NEED_ROOT
+
+
+def test_what_mounts_or_has_a_cgroup_needs_root() -> None:
+    assert {kind.name for kind in KINDS if kind.needs_root} == {
+        "a full file system",
+        "a file system without room for more files",
+        "a full folder for temporary files",
+        "a full folder of logs",
+        "results/ on another file system, and its store on a third one",
+        "a read-only store",
+        "little memory",
+    }
 
 
 def test_the_table_has_the_worst_of_each_kind() -> None:

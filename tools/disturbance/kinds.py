@@ -21,13 +21,14 @@ from disturbance.project import Project
 class Kind:
     """`act` is given a project, and chance for its moment and its place; it returns the names of the store's pictures
     that may be rendered again. `finished`: it begins where a run has ended, else where none has begun. `at_once`: the
-    disturbed run itself has to end well.
+    disturbed run itself has to end well. `needs_root`: it mounts, or limits what processes may have.
     """
 
     name: str
     act: Callable[[Project, Random], Sequence[str]]
     finished: bool = False
     at_once: bool = False
+    needs_root: bool = False
 
 
 _STORE, _LOGS = "project/results/store", "project/results/faults/logs"
@@ -76,15 +77,26 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "a full file system",
         partial(disk.small_file_system, _STORE, _LITTLE),
+        needs_root=True,
     ),
-    Kind("a file system without room for more files", partial(disk.small_file_system, _STORE, _FEW_FILES)),
+    Kind(
+        "a file system without room for more files",
+        partial(disk.small_file_system, _STORE, _FEW_FILES),
+        needs_root=True,
+    ),
     Kind(
         "a full folder for temporary files",
         partial(disk.small_file_system, "tmp", _LEAST),
+        needs_root=True,
     ),
-    Kind("a full folder of logs", partial(disk.small_file_system, _LOGS, _LEAST)),
-    Kind("results/ on another file system, and its store on a third one", disk.store_elsewhere, at_once=True),
-    Kind("a read-only store", disk.read_only, finished=True),
+    Kind("a full folder of logs", partial(disk.small_file_system, _LOGS, _LEAST), needs_root=True),
+    Kind(
+        "results/ on another file system, and its store on a third one",
+        disk.store_elsewhere,
+        at_once=True,
+        needs_root=True,
+    ),
+    Kind("a read-only store", disk.read_only, finished=True, needs_root=True),
     Kind("results/ moved away in mid-run", disk.moved),
     Kind("the store removed in mid-run", partial(disk.removed, _STORE)),
     Kind("temporary files removed in mid-run", partial(disk.removed, "tmp")),
@@ -96,10 +108,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("an odd environment", surroundings.odd_environment, at_once=True),
     Kind("few open files", partial(surroundings.limited, resource.RLIMIT_NOFILE, [16, 32, 64, 128])),
     Kind("little address space", partial(surroundings.limited, resource.RLIMIT_AS, [10**9, 2 * 10**9, 3 * 10**9])),
-    Kind("little memory", surroundings.little_memory),
+    Kind("little memory", surroundings.little_memory, needs_root=True),
     Kind("files that are private", surroundings.private, at_once=True),
     Kind("a clock that jumps in mid-run", surroundings.other_clock, at_once=True),
     Kind("output that cannot be written", surroundings.nobody_reads),
 )
-_MOUNTING = {"file system", "read-only", "a full folder"}
-NEED_ROOT = {kind.name for kind in KINDS if any(words in kind.name for words in _MOUNTING)} | {"little memory"}

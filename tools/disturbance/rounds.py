@@ -11,7 +11,7 @@ from random import Random
 
 import pyarrow.parquet as pq
 
-from disturbance.kinds import KINDS, NEED_ROOT, Kind
+from disturbance.kinds import KINDS, Kind
 from disturbance.project import PICTURES, Project
 
 MOST_RUNS = 2  # after the disturbed one, by which all has to be well again
@@ -110,7 +110,7 @@ class Ground:
 
 def played(ground: Ground, rounds: int, seed: str, words: str) -> list[Round]:
     """Round after round, of kinds whose names have `words` in them, each kind before any a second time."""
-    known = [kind for kind in KINDS if words in kind.name and (kind.name not in NEED_ROOT or os.getuid() == 0)]
+    known = [kind for kind in KINDS if words in kind.name and (os.getuid() == 0 or not kind.needs_root)]
     if not known:
         raise SystemExit(f"--kind: expected words of one of these, got {words!r}: {', '.join(k.name for k in KINDS)}")
     chance, made, order = Random(seed), list[Round](), list[Kind]()

@@ -10,8 +10,7 @@ from random import Random
 from disturbance.project import Project
 
 _MOVED_CLOCK = Path(__file__).parent / "moved_clock"
-_CGROUP = Path("/sys/fs/cgroup/memory")
-HAS_CGROUPS = _CGROUP.is_dir()  # of version 1
+_CGROUP = Path("/sys/fs/cgroup/memory")  # of version 1
 _ODD: Sequence[Mapping[str, str]] = (
     {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "LANGUAGE": "tr"},
