@@ -35,3 +35,13 @@ def test_what_handled_signals_before_does_so_after():
         os.kill(os.getpid(), signal.SIGTERM)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_what_was_told_is_told_once_whatever_a_picture_takes():
+    with in_time(10_000, 1.0) as time_up:
+        time_up.check()
+        time_up.tell()
+        time_up.expect(6_000)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        with pytest.raises(StoppedError, match=r"^told to end between two combinations: "):
+            time_up.check()

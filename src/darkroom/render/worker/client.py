@@ -41,14 +41,16 @@ def render(
     launcher: str = slot.HERE,
     sharing: Sharing = USUAL,
     hear: Callable[[Progress], None] = lambda progress: None,
+    told: Callable[[], None] = lambda: None,
 ) -> None:
     """Render a combination on this run's warm worker, or here when there is no run.
 
     `worker_logs`: the folder of workers' logs; what the worker says of this job goes to `log` too. `launcher`: the
     commands that start workers elsewhere, as slot.launchers_of reads them. `sharing`: when other devices here make some
-    of its pictures. `hear` hears how far the worker is.
+    of its pictures. `hear` hears how far the worker is; `told` is called when SIGTERM comes meanwhile: a job whose last
+    picture was in hand is done all the same.
     """
-    if not asked_of_worker(job, worker_logs, log, launcher, sharing, hear):
+    if not asked_of_worker(job, worker_logs, log, launcher, sharing, hear, told):
         _render_here(job)
     _say_dead_loras(job.records)
 
@@ -70,6 +72,7 @@ def asked_of_worker(
     launcher: str,
     sharing: Sharing = USUAL,
     hear: Callable[[Progress], None] = lambda progress: None,
+    told: Callable[[], None] = lambda: None,
 ) -> bool:
     """Whether this run has a worker, which then has done it."""
     run = owner()
@@ -84,7 +87,7 @@ def asked_of_worker(
         )
         worker_log = _log_of(held, worker_logs)
         with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection, others as helpers:
-            _ask(Channel(connection), job, worker_log, [hear, *([helpers.hear] if helpers else [])])
+            _ask(Channel(connection), job, worker_log, [hear, *([helpers.hear] if helpers else [])], told)
     return True
 
 
@@ -194,13 +197,17 @@ def _opened(log: Path) -> IO[bytes]:
 
 
 def _ask(
-    worker: Channel, job: Job | SheetJob | EncodeJob, worker_log: Path, hearers: Sequence[Callable[[Progress], None]]
+    worker: Channel,
+    job: Job | SheetJob | EncodeJob,
+    worker_log: Path,
+    hearers: Sequence[Callable[[Progress], None]],
+    told: Callable[[], None],
 ) -> None:
     latest: Progress | None = None
     line = ProgressLine()
     try:
         worker.send(job)
-        with _passing_on_sigterm(worker):
+        with _passing_on_sigterm(worker, told):
             while answer := worker.receive():
                 match answer:
                     case Progress():
@@ -230,15 +237,16 @@ def _ask(
 
 
 @contextlib.contextmanager
-def _passing_on_sigterm(worker: Channel) -> Iterator[None]:
+def _passing_on_sigterm(worker: Channel, told: Callable[[], None]) -> Iterator[None]:
     """SIGTERM within has the worker finish the picture in hand, and answer; a second one ends this process at once."""
 
-    def told(number: int, frame: FrameType | None) -> None:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        told()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is ending already
             worker.send(Stop())
 
-    before = signal.signal(signal.SIGTERM, told)
+    before = signal.signal(signal.SIGTERM, pass_on)
     try:
         yield
     finally:

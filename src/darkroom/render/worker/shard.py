@@ -3,6 +3,7 @@
 Their records are staged. Where Snakemake began, the render rule fetches each, or tells why there is none.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -25,26 +26,33 @@ from darkroom.render.worker.owner import is_alone
 from darkroom.store import ExperimentFolder, Store, Written
 from darkroom.telling.messages import say
 
-_PATIENCE = 120.0  # seconds for a cluster to end a job that it has taken back
+PATIENCE = 120.0  # seconds for a cluster to end a job that it has taken back
 
 
 def render_shard(
-    shard: Shard, folder: ExperimentFolder, run: str, job: Job, worker_logs: Path, unplanned: Mapping[Names, JobError]
+    shard: Shard,
+    folder: ExperimentFolder,
+    run: str,
+    job: Job,
+    worker_logs: Path,
+    unplanned: Mapping[Names, JobError],
+    patience: float = PATIENCE,
 ) -> None:
     """Render what its earlier attempts have not, then write what came of it. `job`: as for each member, but its files.
 
     A combination that fails costs itself alone, as those do that are `unplanned`; WorkerError when the worker dies,
-    which another attempt may mend. Where the job's time is up and something was rendered in it, the job begins again.
+    which another attempt may mend. Where the job's time is up and something was rendered in it, the job begins again,
+    and waits to be ended, `patience` seconds.
     """
     planned = [names for names in shard.members if names not in unplanned]
-    before, left = _stored(planned, folder, job), seconds_left() if is_alone() else None
+    before, left = _stored(planned, folder, job), seconds_left(say) if is_alone() else None
     with in_time(left, shard.seconds / shard.images) as time_up:
         try:
             errors = _render_each(planned, folder, run, job, worker_logs, time_up)
         except StoppedError:
-            if is_alone() and _stored(planned, folder, job) > before and begin_again():
+            if is_alone() and _stored(planned, folder, job) > before and begin_again(say):
                 say("the job's time is up, so it waits for a place again; finished pictures are kept")
-                time.sleep(_PATIENCE)
+                time.sleep(patience)
             raise
     write_member_errors(folder.shard(run, shard.model, shard.number), {**unplanned, **errors})
 
@@ -58,10 +66,17 @@ def _render_each(
         requests, records = folder.requests(names), staged.records(names)
         if records.is_file() and not is_cut(records):
             continue
+        time_up.check()
         log, member = folder.log("render", *names), replace(job, requests=requests, records=records)
         begin_job(log)
         try:
-            render(member, worker_logs, log, hear=lambda progress: time_up.expect(progress.seconds_per_image))
+            render(
+                member,
+                worker_logs,
+                log,
+                hear=lambda progress: time_up.expect(progress.seconds_per_image),
+                told=time_up.tell,
+            )
         except StoppedError:
             end_job(log)
             raise
@@ -79,9 +94,12 @@ def _render_each(
 
 
 def _stored(planned: Sequence[Names], folder: ExperimentFolder, job: Job) -> int:
-    """How many of these combinations' pictures the store has."""
-    pictures = (pictures_of(folder.requests(names), Store(job.store)) for names in planned)
-    return sum(picture.is_file() for each in pictures for picture in each)
+    """How many of these combinations' pictures the store has; none of one whose requests are unreadable."""
+    found = 0
+    for names in planned:
+        with contextlib.suppress(StoreError):  # rendering it fails by that, and says so
+            found += sum(picture.is_file() for picture in pictures_of(folder.requests(names), Store(job.store)))
+    return found
 
 
 def fetched(job: Job) -> bool:
