@@ -5,16 +5,17 @@ When it is loaded, in which memory mode, and when it goes: pipelines.py.
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import torch
 
 from darkroom.files.reference_image import read_reference
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import Adapter, read_adapter
-from darkroom.render.adapters.kept import KeptAdapters
+from darkroom.render.adapters.kept import AdapterFile, KeptAdapters
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.compiled import compile_blocks
 from darkroom.render.device.environment import fixed_attention
@@ -76,8 +77,9 @@ class Loaded:
             return read_adapter(lora.path, self._layers, naming, sha256=lora.sha256, allow_foreign=allow_foreign)
 
         loras = {lora.sha256: lora for lora in request.adapters.active}
-        wanted: dict[Hashable, Callable[[], Adapter]] = {
-            (digest, request.base, allow_foreign): partial(read, lora) for digest, lora in loras.items()
+        wanted: dict[Hashable, AdapterFile] = {
+            (digest, request.base, allow_foreign): AdapterFile(Path(lora.path), partial(read, lora))
+            for digest, lora in loras.items()
         }
         return dict(zip(loras, self._kept.take(wanted), strict=True))
 
