@@ -1,5 +1,6 @@
 """Compiled blocks: what they compute beside merged adapters and in every memory mode, and what they refuse."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
@@ -27,6 +29,16 @@ from darkroom.request import Request
 
 CPU, GB = torch.device("cpu"), 10**9
 TRACED = "eager"  # a backend of torch that computes what it has traced as ever: bit for bit, and in no time
+
+FOLDER = "TORCHINDUCTOR_CACHE_DIR"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's, who has said nothing of torch's folder: this is where importing torch's compiler sets it."""
+    monkeypatch.setenv(FOLDER, default_cache_dir())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -106,13 +118,9 @@ class Blocks(torch.nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # by torch's compiler itself
-def test_torch_compiles_a_block_once_and_keeps_what_it_has_compiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_compiles_a_block_once_and_keeps_what_it_has_compiled(cache: Path) -> None:
     if why := why_not_compiled(CPU):
         pytest.skip(why)
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, states = Blocks(), torch.randn(1, 64, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         eager = model(states)
@@ -120,7 +128,7 @@ def test_torch_compiles_a_block_once_and_keeps_what_it_has_compiled(
         compiled = model(states)
         assert torch.equal(model(states), compiled)
     assert torch.allclose(compiled, eager, atol=1e-5)
-    assert list(tmp_path.glob(f"darkroom/compiled/*-{processor_digest()}/fxgraph/**/*"))
+    assert list(cache.glob(f"darkroom/compiled/*-{processor_digest()}/fxgraph/**/*"))
 
 
 def test_where_nothing_can_compile_a_sentence_says_what_is_missing(
@@ -206,6 +214,18 @@ def test_memory_that_runs_out_while_compiling_is_told_as_such(error: Exception) 
     with pytest.raises(type(error)) as raised:
         model(torch.zeros(1, 4, 32))
     assert ran_out_of_memory(raised.value)
+
+
+def test_what_is_compiled_is_kept_in_the_users_cache_unless_another_folder_is_said(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_blocks(Blocks(), TRACED)
+    kept = Path(os.environ[FOLDER])
+    assert kept.parent == cache / "darkroom" / "compiled"
+    assert kept.name.endswith(f"-{processor_digest()}")
+    monkeypatch.setenv(FOLDER, "/elsewhere")
+    compile_blocks(Blocks(), TRACED)
+    assert os.environ[FOLDER] == "/elsewhere"
 
 
 def test_what_is_compiled_is_kept_apart_for_each_kind_of_processor(tmp_path: Path) -> None:

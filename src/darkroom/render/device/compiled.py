@@ -16,6 +16,7 @@ import torch
 import torch._dynamo.config
 import torch._inductor.config
 from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit, TorchDynamoException
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from darkroom.errors import ConfigError
 from darkroom.render.device.environment import processor_digest
@@ -97,7 +98,8 @@ def _fix_compiler(shapes: int) -> None:
     torch._dynamo.config.skip_nnmodule_hook_guards = False  # a training adapter is cancelled by hooks
     torch._inductor.config.deterministic = True  # no kernel is chosen by its time, so that a picture is the same twice
     torch._inductor.config.compile_threads = 1  # in this process: no other ones that would have to end with it
-    if _FOLDER not in os.environ and (folder := _lasting_folder()):
+    by_torch = default_cache_dir()  # where temporary files are; torch sets it when it is imported
+    if os.environ.get(_FOLDER, by_torch) == by_torch and (folder := _lasting_folder()):
         os.environ[_FOLDER] = str(folder)
 
 
