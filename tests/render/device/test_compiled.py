@@ -136,7 +136,7 @@ def test_where_nothing_can_compile_a_sentence_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    said = r"torch needs a C\+\+ compiler, and there is none here \(looked for g\+\+, clang\+\+, c\+\+\); leave it out "
+    said = r"torch needs a C\+\+ compiler, and there is none here \(looked for g\+\+\); leave it out "
     with pytest.raises(ConfigError, match=f"compiled_blocks: {said}with model.compiled_blocks: false"):
         check_compiler(CPU)
     monkeypatch.setenv("CXX", "/opt/clang")
@@ -191,6 +191,20 @@ def test_what_torch_cannot_compile_is_one_sentence_too() -> None:
     with pytest.raises(
         ConfigError, match=r"compiled_blocks: torch cannot compile the blocks here \(.+\); leave it out"
     ):
+        model(torch.zeros(1, 4, 32))
+
+
+def test_of_many_lines_of_a_compiler_its_own_fault_is_told() -> None:
+    said = (
+        "C++ compile error\n\nCommand:\ng++ main.cpp\n\nOutput:\nmain.cpp:1:10: fatal error: Python.h: No such file\n"
+    )
+
+    def compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        raise RuntimeError(said)
+
+    model = Blocks()
+    compile_blocks(model, compiler)
+    with pytest.raises(ConfigError, match=r"here \(main.cpp:1:10: fatal error: Python.h: No such file\); leave it out"):
         model(torch.zeros(1, 4, 32))
 
 

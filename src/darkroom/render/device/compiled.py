@@ -24,7 +24,7 @@ from darkroom.render.device.lost import ran_out_of_memory
 
 INDUCTOR = "inductor"
 SHAPES = 256  # of pictures and texts, each with code of its own in memory, before that is begun anew
-_CPP_COMPILERS, _C_COMPILERS = ("g++", "clang++", "c++"), ("gcc", "clang")  # those that torch and Triton look for
+_CPP_COMPILERS, _C_COMPILERS = ("g++",), ("gcc", "clang")  # those that torch and Triton look for
 _FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 _CURE = "leave it out with model.compiled_blocks: false"
 
@@ -77,10 +77,18 @@ def _compiled(forward: Callable[..., Any], backend: str | _Backend) -> Callable[
         except TorchDynamoException as error:
             if isinstance(error, BackendCompilerFailed) and ran_out_of_memory(error.inner_exception):
                 raise error.inner_exception from error  # another memory mode may leave enough
-            said = " ".join(str(error).split("\n")[:2]).strip()
-            raise ConfigError(f"compiled_blocks: torch cannot compile the blocks here ({said}); {_CURE}") from error
+            raise ConfigError(
+                f"compiled_blocks: torch cannot compile the blocks here ({_said(error)}); {_CURE}"
+            ) from error
 
     return run
+
+
+def _said(error: TorchDynamoException) -> str:
+    """The compiler's own first fault, of many lines; torch's first two where it did not come to that."""
+    lines = str(error).split("\n")
+    faults = [line.strip() for line in lines if "error: " in line]
+    return faults[0] if faults else " ".join(lines[:2]).strip()
 
 
 def _within_limit(compiled: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
