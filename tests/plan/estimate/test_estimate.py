@@ -9,7 +9,7 @@ from tests.examples.record import COST, ENVIRONMENT, record
 from darkroom.errors import DarkroomError
 from darkroom.plan.estimate.estimate import Estimate, Machine, estimate
 from darkroom.plan.estimate.look import estimate_of
-from darkroom.plan.estimate.past import Kind, PastPicture, past_pictures, work_of
+from darkroom.plan.estimate.past import Kind, PastPicture, past_pictures, seconds_for_work, work_of
 from darkroom.plan.estimate.told import question, told
 from darkroom.plan.weights.downloads import Download
 from darkroom.record import write_records
@@ -38,6 +38,19 @@ def test_pictures_of_the_same_model_say_how_long_it_takes(project):
     assert found.seconds == pytest.approx(10 + 20 + 2 * 4.0)
     assert (found.pictures, found.there, found.loads, found.switches, found.is_guess) == (2, 0, 1, 1, False)
     assert found.basis == ("m: as the 2 of it that results/ has, on H100",)
+
+
+def test_a_first_picture_that_waited_for_compiled_blocks_is_no_pace(project):
+    (request, _) = project.load().combinations[0].requests
+    pictures = [past(request, seconds=56.0), *(past(request, seconds=0.15) for _ in range(9))]
+    assert seconds_for_work(pictures) * work_of(request) == pytest.approx(0.15)
+
+
+def test_a_picture_counts_for_the_pace_by_its_work(project):
+    (request, _) = project.load().combinations[0].requests
+    small = past(request, work=10.0, seconds=10.0)
+    large = past(request, work=100.0, seconds=200.0)
+    assert seconds_for_work([small, small, large]) == 2.0
 
 
 def test_twice_the_steps_take_twice_the_time(project):

@@ -1,7 +1,9 @@
 """What results/ remembers of pictures that were rendered: how long each took, for how much work, and its size."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from darkroom.errors import DarkroomError
@@ -61,8 +63,18 @@ def alike(past: Sequence[PastPicture], kind: Kind) -> list[PastPicture]:
 
 
 def seconds_for_work(pictures: Sequence[PastPicture]) -> float:
-    """Of wall time, for one of what `work_of` counts."""
-    return sum(picture.seconds for picture in pictures) / sum(picture.work for picture in pictures)
+    """Of wall time, for one of what `work_of` counts: the median, each picture counting by its work.
+
+    No mean: the first picture of a size may have waited a minute for compiled blocks, and the next takes a moment.
+    """
+    by_pace = sorted(pictures, key=_pace)
+    work = list(accumulate(picture.work for picture in by_pace))
+    half = work[-1] / 2
+    return (_pace(by_pace[bisect_left(work, half)]) + _pace(by_pace[bisect_right(work, half)])) / 2
+
+
+def _pace(picture: PastPicture) -> float:
+    return picture.seconds / picture.work
 
 
 def past_pictures(manifests: Iterable[Path]) -> tuple[PastPicture, ...]:
