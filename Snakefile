@@ -105,7 +105,7 @@ onerror:
         shell(
             "python -P -m darkroom rule unfinished results/{DARKROOM.name:q} {options:q} || true"
         )
-    # Every picture is there, and a score is not: no reason to be without the page.
+    # Every picture is there and in the manifest, and a score is not: no reason to be without the page.
     elif PAGE.stands:
         tables = DARKROOM.score_tables()
         shell(

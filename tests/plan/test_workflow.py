@@ -1,4 +1,4 @@
-"""What is put right before Snakemake looks at an experiment: it goes by times and names alone."""
+"""What is put right before Snakemake looks at an experiment, which goes by times and names alone; what a run leaves."""
 
 import os
 import time
@@ -79,3 +79,19 @@ def test_files_of_a_person_are_no_inputs_and_every_change_of_them_is_seen(projec
     Path("other.safetensors").replace("sks.safetensors")
     os.utime("sks.safetensors", ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert len({before, ahead, Workflow(project.load()).trigger(*NAMES)}) == 3
+
+
+def test_a_run_that_has_every_picture_and_no_manifest_of_them_has_something_left(project, workflow):
+    folder, (combination,) = workflow.folder, project.load().combinations
+    assert combination.names == NAMES
+    asked = workflow.trigger(*NAMES)
+    assert workflow.take_stock(), "pictures"
+    write_json(folder.checkpoint("m"), {})
+    write_json(folder.requests(NAMES), {"asked": asked, "lost": ""})
+    for request in combination.requests:
+        write_json(folder.image(NAMES, request.title.image_name, "png"), {})
+    folder.records(NAMES).parent.mkdir(parents=True)
+    folder.records(NAMES).write_bytes(b"PAR1 and the rest PAR1")
+    assert workflow.take_stock(), "the manifest"
+    folder.finished.touch()
+    assert not workflow.take_stock()

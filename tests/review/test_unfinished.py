@@ -141,7 +141,6 @@ def test_the_terminal_hears_each_sentence_once():
         "  c (1 picture)\n"
         "  and 2 more reasons\n"
     )
-    assert told([], 6, Path("report.html")) == ""
 
 
 def test_the_terminal_hears_of_pictures_that_had_no_turn_beside_failed_ones_by_their_number():
@@ -156,3 +155,8 @@ def test_the_terminal_hears_that_a_run_in_which_nothing_failed_was_stopped_and_g
     no_turn = [Failure.of(REQUEST, NO_TURN, NOT_RENDERED)] * 21
     said = "darkroom: stopped at 39 of 60 pictures; the next run goes on from there; report.html\n"
     assert told(no_turn, 60, Path("report.html")) == said
+
+
+def test_the_terminal_hears_of_a_run_that_was_stopped_behind_its_last_picture():
+    said = "darkroom: stopped at 4 of 4 pictures; the next run goes on from there; report.html\n"
+    assert told([], 4, Path("report.html")) == said

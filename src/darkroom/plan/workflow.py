@@ -184,13 +184,13 @@ class Workflow:
             stop(error)
 
     def take_stock(self) -> bool:
-        """Write into the table of contents what is done by now; True where something is left."""
+        """Write into the table of contents what is done by now; True where a picture or the manifest is left."""
         is_complete = [self._done.is_complete_now(combination) for combination in self.experiment.combinations]
         try:
             write_contents(self.experiment, is_complete, self.folder, fresh=self._fresh)
         except DarkroomError as error:
             stop(error)
-        return not all(is_complete)
+        return not (all(is_complete) and self.folder.finished.is_file())
 
     @cached_property
     def _memory(self) -> dict[str, tuple[int, int]]:

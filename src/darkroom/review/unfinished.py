@@ -60,13 +60,11 @@ def failures_of(rows: Sequence[Row]) -> list[Failed]:
 
 
 def told(rows: Sequence[Row], asked: int, page: Path) -> str:
-    """A few lines for the terminal: how many pictures are not there, and why, each sentence once; "" for none.
+    """A few lines for the terminal: how many pictures are not there, and why, each sentence once.
 
-    `asked`: pictures of all combinations. Where none failed, the run was stopped.
+    `asked`: pictures of all combinations. Where none failed, the run was stopped; maybe behind the last of them.
     """
     lost = Counter(row.status for row in rows if isinstance(row, Failure))
-    if not lost:
-        return ""
     if not lost[FAILED]:
         of = f"{asked - lost[NOT_RENDERED]:,} of {counted(asked, 'picture')}"
         return f"darkroom: stopped at {of}; the next run goes on from there; {page}\n"
