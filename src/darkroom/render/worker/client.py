@@ -170,7 +170,7 @@ def _connect(held: slot.Slot, worker_log: Path) -> socket.socket:
             return connection
         time.sleep(0.01)
     raise WorkerError(
-        f"the render worker did not start; its last words ({worker_log}):\n{_last_words(worker_log)}", lines=True
+        f"the render worker did not start; its last words ({worker_log}):\n{last_words(worker_log)}", lines=True
     )
 
 
@@ -231,7 +231,7 @@ def _ask(
     at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
     raise WorkerError(
         f"the render worker ended before it had finished {_asked(job)}{at}. Finished images are kept; a retry goes on "
-        f"with a fresh worker. Its last words ({worker_log}):\n{_last_words(worker_log)}",
+        f"with a fresh worker. Its last words ({worker_log}):\n{last_words(worker_log)}",
         lines=True,
     )
 
@@ -263,10 +263,10 @@ def _asked(job: Job | SheetJob | EncodeJob) -> Path:
             return job.model
 
 
-def _last_words(log: Path) -> str:
-    """The very last line first, since it says most and all that a terminal shows is one; then what stands before it."""
+def last_words(log: Path) -> str:
+    """Of a worker's log: the last line that says something first, since terminals show one; then what is before it."""
     if not log.is_file():
         return "  (none)"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_WORDS:]
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-_LAST_WORDS:]
     *before, last = [f"  {line}" for line in lines] or ["  (none)"]
     return "\n".join([last, "before that:", *before] if before else [last])
