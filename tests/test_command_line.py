@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.__main__ import main
+from darkroom.cli.entry import command_line
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,38 @@ def test_a_command_that_there_is_not_is_answered_with_the_closest_one_that_peopl
     told = capsys.readouterr().err
     assert said in told
     assert "rule" not in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "demo model.numerics=fast output.format=jpeg --name q3 --profile slurm",
+        "demo --name q3 model.numerics=fast --profile slurm output.format=jpeg",
+        "--name q3 demo --profile slurm model.numerics=fast output.format=jpeg",
+        "demo model.numerics=fast --name q3 output.format=jpeg --profile=slurm",
+    ],
+)
+def test_overrides_and_options_of_plan_come_in_any_order(words: str) -> None:
+    options = command_line().parse_args(["plan", *words.split()])
+    assert options.overrides == ["model.numerics=fast", "output.format=jpeg"]
+    assert (options.experiment, options.name, options.profile) == ("demo", "q3", "slurm")
+
+
+@pytest.mark.parametrize("command", ["run", "regress"])
+def test_overrides_behind_an_option_of_darkrooms_reach_snakemakes_words(command: str) -> None:
+    options, words = command_line().parse_known_args([command, "demo", "--name", "q3", "model.numerics=fast", "-n"])
+    assert (options.name, words) == ("q3", ["demo", "model.numerics=fast", "-n"])
+
+
+def test_an_option_that_there_is_not_is_refused_among_overrides(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", "demo", "--nmae", "model.numerics=fast"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --nmae\n")
+
+
+def test_files_behind_an_option_are_files(tmp_path: Path) -> None:
+    options = command_line().parse_args(["lora", "a.safetensors", "--base", "conf", "b.safetensors"])
+    assert options.files == [Path("a.safetensors"), Path("b.safetensors")]
 
 
 @pytest.mark.parametrize(

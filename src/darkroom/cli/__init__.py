@@ -3,7 +3,7 @@
 import argparse
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from darkroom.display import suggestion
@@ -19,7 +19,17 @@ AddCommand = Callable[[str, Command, str], ArgumentParser]  # by its name, what 
 
 
 class Parser(ArgumentParser):
-    """Answers a command that there is not with the closest one that people type."""
+    """Takes options and words in any order, and answers a command that there is not with the closest there is."""
+
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """A list of words, such as KEY=VALUE …, goes on behind an option, where argparse's own ends."""
+        options, left = super().parse_known_args(args, namespace)
+        words = [word for word in left if not word.startswith("-")]
+        for action in self._get_positional_actions():
+            if words and action.nargs in ("*", "+"):
+                left = [word for word in left if word.startswith("-")]
+                setattr(options, action.dest, [*getattr(options, action.dest), *self._get_values(action, words)])
+        return options, left
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action.choices, Mapping) and value not in action.choices:
