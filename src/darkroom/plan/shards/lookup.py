@@ -99,11 +99,15 @@ def open_shards(workflow: Workflow, overwritten: Mapping[str, Any], *, is_main: 
         known = Shards.read(workflow.folder.shards)
         if not is_main:
             return ShardLookup(workflow, known)
-        said = overwritten.get("shard")
-        size = read_size(None if said is None else {name: resource.raw for name, resource in said.items()})
-        return ShardLookup(workflow, _fixed(workflow, known, size))
+        return ShardLookup(workflow, _fixed(workflow, known, size_of(overwritten)))
     except DarkroomError as error:
         stop(error)
+
+
+def size_of(overwritten: Mapping[str, Any]) -> Size | None:
+    """How much a shard is to render, by Snakemake's set-resources; None where these say nothing of it."""
+    said = overwritten.get("shard")
+    return read_size(None if said is None else {name: resource.raw for name, resource in said.items()})
 
 
 def left_of(workflow: Workflow) -> list[Left]:
