@@ -23,7 +23,11 @@ def add_to(commands: Commands) -> None:
     sheet.add_argument("--rows", default="", metavar="AXES", help="with commas: prompt, step, strength, seed, lora …")
     sheet.add_argument("--columns", default="", metavar="AXES", help="by default both are laid out as on the page")
     sheet.add_argument(
-        "--only", action="append", default=[], metavar="AXIS=VALUES", help="seed=1, step=500,750, step=250..750"
+        "--only",
+        action="append",
+        default=[],
+        metavar="AXIS=VALUES",
+        help="seed=1, index=0, step=500,750, step=250..750",
     )
     sheet.add_argument("--over", metavar="AXIS", help="an animation: a frame for each of its values (.webp, .gif)")
     sheet.add_argument("--title", help="in place of the experiment's name")

@@ -40,9 +40,12 @@ def test_what_nobody_places_goes_to_the_rows_and_is_said() -> None:
     assert len(view.row_values) == 4
     assert view.notes == ("seed varies too, and goes to the rows: --only seed=… takes one",)
     assert [axis.name for axis in cut(ROWS, Asked()).rows] == ["index", "seed"]
+    [note] = cut(ROWS, Asked(rows=("seed",), columns=("step",))).notes
+    assert note == "prompt varies too, and goes to the rows: --only index=0 takes one"
+    assert names(cut(ROWS, Asked(columns=("step",), only=("index=0", "seed=1")))) == [["250_0_1", "500_0_1", "750_0_1"]]
 
 
-@pytest.mark.parametrize("only", ["step=500..750", "step=500,750", "index=a dog at dawn", "prompt=dog"])
+@pytest.mark.parametrize("only", ["step=500..750", "step=500,750", "index=a dog at dawn", "prompt=dog", "index=1"])
 def test_values_are_numbers_ranges_texts_or_parts_of_texts(only: str) -> None:
     view = cut(ROWS, Asked(only=(only,)))
     assert len(view.frames[0].cells) == (8 if only.startswith("step") else 6)
@@ -63,6 +66,7 @@ def test_an_axis_over_time_is_a_frame_for_each_value() -> None:
         ),
         (Asked(only=("seed",)), "--only seed: expected AXIS=VALUE, such as seed=1"),
         (Asked(only=("seed=7",)), "--only seed=7: there is no such seed; known: 1, 2"),
+        (Asked(only=("index=2",)), "--only index=2: there is no such prompt; known: 0 (a cat), 1 (a dog at dawn)"),
         (Asked(only=("step=1..9",)), "--only step=1..9: there is no such step"),
         (Asked(only=("step=1.2.3..5",)), "--only step=1.2.3..5: there is no such step"),
         (Asked(only=("step=.....5",)), "--only step=.....5: there is no such step"),

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from darkroom.display import closest, named, suggestion
 from darkroom.errors import ConfigError
 from darkroom.record import Row
-from darkroom.review.page.axes import COLUMNS, ROWS, Axis, axes_of
+from darkroom.review.page.axes import COLUMNS, ROWS, Axis, Place, axes_of
 from darkroom.review.sheet.contact_sheet import places_of
 
 Values = tuple[str, ...]  # one of each axis
 
 _DECIMAL = r"-?(?:\d+(?:\.\d*)?|\.\d+)"
+_INDEX = "index"  # the axis whose values are prompts
 _MOST = 12  # values that a sentence lists
 _RANGE = re.compile(rf"({_DECIMAL})\.\.({_DECIMAL})")
 
@@ -52,8 +53,9 @@ class View:
 
 def cut(rows: Sequence[Row], asked: Asked) -> View:
     """ConfigError for an axis or a value that there is not, or where no picture is left."""
-    axes = axes_of(places_of([row.request for row in rows]))
-    kept = _kept(axes, asked.only, len(rows))
+    places = places_of([row.request for row in rows])
+    axes = axes_of(places)
+    kept = _kept(axes, asked.only, places)
     if not kept:
         raise ConfigError(f"--only {' --only '.join(asked.only)}: no picture has all of this")
     varying = [axis for axis in axes if len({axis.codes[i] for i in kept}) > 1]
@@ -61,7 +63,10 @@ def cut(rows: Sequence[Row], asked: Asked) -> View:
     over = _named(asked.over, axes, "--over") if asked.over else None
     down, across = _placed(axes, varying, asked, over)
     left = [axis for axis in varying if axis not in (*down, *across, over)]
-    notes = tuple(f"{axis.title} varies too, and goes to the rows: --only {axis.name}=… takes one" for axis in left)
+    notes = tuple(
+        f"{axis.title} varies too, and goes to the rows: --only {axis.name}={_one(axis, places[kept[0]])} takes one"
+        for axis in left
+    )
     down += left
     # 2. The pictures in their places
     order = sorted(kept, key=lambda i: [axis.codes[i] for axis in (*down, *across)])
@@ -107,22 +112,34 @@ def _named(name: str, axes: Sequence[Axis], option: str) -> Axis:
     raise ConfigError(f"{option}: {name} is no axis of this experiment; {suggestion(name, [a.title for a in axes])}")
 
 
-def _kept(axes: Sequence[Axis], only: Sequence[str], count: int) -> list[int]:
-    kept = list(range(count))
+def _one(axis: Axis, place: Place) -> str:
+    """What takes one value of an axis: of prompts the number, whose text may be long."""
+    return str(place.index) if axis.name == _INDEX else "…"
+
+
+def _kept(axes: Sequence[Axis], only: Sequence[str], places: Sequence[Place]) -> list[int]:
+    kept = list(range(len(places)))
     for said in only:
         name, equals, wanted = said.partition("=")
         if not equals or not wanted:
             raise ConfigError(f"--only {said}: expected AXIS=VALUE, such as seed=1, step=500,750 or step=250..750")
         axis = _named(name, axes, "--only")
         parts = [wanted] if wanted in axis.values else wanted.split(",")
-        codes = {code for part in parts for code in _codes(axis, part)}
+        numbers = _numbers(axis, places)
+        codes = {code for part in parts for code in _codes(axis, numbers, part)}
         kept = [i for i in kept if axis.codes[i] in codes]
     return kept
 
 
-def _codes(axis: Axis, wanted: str) -> list[int]:
+def _numbers(axis: Axis, places: Sequence[Place]) -> dict[int, float]:
+    """Of the values that have one, by code: a prompt's is its place in its set, as `darkroom show` says it."""
+    if axis.name == _INDEX:
+        return {code: place.index for code, place in zip(axis.codes, places, strict=True)}
+    return {code: number for code, value in enumerate(axis.values) if (number := _number(value)) is not None}
+
+
+def _codes(axis: Axis, numbers: Mapping[int, float], wanted: str) -> list[int]:
     """Of the values that a word names: the text itself, the same number, a range, else a part of the text."""
-    numbers = {code: number for code, value in enumerate(axis.values) if (number := _number(value)) is not None}
     if found := _RANGE.fullmatch(wanted):
         first, last = float(found[1]), float(found[2])
         codes = [code for code, number in numbers.items() if first <= number <= last]
@@ -132,7 +149,10 @@ def _codes(axis: Axis, wanted: str) -> list[int]:
         codes = codes or [code for code, value in enumerate(axis.values) if number is None and wanted in value]
     if not codes:
         close = closest(wanted, axis.values)
-        known = named([f"{value or 'not set':.60}" for value in axis.values], _MOST)
+        said = [f"{value or 'not set':.60}" for value in axis.values]
+        if axis.name == _INDEX:
+            said = [f"{numbers[code]:g} ({text})" for code, text in enumerate(said)]
+        known = named(said, _MOST)
         meant = f"did you mean {close!r}? " if close else ""
         raise ConfigError(f"--only {axis.name}={wanted}: there is no such {axis.title}; {meant}known: {known}")
     return codes
