@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "trials": "request files",
     "job_errors": "errors names files",
     "thresholds": "errors files record",
-    "previews": "__init__ errors files record",
+    "previews": "__init__ display errors files record",
     "embedded_record": "errors names files record planned store previews",
     # plan: what to render
     "plan/prompt_text": "errors display files",

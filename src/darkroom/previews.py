@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom import OWN_FOLDER
+from darkroom.display import named
 from darkroom.errors import StoreError
 from darkroom.files.columns import SINCE
 from darkroom.files.table_file import read_values, write_values
@@ -140,4 +141,4 @@ def refuse_fast(numerics: Mapping[str, str]) -> None:
     """StoreError where a picture that others are to be compared with was rendered fast. `numerics`: by picture."""
     fast = [picture for picture, computed in numerics.items() if computed != "exact"]
     if fast:
-        raise StoreError(f"numerics fast is never a baseline; render with numerics exact: {', '.join(fast)}")
+        raise StoreError(f"numerics fast is never a baseline; render with numerics exact: {named(fast)}")

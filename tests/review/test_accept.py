@@ -239,6 +239,9 @@ def test_what_was_rendered_fast_is_never_a_baseline():
     rows = [render(Path(), picture(), index, numerics="fast") for index in (0, 1)]
     with pytest.raises(StoreError, match=r"numerics fast is never a baseline.*0000_7\.png, .*0001_7\.png"):
         plan(rows, compare_file=None)
+    rows = [render(Path(), picture(), index, numerics="fast") for index in range(4)]
+    with pytest.raises(StoreError, match=r"0002_7\.png, … \(4 in all\)$"):
+        plan(rows, compare_file=None)
 
 
 def test_files_that_are_not_what_the_manifest_says():
