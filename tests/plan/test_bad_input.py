@@ -80,7 +80,13 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
             "conf/prompts/p.yaml",
             "prompts: [{prompt: b, aspect_ratio: '21:9'}]\ndefaults: {width: 4096, height: 4096}\n",
             "conf/prompts/p.yaml: prompts[0]: aspect_ratio 21:9 with the pixels of 4096x4096 makes 6256x2672, "
-            "out of range: 64 to 4096",
+            "out of range: 64 to 4096 in steps of 16; write width: 4096 and height: 1744 in its place",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: b, aspect_ratio: '3:4'}]\ndefaults: {width: 64, height: 64}\n",
+            "conf/prompts/p.yaml: prompts[0]: aspect_ratio 3:4 with the pixels of 64x64 makes 48x64, "
+            "out of range: 64 to 4096 in steps of 16; write width: 64 and height: 80 in its place",
         ),
         ("conf/prompts/p.yaml", "prompts: a cat\n", "conf/prompts/p.yaml: prompts: expected a list, got 'a cat'"),
         (
@@ -254,6 +260,11 @@ def test_a_file_that_ends_in_yml_is_told_its_name(project):
     assert project.error().endswith("there is no conf/lora/mine.yaml; rename conf/lora/mine.yml to mine.yaml")
     project.write("conf/experiment/e.yaml", "matrix: {model: [m], lora: [l], prompts: [p.yaml]}\n")
     assert project.error().endswith("there is no conf/prompts/p.yaml.yaml; write its name without an ending: p")
+    project.write("conf/model/big.yml", "family: flux2\n")
+    project.write("conf/experiment/e.yaml", "matrix: {model: [big.yml], lora: [l], prompts: [p]}\n")
+    assert project.error().endswith(
+        "there is no conf/model/big.yml.yaml; rename conf/model/big.yml to big.yaml, and write its name without: big"
+    )
 
 
 @pytest.mark.parametrize(
@@ -392,7 +403,7 @@ def test_a_text_that_an_override_cannot_hold_bare_is_told_how_it_is_written(proj
         (
             "conf/model/m.yaml",
             "batched_guidance: true",
-            "batched_guidance: belongs to numerics: fast, got exact; leave it out",
+            "batched_guidance: belongs to numerics: fast, got exact; leave it out, or set model.numerics=fast",
         ),
         (
             "conf/model/m.yaml",

@@ -1,6 +1,7 @@
 """Keys of a model that cannot stand together: what its family lacks, what excludes what."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from darkroom.errors import ConfigError
 from darkroom.plan.conf.families import FAMILIES, FLOAT8
@@ -68,4 +69,5 @@ def _of_quantised_base(model: Model) -> Iterator[tuple[str, str]]:
 def _of_speedups(model: Model) -> Iterator[tuple[str, str]]:
     for key, why in unfit_speedups(model).items():
         if getattr(model, key):
-            yield key, f"{why}; leave it out"
+            cure = ", or set model.numerics=fast" if key not in unfit_speedups(replace(model, numerics="fast")) else ""
+            yield key, f"{why}; leave it out{cure}"

@@ -163,10 +163,12 @@ def _size(levels: Sequence[Settings], model: Model, where: str) -> tuple[tuple[i
     if deciding is None or deciding.aspect_ratio is None:
         return (width, height), sizes.floored(width, height, divisor)
     size = sizes.of_aspect_ratio(deciding.aspect_ratio, width * height, divisor)
-    if min(size) < 64 or max(size) > 4096:
+    if min(size) < sizes.LEAST or max(size) > sizes.MOST:
+        fitting = sizes.into_range(size, deciding.aspect_ratio, divisor)
         raise ConfigError(
-            f"{where}: aspect_ratio {deciding.aspect_ratio} with the pixels of {width}x{height} "
-            f"makes {size[0]}x{size[1]}, out of range: 64 to 4096"
+            f"{where}: aspect_ratio {deciding.aspect_ratio} with the pixels of {width}x{height} makes "
+            f"{size[0]}x{size[1]}, out of range: {sizes.LEAST} to {sizes.MOST} in steps of {divisor}; "
+            f"write width: {fitting[0]} and height: {fitting[1]} in its place"
         )
     return size, size
 

@@ -130,8 +130,9 @@ def test_what_the_hub_does_not_have_or_give_is_said(project: Project, cache: Pat
         ),
         (
             "acme/klein-style/style.sft",
-            "acme/klein-style/style.sft: no such file here, nor in the hub's cache; a run downloads it "
-            "from the hub; to check it before that: hf download acme/klein-style style.sft",
+            "acme/klein-style/style.sft: no such file here (there is no folder acme), nor in the hub's cache; if it is "
+            "organisation/name/file of the hub, a run downloads it; to check it before that: hf download "
+            "acme/klein-style style.sft",
         ),
         (
             "acme/klein-style",

@@ -49,8 +49,9 @@ class Folders:
         bare = name.removesuffix(".yaml").removesuffix(".yml")
         if bare != name and bare in self.names(group):
             return f"write its name without an ending: {bare}"
-        found = (folder / group / f"{name}.yml" for folder in self.paths)
-        return next((f"rename {file} to {file.stem}.yaml" for file in found if file.is_file()), None)
+        also = "" if bare == name else f", and write its name without: {bare}"
+        found = (folder / group / f"{bare}.yml" for folder in self.paths)
+        return next((f"rename {file} to {bare}.yaml{also}" for file in found if file.is_file()), None)
 
     def names(self, group: str) -> list[str]:
         """All options of a group."""

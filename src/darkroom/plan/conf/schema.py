@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from darkroom.plan.conf.families import FAMILIES, FLOAT8, QTYPES
+from darkroom.plan.conf.sizes import LEAST, MOST
 from darkroom.request import CFG_ABOVE
 
 AXIS_GROUPS = ("model", "lora", "prompts")
@@ -23,7 +24,7 @@ def _sexagesimal(ratio: str) -> int:
 # YAML 1.1 reads an unquoted 16:9 as the base-60 number 969.
 _UNQUOTED_RATIOS = {_sexagesimal(ratio): ratio for ratio in ASPECT_RATIOS}
 
-_SIDE = {"range": (64, 4096)}
+_SIDE = {"range": (LEAST, MOST)}
 _SEED = {"range": (-1, 2**63 - 1)}
 _STEPS = {"range": (1, 150)}
 _GUIDANCE = {"range": (0, 20)}

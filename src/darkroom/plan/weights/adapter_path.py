@@ -113,10 +113,7 @@ def _on_hub(path: str, reference: Reference, fetch: Fetch | None) -> str:
         return found
     if fetch is None:
         command = download_command(repo, reference.revision, [file])
-        raise AdapterError(
-            f"{path}: no such file here, nor in the hub's cache; a run downloads it from the hub; to check it before "
-            f"that: {command}"
-        )
+        raise AdapterError(f"{path}: {_not_here_yet(reference)}; to check it before that: {command}")
     try:
         fetched = fetch(repo, reference.revision, file)
     except CheckpointError as error:
@@ -124,6 +121,17 @@ def _on_hub(path: str, reference: Reference, fetch: Fetch | None) -> str:
     if not fetched.is_file():
         raise AdapterError(f"{path}: {repo} has no file {file}; it has these: {_page(reference)}")
     return str(fetched)
+
+
+def _not_here_yet(reference: Reference) -> str:
+    """A path without a revision may be one of this machine's, typed wrong or not there yet."""
+    if reference.revision:
+        return "no such file here, nor in the hub's cache; a run downloads it from the hub"
+    folder = reference.repo.partition("/")[0]
+    return (
+        f"no such file here (there is no folder {folder}), nor in the hub's cache; if it is organisation/name/file of "
+        "the hub, a run downloads it"
+    )
 
 
 def _page(reference: Reference) -> str:
