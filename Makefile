@@ -23,7 +23,7 @@ LINTERS := mypy snakemake snakefmt ruff
 PYTEST := $(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # A Python that will do: 3.11 to 3.13, with what makes a venv. `usable` is the first such command of a list.
-SUITS := -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+SUITS := -c 'import ensurepip, ssl, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 usable = $(firstword $(foreach python,$(1),$(shell $(python) $(SUITS) && echo $(python))))
 PYTHON ?= $(call usable,python3.13 python3.12 python3.11 python3)
 NO_PYTHON = Darkroom needs Python 3.11, 3.12 or 3.13 with its venv module, and $(or $(PYTHON),what is on the path) is not that: \
@@ -109,7 +109,8 @@ fix: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(call usable,$(PYTHON))" || { echo "$(NO_PYTHON)" >&2; false; }
 	@echo "pip fetches what it does not have yet: $(FETCHES_$(TORCH))"
-	$(PYTHON) -P -m venv $(VENV)
+	@# One that works is kept, whichever Python made it: two of them in one folder are neither.
+	test -n "$(call usable,$(BIN)/python)" || $(PYTHON) -P -m venv --clear $(VENV)
 	$(PIP) install --no-deps --constraint constraints.txt $(TORCH_INDEX_$(TORCH)) torch
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@
