@@ -114,6 +114,7 @@ def test_without_an_experiment_there_is_none():
         ("demo --croes 4", "--croes: neither Darkroom nor Snakemake has such an option"),
         ("demo --rerun-triggers x", "argument --rerun-triggers: "),
         ("demo --cores x", "Error parsing number of cores (--cores, -c): must be integer or 'all'"),
+        ("demo --set-resources render:gpu=1 model.dtype=float32", "takes what follows: put key=value first"),
         ("demo --config a=b", "--config: is what Darkroom writes; the experiment and key=value overrides are bare"),
         ("demo --directory there", "--directory: go there first: cd there"),
     ],

@@ -119,6 +119,8 @@ def _snakemakes(words: Sequence[str]) -> tuple[Any, list[str]]:
         known, unknown = parser.parse_known_args(words)
     except CliException as error:  # of a value, where a parser's own error would be expected
         refuse(error.msg)
+    except ValueError as error:  # of a word that Snakemake takes apart without a look at it
+        refuse(f"a value cannot be read ({error}); an option of several takes what follows: put key=value first")
     return known, unknown
 
 
