@@ -13,6 +13,7 @@ streams of one device against each other, this does not show.
 """
 
 import contextlib
+import gc
 import threading
 import time
 import weakref
@@ -317,3 +318,4 @@ def installed(memory: int = _MEMORY) -> Iterator[Gpu]:
             torchs.setattr(torch.cuda, name, function)
         torchs.setattr(torch, "Generator", _Generator)
         yield gpu
+        gc.collect()  # what gives pinned memory back when it goes does so while there is a device

@@ -98,7 +98,7 @@ def test_a_value_that_no_prompt_takes_is_refused_by_the_key_that_was_typed():
     assert str(caught.value).splitlines()[1:] == [
         "  - seed: expected a whole number, got 'x'",
         "  - sample_steps: 0 is out of range: 1 to 150",
-        "  - network_multiplier.anna: expected a number, got [1, 2]",
+        "  - network_multiplier.anna: expected a number, got [1, 2]; several values are an axis of the matrix",
     ]
     assert not RESULTS.exists(), "nothing is half written"
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.machine.waiting import wait_for
 
 from darkroom.review.choosing.picks_file import read_picks
 
@@ -11,6 +12,17 @@ EXPERIMENT = "strength"  # of the examples' request
 
 def open_picture(page, number=0):
     page.click(f"#sheet .frame >> nth={number}")
+
+
+def reload(page):
+    """What a page keeps reaches the browser's own process, and the page that comes next, a moment later."""
+    kept = page.evaluate("localStorage.getItem(PLACE)")
+
+    def is_there():
+        page.reload()
+        return page.evaluate("localStorage.getItem(PLACE)") == kept
+
+    wait_for(is_there, "what the page before has kept")
 
 
 def exported(page, folder):
@@ -45,7 +57,7 @@ def test_marks_are_on_the_frame_under_the_column_and_there_again_after_a_reload(
     page.keyboard.press("Escape")
     assert page.locator(".frame .marks").nth(1).get_attribute("title") == "rated 4, starred"
     assert page.locator("thead .tally").all_inner_texts()[1].startswith("4.0")
-    page.reload()
+    reload(page)
     assert page.locator(".frame .marks").nth(1).get_attribute("title") == "rated 4, starred"
     page.select_option("#kinds", "star")
     assert page.inner_text("#shown") == "1 of 6 shown"
@@ -188,7 +200,7 @@ def test_of_two_marks_the_later_counts_and_a_name_is_any_text(opened):
     later, earlier = (MARK | {"rating": n, "at": at} for n, at in ((5, MARK["at"]), (1, "2026-11-28T21:30:00+05:00")))
     for mark in (later, earlier):
         assert page.evaluate("takePicks", json.dumps(by_anna(who=" __proto__ ", marks={A: mark}))) == "Read: __proto__."
-    page.reload()
+    reload(page)
     assert page.evaluate("[...picks.people].map(([who, { marks }]) => [who, Object.values(marks)[0].rating])") == [
         ["__proto__", 5]
     ]
@@ -208,7 +220,7 @@ def test_of_two_marks_the_later_counts_and_a_name_is_any_text(opened):
 def test_of_what_the_browser_has_kept_the_damaged_part_is_left_out_and_said(opened, kept, said, ratings):
     page = opened()
     page.evaluate("text => localStorage.setItem(PLACE, text)", kept)
-    page.reload()
+    reload(page)
     assert (
         page.evaluate(
             "[...picks.people.values()].flatMap(({ marks }) => Object.values(marks).map(({ rating }) => rating))"
@@ -219,7 +231,7 @@ def test_of_what_the_browser_has_kept_the_damaged_part_is_left_out_and_said(open
     assert said in page.inner_text("#decision b")
     assert page.evaluate("order.length") == 6
     page.evaluate("mark(0, { rating: 2 })")
-    page.reload()
+    reload(page)
     assert page.inner_text("#picks") == "Picks"
 
 
