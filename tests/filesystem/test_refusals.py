@@ -200,6 +200,7 @@ def test_weights_are_the_same_where_files_cannot_be_mapped(tmp_path: Path) -> No
     assert "vector torch.float16 [2] [0.333251953125, 0.66650390625]" in read
 
 
+@pytest.mark.slow
 def test_a_gguf_file_is_never_mapped(tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "x.gguf", "flux")
     writer.add_tensor("w", np.arange(6, dtype=np.float32).reshape(2, 3))

@@ -56,12 +56,17 @@ class Goldens:
         """`runs` as a test takes them.
 
         `make check` leaves some to `make test`: float32, which goes the way of bfloat16, more than four steps, large
-        pictures.
+        pictures, a large reference image.
         """
         return [
             pytest.param(case, dtype, id=f"{case['id']}-{dtype}", marks=[pytest.mark.slow] if is_slow else [])
             for case, dtype in self.runs
-            for is_slow in [dtype == "float32" or case["sample_steps"] > 4 or max(case["width"], case["height"]) > 128]
+            for is_slow in [
+                dtype == "float32"
+                or case["sample_steps"] > 4
+                or max(case["width"], case["height"]) > 128
+                or case["id"].startswith("ref1_big")
+            ]
         ]
 
     def theirs(self, dtype: str) -> dict[str, torch.Tensor]:

@@ -73,6 +73,7 @@ def test_an_encoded_prompt_that_is_gone(bench: Bench, make_request: MakeRequest,
     assert "encoded.safetensors: " in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["transformer", "vae"])
 def test_a_base_model(bench: Bench, make_request: MakeRequest, tmp_path: Path, part: str) -> None:
     path = Path(shutil.copy(bench.checkpoint[part].path, tmp_path / "part.safetensors"))

@@ -93,6 +93,7 @@ def test_a_device_that_dies_takes_nothing_with_it(bench: Bench, requests: list[R
     assert len({row["base_load_id"] for row in rows}) <= 2
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_made_is_told_of_once_by_the_device_that_has_begun(
     bench: Bench, make_request: MakeRequest, requests: list[Request], tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_picture_that_cannot_be_made_is_told_of_once_by_the_device_that_has_be
     assert all(bench.store.image(request.request_id, "png", 95).is_file() for request in requests)
 
 
+@pytest.mark.slow
 def test_there_is_nothing_to_help_with_when_all_is_in_the_store(
     bench: Bench, requests: list[Request], tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def test_ctrl_c_before_a_command_has_begun_says_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
+@pytest.mark.slow
 def test_a_process_without_memory_says_so(tmp_path: Path) -> None:
     """A file of 2 GB of zeros, which take no room on the disk, where a process may have half of that."""
     module, count = "diffusion_model.double_blocks.0.img_attn.proj", 2**28

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.machine.waiting import PATIENCE
 
 MUCH = ["matrix.model=[flux2_klein_4b]", "matrix.lora=[none]", "exclude=[]"]  # 16 GB to fetch
@@ -39,6 +40,7 @@ def test_a_no_renders_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_d_in_place_of_an_answer_ends_it(tmp_path: Path) -> None:
     status, said = run_on_a_terminal(tmp_path, b"\x04", "demo", *MUCH)
     assert status == 130

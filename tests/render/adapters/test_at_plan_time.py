@@ -101,7 +101,9 @@ def bad_files(folder: Path) -> list[Path]:
     return [*sorted(folder.glob("*.safetensors")), folder / "gone.safetensors"]
 
 
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(
+    "base", ["klein", "flux", *(pytest.param(each, marks=pytest.mark.slow) for each in ("dev", "demo", "flex2"))]
+)
 def test_the_verdict_is_that_of_rendering(
     base: str, layers: Callable[[str], dict[str, tuple[int, int]]], tmp_path: Path
 ) -> None:

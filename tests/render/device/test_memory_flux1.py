@@ -27,7 +27,9 @@ SMALL = replace(MEGAPIXEL, width=64, height=64)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("model", ["flux", "flex1", "flex2"])
+@pytest.mark.parametrize(
+    "model", ["flux", *(pytest.param(each, marks=pytest.mark.slow) for each in ("flex1", "flex2"))]
+)
 @torch.no_grad()
 def test_denoising_takes_less_than_estimated_but_not_half_of_it(model: str, dtype: torch.dtype) -> None:
     transformer = _transformer(model, dtype)

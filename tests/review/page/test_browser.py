@@ -108,7 +108,7 @@ def test_arrow_keys_go_from_picture_to_picture_and_tab_stops_once(opened):
 
 
 @SIZES
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_the_sheet_scrolls_in_its_own_box_and_the_controls_stay(opened, width, scheme):
     for name in ("report.html", "regress.html"):
         page = opened(name, width=width, color_scheme=scheme, has_touch=width < 800, is_mobile=width < 800)
