@@ -10,6 +10,8 @@ from typing import Protocol
 from darkroom.errors import WorkerError
 from darkroom.render.worker.message import LONGEST, Message, decode, encode
 
+_LOOK = 1.0  # seconds at most in one wait: a signal that came just before it began is handled behind it
+
 
 class Connection(Protocol):
     """What a connected socket is, and two streams together are."""
@@ -74,8 +76,9 @@ class Channel:
         """
         ends = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._received and len(self._received) <= LONGEST:
-            if ends is not None and not self._is_readable(max(ends - time.monotonic(), 0)):
-                raise WorkerError(f"message: expected a whole one within {seconds:g} seconds")
+            while not self._is_readable(_LOOK if ends is None else min(max(ends - time.monotonic(), 0), _LOOK)):
+                if ends is not None and time.monotonic() >= ends:
+                    raise WorkerError(f"message: expected a whole one within {seconds:g} seconds")
             self._read()
             if self._has_ended:
                 return None
