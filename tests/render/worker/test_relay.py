@@ -68,11 +68,13 @@ def relayed(log: Path, launcher: str) -> Iterator[Path]:
         path = private_folder(owner.pid) / "0.sock"
         arguments = ["relay", str(path), "--owner", str(owner.pid), "--log", str(log), "--launcher", launcher]
         with subprocess.Popen([sys.executable, "-m", "darkroom", "rule", *arguments], stderr=file) as relay:
-            wait_for(path.exists, "the relay's socket", relay)
-            yield path
-            started = psutil.Process(relay.pid).children(recursive=True)
-            assert started
-            owner.kill()
+            try:
+                wait_for(path.exists, "the relay's socket", relay)
+                yield path
+                started = psutil.Process(relay.pid).children(recursive=True)
+                assert started
+            finally:
+                owner.kill()
             assert relay.wait(PATIENCE) == 0
             _, left = psutil.wait_procs(started, PATIENCE)
             assert left == [], "it ends with its owner, wherever it runs"
