@@ -125,11 +125,16 @@ def test_the_step_of_a_file_is_its_headers_where_no_name_says_one():
     assert (lora.values, step.values) == (("one", "other"), ("750", "1500"))
 
 
-def test_one_lora_with_a_name_of_its_own_keeps_it_beside_its_step():
-    none, best = checkpoints("none", "best")
-    best = replace(best, adapters=replace(best.adapters, loras=(Lora("best.safetensors", 1.0, step=1000),)))
-    lora, step = axes_of([none, best])
-    assert (lora.values, step.values) == (("none", "best"), ("none", "1000"))
+def test_loras_with_names_of_their_own_have_an_axis_of_their_steps_where_these_differ():
+    none, *named = checkpoints("none", "best", "other")
+    for steps in ((1000, 1000), (1000, 1500)):
+        best, other = (
+            replace(made, adapters=replace(made.adapters, loras=(Lora("a.safetensors", 1.0, step=step),)))
+            for made, step in zip(named, steps, strict=True)
+        )
+        lora, *step_axes = axes_of([none, best, other])
+        assert lora.values == ("none", "best", "other")
+        assert [axis.values for axis in step_axes] == ([("none", "1000", "1500")] if steps == (1000, 1500) else [])
 
 
 def test_a_lora_whose_own_name_says_more_than_its_step_keeps_it():

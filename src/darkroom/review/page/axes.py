@@ -52,7 +52,8 @@ class Axis:
 def axes_of(places: Sequence[Place]) -> tuple[Axis, ...]:
     """The axes with more than one value: model, lora, step, prompt set, prompt, then the further ones in their order.
 
-    The checkpoints of one training differ by their step alone, and then there is no axis lora.
+    The checkpoints of one training differ by their step alone, and then there is no axis lora. LoRAs with names of
+    their own that are all of one step have no axis of it.
     """
     further = list(dict.fromkeys(name for place in places for name in place.axes))
     axes = [
@@ -63,8 +64,9 @@ def axes_of(places: Sequence[Place]) -> tuple[Axis, ...]:
         _axis("index", places, lambda place: place.prompt, lambda place: (place.prompts, place.index)),
         *(_further_axis(name, places) for name in further),
     ]
-    told = [axis for axis in axes if len(axis.values) > 1 and not (axis.name == "lora" and _are_of_one_run(places))]
-    return _placed(told)
+    steps = {_step_of(place) for place in places} - {None}
+    needless = "lora" if _are_of_one_run(places) else "step" if len(steps) == 1 else None
+    return _placed([axis for axis in axes if len(axis.values) > 1 and axis.name != needless])
 
 
 def _run(place: Place) -> str:
