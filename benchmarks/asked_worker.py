@@ -19,7 +19,8 @@ from darkroom.render.job import Job
 from darkroom.render.progress import Progress
 from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import Done, Message
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 from darkroom.store import ExperimentFolder, Store
 
 

@@ -30,8 +30,10 @@ from darkroom.files.content import SUMS  # noqa: E402
 from darkroom.files.image_file import encode_image  # noqa: E402
 from darkroom.names import Names  # noqa: E402
 from darkroom.planned import Contained, Contents, PlannedCombination  # noqa: E402
-from darkroom.record import Cost, EmbeddedRecord, Environment, Record, write_records  # noqa: E402
-from darkroom.request import Request  # noqa: E402
+from darkroom.record.circumstances import Cost, Environment  # noqa: E402
+from darkroom.record.embedded import EmbeddedRecord  # noqa: E402
+from darkroom.record.rows import Record, write_records  # noqa: E402
+from darkroom.request.request import Request  # noqa: E402
 from darkroom.store import ExperimentFolder, Store  # noqa: E402
 
 A_COMBINATION = 100  # pictures

@@ -30,7 +30,7 @@ from random_flux2 import RandomModel, write_lora, write_model  # noqa: E402
 from darkroom.files.weight_file import sha256_of  # noqa: E402
 from darkroom.render.picture import make_picture  # noqa: E402
 from darkroom.render.pipelines import Pipelines  # noqa: E402
-from darkroom.request import Lora  # noqa: E402
+from darkroom.request.parts import Lora  # noqa: E402
 from darkroom.store import Store  # noqa: E402
 
 CPU = torch.device("cpu")

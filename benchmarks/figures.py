@@ -11,7 +11,8 @@ from darkroom.checkpoint import Checkpoint
 from darkroom.render.device.mode import Workload
 from darkroom.render.picture import Made, make_picture
 from darkroom.render.pipelines import Pipelines
-from darkroom.request import Asked, BaseModel, Encoder, Request, Sampling, Source, Text, Title
+from darkroom.request.parts import Asked, BaseModel, Encoder, Sampling, Source, Text, Title
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from darkroom.record import read_records
+from darkroom.record.rows import read_records
 from darkroom.review.pair.measures import Measures, Pixels, measure, psnr
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
 from darkroom.review.regress.judged_pair import verdict_of

@@ -21,7 +21,8 @@ from darkroom.render.job import Destination
 from darkroom.render.loop import Loop, Rendered, Task
 from darkroom.render.picture import Made
 from darkroom.render.pipelines import Pipelines
-from darkroom.request import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, Lora, Request
+from darkroom.request.parts import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, Lora
+from darkroom.request.request import Request
 
 _WISHES = {"resident": "none", "model": "model", "block": "block"}  # mode → --offload
 

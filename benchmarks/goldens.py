@@ -14,7 +14,8 @@ from darkroom.files.weight_file import sha256_of
 from darkroom.render.family import family
 from darkroom.render.nudge import nudged_repeats
 from darkroom.render.pipelines import Pipelines
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.request.parts import Lora, ReferenceImage
+from darkroom.request.request import Request
 
 _LEEWAY = 6.0  # dB: twice as far as nudged repeats are
 _PARITY = Path(__file__).parents[1] / "tests/data/parity"

@@ -31,8 +31,12 @@ from crowd import COST, ENVIRONMENT  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, CDPSession, sync_playwright  # noqa: E402
 
-from darkroom.record import EmbeddedRecord, LoraUse, Record, write_records  # noqa: E402
-from darkroom.request import Lora, Request, digest_of  # noqa: E402
+from darkroom.record.circumstances import LoraUse  # noqa: E402
+from darkroom.record.embedded import EmbeddedRecord  # noqa: E402
+from darkroom.record.rows import Record, write_records  # noqa: E402
+from darkroom.request.digest import digest_of  # noqa: E402
+from darkroom.request.parts import Lora  # noqa: E402
+from darkroom.request.request import Request  # noqa: E402
 from darkroom.review.regress.verdicts import DRIFTED, IDENTICAL, VERDICTS  # noqa: E402
 from darkroom.review.sheet.report import write_report  # noqa: E402
 from darkroom.scoring.table import write_scores  # noqa: E402

@@ -25,7 +25,7 @@ import psutil
 import torch
 from asked_worker import ask
 
-from darkroom.record import read_records
+from darkroom.record.rows import read_records
 from darkroom.render import family, pipelines
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.job import Job

@@ -30,7 +30,7 @@ from darkroom.render.device.mode import IN_FILE, ON_DEVICE  # noqa: E402
 from darkroom.render.device.pristine import Pristine  # noqa: E402
 from darkroom.render.family import family  # noqa: E402
 from darkroom.render.weights.base import Base  # noqa: E402
-from darkroom.request import BaseModel  # noqa: E402
+from darkroom.request.parts import BaseModel  # noqa: E402
 
 CPU = torch.device("cpu")
 _FIFTH = (1, 4)  # blocks of klein-4B, which has 5 double and 20 single ones

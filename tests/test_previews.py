@@ -14,7 +14,7 @@ from darkroom import OWN_FOLDER
 from darkroom.errors import StoreError, VersionError
 from darkroom.files.columns import row_of, schema_of
 from darkroom.previews import TRAINER, Preview, Replaced, read_previews, stored_previews, write_previews
-from darkroom.record import PictureKey, axes_text
+from darkroom.request.picture_key import PictureKey, axes_text
 
 PREVIEW = Preview(
     model="klein",

@@ -42,8 +42,8 @@ MAY_IMPORT = {
     "trials": "request files",
     "job_errors": "errors names files",
     "thresholds": "errors files record",
-    "previews": "__init__ display errors files record",
-    "embedded_record": "errors names files record planned store previews",
+    "previews": "__init__ display errors request files",
+    "named_picture": "errors names files record planned store previews",
     # plan: what to render
     "plan/prompt_text": "errors display files",
     "plan/conf": (
@@ -54,13 +54,13 @@ MAY_IMPORT = {
         "plan/conf"
     ),
     "plan/trials": (
-        "errors names display request files lora_files/training record planned store trials previews embedded_record "
-        "plan/conf"
+        "errors display request files lora_files/training record planned store trials previews named_picture plan/conf"
     ),
+    "plan/requests": "errors names request files plan/conf plan/weights",
     "plan/scoring": "errors display names request files record scoring plan/conf",
     "plan": (
         "errors telling job_errors names request filesystem files checkpoint provenance planned scoring store "
-        "thresholds previews lora_files plan/conf plan/weights plan/scoring"
+        "thresholds previews plan/conf plan/weights plan/requests plan/scoring"
     ),
     "plan/estimate": "errors names display request files checkpoint record store plan plan/conf plan/weights",
     "plan/shards": "errors job_errors names display telling planned store plan plan/estimate",
@@ -102,18 +102,17 @@ MAY_IMPORT = {
     "review/page": "errors display request files lora_files/training",
     "review/pair": "errors files record",
     "review/regress": (
-        "__init__ errors display request files record trials thresholds previews embedded_record review/page "
-        "review/pair"
+        "__init__ errors display request files record trials thresholds previews named_picture review/page review/pair"
     ),
     "review": (
         "__init__ errors filesystem telling names display request files record provenance planned job_errors store "
-        "trials thresholds previews embedded_record review/pair review/regress"
+        "trials thresholds previews named_picture review/pair review/regress"
     ),
     "review/scores": "errors display files record scoring",
     "review/sheet": (
         "errors names request files record planned scoring store telling review review/page review/scores"
     ),
-    "review/sharing": "errors display files record previews store review/page review/sheet",
+    "review/sharing": "errors display request files record previews store review/page review/sheet",
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     "review/choosing": (
         "__init__ errors names display request files lora_files/training record store review/page review/regress "

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, TRAINER, Preview, previews_file, write_previews
-from darkroom.record import Record, read_rows
+from darkroom.record.rows import Record, read_rows
 from demo_training.adapter_file import adapter_bytes
 
 REPOSITORY = Path(__file__).parents[1]

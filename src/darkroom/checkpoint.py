@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from darkroom.errors import CheckpointError, StoreError
 from darkroom.files.atomic import read_json
-from darkroom.request import digest_of
+from darkroom.request.digest import digest_of
 
 DIFFUSERS = "diffusers"  # a folder: config.json and .safetensors files, diffusers or transformers naming
 TOKENIZER = "tokenizer"  # a folder, of which weights do not count

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Self
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
 from darkroom.names import Names
-from darkroom.request import BaseModel, Encoder, Request
+from darkroom.request.parts import BaseModel, Encoder
+from darkroom.request.request import Request
 
 _MISFITS = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of values that are not what was written
 

@@ -17,7 +17,7 @@ from darkroom.display import named
 from darkroom.errors import StoreError
 from darkroom.files.columns import SINCE
 from darkroom.files.table_file import read_values, write_values
-from darkroom.record import PictureKey
+from darkroom.request.picture_key import PictureKey
 
 PREVIEWS = Path("previews")  # relative to the working directory, beside conf/ and results/
 TRAINER, DARKROOM = "ai-toolkit", "darkroom"  # values of `origin`
@@ -46,7 +46,7 @@ class Preview:
     lora: str
     prompts: str
     index: int
-    axes: str = "{}"  # `record.axes_text`
+    axes: str = "{}"  # `request.picture_key.axes_text`
     # where it lies
     path: str | None  # relative to the folder with previews/ where it is below it; None: there never was one
     sha256: str | None = None  # of the file when it was taken in

@@ -19,7 +19,7 @@ from darkroom.files.atomic import link, read_json, write_json
 from darkroom.files.content import digests_of, is_intact, note_digest
 from darkroom.files.weight_file import identity, sha256_of
 from darkroom.names import Names
-from darkroom.request import digest_of
+from darkroom.request.digest import digest_of
 
 RESULTS = Path("results")  # relative to the working directory, as the rules name it
 STORE = "store"  # its folder in results, so the one name that no experiment can have

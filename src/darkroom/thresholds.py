@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import read_json, write_json
-from darkroom.record import Environment
+from darkroom.record.circumstances import Environment
 
 
 @dataclass(frozen=True, kw_only=True)

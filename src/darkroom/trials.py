@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from darkroom.files.atomic import read_json, write_json
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 # Folders of an experiment: what explain --try and floor have rendered.
 TRIAL_FOLDERS = (EXPLAIN, FLOOR) = ("explain", "floor")

@@ -6,8 +6,10 @@ from typing import Any
 
 from tests.places import DATA
 
-from darkroom.record import Cost, EmbeddedRecord, Environment, LoraUse, Record
-from darkroom.request import Request
+from darkroom.record.circumstances import Cost, Environment, LoraUse
+from darkroom.record.embedded import EmbeddedRecord
+from darkroom.record.rows import Record
+from darkroom.request.request import Request
 
 REQUEST = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 ENVIRONMENT = Environment(

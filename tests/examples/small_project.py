@@ -8,7 +8,8 @@ import pytest
 from tests.places import REPOSITORY
 
 from darkroom.errors import DarkroomError
-from darkroom.plan.experiment import Experiment, load_experiment
+from darkroom.plan.experiment import Experiment
+from darkroom.plan.load import load_experiment
 
 BUILT_IN = REPOSITORY / "conf"
 LAYERS = {

@@ -15,8 +15,8 @@ from tests.places import REPOSITORY
 from darkroom.errors import DarkroomError
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.request_json import MODELS, import_request
-from darkroom.plan.experiment import load_experiment
-from darkroom.request import Lora
+from darkroom.plan.load import load_experiment
+from darkroom.request.parts import Lora
 
 
 def _picture(image_format: str, colour: str = "red", size: tuple[int, int] = (80, 64)) -> bytes:

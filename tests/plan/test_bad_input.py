@@ -11,7 +11,7 @@ from tests.examples.small_project import BUILT_IN
 from tests.plan.weights.model_files import put
 
 from darkroom.errors import ConfigError
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
 

@@ -5,7 +5,7 @@ from tests.places import REPOSITORY as ROOT
 
 from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.schema import CheckpointSource, Model
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 IDS = sorted(file.stem for file in (ROOT / "conf" / "model").glob("*.yaml") if file.stem != "demo")
 

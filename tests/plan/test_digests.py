@@ -11,7 +11,8 @@ from darkroom.errors import ImageError, StoreError
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.digests import complete, write_requests
 from darkroom.planned import PlannedCombination
-from darkroom.request import ReferenceImage, Request
+from darkroom.request.parts import ReferenceImage
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 ASKED = Request.from_json(json.loads((DATA / "record/request.json").read_text()))

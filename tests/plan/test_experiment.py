@@ -11,7 +11,7 @@ from tests.plan.weights.model_files import put
 from darkroom.errors import ConfigError
 from darkroom.files.yaml_text import yaml_text
 from darkroom.names import Names
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 BUILT_IN = REPOSITORY / "conf"
 

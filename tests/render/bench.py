@@ -12,12 +12,12 @@ from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.files.atomic import atomic, write_json
 from darkroom.files.weight_file import sha256_of
 from darkroom.planned import PlannedCombination
-from darkroom.record import read_records
+from darkroom.record.rows import read_records
 from darkroom.render.combination import render_combination
 from darkroom.render.job import Job
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.store import ExperimentFolder, Store
 
 MakeRequest = Callable[..., Request]

@@ -19,7 +19,8 @@ from tests.render.bench import Bench
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.weights.base import Base
-from darkroom.request import Asked, BaseModel, Encoder, Request, Sampling, Source, Text, Title
+from darkroom.request.parts import Asked, BaseModel, Encoder, Sampling, Source, Text, Title
+from darkroom.request.request import Request
 
 PARITY = DATA / "parity"
 CPU = torch.device("cpu")

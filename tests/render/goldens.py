@@ -20,7 +20,8 @@ from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.family import Family
 from darkroom.render.weights.base import Base, TextEncoder
-from darkroom.request import Encoder, Request
+from darkroom.request.parts import Encoder
+from darkroom.request.request import Request
 
 DTYPES = ("float32", "bfloat16")
 # On another kind of processor: mean |difference| / mean |golden| of latents, mean |difference| of a pixel (0 to 255).

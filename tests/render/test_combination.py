@@ -14,19 +14,19 @@ from safetensors.torch import load_file, save_file
 from tests.examples.identity import write_identity
 from tests.render.bench import Bench, MakeRequest
 
-from darkroom.embedded_record import read_record_of
 from darkroom.errors import CheckpointError, NoRecordError, PictureError, StoreError, VersionError
 from darkroom.files.atomic import atomic
 from darkroom.files.content import write_content
 from darkroom.files.image_file import read_record, with_record, without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_job_error
+from darkroom.named_picture import read_record_of
 from darkroom.provenance.claim import read_claim
-from darkroom.record import read_embedded_record
+from darkroom.record.embedded import read_embedded_record
 from darkroom.render.combination import render_combination
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.progress import Progress
-from darkroom.request import Lora, ReferenceImage
+from darkroom.request.parts import Lora, ReferenceImage
 from darkroom.store import ExperimentFolder
 
 

@@ -20,7 +20,8 @@ from darkroom.render.family import family
 from darkroom.render.nudge import nudged, nudged_repeats, stepped
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 
 pytestmark = pytest.mark.slow  # real renders, for `make test`
 

@@ -16,7 +16,8 @@ from darkroom.errors import CheckpointError, DarkroomError, StoreError
 from darkroom.files.content import write_content
 from darkroom.files.weight_file import sha256_of
 from darkroom.render.combination import render_combination
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.request.parts import Lora, ReferenceImage
+from darkroom.request.request import Request
 
 
 def render_while(bench: Bench, request: Request, replaced: Callable[[], None], error: type[DarkroomError]) -> str:

@@ -19,7 +19,7 @@ from darkroom.render.attempts.ways_out import WaysOut
 from darkroom.render.combination import help_combination, render_combination
 from darkroom.render.job import Job
 from darkroom.render.pipelines import Pipelines
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 _PATIENCE = 60.0  # seconds
 

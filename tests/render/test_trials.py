@@ -22,12 +22,14 @@ from darkroom.names import Names
 from darkroom.plan.trials.sheet import write_trials
 from darkroom.planned import PlannedCombination
 from darkroom.previews import DARKROOM, TRAINER, Preview, floors_file, previews_file, read_previews, write_previews
-from darkroom.record import Record, read_embedded_record, write_records
+from darkroom.record.embedded import read_embedded_record
+from darkroom.record.rows import Record, write_records
 from darkroom.render import loop, trials
 from darkroom.render.job import SheetJob
 from darkroom.render.trials import render_trials
 from darkroom.render.worker.client import render_sheet
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 from darkroom.review.explain import explain
 from darkroom.review.pair.own_floor import told
 from darkroom.review.regress.compare import compare

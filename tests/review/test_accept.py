@@ -10,7 +10,7 @@ from darkroom.errors import ConfigError, Problems, StoreError
 from darkroom.files.image_file import without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_previews, write_previews
-from darkroom.record import Failure
+from darkroom.record.rows import Failure
 from darkroom.review.accept import apply, plan_acceptance
 from darkroom.review.regress.compare import compare
 from darkroom.review.regress.comparison import read_comparisons

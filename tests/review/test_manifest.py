@@ -4,7 +4,7 @@ import pytest
 from tests.examples.record import REQUEST, record
 
 from darkroom.errors import Problems, StoreError
-from darkroom.record import read_records, write_records
+from darkroom.record.rows import read_records, write_records
 from darkroom.review.manifest import write_manifest
 
 

@@ -12,7 +12,7 @@ from darkroom.files.image_file import read_record, with_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.trials.as_conf import as_conf
 from darkroom.previews import previews_file, read_previews, write_previews
-from darkroom.record import Record, read_records
+from darkroom.record.rows import Record, read_records
 from darkroom.review.accept import apply, plan_acceptance
 from darkroom.review.explain import explain
 from darkroom.review.manifest import write_manifest as join

@@ -7,7 +7,7 @@ from tests.examples.record import LORA, REQUEST, embedded
 
 from darkroom.files.columns import groups_of
 from darkroom.files.image_file import write_image
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.review.show import show
 
 

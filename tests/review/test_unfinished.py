@@ -12,7 +12,7 @@ from darkroom.files.image_file import encode_image, without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError, begin_job, end_job, forget_job_errors
 from darkroom.planned import PlannedCombination
-from darkroom.record import NOT_RENDERED, Failure, Record, read_rows, write_records
+from darkroom.record.rows import NOT_RENDERED, Failure, Record, read_rows, write_records
 from darkroom.review.unfinished import rows_of, told, write_unfinished_manifest
 from darkroom.store import ExperimentFolder, Store
 

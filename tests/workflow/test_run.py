@@ -9,7 +9,7 @@ import pytest
 from tests.workflow.project import CATS, DEMO, REPOSITORY, Project
 
 from darkroom.plan.trials.as_conf import as_conf
-from darkroom.record import read_embedded_record
+from darkroom.record.embedded import read_embedded_record
 from darkroom.scoring.table import read_scores
 
 

@@ -12,7 +12,7 @@ from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux2 import flux2
-from darkroom.request import BaseModel, Encoder, Sampling
+from darkroom.request.parts import BaseModel, Encoder, Sampling
 from demo_training.drawing import picture
 from demo_training.scenes import SIDE, Scene
 from demo_training.text import MAX_TOKENS

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from darkroom.files.image_file import encode_image
-from darkroom.record import read_embedded_record
+from darkroom.record.embedded import read_embedded_record
 
 REPOSITORY = Path(__file__).parents[2]
 _DATA = REPOSITORY / "tests/data"

@@ -15,7 +15,7 @@ from darkroom.lora_files.inspection.facts import facts_of
 from darkroom.lora_files.inspection.told import as_block, as_table
 from darkroom.lora_files.scales import Scales, read_scales
 from darkroom.plan.conf.folders import BUILT_IN
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 from darkroom.plan.prompt_text.templates import expanded
 from darkroom.render.worker.message import Message, decode
 from darkroom.review.page.data_uri import thumbnail

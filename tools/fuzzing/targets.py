@@ -10,14 +10,14 @@ from pathlib import Path
 
 from darkroom import errors
 from darkroom.base_files.stored_weights import stored_weights
-from darkroom.embedded_record import read_render
 from darkroom.errors import DarkroomError
 from darkroom.files.reference_image import read_image_header, read_reference
 from darkroom.job_errors import read_job_error
+from darkroom.named_picture import read_render
 from darkroom.plan.trials.as_conf import as_conf
 from darkroom.planned import Contents, PlannedCombination, PlannedModel
 from darkroom.previews import read_previews
-from darkroom.record import read_rows
+from darkroom.record.rows import read_rows
 from darkroom.review.pair.picture_file import read_picture
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.show import show

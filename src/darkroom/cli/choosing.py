@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _picks(options: argparse.Namespace) -> None:
-    from darkroom.record import read_rows
+    from darkroom.record.rows import read_rows
     from darkroom.review.choosing.picks_file import check_output, merged, read_all_picks, shared_names, write_picks
     from darkroom.review.choosing.tally import tally
     from darkroom.review.choosing.told import told
@@ -65,7 +65,7 @@ def _pick(options: argparse.Namespace) -> None:
     from darkroom.files.regular_file import from_home
     from darkroom.files.yaml_text import yaml_text
     from darkroom.plan.conf.owned_files import CONF, Writing, check_places, conf_file, import_name, write_conf_files
-    from darkroom.record import read_rows
+    from darkroom.record.rows import read_rows
     from darkroom.review.choosing.card import write_card
     from darkroom.review.choosing.choice import Wish, choose
     from darkroom.review.choosing.delivery import plan_delivery

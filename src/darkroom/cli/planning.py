@@ -86,7 +86,7 @@ def _load(name: str, words: list[str], variant: str | None) -> tuple[Experiment,
     from darkroom.errors import value_of
     from darkroom.plan.arguments import read_arguments
     from darkroom.plan.conf.folders import CONF_DIRS
-    from darkroom.plan.experiment import load_experiment
+    from darkroom.plan.load import load_experiment
 
     asked = {"experiment": name, "set": words, **({} if variant is None else {"name": variant})}
     value_of(read_arguments(asked, None, described()))  # a name that a run refuses

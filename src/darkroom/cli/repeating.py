@@ -25,7 +25,7 @@ def add_to(commands: Commands) -> None:
 
 def _again(options: argparse.Namespace) -> int:
     from darkroom.plan.trials.again import forget_unbegun, write_again
-    from darkroom.record import read_records
+    from darkroom.record.rows import read_records
     from darkroom.review.diff import diff_pictures
     from darkroom.terminal.run import run
 

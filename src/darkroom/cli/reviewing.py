@@ -82,7 +82,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from darkroom.record import Record, read_rows
+    from darkroom.record.rows import Record, read_rows
     from darkroom.review.scores.scored import score_without_model
     from darkroom.scoring.scorer import OF_MODELS, read_scorers
     from darkroom.scoring.table import write_scores

@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _sheet(options: argparse.Namespace) -> None:
-    from darkroom.record import read_rows
+    from darkroom.record.rows import read_rows
     from darkroom.review.inventory.pages import rendered_folder
     from darkroom.review.sharing.previews_shown import previews_shown
     from darkroom.review.sharing.saving import bytes_of, check_ending, save
@@ -69,7 +69,7 @@ def _sheet(options: argparse.Namespace) -> None:
 def _page(options: argparse.Namespace, output: Path) -> None:
     """The whole page as one archive."""
     from darkroom.errors import ConfigError
-    from darkroom.record import read_rows
+    from darkroom.record.rows import read_rows
     from darkroom.review.inventory.pages import page_of
     from darkroom.review.sharing.saving import save_page
     from darkroom.review.sharing.written import written

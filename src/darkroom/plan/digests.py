@@ -9,10 +9,11 @@ from darkroom.checkpoint import Checkpoint, Component, weight_files
 from darkroom.errors import ImageError, raise_together
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
-from darkroom.plan.resolve import AUTO, MERGED_IF_COMPILED
+from darkroom.plan.requests.resolve import AUTO, MERGED_IF_COMPILED
 from darkroom.plan.weights.loras import check_loras
 from darkroom.planned import PlannedCombination
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.request.parts import Lora, ReferenceImage
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 _File = TypeVar("_File", Lora, ReferenceImage)

@@ -12,7 +12,8 @@ from darkroom.files.table_file import is_cut
 from darkroom.files.weight_file import identity, sha256_of
 from darkroom.names import Names
 from darkroom.plan.experiment import Combination, Experiment
-from darkroom.request import Request, digest_of
+from darkroom.request.digest import digest_of
+from darkroom.request.request import Request
 from darkroom.store import ENDINGS, ExperimentFolder, Seen, Store, Written, seen_in
 
 _APART = 1000  # ns

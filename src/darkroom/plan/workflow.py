@@ -24,13 +24,14 @@ from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import DoneSoFar, put_right
 from darkroom.plan.drafts import write_contents, write_drafts
-from darkroom.plan.experiment import Combination, Experiment, load_experiment
+from darkroom.plan.experiment import Combination, Experiment
+from darkroom.plan.load import load_experiment
 from darkroom.plan.scoring.asked import digest_of_scorer
 from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.hub import fetch
 from darkroom.plan.weights.memory import memory_to_encode, memory_to_render
 from darkroom.previews import no_previews, read_previews, stored_previews
-from darkroom.request import digest_of
+from darkroom.request.digest import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, Store, begin_afresh, check_writable, settle
 from darkroom.telling.messages import Began, Planned, Refused, say, tell
 

@@ -14,7 +14,7 @@ from typing import Any
 from darkroom.errors import ProvenanceError
 from darkroom.files.container import split, split_leniently
 from darkroom.provenance.identity import Identity, not_installed, read_identity
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _REQUEST = "darkroom.request"  # the assertion of ours

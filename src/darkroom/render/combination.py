@@ -13,7 +13,9 @@ from darkroom.errors import DarkroomError, PictureError, StoreError, raise_toget
 from darkroom.files.content import is_intact
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError
-from darkroom.record import Cost, EmbeddedRecord, Record, write_records
+from darkroom.record.circumstances import Cost
+from darkroom.record.embedded import EmbeddedRecord
+from darkroom.record.rows import Record, write_records
 from darkroom.render.attempts.costs import note_cost, read_costs
 from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.mode import Workload
@@ -22,7 +24,7 @@ from darkroom.render.loop import Found, Loop, Rendered, Task, Unrendered
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Pace, Progress, images_elsewhere
 from darkroom.render.writer import show
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.store import Written, seen_in
 
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import ConfigError
-from darkroom.request import BaseModel, Encoder, Sampling
+from darkroom.request.parts import BaseModel, Encoder, Sampling
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,9 @@ from darkroom.files.content import is_intact, read_content
 from darkroom.files.weight_file import is_whole, read_header
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination
-from darkroom.record import EmbeddedRecord, embedded_record_in
+from darkroom.record.embedded import EmbeddedRecord, embedded_record_in
 from darkroom.render.device.mode import AUTO
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.store import ENDINGS, ExperimentFolder, Store
 
 _MOMENT = 0.2  # seconds

@@ -25,7 +25,8 @@ from darkroom.render.device.pristine import Pristine
 from darkroom.render.device.stream import Stream
 from darkroom.render.family import family
 from darkroom.render.weights.base import Base
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.request.parts import Lora, ReferenceImage
+from darkroom.request.request import Request
 
 _REFERENCES_KEPT = 8  # latents; 1 MB each
 

@@ -10,7 +10,8 @@ from functools import partial
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, DeviceLostError, PictureError
-from darkroom.record import Cost, EmbeddedRecord
+from darkroom.record.circumstances import Cost
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.render.attempts.turn import in_turn
 from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.mode import Workload
@@ -18,7 +19,7 @@ from darkroom.render.job import Destination
 from darkroom.render.picture import Queued, queue_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.writer import Writer, save
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 

@@ -23,7 +23,8 @@ from darkroom.render.loaded import Loaded
 from darkroom.render.picture import make_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base
-from darkroom.request import Request, digest_of
+from darkroom.request.digest import digest_of
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 PROBABILITY = 0.02  # that a number is nudged

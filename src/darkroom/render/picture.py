@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from darkroom.errors import PictureError, StoreError
 from darkroom.files.content import check_planned, read_content
 from darkroom.files.regular_file import ANY_SIZE, read_regular
-from darkroom.record import Cost, EmbeddedRecord, LoraUse
+from darkroom.record.circumstances import Cost, LoraUse
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.device.lost import telling_of_loss
@@ -25,7 +26,8 @@ from darkroom.render.device.stream import Point, to_device
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.weights.tensor_file import tensors_in
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 _Embeds = dict[str, torch.Tensor]  # tensors by name, as the family's text encoder made them

@@ -34,7 +34,8 @@ from darkroom.render.device.stream import Stream, stream_of
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.progress import Pace
-from darkroom.request import BaseModel, Request
+from darkroom.request.parts import BaseModel
+from darkroom.request.request import Request
 
 _TIMES = {2: "twice", 3: "three times"}
 

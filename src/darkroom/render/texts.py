@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from darkroom.checkpoint import Checkpoint
 from darkroom.files.content import write_content
 from darkroom.render.job import TOKENS_CUT
-from darkroom.request import BaseModel, Encoder
+from darkroom.request.parts import BaseModel, Encoder
 from darkroom.store import Store
 
 if TYPE_CHECKING:

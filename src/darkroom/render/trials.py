@@ -17,7 +17,7 @@ from darkroom.errors import DarkroomError, DeviceLostError, PictureError
 from darkroom.files.atomic import atomic, link
 from darkroom.files.content import is_intact
 from darkroom.files.image_file import encode_image, without_record
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.environment import environment_of
 from darkroom.render.device.mode import AUTO
@@ -29,7 +29,8 @@ from darkroom.render.nudge import nudged_repeats
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress
 from darkroom.render.texts import check_encoders, check_model, encode
-from darkroom.request import Encoder, Request
+from darkroom.request.parts import Encoder
+from darkroom.request.request import Request
 from darkroom.store import ENDINGS, STORE, Store
 from darkroom.trials import OUTCOMES, Outcome, Trial, TrialSheet, outcomes_of
 

@@ -18,7 +18,7 @@ from darkroom.files.content import read_content, sha256_in, write_content
 from darkroom.files.image_file import with_record, without_record, write_image
 from darkroom.filesystem.refusals import make_read_only
 from darkroom.provenance.claim import signed
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.render.job import Destination
 from darkroom.render.picture import Made
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from darkroom.errors import ConfigError, NoRecordError, StoreError, caught, raise_together
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, read_previews, refuse_fast, write_previews
-from darkroom.record import PictureKey, Record, read_embedded_record, read_rows
+from darkroom.record.embedded import read_embedded_record
+from darkroom.record.rows import Record, read_rows
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.acceptance import Acceptance, Change
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest

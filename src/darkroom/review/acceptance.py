@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.previews import Preview
-from darkroom.record import Record
+from darkroom.record.rows import Record
 
 
 @dataclass(frozen=True)

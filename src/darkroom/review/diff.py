@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from darkroom.display import counted, printable
-from darkroom.embedded_record import read_record_of
 from darkroom.errors import ConfigError, ImageError
+from darkroom.named_picture import read_record_of
 from darkroom.previews import floors_file
-from darkroom.record import EmbeddedRecord, PictureKey, Row, read_rows
+from darkroom.record.embedded import EmbeddedRecord
+from darkroom.record.rows import Row, read_rows
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.pair.differences import Difference, differences
 from darkroom.review.pair.measures import EQUAL, Measures, measure
 from darkroom.review.pair.own_floor import read_floors, told

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.display import printable
-from darkroom.embedded_record import list_of_previews, previews_of, read_render
 from darkroom.errors import StoreError
 from darkroom.files.columns import groups_of
 from darkroom.files.weight_file import sha256_of
+from darkroom.named_picture import list_of_previews, previews_of, read_render
 from darkroom.previews import TRAINER, Preview, floors_file
-from darkroom.record import EmbeddedRecord, Record
+from darkroom.record.embedded import EmbeddedRecord
+from darkroom.record.rows import Record
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.own_floor import Floors, read_floors, told
 from darkroom.review.regress.judged_pair import judge

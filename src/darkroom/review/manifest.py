@@ -8,7 +8,7 @@ from typing import Any
 from darkroom import __version__
 from darkroom.errors import DarkroomError, StoreError, raise_together
 from darkroom.files.table_file import table_of, write_table
-from darkroom.record import Record, Row, read_record_table
+from darkroom.record.rows import Record, Row, read_record_table
 
 SORTED_BY = ("model", "lora", "prompts", "index", "image_name")
 

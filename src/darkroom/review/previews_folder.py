@@ -14,7 +14,7 @@ from darkroom.display import from_here
 from darkroom.files.atomic import atomic
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, Preview, Replaced
-from darkroom.record import Record
+from darkroom.record.rows import Record
 
 
 @dataclass(frozen=True)

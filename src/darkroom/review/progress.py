@@ -14,7 +14,7 @@ from darkroom.files.atomic import read_json
 from darkroom.job_errors import JobError, read_job_error
 from darkroom.names import Names
 from darkroom.planned import Contents, PlannedCombination
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.store import ExperimentFolder
 
 _NS = 1_000_000_000

@@ -15,8 +15,10 @@ from darkroom.display import printable
 from darkroom.errors import ImageError
 from darkroom.planned import Contents, PlannedCombination
 from darkroom.previews import TRAINER, Preview, floors_file, read_previews
-from darkroom.record import PictureKey, Record, read_embedded_record, read_records
-from darkroom.request import Request
+from darkroom.record.embedded import read_embedded_record
+from darkroom.record.rows import Record, read_records
+from darkroom.request.picture_key import PictureKey
+from darkroom.request.request import Request
 from darkroom.review.pair.measures import measure
 from darkroom.review.pair.own_floor import (
     REPEATS,

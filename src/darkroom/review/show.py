@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import named, printable
-from darkroom.embedded_record import read_record_of
 from darkroom.errors import ImageError, NoRecordError, ProvenanceError
 from darkroom.files.columns import groups_of
 from darkroom.files.picture import read_bytes
+from darkroom.named_picture import read_record_of
 from darkroom.provenance.claim import Claim, read_claim
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 
 _NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line

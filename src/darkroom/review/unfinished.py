@@ -12,8 +12,9 @@ from darkroom.files.picture import read_bytes
 from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
 from darkroom.planned import Contents, PlannedCombination
-from darkroom.record import FAILED, NOT_RENDERED, EmbeddedRecord, Failure, Record, Row, read_embedded_record
-from darkroom.request import Request
+from darkroom.record.embedded import EmbeddedRecord, read_embedded_record
+from darkroom.record.rows import FAILED, NOT_RENDERED, Failure, Record, Row
+from darkroom.request.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
 from darkroom.store import ExperimentFolder

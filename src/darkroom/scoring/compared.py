@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 _STRENGTH = "network_multiplier"
 

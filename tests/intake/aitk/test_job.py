@@ -34,9 +34,10 @@ from darkroom.intake.aitk.job import plan_job
 from darkroom.intake.imported_job import ImportedJob
 from darkroom.intake.options import ImportOptions
 from darkroom.plan.conf.owned_files import Writing, conf_file
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 from darkroom.previews import Preview, previews_file, read_previews, write_previews
-from darkroom.record import PictureKey, Record
+from darkroom.record.rows import Record
+from darkroom.request.picture_key import PictureKey
 
 BUILT_IN = REPOSITORY / "conf"
 JOB = Path("output/my_job")

@@ -15,7 +15,7 @@ from darkroom.intake.aitk.job import plan_job
 from darkroom.intake.imported_job import ImportedJob
 from darkroom.intake.options import ImportOptions
 from darkroom.plan.conf.owned_files import Writing
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 JOB = Path("output/my_job")
 GREY = np.full((64, 64, 3), 128, np.uint8)

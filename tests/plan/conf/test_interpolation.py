@@ -3,7 +3,7 @@
 from tests.places import REPOSITORY
 
 from darkroom.names import Names
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 
 def prompts_of(experiment, lora="l"):

@@ -10,7 +10,7 @@ from tests.plan.weights.model_files import find, refusal
 from darkroom.names import Names
 from darkroom.plan.conf.schema import CheckpointSource
 from darkroom.plan.trials.factors import trials_of
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 ZIMAGE = DATA / "parity/zimage"
 ADAPTER = ZIMAGE / "adapters/turbo_assistant_bf16.safetensors"

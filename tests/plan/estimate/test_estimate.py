@@ -12,7 +12,7 @@ from darkroom.plan.estimate.look import estimate_of
 from darkroom.plan.estimate.past import Kind, PastPicture, past_pictures, seconds_for_work, work_of
 from darkroom.plan.estimate.told import question, told
 from darkroom.plan.weights.downloads import Download
-from darkroom.record import write_records
+from darkroom.record.rows import write_records
 from darkroom.store import RESULTS
 
 KLEIN = Download(repo="someone/klein", parts=("transformer",), size=8 * 10**9, is_about=True, licence=None)

@@ -12,7 +12,7 @@ from tests.examples.record import LORA, REQUEST, embedded
 from darkroom.errors import ConfigError, ImageError, Problems
 from darkroom.files.image_file import write_image
 from darkroom.plan.trials.again import forget_unbegun, write_again
-from darkroom.record import LoraUse
+from darkroom.record.circumstances import LoraUse
 from darkroom.store import RESULTS
 
 SKS = {"path": LORA.path, "network_multiplier": 1.0}  # times the prompt's 0.5

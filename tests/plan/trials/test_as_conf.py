@@ -8,7 +8,7 @@ from tests.examples.record import REQUEST, embedded
 
 from darkroom.files.image_file import write_image
 from darkroom.plan.trials.as_conf import as_conf
-from darkroom.request import ReferenceImage
+from darkroom.request.parts import ReferenceImage
 
 
 def picture(folder, **changes):

@@ -9,7 +9,8 @@ from tests.places import DATA
 from darkroom.plan.trials.factors import Factor, consistent, trials_of
 from darkroom.plan.trials.lora_steps import nearest, other_steps
 from darkroom.plan.trials.recorded import Recorded
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 
 REQUEST_FILE = DATA / "record/request.json"
 REQUEST = Request.from_json(json.loads(REQUEST_FILE.read_text())).changed(axes=(), image_name="0000_7")

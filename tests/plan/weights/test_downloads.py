@@ -4,7 +4,7 @@ import pytest
 from tests.places import REPOSITORY
 
 from darkroom.plan.conf.schema import CheckpointSource
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 from darkroom.plan.weights.catalogue import catalogue_id, size_about
 from darkroom.plan.weights.downloads import Download, downloads
 

@@ -15,7 +15,7 @@ from tests.plan.weights.model_files import SOURCE, find, put, refusal
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, Checkpoint
 from darkroom.errors import CheckpointError
 from darkroom.plan.conf.schema import CheckpointSource, Model
-from darkroom.plan.model_values import base_of, encoder_of
+from darkroom.plan.requests.model_values import base_of, encoder_of
 from darkroom.plan.weights.checkpoint_files import find_checkpoint
 from darkroom.plan.weights.downloads import downloads
 from darkroom.plan.weights.hub import cached_file, described

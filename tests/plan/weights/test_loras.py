@@ -8,7 +8,7 @@ import pytest
 from tests.examples.small_project import BUILT_IN, Project
 
 from darkroom.errors import ConfigError, DarkroomError
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 KLEIN_4B, KLEIN_9B = "flux2_klein_4b", "flux2_klein_9b"
 PROJ = "diffusion_model.double_blocks.0.img_attn.proj"

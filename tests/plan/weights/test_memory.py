@@ -6,7 +6,7 @@ import pytest
 from tests.places import REPOSITORY
 
 from darkroom.plan.conf.schema import CheckpointSource, Quantize
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 from darkroom.plan.weights.memory import WEIGHTS, memory_to_encode, memory_to_render
 from darkroom.render.device.mode import BLOCK, Workload
 from darkroom.render.memory_table import footprints_of

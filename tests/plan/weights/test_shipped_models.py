@@ -6,7 +6,7 @@ import pytest
 from tests.places import REPOSITORY
 
 from darkroom.plan.conf.schema import CheckpointSource, Model
-from darkroom.plan.experiment import load_experiment
+from darkroom.plan.load import load_experiment
 
 CONF = REPOSITORY / "conf"
 KLEIN_VAE = "ai-toolkit/flux2_vae/ae.safetensors"

@@ -20,7 +20,7 @@ from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 CPU = torch.device("cpu")
 PREFIX = "diffusion_model."

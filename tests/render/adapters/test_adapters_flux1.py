@@ -24,7 +24,7 @@ from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux1 import flex2, flux
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 FILES = DATA / "parity" / "flux1"
 CPU = torch.device("cpu")

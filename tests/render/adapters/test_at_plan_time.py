@@ -16,7 +16,7 @@ from darkroom.plan.conf.schema import CheckpointSource, LoraFile, LoraStack, Mod
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.family import family
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 PARITY, DEMO = DATA / "parity", REPOSITORY / "demo"
 BASES = {  # family, transformer, VAE

@@ -19,7 +19,7 @@ from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.families.flux1 import flux
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 Tensors = dict[str, torch.Tensor]
 RANK = 4

@@ -25,7 +25,8 @@ from darkroom.render.weights.base import Base
 from darkroom.render.weights.reading import BaseWeights, by_own_name
 from darkroom.render.weights.stored import stored_tensors
 from darkroom.render.weights.tensor_file import ReadBuffer
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 
 CPU = torch.device("cpu")
 Stack = list[tuple[Adapter, float]]

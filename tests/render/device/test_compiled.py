@@ -25,7 +25,7 @@ from darkroom.render.families.flux2 import flux2
 from darkroom.render.nudge import nudged
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 CPU, GB = torch.device("cpu"), 10**9
 TRACED = "eager"  # a backend of torch that computes what it has traced as ever: bit for bit, and in no time

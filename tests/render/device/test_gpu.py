@@ -29,7 +29,8 @@ from darkroom.render.loaded import Loaded
 from darkroom.render.picture import Made, make_picture, queue_picture
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.texts import encode
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.request.parts import Lora, ReferenceImage
+from darkroom.request.request import Request
 from darkroom.store import Store
 
 PARITY = DATA / "parity"

@@ -47,7 +47,7 @@ from darkroom.render.families.language_model import QWEN3
 from darkroom.render.memory_table import memory_table
 from darkroom.render.weights.base import Base
 from darkroom.render.weights.quantization import quantizer
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 GB = 10**9
 CPU, META = torch.device("cpu"), torch.device("meta")

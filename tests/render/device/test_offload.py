@@ -40,7 +40,8 @@ from darkroom.render.families.flux2.footprint import footprints
 from darkroom.render.loaded import Loaded
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.weights.base import Base, TextEncoder
-from darkroom.request import Lora, Request
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 
 pytestmark = pytest.mark.slow  # real renders, for `make test`
 

@@ -15,7 +15,7 @@ from tests.render.goldens import CPU, flux1_checkpoint
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, Problems
 from darkroom.render.families.flux1 import flex2, flux
-from darkroom.request import BaseModel
+from darkroom.request.parts import BaseModel
 
 FLUX, FLEX2 = flux1_checkpoint("flux"), flux1_checkpoint("flex2")
 WEIGHTS = "diffusion_pytorch_model.safetensors"

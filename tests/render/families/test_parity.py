@@ -17,7 +17,8 @@ from darkroom.errors import CheckpointError, ConfigError
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.families.flux2.exact import RotaryFloat32, RoundingRMSNorm, Swish
 from darkroom.render.family import family
-from darkroom.request import ReferenceImage, Request
+from darkroom.request.parts import ReferenceImage
+from darkroom.request.request import Request
 
 PARITY = DATA / "parity"
 GOLDENS = Goldens.read(PARITY / "golden")

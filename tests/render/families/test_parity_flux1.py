@@ -25,7 +25,8 @@ from darkroom.errors import CheckpointError, ConfigError, ImageError
 from darkroom.render.families.flux1 import flex2, flux
 from darkroom.render.families.flux1.loop import pack
 from darkroom.render.family import family
-from darkroom.request import ReferenceImage, Request
+from darkroom.request.parts import ReferenceImage
+from darkroom.request.request import Request
 
 GOLDENS = Goldens.read(FLUX1 / "golden")
 MakeRequest = Callable[..., Request]

@@ -21,7 +21,7 @@ from tests.render.goldens import (
 
 from darkroom.checkpoint import SINGLE_FILE, Checkpoint, Component
 from darkroom.render.family import family
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 GOLDENS = Goldens.read(ZIMAGE / "golden")
 # Between the trainer's own bf16 and fp32 lie up to 2.8e-2, between AVX2's bf16 and its own as much.

@@ -39,7 +39,7 @@ from darkroom.render.families.flux2.text import (
 from darkroom.render.families.language_model import MISTRAL3, QWEN3, describe
 from darkroom.render.weights.base import TextEncoder
 from darkroom.render.weights.quantized_tensor import QuantizedTensor
-from darkroom.request import Encoder
+from darkroom.request.parts import Encoder
 
 QWEN3_FOLDER = DATA / "parity" / "klein" / "qwen3"
 CPU = torch.device("cpu")

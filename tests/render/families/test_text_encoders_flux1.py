@@ -44,7 +44,7 @@ from darkroom.render.families.flux1.text import (
 )
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.quantized_tensor import QuantizedTensor
-from darkroom.request import Encoder
+from darkroom.request.parts import Encoder
 
 FLUX = DATA / "parity" / "flux1" / "flux"
 CPU, META = torch.device("cpu"), torch.device("meta")

@@ -15,7 +15,7 @@ from darkroom.render.families.flux1 import flex2, flux
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.families.zimage import zimage
 from darkroom.render.family import Family
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 META = torch.device("meta")
 _COPIES = {

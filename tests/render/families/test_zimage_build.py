@@ -16,7 +16,7 @@ from darkroom.render.families.autoencoder_kl import on_meta, vae_config
 from darkroom.render.families.zimage import zimage
 from darkroom.render.families.zimage.build import build_transformer
 from darkroom.render.families.zimage.text import build_text_encoder
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 KLEIN = DATA / "parity" / "klein"
 MakeRequest = Callable[..., Request]

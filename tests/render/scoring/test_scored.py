@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from darkroom.errors import CheckpointError
-from darkroom.record import Record
+from darkroom.record.rows import Record
 from darkroom.render.scoring.scored import score_by_model
 from darkroom.scoring.scorer import Scorer
 from demo_training.text import train_tokenizer

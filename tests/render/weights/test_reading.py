@@ -16,7 +16,7 @@ from darkroom.errors import CheckpointError, WeightFileError
 from darkroom.render.families.flux2 import flux2
 from darkroom.render.families.flux2.build import build_transformer, build_vae
 from darkroom.render.weights.base import Base
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 CPU = torch.device("cpu")
 MakeRequest = Callable[..., Request]

@@ -22,7 +22,7 @@ from darkroom.errors import StoppedError
 from darkroom.job_errors import read_member_errors
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination, Shard
-from darkroom.record import write_records
+from darkroom.record.rows import write_records
 from darkroom.render.job import Job, pictures_of
 from darkroom.render.progress import Progress
 from darkroom.render.worker.channel import Channel

@@ -6,8 +6,9 @@ from pathlib import Path
 from tests.review.renders import picture, render
 
 from darkroom.files.weight_file import sha256_of
-from darkroom.record import LoraUse, Record, write_records
-from darkroom.request import Lora
+from darkroom.record.circumstances import LoraUse
+from darkroom.record.rows import Record, write_records
+from darkroom.request.parts import Lora
 from darkroom.review.choosing.candidate import Candidate
 from darkroom.store import ExperimentFolder
 

@@ -17,8 +17,8 @@ from darkroom.plan.conf.folders import CONF_DIRS
 from darkroom.plan.conf.reader import read
 from darkroom.plan.conf.schema import LoraStack
 from darkroom.previews import previews_file, write_previews
-from darkroom.record import LoraUse
-from darkroom.request import Lora
+from darkroom.record.circumstances import LoraUse
+from darkroom.request.parts import Lora
 from darkroom.review.regress.compare import compare
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import write_thresholds

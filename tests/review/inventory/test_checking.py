@@ -14,7 +14,7 @@ from darkroom.files.atomic import link, write_json
 from darkroom.files.content import write_content
 from darkroom.filesystem.lock import locked
 from darkroom.previews import previews_file, write_previews
-from darkroom.record import write_records
+from darkroom.record.rows import write_records
 from darkroom.store import ExperimentFolder
 
 CATS = ExperimentFolder(Path("results/cats"))

@@ -11,7 +11,7 @@ from tests.review.inventory.results_folder import RESULTS, experiment, shown, st
 from darkroom.__main__ import main
 from darkroom.errors import ConfigError, StoreError
 from darkroom.filesystem.lock import locked
-from darkroom.record import NOT_RENDERED, Failure, write_records
+from darkroom.record.rows import NOT_RENDERED, Failure, write_records
 from darkroom.review.inventory.browser import address, no_browser
 from darkroom.review.inventory.listing import as_json, as_table, listed
 from darkroom.review.inventory.pages import page_of

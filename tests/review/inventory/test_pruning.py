@@ -25,7 +25,7 @@ from darkroom.errors import StoreError
 from darkroom.files.weight_file import identity
 from darkroom.filesystem.lock import locked
 from darkroom.previews import previews_file, write_previews
-from darkroom.record import write_records
+from darkroom.record.rows import write_records
 from darkroom.review.inventory.experiments import experiment_folders
 from darkroom.review.inventory.pruning import Share, plan_pruning, prune
 

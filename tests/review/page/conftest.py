@@ -12,8 +12,8 @@ from tests.review.renders import REQUEST, THRESHOLDS, picture
 from darkroom.files.content import sha256_in
 from darkroom.files.image_file import write_image
 from darkroom.previews import TRAINER, Preview
-from darkroom.record import Failure, Record, write_records
-from darkroom.request import Lora
+from darkroom.record.rows import Failure, Record, write_records
+from darkroom.request.parts import Lora
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import write_comparisons
 from darkroom.review.regress.on_sheet import write_sheet_verdicts

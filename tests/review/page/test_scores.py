@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from darkroom.record import read_rows
+from darkroom.record.rows import read_rows
 from darkroom.review.sheet.report import write_report
 from darkroom.scoring.table import write_scores
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.examples.record import REQUEST, record
 
-from darkroom.request import Lora
+from darkroom.request.parts import Lora
 from darkroom.review.page.page import write_page
 from darkroom.review.sheet.page_values import NO_THUMBNAILS, TEMPLATE, page_values
 

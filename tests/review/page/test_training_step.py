@@ -2,7 +2,7 @@
 
 from tests.examples.record import REQUEST
 
-from darkroom.request import Lora
+from darkroom.request.parts import Lora
 from darkroom.review.page.training_step import step_of
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.examples.record import record
 
-from darkroom.record import write_records
+from darkroom.record.rows import write_records
 from darkroom.review.regress.comparison import write_comparisons
 from darkroom.review.regress.on_sheet import sheet_verdicts, write_sheet_verdicts
 

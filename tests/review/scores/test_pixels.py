@@ -8,8 +8,8 @@ import pytest
 from tests.review.renders import render
 
 from darkroom.errors import StoreError
-from darkroom.record import Record
-from darkroom.request import Lora
+from darkroom.record.rows import Record
+from darkroom.request.parts import Lora
 from darkroom.review.scores.pixels import change, distance, diversity, levels
 
 

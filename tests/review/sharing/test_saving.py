@@ -10,7 +10,7 @@ from tests.review.renders import picture, render, write_manifest
 
 from darkroom.__main__ import main
 from darkroom.errors import ConfigError
-from darkroom.record import Failure, Record, Row
+from darkroom.record.rows import Failure, Record, Row
 from darkroom.review.sharing.drawing import draw
 from darkroom.review.sharing.saving import bytes_of, check_ending, save, save_page
 from darkroom.review.sharing.view import Asked, View, cut

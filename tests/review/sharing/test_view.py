@@ -4,7 +4,7 @@ import pytest
 from tests.examples.record import REQUEST, record
 
 from darkroom.errors import ConfigError
-from darkroom.record import Row
+from darkroom.record.rows import Row
 from darkroom.review.sharing.view import Asked, View, cut
 
 ROWS: list[Row] = [

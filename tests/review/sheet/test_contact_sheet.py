@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.examples.record import REQUEST
 
-from darkroom.request import Lora, ReferenceImage
+from darkroom.request.parts import Lora, ReferenceImage
 from darkroom.review.page import axes
 from darkroom.review.sheet.contact_sheet import coded, places_of
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.examples.record import REQUEST, record
 
-from darkroom.record import Failure
+from darkroom.record.rows import Failure
 from darkroom.review.page.axes import axes_of
 from darkroom.review.sheet.contact_sheet import places_of
 from darkroom.review.sheet.scored import scores_of, told, with_scores

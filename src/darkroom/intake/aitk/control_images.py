@@ -13,7 +13,7 @@ from darkroom.errors import ConfigError, ImageError, Reading
 from darkroom.intake.aitk.prompts import SamplePrompt, SampleSheet
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
-from darkroom.request import INPAINT
+from darkroom.request.parts import INPAINT
 
 
 def with_images(sheet: SampleSheet, family: str, roots: Roots, where: str) -> Reading[SampleSheet]:

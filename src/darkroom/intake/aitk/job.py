@@ -264,7 +264,7 @@ def _regime(model: TrainedModel, option: PromptOption) -> str:
 
 
 def _content(model: TrainedModel, options: Sequence[PromptOption], regimes: Mapping[str, str]) -> Mapping[str, object]:
-    """The model's keys, with lora_merge where plan/resolve.py would find another regime than the trainer had."""
+    """The model's keys, with lora_merge where plan/requests/resolve.py finds another regime than the trainer had."""
     main = options[0]
     strengths = {prompt.settings["network_multiplier"] for prompt in main.sheet.prompts}
     ours = "live" if "transformer" in model.content.get("quantize", {}) or len(strengths) > 1 else "merged"

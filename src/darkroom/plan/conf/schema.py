@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from darkroom.plan.conf.families import FAMILIES, FLOAT8, QTYPES
 from darkroom.plan.conf.sizes import LEAST, MOST
-from darkroom.request import CFG_ABOVE
+from darkroom.request.parts import CFG_ABOVE
 
 AXIS_GROUPS = ("model", "lora", "prompts")
 COMPARE = "compare"  # a group whose options are chosen by the name of a model

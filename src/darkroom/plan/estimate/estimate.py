@@ -13,7 +13,7 @@ from darkroom.names import Names
 from darkroom.plan.estimate.past import Kind, PastPicture, alike, passes_of, seconds_for_work, work_of
 from darkroom.plan.experiment import Experiment
 from darkroom.plan.weights.downloads import Download
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 START = 10.0  # seconds from the command to the first denoising step, less the load of the model
 LONG, LARGE = 600.0, 10**9  # seconds and bytes to download above which a run asks first

@@ -18,7 +18,7 @@ from darkroom.plan.weights.checkpoint_files import local_files
 from darkroom.plan.weights.downloads import Download, downloads
 from darkroom.plan.weights.hub import hub_cache
 from darkroom.plan.weights.places import Here, OnHub, place_of
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.store import STORE, ExperimentFolder, Store
 
 

@@ -7,8 +7,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from darkroom.errors import DarkroomError
-from darkroom.record import Record, read_records
-from darkroom.request import Request
+from darkroom.record.rows import Record, read_records
+from darkroom.request.request import Request
 
 MOST = 2_000  # pictures, the latest: enough to know a pace by
 _PIXELS_PER_TOKEN = 16 * 16  # of every family

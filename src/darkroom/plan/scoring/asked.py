@@ -14,8 +14,9 @@ from darkroom.names import name_fault
 from darkroom.plan.conf.compose import Conf
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read
-from darkroom.record import Record
-from darkroom.request import Request, digest_of
+from darkroom.record.rows import Record
+from darkroom.request.digest import digest_of
+from darkroom.request.request import Request
 from darkroom.scoring.command import words_of
 from darkroom.scoring.compared import have_two_seeds, is_of_base
 from darkroom.scoring.scorer import CHANGE, DIVERSITY, KEYS, Scorer

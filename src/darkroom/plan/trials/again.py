@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from darkroom.embedded_record import read_render
 from darkroom.errors import ConfigError, Reading, StoreError, raise_together, value_of
 from darkroom.files.atomic import atomic
 from darkroom.files.yaml_text import yaml_text
+from darkroom.named_picture import read_render
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.reader import read_setting
@@ -26,8 +26,9 @@ from darkroom.plan.conf.schema import Prompt
 from darkroom.plan.trials.as_conf import format_of, model_settings, prompt_entry
 from darkroom.plan.trials.factors import own_strength
 from darkroom.planned import PlannedCombination
-from darkroom.record import EmbeddedRecord
-from darkroom.request import Lora, digest_of
+from darkroom.record.embedded import EmbeddedRecord
+from darkroom.request.digest import digest_of
+from darkroom.request.parts import Lora
 from darkroom.store import ExperimentFolder
 
 _PROMPT = tuple(each.name for each in fields(Prompt))

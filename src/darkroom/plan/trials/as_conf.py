@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
-from darkroom.embedded_record import read_record_of
 from darkroom.files.yaml_text import yaml_line, yaml_text
-from darkroom.request import SPEEDUPS
+from darkroom.named_picture import read_record_of
+from darkroom.request.parts import SPEEDUPS
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (

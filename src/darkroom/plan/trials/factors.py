@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from darkroom.plan.conf.families import FAMILIES
-from darkroom.request import SPEEDUPS, Lora, Request
+from darkroom.request.parts import SPEEDUPS, Lora
+from darkroom.request.request import Request
 from darkroom.trials import Trial
 
 _REGIMES = ("merged", "live", "merged_in_dtype")

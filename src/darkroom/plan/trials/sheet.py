@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from darkroom.embedded_record import list_of_previews, listed, previews_of, read_render
 from darkroom.errors import ConfigError, StoreError
+from darkroom.named_picture import list_of_previews, listed, previews_of, read_render
 from darkroom.plan.trials.factors import trials_of, where
 from darkroom.plan.trials.lora_steps import other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.planned import PlannedCombination
 from darkroom.previews import DARKROOM, Preview
-from darkroom.record import EmbeddedRecord
-from darkroom.request import Lora, Request
+from darkroom.record.embedded import EmbeddedRecord
+from darkroom.request.parts import Lora
+from darkroom.request.request import Request
 from darkroom.store import STORE, ExperimentFolder, Store
 from darkroom.trials import EXPLAIN, Trial, TrialSheet
 

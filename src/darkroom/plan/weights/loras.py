@@ -26,7 +26,7 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import LoraStack, Model
 from darkroom.plan.weights.adapter_path import Fetch, file_of
 from darkroom.plan.weights.base_layers import base_layers, layers_at
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 
 class LoraCheck:

@@ -14,7 +14,7 @@ from pathlib import Path
 from darkroom.errors import StoreError
 from darkroom.files.columns import row_of, value_of
 from darkroom.filesystem.owner import mark
-from darkroom.record import Cost
+from darkroom.record.circumstances import Cost
 
 
 def note_cost(folder: Path, request_id: str, cost: Cost) -> None:

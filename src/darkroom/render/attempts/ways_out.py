@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from darkroom import __version__
 from darkroom.machine.allotment.memory import memory
-from darkroom.record import Environment
+from darkroom.record.circumstances import Environment
 from darkroom.render.device.mode import Budget
 
 _CPUINFO, _DRIVER = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Self
 
 from darkroom.errors import ConfigError, DeviceMemoryError
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 RESIDENT, MODEL, BLOCK = "resident", "model", "block"
 LADDER = (RESIDENT, MODEL, BLOCK)  # from the fastest to the smallest

@@ -17,7 +17,7 @@ from darkroom.render.families.pixels import levels
 from darkroom.render.families.vae_names import sizes_of
 from darkroom.render.weights.base import Base
 from darkroom.render.weights.reading import read_config
-from darkroom.request import Sampling
+from darkroom.request.parts import Sampling
 
 LATENT_CHANNELS = 16
 PIXELS_PER_LATENT = 8  # per side

@@ -19,7 +19,7 @@ from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import stored_tensors
-from darkroom.request import Encoder
+from darkroom.request.parts import Encoder
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 
 from darkroom.errors import CheckpointError, StoreError
 from darkroom.files.picture import ALL, opened_whole, read_bytes
-from darkroom.record import Record
+from darkroom.record.rows import Record
 from darkroom.scoring.scorer import TEXT, Scorer
 
 _BATCH = 16  # pictures at once

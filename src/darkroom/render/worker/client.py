@@ -19,7 +19,7 @@ from typing import IO
 
 from darkroom.errors import DarkroomError, StoppedError, StoreError, WorkerError
 from darkroom.filesystem.direct import open_direct, why
-from darkroom.record import read_records
+from darkroom.record.rows import read_records
 from darkroom.render.job import EncodeJob, Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot

@@ -27,7 +27,7 @@ from darkroom.render.worker.message import Begin, Done, Failed, Lost, Message, P
 from darkroom.render.worker.owner import end_with
 from darkroom.render.worker.slot import clear, name_here
 from darkroom.render.worker.state import Said
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 LOST_DEVICE = os.EX_TEMPFAIL  # exit status of a worker whose GPU has failed; 1 is that of any other internal error
 _STOPPED = "told to end: the picture in hand is finished, others are left for another attempt"

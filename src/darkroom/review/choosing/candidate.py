@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.lora_files.training.file_name import read_option
-from darkroom.record import Row
-from darkroom.request import Request
+from darkroom.record.rows import Row
+from darkroom.request.request import Request
 from darkroom.review.page.training_step import step_of
 
 _STRENGTH = "network_multiplier"  # the axis; of one file of a stack: network_multiplier.NAME

@@ -8,7 +8,7 @@ from pathlib import Path
 from darkroom import __version__
 from darkroom.errors import ImageError, StoreError
 from darkroom.files.regular_file import ANY_SIZE, open_regular
-from darkroom.record import Record
+from darkroom.record.rows import Record
 from darkroom.review.choosing.choice import Choice
 from darkroom.review.choosing.previewed import Previewed
 from darkroom.review.choosing.tally import Tally

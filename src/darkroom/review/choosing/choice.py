@@ -9,8 +9,8 @@ from darkroom.display import named
 from darkroom.errors import ConfigError
 from darkroom.lora_files.training.file_name import read_option
 from darkroom.names import as_name
-from darkroom.record import Record, Row
-from darkroom.request import Lora
+from darkroom.record.rows import Record, Row
+from darkroom.request.parts import Lora
 from darkroom.review.choosing.candidate import Candidate, candidates_of
 from darkroom.review.choosing.tally import Result
 

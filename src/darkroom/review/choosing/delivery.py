@@ -10,7 +10,7 @@ from darkroom.errors import ConfigError, DarkroomError, StoreError, WeightFileEr
 from darkroom.files.atomic import atomic
 from darkroom.files.regular_file import ANY_SIZE, is_there, open_regular
 from darkroom.files.weight_file import sha256_of
-from darkroom.request import Lora
+from darkroom.request.parts import Lora
 from darkroom.review.choosing.card import is_card
 from darkroom.review.choosing.choice import Choice
 

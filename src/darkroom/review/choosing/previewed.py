@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import DarkroomError
-from darkroom.record import read_record_table
+from darkroom.record.rows import read_record_table
 from darkroom.review.inventory.experiments import experiment_folders
 from darkroom.review.regress.comparison import Comparison, read_comparisons
 from darkroom.review.regress.verdicts import VERDICTS

@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.display import counted, named
 from darkroom.errors import ConfigError
-from darkroom.record import Row
+from darkroom.record.rows import Row
 from darkroom.review.choosing.candidate import Candidate, candidates_of, scene_of
 from darkroom.review.choosing.picks_file import Mark, Picks, Vote
 from darkroom.review.choosing.ranking import Ranking, ranked, wilson

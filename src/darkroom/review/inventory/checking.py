@@ -20,7 +20,7 @@ from darkroom.files.atomic import read_json
 from darkroom.files.content import SUMS, digests_of, fault_of, note_digest
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import PREVIEWS, read_previews
-from darkroom.record import read_record_table
+from darkroom.record.rows import read_record_table
 from darkroom.review.inventory.experiments import Found, Inode, files_below
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.store import STORE, ExperimentFolder, Store

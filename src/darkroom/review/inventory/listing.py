@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from darkroom import record
 from darkroom.display import printable, sized, table
 from darkroom.errors import DarkroomError
 from darkroom.planned import Contents
+from darkroom.record import rows
 from darkroom.review.inventory.experiments import changed_at, experiment_folders, files_below, is_running, size_of
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.review.regress.verdicts import VERDICTS
@@ -95,11 +95,11 @@ def _progress(folder: ExperimentFolder, problems: list[str]) -> tuple[int, int, 
         asked = _asked(folder, problems)
         return _pictures(folder), 0, asked, UNREADABLE if problems else state
     try:
-        statuses = record.read_record_table(folder.manifest).column("status").to_pylist()
+        statuses = rows.read_record_table(folder.manifest).column("status").to_pylist()
     except DarkroomError as error:
         problems.append(str(error))
         return _pictures(folder), 0, None, UNREADABLE
-    done, failed = statuses.count(record.DONE), statuses.count(record.FAILED)
+    done, failed = statuses.count(rows.DONE), statuses.count(rows.FAILED)
     state = FINISHED if done == len(statuses) else FAILED if failed else UNFINISHED
     return done, failed, len(statuses), state
 

@@ -3,7 +3,7 @@
 from pathlib import PurePath
 
 from darkroom.lora_files.training.file_name import read_name, read_option
-from darkroom.request import Request
+from darkroom.request.request import Request
 
 
 def step_of(request: Request) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.files.columns import columns_of
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 
 _NO_FACTS = ("title", "remarks")  # groups: what names a picture, what says of it what another column says better
 # Where weights lie is no fact where their digest is the same.

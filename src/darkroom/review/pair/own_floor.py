@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from darkroom.files.table_file import read_values, write_values
-from darkroom.record import Environment, Record
+from darkroom.record.circumstances import Environment
+from darkroom.record.rows import Record
 from darkroom.review.pair.measures import MEASURES, Measures
 
 REPEATS = 4  # nudged repeats of a picture

@@ -13,7 +13,9 @@ from darkroom import __version__
 from darkroom.errors import StoreError
 from darkroom.files.columns import columns_of
 from darkroom.previews import TRAINER, Preview, read_previews
-from darkroom.record import Environment, PictureKey, Record, Row, read_rows
+from darkroom.record.circumstances import Environment
+from darkroom.record.rows import Record, Row, read_rows
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.page.training_step import step_of
 from darkroom.review.pair.differences import differences
 from darkroom.review.pair.measures import Measures

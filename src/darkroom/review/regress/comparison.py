@@ -12,8 +12,9 @@ from darkroom.errors import StoreError
 from darkroom.files.columns import SINCE
 from darkroom.files.table_file import read_values, write_values
 from darkroom.previews import maker_in_words
-from darkroom.record import PictureKey, Record
-from darkroom.request import digest_of
+from darkroom.record.rows import Record
+from darkroom.request.digest import digest_of
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import Measures
 from darkroom.review.regress.verdicts import NOT_RENDERED, NOT_REPRODUCIBLE, VERDICTS

@@ -10,7 +10,7 @@ import numpy as np
 
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
-from darkroom.record import Failure, Record, Row
+from darkroom.record.rows import Failure, Record, Row
 from darkroom.review.pair.measures import MEASURES, Measures, Pixels, measure
 from darkroom.review.pair.own_floor import NO_FLOORS, FloorKey, Floors, allowed, is_wide
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture

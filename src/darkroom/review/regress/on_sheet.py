@@ -15,7 +15,8 @@ from darkroom.display import on_page
 from darkroom.errors import ImageError
 from darkroom.files.atomic import atomic
 from darkroom.files.picture import COMMON, opened
-from darkroom.record import PictureKey, Record, read_rows
+from darkroom.record.rows import Record, read_rows
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import link_from
 from darkroom.review.regress.comparison import Comparison, read_comparisons

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from darkroom.embedded_record import read_record_of
 from darkroom.errors import ImageError, VersionError
-from darkroom.record import EmbeddedRecord
+from darkroom.named_picture import read_record_of
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.review.page.data_uri import Pixels, carry
 from darkroom.review.pair.measures import flip_map
 from darkroom.review.pair.picture_file import as_encoded, read_picture

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from darkroom.record import EmbeddedRecord
+from darkroom.record.embedded import EmbeddedRecord
 from darkroom.review.page.axes import ROWS, SECTIONS, Axis, Place, axes_of
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.pair.measures import MEASURES, Measure

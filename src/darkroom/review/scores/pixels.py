@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from darkroom.errors import DarkroomError, StoreError, raise_together
 from darkroom.files.picture import COMMON, opened_whole, read_bytes
-from darkroom.record import Record
+from darkroom.record.rows import Record
 from darkroom.scoring.compared import but_for_seed, is_of_base, scene
 
 SIDE = 64  # pixels, the longer

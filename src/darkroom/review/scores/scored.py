@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from darkroom.record import Record
+from darkroom.record.rows import Record
 from darkroom.review.scores.command import run_command
 from darkroom.review.scores.pixels import change, diversity
 from darkroom.scoring.scorer import CHANGE, DIVERSITY, Scorer

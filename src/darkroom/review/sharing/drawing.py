@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from darkroom.errors import ImageError
-from darkroom.record import PictureKey, Record, Row
+from darkroom.record.rows import Record, Row
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.page.axes import Axis
 from darkroom.review.sharing.picture_shown import picture_shown
 from darkroom.review.sharing.view import Frame, Values, View

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from darkroom.previews import read_previews, stored_previews
-from darkroom.record import PictureKey
+from darkroom.request.picture_key import PictureKey
 
 
 def previews_shown(experiment: str) -> dict[PictureKey, Path]:

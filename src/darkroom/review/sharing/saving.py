@@ -15,7 +15,7 @@ from PIL import Image
 from darkroom.display import sized
 from darkroom.errors import ConfigError
 from darkroom.files.atomic import atomic
-from darkroom.record import PictureKey
+from darkroom.request.picture_key import PictureKey
 from darkroom.review.sharing.drawing import draw
 from darkroom.review.sharing.view import View
 from darkroom.store import ExperimentFolder

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from darkroom.display import closest, named, suggestion
 from darkroom.errors import ConfigError
-from darkroom.record import Row
+from darkroom.record.rows import Row
 from darkroom.review.page.axes import COLUMNS, ROWS, Axis, Place, axes_of
 from darkroom.review.sheet.contact_sheet import places_of
 

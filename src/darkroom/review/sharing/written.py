@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darkroom.display import counted
 from darkroom.errors import ImageError
-from darkroom.record import Record, Row
+from darkroom.record.rows import Record, Row
 from darkroom.review.sharing.picture_shown import picture_shown
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.review.page.axes import Place
 from darkroom.review.page.training_step import step_of
 

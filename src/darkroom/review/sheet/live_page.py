@@ -16,7 +16,7 @@ from pathlib import Path
 from darkroom.errors import DarkroomError
 from darkroom.files.atomic import atomic
 from darkroom.planned import Contents, PlannedCombination
-from darkroom.request import Request
+from darkroom.request.request import Request
 from darkroom.review.progress import Progress, Watch, in_order
 from darkroom.store import ExperimentFolder
 from darkroom.telling.messages import say
@@ -134,7 +134,7 @@ def write_live_page(folder: ExperimentFolder, run_id: str) -> None:
     StoreError where a draft is missing, or the page cannot be written.
     """
     # Here, since a Snakefile is parsed more often than a run begins.
-    from darkroom.record import NOT_RENDERED, Failure
+    from darkroom.record.rows import NOT_RENDERED, Failure
     from darkroom.review.page.page import link_from, write_page
     from darkroom.review.sheet.page_values import NO_THUMBNAILS, TEMPLATE, page_values
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from darkroom.files.columns import columns_of, groups_of
-from darkroom.record import FAILED, NOT_RENDERED, Failure, Record, Row
+from darkroom.record.rows import FAILED, NOT_RENDERED, Failure, Record, Row
 from darkroom.review.page.axes import Axis, axes_of
 from darkroom.review.page.page import distinct, script_json
 from darkroom.review.sheet.contact_sheet import coded, places_of

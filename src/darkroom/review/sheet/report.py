@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from darkroom.record import Record, read_rows
+from darkroom.record.rows import Record, read_rows
 from darkroom.review.page.page import link_from, write_page
 from darkroom.review.sheet.page_values import TEMPLATE, page_values
 from darkroom.review.sheet.thumbnails import make_thumbnails

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from darkroom.record import Record, Row
+from darkroom.record.rows import Record, Row
 from darkroom.review.page.axes import Axis
 from darkroom.review.scores.best import Best, best
 from darkroom.scoring.table import Score

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from darkroom.errors import ImageError
 from darkroom.files.atomic import atomic
-from darkroom.record import Record, Row
+from darkroom.record.rows import Record, Row
 from darkroom.review.page.data_uri import thumbnail, thumbnail_webp
 from darkroom.review.page.page import link_from
 from darkroom.review.sheet.page_values import Thumbnails

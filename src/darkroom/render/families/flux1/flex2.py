@@ -28,7 +28,7 @@ from darkroom.render.families.flux1.text import text_footprints as text_footprin
 from darkroom.render.families.flux1.text import tokens_cut as tokens_cut
 from darkroom.render.families.sampling import generator
 from darkroom.render.weights.base import Base
-from darkroom.request import CONTROL, INPAINT, BaseModel, Sampling
+from darkroom.request.parts import CONTROL, INPAINT, BaseModel, Sampling
 
 
 def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.autoencoder_kl import coding_bytes
 from darkroom.render.families.flux1.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES
-from darkroom.request import BaseModel
+from darkroom.request.parts import BaseModel
 
 # Measured, with fused attention: 17.2 and 24.6 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.

@@ -16,7 +16,7 @@ from darkroom.render.families.flux1.text import check_text_encoder
 from darkroom.render.weights.base import DTYPES, Base, linear_layers
 from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import read_config
-from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, BaseModel
+from darkroom.request.parts import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, BaseModel
 
 
 def check_base(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[str], channels: int) -> None:

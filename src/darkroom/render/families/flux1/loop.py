@@ -18,7 +18,7 @@ from darkroom.render.families.autoencoder_kl import latent_shape
 from darkroom.render.families.sampling import linear_mu
 from darkroom.render.families.sampling import noise as gaussian
 from darkroom.render.weights.base import Base
-from darkroom.request import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Sampling
+from darkroom.request.parts import POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS, Sampling
 
 _PIXELS_PER_TOKEN = 16  # per side: 8 in the VAE, 2 in packing
 _TRAINING_STEPS = 1000

@@ -25,7 +25,7 @@ from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import Stored, stored_tensors
-from darkroom.request import POOLED_PROMPT_EMBEDS, Encoder
+from darkroom.request.parts import POOLED_PROMPT_EMBEDS, Encoder
 
 _PLACES = "checkpoint.text_encoder is the CLIP, checkpoint.text_encoder_2 the T5"
 

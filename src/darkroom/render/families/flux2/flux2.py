@@ -29,7 +29,7 @@ from darkroom.render.families.pixels import levels
 from darkroom.render.families.sampling import aitk_sigmas, diffusers_sigmas, euler, generator, noise, timestep
 from darkroom.render.weights.base import DTYPES, Base
 from darkroom.render.weights.quantization import quantizer
-from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
+from darkroom.request.parts import PROMPT_EMBEDS, BaseModel, Sampling
 
 Embeds = Mapping[str, torch.Tensor]
 _Velocity = Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]

@@ -16,7 +16,7 @@ from darkroom.render.device.footprint import READING_BYTES, base_footprints_of, 
 from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.flux2.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES, TextEncoder
-from darkroom.request import BaseModel
+from darkroom.request.parts import BaseModel
 
 # Measured, with fused attention: 22.4 and 47.5 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.

@@ -17,7 +17,7 @@ from darkroom.render.device.mode import Footprint, Workload
 from darkroom.render.families.autoencoder_kl import coding_bytes
 from darkroom.render.families.zimage.build import build_transformer, build_vae
 from darkroom.render.weights.base import DTYPES, TextEncoder
-from darkroom.request import BaseModel
+from darkroom.request.parts import BaseModel
 
 # Measured, with fused attention: 16.4 and 21.2 tensors of (tokens, hidden size) at a time; the second beside adapters
 # that compute in float32.

@@ -12,7 +12,7 @@ from darkroom.render.families.encoders import TextEncoders
 from darkroom.render.families.language_model import QWEN3, Partner, Reading
 from darkroom.render.families.zimage.layout import text_features
 from darkroom.render.weights.base import TextEncoder
-from darkroom.request import PROMPT_EMBEDS
+from darkroom.request.parts import PROMPT_EMBEDS
 
 READING = Reading("Z-Image", {QWEN3.title: (-2,)})
 PARTNERS = {2560: Partner("Qwen/Qwen3-4B", QWEN3, 2560, 9728, layers=36)}  # by the text features of the transformer

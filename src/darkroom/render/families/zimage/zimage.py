@@ -28,7 +28,7 @@ from darkroom.render.families.zimage.text import tokens_cut as tokens_cut
 from darkroom.render.families.zimage.training import check_training_adapter, training_adapter_of
 from darkroom.render.weights.base import DTYPES, Base, linear_layers
 from darkroom.render.weights.quantization import quantizer
-from darkroom.request import PROMPT_EMBEDS, BaseModel, Sampling
+from darkroom.request.parts import PROMPT_EMBEDS, BaseModel, Sampling
 
 _Embeds = Mapping[str, torch.Tensor]
 

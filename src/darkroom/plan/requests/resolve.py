@@ -7,10 +7,11 @@ from typing import Any
 
 from darkroom.names import Names
 from darkroom.plan.conf.schema import LoraStack, Model
-from darkroom.plan.model_values import base_of, encoder_of, source_of
-from darkroom.plan.pictures import Picture
-from darkroom.plan.strengths import stack_at
-from darkroom.request import Adapters, Lora, Remarks, Request, Title
+from darkroom.plan.requests.model_values import base_of, encoder_of, source_of
+from darkroom.plan.requests.pictures import Picture
+from darkroom.plan.requests.strengths import stack_at
+from darkroom.request.parts import Adapters, Lora, Remarks, Title
+from darkroom.request.request import Request
 
 _TRIGGER = "[trigger]"
 AUTO = "auto"  # the value of lora_merge that leaves it to the trainer's rule

@@ -7,7 +7,7 @@ from darkroom.errors import ConfigError
 from darkroom.plan.conf.families import FAMILIES, FLOAT8
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import Model
-from darkroom.plan.model_values import unfit_speedups
+from darkroom.plan.requests.model_values import unfit_speedups
 
 
 def contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:

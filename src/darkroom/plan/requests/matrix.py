@@ -14,8 +14,8 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.reader import entries_of, numbers_of, read_setting
 from darkroom.plan.conf.schema import AXIS_GROUPS, Prompt, Settings
-from darkroom.plan.ranges import read_values
-from darkroom.plan.strengths import WHOLE, Strengths, is_of_file, spelled_out, strengths_of
+from darkroom.plan.requests.ranges import read_values
+from darkroom.plan.requests.strengths import WHOLE, Strengths, is_of_file, spelled_out, strengths_of
 
 if TYPE_CHECKING:
     from darkroom.plan.weights.lora_axis import LoraSeries

@@ -7,17 +7,9 @@ from typing import Any
 import pytest
 from tests.places import DATA
 
-from darkroom.request import (
-    Adapters,
-    BaseModel,
-    Encoder,
-    Lora,
-    ReferenceImage,
-    Request,
-    Sampling,
-    Text,
-    digest_of,
-)
+from darkroom.request.digest import digest_of
+from darkroom.request.parts import Adapters, BaseModel, Encoder, Lora, ReferenceImage, Sampling, Text
+from darkroom.request.request import Request
 
 BASE = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 

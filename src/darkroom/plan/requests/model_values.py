@@ -2,7 +2,7 @@
 
 from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.schema import Model
-from darkroom.request import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, BaseModel, Encoder, Source
+from darkroom.request.parts import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, BaseModel, Encoder, Source
 
 
 def base_of(model: Model) -> BaseModel:

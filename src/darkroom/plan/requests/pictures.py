@@ -14,10 +14,10 @@ from darkroom.plan.conf import sizes
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.prompt_set import Entry, Sheet
 from darkroom.plan.conf.schema import Model, PromptSet, Settings
-from darkroom.plan.control_inputs import Conditions, Shown
-from darkroom.plan.matrix import Point
-from darkroom.plan.model_values import guidance_of
-from darkroom.request import CFG_ABOVE, Asked, ReferenceImage, Remarks, Sampling, Text
+from darkroom.plan.requests.control_inputs import Conditions, Shown
+from darkroom.plan.requests.matrix import Point
+from darkroom.plan.requests.model_values import guidance_of
+from darkroom.request.parts import CFG_ABOVE, Asked, ReferenceImage, Remarks, Sampling, Text
 
 _TEMPLATE = re.compile(r"\{[^{}]*\|[^{}]*\}|(?<!\w)__[\w/*-]+__(?!\w)")  # {red|green}, __colour__
 

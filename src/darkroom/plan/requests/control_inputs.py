@@ -12,7 +12,7 @@ from darkroom.errors import ConfigError, ImageError, Reading, WeightFileError
 from darkroom.files.reference_image import ImageHeader
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
-from darkroom.request import CONTROL, INPAINT
+from darkroom.request.parts import CONTROL, INPAINT
 
 _OF_INPAINTING = ".inpaint."  # in a path, says to the trainer what the image is for
 

@@ -1,25 +1,19 @@
-"""One picture to render: its effective parameters, frozen, with ids that are content hashes.
+"""The parts of a request: frozen values, of which code takes those that it goes by.
 
-What can change a pixel stands in five values: `base`, `encoder`, `sampling`, `text`, `adapters`. Every field of theirs
-is in the ids by its name, files by digest and texts by their embeddings, so that a new one cannot be forgotten. What
-cannot (names, paths, reasons, what was asked for) stands in the other four: `title`, `source`, `asked`, `remarks`.
+What can change a pixel stands in five of them: `BaseModel`, `Encoder`, `Sampling`, `Text`, `Adapters`. Every field of
+theirs is in the ids by its name, files by digest and texts by their embeddings, so that a new one cannot be forgotten.
+What cannot (names, paths, reasons, what was asked for) stands in the other four: `Title`, `Source`, `Asked`, `Remarks`.
 
 A field that is added later says in which version of the record (`metadata={"since": 2}`), and has a default, which has
 to be what was done before: older records are read with it, and while a field has it, it is in no id, so that every
 earlier id stays.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from darkroom.names import Names
-
-# Raised by hand when pixels change on purpose: a new revision makes every stored image and embedding stale.
-NUMERICS_REVISION = 1
+from darkroom.request.digest import NUMERICS_REVISION, digest_of, in_id
 
 PROMPT_EMBEDS = "prompt_embeds"  # the tensor in a file of that key, and in every embedding of a text
 POOLED_PROMPT_EMBEDS = "pooled_prompt_embeds"  # beside it, of a family with CLIP
@@ -118,7 +112,7 @@ class Encoder:
 
     def embedding_id(self, text: str) -> str:
         """64 hex digits over everything that can change the embedding of `text`."""
-        return digest_of({"revision": NUMERICS_REVISION, **_in_id(self), "text": text})
+        return digest_of({"revision": NUMERICS_REVISION, **in_id(self), "text": text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,113 +193,3 @@ class Remarks:
     lora_merge_reason: str | None = None
     not_comparable: tuple[str, ...] = ()  # why no trainer could have previewed the picture; () if one could
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """The effective parameters of one picture. No two parts have a field of the same name with different values."""
-
-    title: Title
-    asked: Asked
-    text: Text
-    sampling: Sampling
-    adapters: Adapters = Adapters()
-    source: Source
-    base: BaseModel
-    encoder: Encoder
-    remarks: Remarks = Remarks()
-
-    def __post_init__(self) -> None:
-        computing = {(part.family, part.dtype) for part in (self.base, self.encoder)}
-        if len(computing) > 1:
-            raise ValueError(f"expected one family and one dtype of base model and text encoder, got {computing}")
-
-    @property
-    def uses_neg(self) -> bool:
-        """True when classifier-free guidance runs, so that the negative prompt changes the picture."""
-        return self.base.guidance == "cfg" and self.sampling.guidance_scale > CFG_ABOVE[self.sampling.guidance_rule]
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """What the text encoder has to encode for this picture: the prompt, then the negative prompt if used."""
-        prompt = () if self.text.prompt_embeds else (self.text.prompt,)
-        return (*prompt, *((self.text.neg,) if self.uses_neg else ()))
-
-    @cached_property  # a render job asks for it a dozen times a picture
-    def request_id(self) -> str:
-        """64 hex digits over everything that can change a pixel."""
-        values = {"revision": NUMERICS_REVISION, "embeddings": [self.encoder.embedding_id(text) for text in self.texts]}
-        for part in (self.base, self.sampling, self.text, self.adapters.in_effect):
-            values |= _in_id(part)
-        return digest_of(values)
-
-    def changed(self, **values: Any) -> Self:
-        """The request with other values, by field, whichever part has it; what two parts have changes in both.
-
-        TypeError for a name that no part has.
-        """
-        unknown = values.keys() - {name for kind in _PARTS.values() for name in _names(kind)}
-        if unknown:
-            raise TypeError(f"expected fields of a request, got {', '.join(sorted(unknown))}")
-        own = {part: {k: v for k, v in values.items() if k in _names(kind)} for part, kind in _PARTS.items()}
-        return replace(self, **{part: replace(getattr(self, part), **own[part]) for part in own if own[part]})
-
-    def row(self) -> dict[str, Any]:
-        """Plain values, by field: what the parts hold, side by side."""
-        return {name: value for part in asdict(self).values() for name, value in part.items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, by part; `from_json` gives back an equal Request."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`, after a trip through JSON.
-
-        ValueError unless there is every field of every part and no other; what stands beside the parts is not read.
-        """
-        return cls(**{part: _part(part, kind, values.get(part)) for part, kind in _PARTS.items()})
-
-
-_PARTS: Mapping[str, Any] = {f.name: f.type for f in fields(Request)}
-_FROM_JSON: Mapping[str, Callable[[Any], Any]] = {
-    "axes": lambda axes: tuple((name, value) for name, value in axes),
-    "ctrl_images": lambda images: tuple(ReferenceImage(**image) for image in images),
-    "loras": lambda loras: tuple(Lora(**lora) for lora in loras),
-    "not_comparable": tuple,
-    "warnings": tuple,
-}
-
-
-def _names(kind: Any) -> set[str]:
-    return {f.name for f in fields(kind)}
-
-
-def _part(name: str, kind: Any, values: Any) -> Any:
-    if not isinstance(values, Mapping) or values.keys() != _names(kind):
-        found = ", ".join(values) if isinstance(values, Mapping) else values
-        raise ValueError(f"{name}: expected {', '.join(f.name for f in fields(kind))}, got {found}")
-    return kind(**{key: _FROM_JSON[key](value) if key in _FROM_JSON else value for key, value in values.items()})
-
-
-def _in_id(part: Any) -> dict[str, Any]:
-    """The fields of one of the five as they are in an id."""
-    values = {f.metadata.get("id_key", f.name): (f, getattr(part, f.name)) for f in fields(part)}
-    return {
-        key: value
-        for key, (f, value) in values.items()
-        if key is not None and not ("since" in f.metadata and value == f.default)
-    }
-
-
-def digest_of(value: Any) -> str:
-    """SHA-256 (64 hex digits) of a value's canonical JSON: sorted keys, no spaces, UTF-8, no NaN; files by `in_id`."""
-    text = json.dumps(
-        value,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-        default=lambda file: file.in_id,
-    )
-    return hashlib.sha256(text.encode()).hexdigest()

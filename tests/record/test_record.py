@@ -16,18 +16,11 @@ from tests.places import DATA
 
 from darkroom.errors import ImageError, StoreError, VersionError
 from darkroom.files.columns import columns_of, groups_of, schema_of, value_of
-from darkroom.record import (
-    NOT_RENDERED,
-    Cost,
-    Environment,
-    Failure,
-    Record,
-    read_embedded_record,
-    read_records,
-    read_rows,
-    write_records,
-)
-from darkroom.request import Lora, ReferenceImage, Request
+from darkroom.record.circumstances import Cost, Environment
+from darkroom.record.embedded import read_embedded_record
+from darkroom.record.rows import NOT_RENDERED, Failure, Record, read_records, read_rows, write_records
+from darkroom.request.parts import Lora, ReferenceImage
+from darkroom.request.request import Request
 
 
 def test_the_public_form_of_a_record_names_no_folder():
@@ -266,7 +259,7 @@ class TestVersions:
 
 
 def test_importing_the_file_imports_neither_pyarrow_nor_torch():
-    program = "import sys, darkroom.record; print({'pyarrow', 'torch', 'numpy', 'PIL'} & sys.modules.keys())"
+    program = "import sys, darkroom.record.rows; print({'pyarrow', 'torch', 'numpy', 'PIL'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
 
 

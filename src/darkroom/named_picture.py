@@ -13,7 +13,8 @@ from darkroom.files.weight_file import sha256_of
 from darkroom.names import name_fault
 from darkroom.planned import Contents
 from darkroom.previews import Preview, read_previews, stored_previews
-from darkroom.record import EmbeddedRecord, Record, read_embedded_record, read_records
+from darkroom.record.embedded import EmbeddedRecord, read_embedded_record
+from darkroom.record.rows import Record, read_records
 from darkroom.store import IMAGES, ExperimentFolder
 
 

@@ -9,8 +9,8 @@ from safetensors.numpy import save_file
 from tests.examples.small_project import BUILT_IN, values
 
 from darkroom.names import Names
-from darkroom.plan.experiment import load_experiment
-from darkroom.request import Lora
+from darkroom.plan.load import load_experiment
+from darkroom.request.parts import Lora
 
 NAMES = Names("m", "l", "p")
 
