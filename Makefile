@@ -44,17 +44,17 @@ check: lint
 lint: $(VENV)/installed
 	@$(MAKE) --no-print-directory --jobs $(TEST_PROCESSES) --keep-going $(LINTERS)
 
-ruff:
+ruff: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-mypy:
+mypy: $(VENV)/installed
 	$(BIN)/mypy
 
-snakefmt:
+snakefmt: $(VENV)/installed
 	$(BIN)/snakefmt --check Snakefile rules
 
-snakemake:
+snakemake: $(VENV)/installed
 	$(BIN)/snakemake --lint
 
 # The tests under each Python that is found, on the path or among pyenv's, each in a venv of its own.

@@ -21,29 +21,41 @@ AddCommand = Callable[[str, Command, str], ArgumentParser]  # by its name, what 
 class Parser(ArgumentParser):
     """Takes options and words in any order, and answers a command that there is not with the closest there is."""
 
+    def __init__(self, **settings: Any) -> None:
+        self.commands: Mapping[str, ArgumentParser] = {}  # by name; none where the parser is itself one
+        self._list: argparse.Action | None = None  # of words, such as KEY=VALUE …
+        super().__init__(**settings)
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """As argparse's; a list of words it remembers."""
+        argument = super().add_argument(*names, **settings)
+        if not argument.option_strings and argument.nargs in ("*", "+"):
+            self._list = argument
+        return argument
+
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """A list of words, such as KEY=VALUE …, goes on behind an option, where argparse's own ends."""
+        """As argparse's; but a list of words goes on behind an option, where argparse ends it."""
+        args = list(sys.argv[1:] if args is None else args)
+        command = next((word for word in args if not word.startswith("-")), None)
+        if self.commands and command is not None and command not in self.commands:
+            shown = [name for name in self.commands if name not in HIDDEN]
+            self.error(f"there is no command {command!r}; {suggestion(command, shown)}")
         options, left = super().parse_known_args(args, namespace)
         words = [word for word in left if not word.startswith("-")]
-        for action in self._get_positional_actions():
-            if words and action.nargs in ("*", "+"):
-                left = [word for word in left if word.startswith("-")]
-                setattr(options, action.dest, [*getattr(options, action.dest), *self._get_values(action, words)])
-        return options, left
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if isinstance(action.choices, Mapping) and value not in action.choices:
-            shown = [name for name in action.choices if name not in HIDDEN]
-            raise argparse.ArgumentError(None, f"there is no command {value!r}; {suggestion(value, shown)}")
-        super()._check_value(action, value)
+        if self._list is None or not words:
+            return options, left
+        read = self._list.type if callable(self._list.type) else str
+        setattr(options, self._list.dest, [*getattr(options, self._list.dest), *map(read, words)])
+        return options, [word for word in left if word.startswith("-")]
 
 
 class Commands:
     """The subcommands of a parser, as they are added; its help lists those that people type, in groups."""
 
-    def __init__(self, parser: ArgumentParser, *, prog: str, metavar: str) -> None:
+    def __init__(self, parser: Parser, *, prog: str, metavar: str) -> None:
         self._parser = parser
         self._subparsers: Any = parser.add_subparsers(prog=prog, metavar=metavar, help=argparse.SUPPRESS)
+        parser.commands = self._subparsers.choices
         self._groups: dict[str, list[tuple[str, str]]] = {}  # heading → (name, what it does)
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.set_defaults(command=self._help, log=None, passes_on=False)
