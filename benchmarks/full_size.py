@@ -21,8 +21,9 @@ from darkroom.render.job import Destination
 from darkroom.render.loop import Loop, Rendered, Task
 from darkroom.render.picture import Made
 from darkroom.render.pipelines import Pipelines
-from darkroom.request.parts import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, Lora
+from darkroom.request.parts import Lora
 from darkroom.request.request import Request
+from darkroom.request.speedups import BATCHED_GUIDANCE, COMPILED_BLOCKS, SPEEDUPS, numerics_in_full
 
 _WISHES = {"resident": "none", "model": "model", "block": "block"}  # mode → --offload
 
@@ -152,7 +153,7 @@ def _fast(setting: Setting, model: RandomModel, exact: Request) -> Iterator[Row]
     yield Row(model.name, f"{side}, exact: an image", _seconds(slow[1:]), "s")
     for speedups in ((), (BATCHED_GUIDANCE,), (COMPILED_BLOCKS,), SPEEDUPS):
         request = exact.changed(numerics="fast", **dict.fromkeys(speedups, True))
-        name = f"{side}, {request.base.computing}"
+        name = f"{side}, {numerics_in_full(request.base)}"
         if COMPILED_BLOCKS in speedups and (why := why_not_compiled(setting.device)):
             yield Row(model.name, name, f"not measured: {why}")
             continue

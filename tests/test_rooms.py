@@ -72,9 +72,9 @@ MAY_IMPORT = {
         "errors display request files lora_files lora_files/training previews plan/prompt_text plan/conf intake"
     ),
     # render: how
-    "render/weights": "errors display filesystem files base_files/gguf base_files checkpoint",
+    "render/weights": "errors display request filesystem files base_files/gguf base_files checkpoint",
     "render/device": "__init__ errors request record machine/allotment render/weights",
-    "render/adapters": "errors files lora_files render/weights render/device",
+    "render/adapters": "errors request files lora_files render/weights render/device",
     "render/families": "errors request base_files/gguf base_files checkpoint render/weights render/device",
     "render/families/flux1": (
         "errors request files base_files/gguf base_files checkpoint render/weights render/device render/families "
@@ -100,7 +100,7 @@ MAY_IMPORT = {
     ),
     # review: what came out
     "review/page": "errors display request files lora_files/training",
-    "review/pair": "errors files record",
+    "review/pair": "errors request files record",
     "review/regress": (
         "__init__ errors display request files record trials thresholds previews named_picture review/page review/pair"
     ),

@@ -10,6 +10,7 @@ from tests.places import DATA
 from darkroom.request.digest import digest_of
 from darkroom.request.parts import Adapters, BaseModel, Encoder, Lora, ReferenceImage, Sampling, Text
 from darkroom.request.request import Request
+from darkroom.request.speedups import unfit_speedups
 
 BASE = Request.from_json(json.loads((DATA / "record/request.json").read_text()))
 
@@ -45,6 +46,25 @@ def test_json_and_back_is_the_same_request() -> None:
 )
 def test_what_can_change_a_pixel_changes_the_id(change: dict[str, Any]) -> None:
     assert BASE.changed(**change).request_id != BASE.request_id
+
+
+@pytest.mark.parametrize(
+    ("change", "lora_merge", "unfit"),
+    [
+        ({}, "merged", []),
+        ({"numerics": "exact"}, None, ["batched_guidance", "compiled_blocks"]),
+        ({"guidance": "embedded"}, None, ["batched_guidance"]),
+        ({"family": "zimage"}, None, ["batched_guidance"]),
+        ({"quantize_transformer": "qint8"}, None, ["compiled_blocks"]),
+        ({}, "live", ["compiled_blocks"]),
+        ({"compiled_blocks": False}, "live", []),
+    ],
+)
+def test_speedups_that_do_not_go_with_the_rest_are_named(
+    change: dict[str, Any], lora_merge: str | None, unfit: list[str]
+) -> None:
+    fast = BASE.changed(numerics="fast", batched_guidance=True, compiled_blocks=True)
+    assert [*unfit_speedups(fast.changed(**change).base, lora_merge)] == unfit
 
 
 @pytest.mark.parametrize(

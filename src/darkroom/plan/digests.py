@@ -9,7 +9,7 @@ from darkroom.checkpoint import Checkpoint, Component, weight_files
 from darkroom.errors import ImageError, raise_together
 from darkroom.files.reference_image import read_reference
 from darkroom.plan.conf.families import check_image
-from darkroom.plan.requests.resolve import AUTO, MERGED_IF_COMPILED
+from darkroom.plan.requests.resolve import AUTO, regime_of
 from darkroom.plan.weights.loras import check_loras
 from darkroom.planned import PlannedCombination
 from darkroom.request.parts import Lora, ReferenceImage
@@ -54,11 +54,10 @@ def _on_quantized_files(request: Request, lora_merge: str, checkpoint: Checkpoin
         if component.quantized
     }
     request = request.changed(not_comparable=(*request.remarks.not_comparable, *reasons.values()))
-    if "transformer" not in reasons or lora_merge != AUTO or request.adapters.lora_merge is None:
+    if "transformer" not in reasons or request.adapters.lora_merge is None:
         return request
-    if request.base.compiled_blocks:
-        return request.changed(lora_merge_reason=MERGED_IF_COMPILED)
-    return request.changed(lora_merge="live", lora_merge_reason=f"{AUTO}: {reasons['transformer']}")
+    regime, reason = regime_of(lora_merge, request.base, "live", f"{AUTO}: {reasons['transformer']}")
+    return request.changed(lora_merge=regime, lora_merge_reason=reason)
 
 
 def write_requests(draft: Path, checkpoint_file: Path, output: Path, store: Store) -> None:

@@ -37,7 +37,7 @@ class Loaded:
     """A base model in memory, with the stack in effect on it now. `kept`: adapter files, those of other bases too."""
 
     def __init__(self, base: Base, seconds: float, memory: MemoryPlan, stream: Stream, kept: KeptAdapters) -> None:
-        if base.compiled_blocks:  # before anything hangs around the blocks
+        if base.model.compiled_blocks:  # before anything hangs around the blocks
             compile_blocks(base.transformer)
         self.base = base
         self.stream = stream

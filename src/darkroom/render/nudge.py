@@ -72,7 +72,7 @@ def nudged(base: Base, seed: int, probability: float = PROBABILITY) -> Iterator[
     and then for each piece of an output where in these it begins. To draw for every number would take longer than
     denoising does on a GPU.
     """
-    if base.compiled_blocks:
+    if base.model.compiled_blocks:
         raise ConfigError(
             f"{base.name}: repeats are of exact pictures; compiled blocks round nothing that can be nudged"
         )

@@ -192,12 +192,7 @@ class Pipelines:
     def _load(self, checkpoint: Checkpoint, request: Request, memory: MemoryPlan) -> Loaded:
         started = time.monotonic()
         rest = self.device if memory.mode == RESIDENT else torch.device("cpu")
-        base = replace(
-            family(request.base.family).load(checkpoint, request.base, rest),
-            device=self.device,
-            batched_guidance=request.base.batched_guidance,
-            compiled_blocks=request.base.compiled_blocks,
-        )
+        base = replace(family(request.base.family).load(checkpoint, request.base, rest), device=self.device)
         return Loaded(base, time.monotonic() - started, memory, self._stream(self.device), self._adapters)
 
     def _make_room(self, need: Need, ran_out: RanOut | None) -> None:

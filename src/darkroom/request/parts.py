@@ -21,9 +21,6 @@ INPAINT, CONTROL = 0, 1  # values of ctrl_idx
 # Above which guidance_scale classifier-free guidance runs, by Sampling.guidance_rule: how ai-toolkit reads the number.
 CFG_ABOVE = {"aitk": 1.0, "raw": 0.0, "raw_above_1": 1.0}
 
-BATCHED_GUIDANCE, COMPILED_BLOCKS = "batched_guidance", "compiled_blocks"  # fields of BaseModel, and keys of conf/
-SPEEDUPS = (BATCHED_GUIDANCE, COMPILED_BLOCKS)
-
 # Metadata of a field of the five: how it is in an id, where that is not by its own name.
 _OTHERWISE = {"id_key": None}  # not as itself: by the id of an embedding, or by the digest of the file that it names
 
@@ -82,20 +79,10 @@ class BaseModel:
     quantize_embedders: bool = field(default=False, metadata={"since": 4})  # Z-Image's; other families' always are
     guidance: str  # cfg | embedded | none: a distilled model's, without effect
     numerics: str  # exact | fast
-    # What fast does on top of other roundings: both texts of guidance in one forward pass; blocks compiled by torch.
+    # The speed-ups of fast (speedups.py): both texts of guidance in one forward pass; blocks compiled by torch.
     batched_guidance: bool = field(default=False, metadata={"since": 6})
     compiled_blocks: bool = field(default=False, metadata={"since": 6})
     checkpoint_digest: str = ""  # of transformer and VAE; "" until the plan job has read them
-
-    @property
-    def speedups(self) -> tuple[str, ...]:
-        """Those of SPEEDUPS that are in effect, by field."""
-        return tuple(name for name in SPEEDUPS if getattr(self, name))
-
-    @property
-    def computing(self) -> str:
-        """The numerics with all that is in effect, in words: `fast, batched_guidance, compiled_blocks`."""
-        return ", ".join((self.numerics, *self.speedups))
 
 
 @dataclass(frozen=True, kw_only=True)

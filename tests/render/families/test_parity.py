@@ -104,7 +104,7 @@ def test_both_texts_of_guidance_go_in_one_pass_if_they_are_as_long(
     generator = torch.Generator().manual_seed(0)
     texts = [{"prompt_embeds": torch.randn(1, tokens, 96, generator=generator)} for tokens in (512, tokens_of_neg)]
     sampling, seen = make_request().sampling, list[int]()
-    batched = replace(pipeline.base, batched_guidance=True)
+    batched = replace(pipeline.base, model=replace(pipeline.base.model, batched_guidance=True))
     handle = batched.transformer.register_forward_pre_hook(
         lambda module, inputs, named: seen.append(len(named["hidden_states"])), with_kwargs=True
     )

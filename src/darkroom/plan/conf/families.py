@@ -32,8 +32,7 @@ class Family:
     takes_distilled: bool  # model.distilled has a meaning
     takes_attn_masking: bool  # model.attn_masking has one
     takes_cast: bool  # model.text_encoder_cast changes an embedding
-    has_fast: bool  # model.numerics: fast computes otherwise than exact, without any speedup too
-    batches_guidance: bool  # model.batched_guidance has a meaning: the trainer has a pass for each text
+    has_fast: bool  # model.numerics: fast computes otherwise than exact, without any speed-up too
     takes_training_adapter: bool  # checkpoint.training_adapter
     keeps_embedders: (
         bool  # quantising the transformer leaves them as they are, unless quantize.embedders says otherwise
@@ -79,7 +78,6 @@ FAMILIES: Mapping[str, Family] = {
         takes_attn_masking=False,
         takes_cast=True,
         has_fast=True,
-        batches_guidance=True,
         takes_training_adapter=False,
         keeps_embedders=False,
         reference_keys=REFERENCE_KEYS,
@@ -100,7 +98,6 @@ FAMILIES: Mapping[str, Family] = {
         takes_attn_masking=True,
         takes_cast=False,
         has_fast=False,
-        batches_guidance=False,
         takes_training_adapter=False,
         keeps_embedders=False,
         reference_keys=(),
@@ -121,7 +118,6 @@ FAMILIES: Mapping[str, Family] = {
         takes_attn_masking=False,
         takes_cast=False,
         has_fast=False,
-        batches_guidance=False,
         takes_training_adapter=False,
         keeps_embedders=False,
         reference_keys=("ctrl_img",),
@@ -142,7 +138,6 @@ FAMILIES: Mapping[str, Family] = {
         takes_attn_masking=False,
         takes_cast=True,
         has_fast=False,
-        batches_guidance=False,
         takes_training_adapter=True,
         keeps_embedders=True,
         reference_keys=(),

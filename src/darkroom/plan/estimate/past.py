@@ -9,6 +9,7 @@ from pathlib import Path
 from darkroom.errors import DarkroomError
 from darkroom.record.rows import Record, read_records
 from darkroom.request.request import Request
+from darkroom.request.speedups import numerics_in_full
 
 MOST = 2_000  # pictures, the latest: enough to know a pace by
 _PIXELS_PER_TOKEN = 16 * 16  # of every family
@@ -21,12 +22,12 @@ class Kind:
     checkpoint: str  # as configured
     dtype: str
     quantized: str | None
-    computing: str
+    numerics: str
 
     @classmethod
     def of(cls, request: Request) -> "Kind":
         base = request.base
-        return cls(request.source.checkpoint, base.dtype, base.quantize_transformer, base.computing)
+        return cls(request.source.checkpoint, base.dtype, base.quantize_transformer, numerics_in_full(base))
 
 
 @dataclass(frozen=True, kw_only=True)

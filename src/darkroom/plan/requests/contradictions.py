@@ -7,7 +7,8 @@ from darkroom.errors import ConfigError
 from darkroom.plan.conf.families import FAMILIES, FLOAT8
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.schema import Model
-from darkroom.plan.requests.model_values import unfit_speedups
+from darkroom.plan.requests.model_values import base_of
+from darkroom.request.speedups import unfit_speedups
 
 
 def contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:
@@ -67,7 +68,7 @@ def _of_quantised_base(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _of_speedups(model: Model) -> Iterator[tuple[str, str]]:
-    for key, why in unfit_speedups(model).items():
-        if getattr(model, key):
-            cure = ", or set model.numerics=fast" if key not in unfit_speedups(replace(model, numerics="fast")) else ""
-            yield key, f"{why}; leave it out{cure}"
+    base = base_of(model)
+    never = unfit_speedups(replace(base, numerics="fast"), model.lora_merge)
+    for key, why in unfit_speedups(base, model.lora_merge).items():
+        yield key, f"{why}; leave it out{'' if key in never else ', or set model.numerics=fast'}"

@@ -10,12 +10,12 @@ from darkroom.plan.conf.schema import LoraStack, Model
 from darkroom.plan.requests.model_values import base_of, encoder_of, source_of
 from darkroom.plan.requests.pictures import Picture
 from darkroom.plan.requests.strengths import stack_at
-from darkroom.request.parts import Adapters, Lora, Remarks, Title
+from darkroom.request.parts import Adapters, BaseModel, Lora, Remarks, Title
 from darkroom.request.request import Request
+from darkroom.request.speedups import numerics_in_full, unfit_speedups
 
 _TRIGGER = "[trigger]"
 AUTO = "auto"  # the value of lora_merge that leaves it to the trainer's rule
-MERGED_IF_COMPILED = f"{AUTO}: compiled blocks take no adapters beside them"
 _Axes = tuple[tuple[str, Any], ...]  # a point of the matrix, by its values
 
 
@@ -40,7 +40,7 @@ def resolve(
         adapters = Adapters(
             loras=stacks[picture.strength, picture.point.strengths], allow_foreign_lora=stack.allow_foreign_lora
         )
-        regime, reason = _in_effect(model, trainers, why) if adapters.active else (None, None)
+        regime, reason = regime_of(model.lora_merge, base, trainers, why) if adapters.active else (None, None)
         reasons = _not_comparable(model, len(adapters.active), regime, trainers)
         requests.append(
             Request(
@@ -76,11 +76,12 @@ def _regimes(model: Model, pictures: Sequence[Picture]) -> Mapping[_Axes, tuple[
     return {point: _trainers_regime(model, at_point) for point, at_point in strengths.items()}
 
 
-def _in_effect(model: Model, trainers: str, why: str) -> tuple[str, str]:
-    if model.lora_merge != AUTO:
-        return model.lora_merge, "asked for"
-    if trainers == "live" and base_of(model).compiled_blocks:
-        return "merged", MERGED_IF_COMPILED
+def regime_of(asked: str, base: BaseModel, trainers: str, why: str) -> tuple[str, str]:
+    """How adapters come to this base's weights, and why: the trainer's way, unless conf/ or a speed-up has another."""
+    if asked != AUTO:
+        return asked, "asked for"
+    if unfit_speedups(base, trainers):
+        return "merged", f"{AUTO}: compiled blocks take no adapters beside them"
     return trainers, why
 
 
@@ -104,7 +105,7 @@ def _not_comparable(model: Model, adapters: int, regime: str | None, trainers: s
     if model.noise_device != "cpu":
         yield f"noise_device: {model.noise_device}, where the trainer draws on the cpu"
     if base_of(model).numerics != "exact":
-        yield f"numerics: {base_of(model).computing}"
+        yield f"numerics: {numerics_in_full(base_of(model))}"
     for part, qtype in vars(model.quantize).items():
         if qtype == "qint4":
             yield f"quantize.{part}: qint4 is multiplied here by another kernel than the trainer's"

@@ -7,7 +7,7 @@ from typing import Any
 from darkroom.display import printable
 from darkroom.files.yaml_text import yaml_line, yaml_text
 from darkroom.named_picture import read_record_of
-from darkroom.request.parts import SPEEDUPS
+from darkroom.request.speedups import SPEEDUPS
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from darkroom.plan.conf.families import FAMILIES
-from darkroom.request.parts import SPEEDUPS, Lora
+from darkroom.request.parts import Lora
 from darkroom.request.request import Request
+from darkroom.request.speedups import SPEEDUPS, unfit_speedups
 from darkroom.trials import Trial
 
 _REGIMES = ("merged", "live", "merged_in_dtype")
@@ -58,19 +59,14 @@ def _regime(factor: Factor, request: Request, changed: Request) -> str:
 def consistent(request: Request) -> Request:
     """The way of merging as the trainer's rule has it, where what was changed excludes the one that there was.
 
-    And what fast does on top, only where it can be beside what was changed.
+    And of the speed-ups those that go with what was changed.
     """
     regime: str | None = request.adapters.lora_merge or "merged"
     if not request.adapters.active:
         regime = None
     elif request.base.quantize_transformer is not None:
         regime = "live"
-    base, is_fast = request.base, request.base.numerics == "fast"
-    return request.changed(
-        lora_merge=regime,
-        batched_guidance=base.batched_guidance and is_fast,
-        compiled_blocks=base.compiled_blocks and is_fast and regime != "live" and base.quantize_transformer is None,
-    )
+    return request.changed(lora_merge=regime, **dict.fromkeys(unfit_speedups(request.base, regime), False))
 
 
 def where(name: str, request: Request) -> str:

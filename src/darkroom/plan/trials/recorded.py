@@ -12,8 +12,9 @@ from darkroom.plan.conf.families import FAMILIES
 from darkroom.plan.conf.schema import Model, Quantize
 from darkroom.plan.trials.factors import Factor, own_strength, shown, where
 from darkroom.plan.trials.lora_steps import same_run
-from darkroom.request.parts import SPEEDUPS, Lora, ReferenceImage
+from darkroom.request.parts import Lora, ReferenceImage
 from darkroom.request.request import Request
+from darkroom.request.speedups import SPEEDUPS
 
 # Fields of a request that a record gives as they are; those of the model only where this version has the value.
 _PLAIN = ("prompt", "neg", "seed", "sample_steps", "guidance_scale", "ctrl_idx", "max_sequence_length")

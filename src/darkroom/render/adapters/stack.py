@@ -8,6 +8,7 @@ from darkroom.render.adapters.live import LiveStack
 from darkroom.render.adapters.merged import REGIMES, MergedStack
 from darkroom.render.device.pristine import Pristine
 from darkroom.render.weights.base import Base
+from darkroom.request.speedups import unfit_speedups
 
 
 class AdapterStack:
@@ -15,7 +16,7 @@ class AdapterStack:
 
     def __init__(self, base: Base, pristine: Pristine | None = None) -> None:
         self._merged, self._live = MergedStack(base, pristine), LiveStack(base)
-        self._is_compiled = base.compiled_blocks
+        self._model = base.model
 
     @property
     def is_lost_in_rounding(self) -> bool:
@@ -26,15 +27,13 @@ class AdapterStack:
         """Make the base compute base + stack; the number of weights rewritten, or of branches hung up beside them.
 
         `stack`: adapters read for this base, with their multipliers, in order; a multiplier of 0 is the base.
-        `regime`: merged | merged_in_dtype (MergedStack) | live (LiveStack); ConfigError for another, and for live ones
-        beside compiled blocks, which would compute without them.
+        `regime`: merged | merged_in_dtype (MergedStack) | live (LiveStack); ConfigError for another, and for one that
+        the base's speed-ups do not go with, as compiled blocks would compute without live adapters.
         """
         if regime not in (*REGIMES, "live"):
             raise ConfigError(f"lora_merge: expected one of {', '.join(REGIMES)}, live, got {regime}")
-        if regime == "live" and self._is_compiled:
-            raise ConfigError(
-                "lora_merge: compiled blocks take no adapters beside them: expected merged, or compiled_blocks: false"
-            )
+        if unfit := unfit_speedups(self._model, regime):
+            raise ConfigError("; ".join(f"{name}: {why}" for name, why in unfit.items()))
         # What goes comes first, so that never both are in effect.
         if regime == "live":
             return self._merged.apply((), REGIMES[0]) + self._live.apply(stack)

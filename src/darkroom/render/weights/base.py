@@ -11,6 +11,7 @@ import torch
 
 from darkroom.errors import CheckpointError
 from darkroom.render.weights.reading import BaseWeights, Part
+from darkroom.request.parts import BaseModel
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -20,6 +21,7 @@ class Base:
     """Transformer and VAE, and all that adapters need to merge into the transformer and to undo it exactly."""
 
     name: str  # as configured, for messages
+    model: BaseModel  # as which it was loaded
     transformer: Any
     vae: Any
     weights: BaseWeights  # of the transformer, as its files have them
@@ -27,8 +29,6 @@ class Base:
     adapter_modules: Mapping[str, tuple[Part, ...]]  # a linear layer by the name that adapters use → its parameters
     dtype: torch.dtype
     device: torch.device  # where it computes; between uses, its weights may rest elsewhere
-    batched_guidance: bool = False  # this and the next one: set by Pipelines, as the request's base model has them
-    compiled_blocks: bool = False
 
     def check_features(self, embeds: Mapping[str, torch.Tensor], source: str) -> None:
         """CheckpointError for an embedding of another model's. `source`: the file or text encoder that it is from."""

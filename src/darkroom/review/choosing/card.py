@@ -9,6 +9,7 @@ from darkroom import __version__
 from darkroom.errors import ImageError, StoreError
 from darkroom.files.regular_file import ANY_SIZE, open_regular
 from darkroom.record.rows import Record
+from darkroom.request.speedups import numerics_in_full
 from darkroom.review.choosing.choice import Choice
 from darkroom.review.choosing.previewed import Previewed
 from darkroom.review.choosing.tally import Tally
@@ -87,7 +88,7 @@ def _settings(row: Record) -> str:
     sampling = row.request.sampling
     return (
         f"{sampling.width}×{sampling.height}, {sampling.sample_steps} steps, guidance {sampling.guidance_scale:g}, "
-        f"{row.request.base.computing}"
+        f"{numerics_in_full(row.request.base)}"
     )
 
 

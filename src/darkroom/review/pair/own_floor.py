@@ -12,6 +12,7 @@ from typing import NamedTuple
 from darkroom.files.table_file import read_values, write_values
 from darkroom.record.circumstances import Environment
 from darkroom.record.rows import Record
+from darkroom.request.speedups import numerics_in_full
 from darkroom.review.pair.measures import MEASURES, Measures
 
 REPEATS = 4  # nudged repeats of a picture
@@ -63,7 +64,7 @@ class Floors:
     def lack(self, render: Record) -> str:
         """Why a render's is not known."""
         if render.request.base.numerics != "exact":
-            return f"numerics {render.request.base.computing}: never compared, so that it needs none"
+            return f"numerics {numerics_in_full(render.request.base)}: never compared, so that it needs none"
         said = self.failed.get(render.request_id)
         name = render.request.title.experiment
         return f"its nudged repeats failed: {said}" if said else f"darkroom regress {name} --fresh renders its repeats"

@@ -7,6 +7,7 @@ from typing import Any
 
 from darkroom.files.columns import columns_of, groups_of
 from darkroom.record.rows import FAILED, NOT_RENDERED, Failure, Record, Row
+from darkroom.request.speedups import numerics_in_full
 from darkroom.review.page.axes import Axis, axes_of
 from darkroom.review.page.page import distinct, script_json
 from darkroom.review.sheet.contact_sheet import coded, places_of
@@ -89,7 +90,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     """The line of facts below the title: how many pictures, what they took, how they were computed."""
     costs = [row.cost for row in rows if isinstance(row, Record) and row.cost]
     spent = sum(getattr(cost, f"seconds_{step}") for cost in costs for step in _STEPS)
-    numerics = list(dict.fromkeys(row.request.base.computing for row in rows))
+    numerics = list(dict.fromkeys(numerics_in_full(row.request.base) for row in rows))
     return [
         f"{len(rows):,} {'picture' if len(rows) == 1 else 'pictures'}",
         *([_duration(spent)] if costs else []),
@@ -137,7 +138,7 @@ def facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _asked(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    asked = [{**row.request.title.names._asdict(), "numerics": row.request.base.computing} for row in rows]
+    asked = [{**row.request.title.names._asdict(), "numerics": numerics_in_full(row.request.base)} for row in rows]
     columns = {"models": "model", "loras": "lora", "prompt sets": "prompts", "numerics": "numerics"}
     return [(name, distinct(asked, column)) for name, column in columns.items()]
 

@@ -39,6 +39,7 @@ def load_base(checkpoint: Checkpoint, model: BaseModel, device: torch.device, ch
     vae_weights.fill(vae, dtype, device)
     return Base(
         name=checkpoint.name,
+        model=model,
         transformer=transformer,
         vae=vae,
         weights=transformer_weights,

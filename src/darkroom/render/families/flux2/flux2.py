@@ -79,6 +79,7 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
     vae_weights.fill(vae, dtype, device)
     return Base(
         name=checkpoint.name,
+        model=model,
         transformer=transformer,
         vae=vae,
         weights=transformer_weights,
@@ -115,7 +116,7 @@ def denoise(
     latents = to_device(noise((1, channels, rows, columns), drawn_from, base.dtype), base.device)
     seen = [image["latents"] for image in references]
     velocity = _velocity(base, sampling, _ids(rows, columns, base.device), seen)
-    both = _both_at_once if base.batched_guidance else _one_after_the_other
+    both = _both_at_once if base.model.batched_guidance else _one_after_the_other
     predict = _guided(
         velocity, both, sampling.guidance_scale, prompt[PROMPT_EMBEDS], neg[PROMPT_EMBEDS] if neg else None
     )

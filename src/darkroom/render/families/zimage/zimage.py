@@ -74,6 +74,7 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
         adapter.cancel(transformer)
     return Base(
         name=checkpoint.name,
+        model=model,
         transformer=transformer,
         vae=vae,
         weights=weights,
