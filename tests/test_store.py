@@ -1,12 +1,8 @@
-"""Paths by content id, atomic writes, links."""
+"""Paths by content id, digests of weight files, the store of a run that renders everything anew."""
 
 import json
 from pathlib import Path
 
-import pytest
-
-from darkroom.errors import StoreError
-from darkroom.files.atomic import atomic, link, read_json, write_json
 from darkroom.files.content import read_content, write_content
 from darkroom.store import ExperimentFolder, Store, begin_afresh, settle
 
@@ -17,40 +13,6 @@ def test_where_things_lie(tmp_path: Path) -> None:
     assert store.image("abcd", "jpeg", 90) == Path("results/store/images/ab/abcd.q90.jpg")
     assert store.latents("abcd") == Path("results/store/images/ab/abcd.safetensors")
     assert store.embedding("ef01") == Path("results/store/embeddings/ef/ef01.safetensors")
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "x.txt"
-    with atomic(path) as temporary:
-        temporary.write_text("old")
-    with pytest.raises(UnicodeEncodeError), atomic(path) as temporary:
-        temporary.write_text("half of it, then \udc80", encoding="utf-8")
-    assert path.read_text() == "old"
-    assert [file.name for file in path.parent.iterdir()] == ["x.txt"]
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"file/x\.json: cannot be written"):
-        write_json(tmp_path / "file" / "x.json", {})
-
-
-def test_json_that_is_missing_or_broken_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="--forcerun plan"):
-        read_json(tmp_path / "none.json")
-    (tmp_path / "x.json").write_text("{")
-    with pytest.raises(StoreError, match=r"unreadable: .*; delete it"):
-        read_json(tmp_path / "x.json")
-
-
-def test_links_are_the_same_file_and_replace_what_is_there(tmp_path: Path) -> None:
-    source, shown = tmp_path / "a.png", tmp_path / "images" / "000_1.png"
-    source.write_text("picture")
-    shown.parent.mkdir()
-    shown.write_text("an older one")
-    link(source, shown)
-    link(source, shown)
-    assert shown.samefile(source)
 
 
 def test_a_weight_file_is_hashed_again_only_when_it_changed(tmp_path: Path) -> None:

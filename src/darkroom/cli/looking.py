@@ -1,4 +1,4 @@
-"""The commands that look at what came out, and at what went in: list, open, show, lora, diff, explain."""
+"""The commands that look at what came out, and at what went in: list, status, top, open, show and others."""
 
 import argparse
 import sys

@@ -111,10 +111,8 @@ def _prune(options: argparse.Namespace) -> int:
     from darkroom.review.inventory.pruning import plan_pruning, prune
 
     check_folder(RESULTS)
-    folders, elsewhere = (
-        experiment_folders(RESULTS),
-        [*Path("conf").rglob("*.y*ml"), *PREVIEWS.rglob("previews.parquet")],
-    )
+    folders = experiment_folders(RESULTS)
+    elsewhere = [*Path("conf").rglob("*.y*ml"), *PREVIEWS.rglob("previews.parquet")]
     running = [folder.root.name for folder in folders if is_running(folder)]
     with ExitStack() as held:
         # 1. What would go, while no run needs any of it

@@ -1,7 +1,7 @@
 """One reference image (ctrl_img) as a file: what its header shows, whether it can be read, its pixels.
 
-Which sizes a model takes is its family's to say (plan/families.py). Pillow is imported by the functions that need it:
-importing this file is cheap.
+Which sizes a model takes is its family's to say (plan/conf/families.py). Pillow is imported by the functions that need
+it: importing this file is cheap.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from darkroom.names import Names
 from darkroom.plan.experiment import Combination, Experiment
 from darkroom.request.digest import digest_of
 from darkroom.request.request import Request
-from darkroom.store import ENDINGS, ExperimentFolder, Seen, Store, Written, seen_in
+from darkroom.store import ENDINGS, ExperimentFolder, Store
+from darkroom.written import Seen, Written, seen_in
 
 _APART = 1000  # ns
 

@@ -25,7 +25,7 @@ from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Pace, Progress, images_elsewhere
 from darkroom.render.writer import show
 from darkroom.request.request import Request
-from darkroom.store import Written, seen_in
+from darkroom.written import Written, seen_in
 
 _OURS = re.compile(r"\d{3,}_.*\.(png|jpg|webp|safetensors)")  # names that resolve gives to pictures and latents
 

@@ -1,4 +1,4 @@
-"""How far an experiment is, and the line that says so. Knows counts and seconds, nothing of rendering."""
+"""How far an experiment is while one of its combinations is rendered, and the line that says so."""
 
 import sys
 import time

@@ -1,13 +1,12 @@
 """The messages between client and worker, and their form: one a line, a JSON mapping of its kind to its values.
 
-A client sends a Job, a Help, a SheetJob, an EncodeJob or a Prewarm; the worker answers a job with Progress after
-Progress, then with Done, Failed, Lost, or Stopped, which a Stop of the client's may have brought about:
-
-Over two streams, where one client stays (relay.py), it begins with Begin, Renew after Renew says that it is here, and
-Leave that nobody waits for the job in hand.
-
 {"prewarm": {"family": "flux2"}}
 {"failed": {"text": "demo: …", "again": false}}
+
+A client sends a Job, a Help, a SheetJob, an EncodeJob or a Prewarm; the worker answers a job with Progress after
+Progress, then with Done, Failed, Lost, or Stopped, which a Stop of the client's may have brought about. Over two
+streams, where one client stays (relay.py), it begins with Begin, Renew after Renew says that it is here, and Leave that
+nobody waits for the job in hand.
 """
 
 import json

@@ -23,8 +23,9 @@ from darkroom.render.attempts.time_up import TimeUp, in_time
 from darkroom.render.job import Job, pictures_of
 from darkroom.render.worker.client import render
 from darkroom.render.worker.owner import is_alone
-from darkroom.store import ExperimentFolder, Store, Written
+from darkroom.store import ExperimentFolder, Store
 from darkroom.telling.messages import say
+from darkroom.written import Written
 
 PATIENCE = 120.0  # seconds for a cluster to end a job that it has taken back
 
