@@ -76,16 +76,15 @@ MAY_IMPORT = {
     "render/weights": "errors display request filesystem files base_files/gguf base_files checkpoint",
     "render/device": "__init__ errors request record machine/allotment render/weights",
     "render/adapters": "errors request files lora_files render/weights render/device",
-    "render/families": "errors request base_files/gguf base_files checkpoint render/weights render/device",
+    "render/families": "errors request files base_files/gguf base_files checkpoint render/weights render/device",
     "render/families/flux1": (
         "errors request files base_files/gguf base_files checkpoint render/weights render/device render/families "
     ),
     "render/families/flux2": (
-        "errors request files base_files/gguf base_files lora_files checkpoint render/weights render/device "
-        "render/families"
+        "errors request base_files/gguf base_files lora_files checkpoint render/weights render/device render/families"
     ),
     "render/families/zimage": (
-        "errors request files base_files/gguf base_files lora_files checkpoint render/weights render/device "
+        "errors request base_files/gguf base_files lora_files checkpoint render/weights render/device "
         "render/adapters render/families"
     ),
     "render/attempts": "errors request filesystem files record",

@@ -25,10 +25,11 @@ ROOMS = {  # top folders, from left to right, and what each is for
     "render": "HOW: requests → pictures, records",
     "review": "WHAT CAME OUT: records → pages",
 }
-DOOR = "cli"  # above all rooms
+TOP = ("cli", "terminal", "machine")  # above all rooms
 
 # Pixels
 BOX, GAP, MARGIN, PADDING = 284, 44, 24, 14
+ABREAST = 10  # boxes, at most
 LINE, HEAD, TITLE = 15, 26, 58  # of a text; above the texts of a box; above the boxes of a room
 CHARACTERS = 36  # a line of a box
 
@@ -150,7 +151,8 @@ def levels(names: Iterable[str], arrows: Mapping[str, set[str]]) -> list[list[st
     depth: dict[str, int] = {}
     for name in TopologicalSorter(inside).static_order():
         depth[name] = 1 + max((depth[other] for other in inside[name]), default=-1)
-    return [[n for n in names if depth[n] == level] for level in sorted(set(depth.values()), reverse=True)]
+    rows = [[n for n in names if depth[n] == level] for level in sorted(set(depth.values()), reverse=True)]
+    return [row[start : start + ABREAST] for row in rows for start in range(0, len(row), ABREAST)]
 
 
 def files_of(name: str) -> tuple[str, ...]:
@@ -181,8 +183,9 @@ def arrow(start: Box, end: Box) -> str:
 
 
 def uses_of(arrows: Mapping[str, set[str]], shared: set[str]) -> dict[str, tuple[str, ...]]:
-    """What a box outside of `shared` imports of it, in words: as arrows they would hide the others."""
+    """What a box imports of `shared`, and one of TOP of all, in words: as arrows they would hide the others."""
     words = {name: " ".join(sorted(targets & shared)) for name, targets in arrows.items() if name not in shared}
+    words |= {name: " ".join(sorted(arrows[name])) for name in TOP} | {TOP[0]: "each room when it is run"}
     lines = {
         name: textwrap.wrap(f"→ {text}", CHARACTERS, subsequent_indent="  ") for name, text in words.items() if text
     }
@@ -194,12 +197,12 @@ def picture() -> str:
     # 1. What imports what
     arrows = imports()
     kept = reduced(arrows)
-    shared = {name for name in arrows if name.split("/")[0] not in (*ROOMS, DOOR)}
+    shared = {name for name in arrows if name not in TOP and name.split("/")[0] not in ROOMS}
     uses = uses_of(kept, shared)
-    # 2. Where it stands: the door, the rooms side by side, what they share below them
-    door = Box(DOOR, files_of(DOOR), ("each imports its room when it is run",), MARGIN + PADDING, MARGIN)
+    # 2. Where it stands: what begins, the rooms side by side, what they share below them
+    top = tuple(stacked([list(TOP)], MARGIN + PADDING, MARGIN, uses))
     frames: list[Frame] = []
-    x, y = float(MARGIN), door.y + door.height + GAP
+    x, y = float(MARGIN), max(box.y + box.height for box in top) + GAP
     for room, purpose in ROOMS.items():
         rows = levels((name for name in arrows if name.split("/")[0] == room), arrows)
         frames.append(Frame(room, purpose, x, y, tuple(stacked(rows, x + PADDING, y + TITLE, uses))))
@@ -208,12 +211,12 @@ def picture() -> str:
     ground = tuple(stacked(levels(sorted(shared), arrows), MARGIN + PADDING, y + TITLE, uses))
     frames.append(Frame("shared", "values, and the files in which rooms meet", MARGIN, y, ground))
     # 3. The drawing
-    boxes = {box.name: box for box in (door, *(box for frame in frames for box in frame.boxes))}
+    boxes = {box.name: box for box in (*top, *(box for frame in frames for box in frame.boxes))}
     drawn = [
         arrow(boxes[name], boxes[other])
         for name, targets in kept.items()
         for other in sorted(targets if name in shared else targets - shared)
-        if name != DOOR
+        if name not in TOP
     ]
     width = max(frame.x + frame.width for frame in frames) + MARGIN
     height = frames[-1].y + frames[-1].height + MARGIN

@@ -70,6 +70,18 @@ class Goldens:
             ]
         ]
 
+    def check(
+        self, case: dict[str, Any], dtype: str, latents: torch.Tensor, pixels: np.ndarray[Any, Any], our_canary: str
+    ) -> None:
+        """A case's latents and pixels are the trainer's: near on any processor, exactly on those of a known canary."""
+        theirs, name = self.theirs(dtype), case["id"]
+        assert relative(latents, theirs[f"{name}.latents"]) <= TOLERANCE[dtype]
+        if f"{name}.pixels" in theirs:
+            golden = theirs[f"{name}.pixels"].numpy().astype(float)
+            assert np.abs(golden - pixels).mean() <= LEVELS[dtype]
+        if our_canary in self.hashes:
+            assert hashes_of(latents, pixels) == self.hashes[our_canary][dtype][name]
+
     def theirs(self, dtype: str) -> dict[str, torch.Tensor]:
         """The trainer's `<case>.latents` and, for small pictures, `<case>.pixels`."""
         return _loaded(self.folder / f"{dtype}.safetensors")

@@ -9,6 +9,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from darkroom.render.adapters.live import adding, lora_branch
+
+META = torch.device("meta")
+
 
 class Meter(TorchDispatchMode):
     """Sums the bytes of every tensor that operations within make, as long as it lives. `given` ones do not count."""
@@ -45,3 +49,13 @@ class FusedAttention(TorchFunctionMode):
             query = args[0] if args else kwargs["query"]
             return torch.empty(query.shape, dtype=query.dtype, device=query.device)
         return function(*args, **(kwargs or {}))
+
+
+def hang_lora(model: torch.nn.Module) -> list[torch.Tensor]:
+    """Have a LoRA of rank 16 run beside each linear layer of a model on the meta device; its tensors, in float32."""
+    tensors = []
+    for layer in [module for module in model.modules() if isinstance(module, torch.nn.Linear)]:
+        down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
+        layer.register_forward_hook(adding(lora_branch(down, up, 1.0, 1.0)))
+        tensors += [down, up]
+    return tensors

@@ -9,13 +9,12 @@ import pytest
 import torch
 from diffusers import AutoencoderKLFlux2
 from tests.places import REPOSITORY
-from tests.render.device.memory_meter import FusedAttention, Meter
+from tests.render.device.memory_meter import META, FusedAttention, Meter, hang_lora
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from darkroom.errors import ConfigError, DeviceMemoryError
 from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import read_adapter
-from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.device.footprint import QUANTIZING_BYTES, tensor_bytes
 from darkroom.render.device.mode import (
@@ -50,7 +49,7 @@ from darkroom.render.weights.quantization import quantizer
 from darkroom.request.request import Request
 
 GB = 10**9
-CPU, META = torch.device("cpu"), torch.device("meta")
+CPU = torch.device("cpu")
 MEGAPIXEL = Workload(1024, 1024, references=0, text_tokens=512, live_adapters=())
 SMALL = replace(MEGAPIXEL, width=64, height=64)
 DOCS = REPOSITORY / "docs" / "memory.md"
@@ -80,11 +79,7 @@ def test_denoising_takes_less_than_estimated_but_not_half_of_it(model: str, dtyp
 @torch.no_grad()
 def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
     transformer = _meta_transformer("flux2_klein_4b", torch.bfloat16)
-    branches = []
-    for layer in [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]:
-        down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
-        branches += [down, up]
-        layer.register_forward_hook(_adding(_lora(down, up, 1.0, 1.0)))
+    branches = hang_lora(transformer)
     file = tmp_path / "lora.safetensors"
     file.write_bytes(bytes(2 * sum(branch.numel() for branch in branches)))
     picture = replace(MEGAPIXEL, live_adapters=(str(file),))

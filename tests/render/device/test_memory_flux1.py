@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.render.device.memory_meter import FusedAttention, Meter
+from tests.render.device.memory_meter import META, FusedAttention, Meter, hang_lora
 from tests.render.goldens import FLUX1, flux1_checkpoint
 
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import read_adapter
-from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.adapters.merged import MergedStack
 from darkroom.render.device.mode import MODEL, Workload
 from darkroom.render.families.autoencoder_kl import coding_bytes, on_meta
@@ -21,7 +20,6 @@ from darkroom.render.families.flux1 import real_sizes as flux1_sizes
 from darkroom.render.families.flux1.footprint import denoising_bytes, model_footprints
 from darkroom.render.family import family
 
-META = torch.device("meta")
 MEGAPIXEL = Workload(1024, 1024, references=0, text_tokens=512, live_adapters=())
 SMALL = replace(MEGAPIXEL, width=64, height=64)
 
@@ -41,11 +39,7 @@ def test_denoising_takes_less_than_estimated_but_not_half_of_it(model: str, dtyp
 @torch.no_grad()
 def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
     transformer = _transformer("flex1", torch.bfloat16)
-    branches = []
-    for layer in [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]:
-        down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
-        branches += [down, up]
-        layer.register_forward_hook(_adding(_lora(down, up, 1.0, 1.0)))
+    branches = hang_lora(transformer)
     adapters = 4 * sum(branch.numel() for branch in branches)
     file = tmp_path / "lora.safetensors"
     file.write_bytes(bytes(adapters // 2))

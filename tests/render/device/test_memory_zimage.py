@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.render.device.memory_meter import FusedAttention, Meter
+from tests.render.device.memory_meter import META, FusedAttention, Meter, hang_lora
 from tests.render.goldens import ZIMAGE, zimage_checkpoint
 
-from darkroom.render.adapters.live import _adding, _lora
 from darkroom.render.device.mode import MODEL, Workload
 from darkroom.render.families.zimage import real_sizes, zimage
 from darkroom.render.families.zimage.footprint import denoising_bytes, text_model_footprints
 
-META = torch.device("meta")
 MEGAPIXEL = Workload(1024, 1024, references=0, text_tokens=512, live_adapters=())
 SMALL = replace(MEGAPIXEL, width=64, height=64)
 
@@ -45,11 +43,7 @@ def test_denoising_takes_less_than_estimated_but_not_half_of_it() -> None:
 @torch.no_grad()
 def test_live_adapters_compute_in_float32_and_take_more(tmp_path: Path) -> None:
     transformer = _cast(real_sizes.transformer(), torch.bfloat16)
-    branches = []
-    for layer in [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]:
-        down, up = torch.empty(16, layer.in_features, device=META), torch.empty(layer.out_features, 16, device=META)
-        branches += [down, up]
-        layer.register_forward_hook(_adding(_lora(down, up, 1.0, 1.0)))
+    branches = hang_lora(transformer)
     adapters = 4 * sum(branch.numel() for branch in branches)
     file = tmp_path / "lora.safetensors"
     file.write_bytes(bytes(adapters // 2))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.places import DATA
-from tests.render.goldens import LEVELS, TOLERANCE, Goldens, Warm, hashes_of, relative, warm
+from tests.render.goldens import Goldens, Warm, relative, warm
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ConfigError
@@ -73,13 +73,7 @@ def test_golden(
     latents, pixels = pipeline.render(request)
 
     assert pixels.shape == (request.sampling.height, request.sampling.width, 3)
-    theirs = GOLDENS.theirs(dtype)
-    assert relative(latents, theirs[f"{case['id']}.latents"]) <= TOLERANCE[dtype]
-    if f"{case['id']}.pixels" in theirs:
-        golden = theirs[f"{case['id']}.pixels"].numpy().astype(float)
-        assert np.abs(golden - pixels).mean() <= LEVELS[dtype]
-    if our_canary in GOLDENS.hashes:
-        assert hashes_of(latents, pixels) == GOLDENS.hashes[our_canary][dtype][case["id"]]
+    GOLDENS.check(case, dtype, latents, pixels, our_canary)
 
 
 @pytest.fixture

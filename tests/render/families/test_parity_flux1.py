@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
@@ -11,13 +10,9 @@ from PIL import Image
 from tests.render.goldens import (
     CPU,
     FLUX1,
-    LEVELS,
-    TOLERANCE,
     Goldens,
     Warm,
     flux1_checkpoint,
-    hashes_of,
-    relative,
     warm,
 )
 
@@ -88,13 +83,7 @@ def test_golden(
     latents, pixels = pipeline.render(request)
 
     assert pixels.shape == (request.sampling.height, request.sampling.width, 3)
-    theirs = GOLDENS.theirs(dtype)
-    assert relative(latents, theirs[f"{case['id']}.latents"]) <= TOLERANCE[dtype]
-    if f"{case['id']}.pixels" in theirs:
-        golden = theirs[f"{case['id']}.pixels"].numpy().astype(float)
-        assert np.abs(golden - pixels).mean() <= LEVELS[dtype]
-    if our_canary in GOLDENS.hashes:
-        assert hashes_of(latents, pixels) == GOLDENS.hashes[our_canary][dtype][case["id"]]
+    GOLDENS.check(case, dtype, latents, pixels, our_canary)
 
 
 def test_the_goldens_are_all_there() -> None:

@@ -4,16 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tests.render.goldens import (
-    LEVELS,
     ZIMAGE,
     Goldens,
     Warm,
-    hashes_of,
-    relative,
     warm,
     write_single_file,
     zimage_checkpoint,
@@ -79,11 +75,5 @@ def test_golden(
 
     latents, pixels = pipelines[key].render(request)
 
-    theirs = GOLDENS.theirs(dtype)
     assert latents.dtype == torch.float32
-    assert relative(latents, theirs[f"{case['id']}.latents"]) <= TOLERANCE[dtype]
-    if f"{case['id']}.pixels" in theirs:
-        golden = theirs[f"{case['id']}.pixels"].numpy().astype(float)
-        assert np.abs(golden - pixels).mean() <= LEVELS[dtype]
-    if our_canary in GOLDENS.hashes:
-        assert hashes_of(latents, pixels) == GOLDENS.hashes[our_canary][dtype][case["id"]]
+    GOLDENS.check(case, dtype, latents, pixels, our_canary)

@@ -52,10 +52,12 @@ class LiveStack:
             if delta.is_for(number):
                 module = self._base.transformer.get_submodule(part.parameter.removesuffix(".weight"))
                 branch = _branch(delta, stored, partial(delta.cut, part=part), multiplier)
-                self._handles.append(module.register_forward_hook(_adding(branch)))
+                self._handles.append(module.register_forward_hook(adding(branch)))
 
 
-def _adding(branch: _Branch) -> Callable[..., torch.Tensor]:
+def adding(branch: _Branch) -> Callable[..., torch.Tensor]:
+    """A hook that adds a branch to a layer's output."""
+
     def hook(module: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
         return output + branch(inputs[0], output.dtype)
 
@@ -69,10 +71,12 @@ def _branch(delta: Delta, stored: Mapping[str, torch.Tensor], cut: _Cut, multipl
     if delta.kind == "diff":
         return _diff(cut(stored["diff"]).contiguous(), multiplier)
     rows = cut(stored["lora_B.weight"]).contiguous()
-    return _lora(stored["lora_A.weight"], rows, delta.scale(torch.float32), multiplier)
+    return lora_branch(stored["lora_A.weight"], rows, delta.scale(torch.float32), multiplier)
 
 
-def _lora(down: torch.Tensor, up: torch.Tensor, scale: float, multiplier: float) -> _Branch:
+def lora_branch(down: torch.Tensor, up: torch.Tensor, scale: float, multiplier: float) -> _Branch:
+    """`down` (rank, in) and `up` (out, rank) in float32."""
+
     def branch(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         return (linear(linear(x.float(), down), up) * scale * multiplier).to(dtype)
 

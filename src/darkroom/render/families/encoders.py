@@ -3,7 +3,7 @@
 Of families whose encoders are language models that take a prompt as a chat.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import torch
 
 from darkroom.base_files.gguf.encoders import GgufKind, check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint, Component
-from darkroom.errors import CheckpointError, DarkroomError
+from darkroom.errors import CheckpointError, ConfigError, DarkroomError
+from darkroom.files.weight_file import read_header
 from darkroom.render.families.chat import Chat, check_tokenizer_files, load_tokenizer
 from darkroom.render.families.language_model import Description, Partner, Reading, build, describe
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.quantization import quantizer
 from darkroom.render.weights.reading import BaseWeights, shapes_of
 from darkroom.render.weights.stored import stored_tensors
-from darkroom.request.parts import Encoder
+from darkroom.request.parts import PROMPT_EMBEDS, Encoder
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,17 @@ class TextEncoders:
             check_tokenizer_files(Path(checkpoint["tokenizer"].path))
         except DarkroomError as error:
             yield error
+
+    def check_embeds(self, checkpoint: Checkpoint, prompt_embeds: Iterable[str]) -> Iterator[DarkroomError]:
+        """Encoded prompts, by the headers of their files, that are another model's than the transformer's."""
+        expected = self.text_features(checkpoint["transformer"])
+        for path in prompt_embeds:
+            features = read_header(path).shapes[PROMPT_EMBEDS][-1]
+            if features != expected:
+                yield ConfigError(
+                    f"{path}: the transformer of {checkpoint.name} expects {expected} features a token, got "
+                    f"{features}: these embeddings are another model's"
+                )
 
     def load(self, checkpoint: Checkpoint, encoder: Encoder, device: torch.device) -> TextEncoder:
         """The text encoder with its tokenizer, in this dtype and quantisation; CheckpointError if not whole."""

@@ -2,7 +2,7 @@
 
 Its transformer takes 196 channels a token: 64 of the noisy latents, 68 for inpainting (64 of the image where it is
 kept, 4 of a mask that is 1 where it is painted), 64 of a control image. Against ai-toolkit's
-extensions_built_in/flex2/{flex2,pipeline}.py; all else is FLUX.1's (flux1_*.py).
+extensions_built_in/flex2/{flex2,pipeline}.py; all else is FLUX.1's, beside this file.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """FLUX.1 and Flex.1: load, encode, denoise, decode. Tensors in, tensors out; knows no ids, files of images, jobs.
 
-Text and a guidance scale are all that conditions them. Their parts are those of Flex.2 (flux1_*.py) but for its input.
+Text and a guidance scale are all that conditions them. Their parts are Flex.2's, beside this file, but for its input.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

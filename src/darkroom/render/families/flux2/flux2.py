@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import CheckpointError, ConfigError, DarkroomError, raise_together
-from darkroom.files.weight_file import read_header
+from darkroom.errors import CheckpointError, DarkroomError, raise_together
 from darkroom.render.device.stream import to_device
 from darkroom.render.families.flux2 import references as reference_images
 from darkroom.render.families.flux2 import transformer_layout as layout
@@ -21,7 +20,7 @@ from darkroom.render.families.flux2.build import build_transformer, build_vae, c
 from darkroom.render.families.flux2.exact import make_transformer_exact, make_vae_exact
 from darkroom.render.families.flux2.footprint import footprints as footprints
 from darkroom.render.families.flux2.footprint import text_footprints as text_footprints
-from darkroom.render.families.flux2.text import check_text_encoder
+from darkroom.render.families.flux2.text import check_embeds, check_text_encoder
 from darkroom.render.families.flux2.text import encode as encode
 from darkroom.render.families.flux2.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.flux2.text import tokens_cut as tokens_cut
@@ -41,7 +40,7 @@ def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[st
     """Every problem that headers and configs show: is each component FLUX.2's, and do they belong together?"""
     raise_together([*check_transformer(checkpoint["transformer"]), *check_vae(checkpoint["vae"])])
     of_text = check_text_encoder(checkpoint) if "text_encoder" in checkpoint.components else ()
-    raise_together([*_guidance_faults(checkpoint, model), *_embeds_faults(checkpoint, prompt_embeds), *of_text])
+    raise_together([*_guidance_faults(checkpoint, model), *check_embeds(checkpoint, prompt_embeds), *of_text])
 
 
 def _guidance_faults(checkpoint: Checkpoint, model: BaseModel) -> Iterator[DarkroomError]:
@@ -50,17 +49,6 @@ def _guidance_faults(checkpoint: Checkpoint, model: BaseModel) -> Iterator[Darkr
         has, needs = ("a", "embedded") if is_embedded else ("no", "cfg")
         asked = f"expected guidance: {needs}, got {model.guidance}"
         yield CheckpointError(f"{checkpoint['transformer'].path}: has {has} guidance embedder: {asked}")
-
-
-def _embeds_faults(checkpoint: Checkpoint, prompt_embeds: Collection[str]) -> Iterator[DarkroomError]:
-    expected = layout.text_features(checkpoint["transformer"])
-    for path in prompt_embeds:
-        features = read_header(path).shapes[PROMPT_EMBEDS][-1]
-        if features != expected:
-            yield ConfigError(
-                f"{path}: the transformer of {checkpoint.name} expects {expected} features a token, got {features}: "
-                "these embeddings are another model's"
-            )
 
 
 def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base:

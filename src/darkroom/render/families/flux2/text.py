@@ -28,6 +28,7 @@ _CHATS: Mapping[str, Chat] = {  # by model type
 }
 _ENCODERS = TextEncoders(READING, PARTNERS, _CHATS, QWEN3_GGUF, text_features)
 check_text_encoder = _ENCODERS.check
+check_embeds = _ENCODERS.check_embeds
 load_text_encoder = _ENCODERS.load
 build_text_encoder = _ENCODERS.build
 

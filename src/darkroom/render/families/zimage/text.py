@@ -19,6 +19,7 @@ PARTNERS = {2560: Partner("Qwen/Qwen3-4B", QWEN3, 2560, 9728, layers=36)}  # by 
 _CHAT = Chat(QWEN3, "<|im_start|>", {"add_generation_prompt": True, "enable_thinking": True})
 _ENCODERS = TextEncoders(READING, PARTNERS, {"qwen3": _CHAT}, Z_IMAGE_GGUF, text_features)
 check_text_encoder = _ENCODERS.check
+check_embeds = _ENCODERS.check_embeds
 load_text_encoder = _ENCODERS.load
 build_text_encoder = _ENCODERS.build
 

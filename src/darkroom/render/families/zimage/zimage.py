@@ -5,23 +5,22 @@ forward pass. Noise and latents are float32 whatever the model's dtype. Against 
 extensions_built_in/diffusion_models/z_image/z_image.py and diffusers' pipelines/z_image.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from PIL import Image
 
 from darkroom.checkpoint import Checkpoint
-from darkroom.errors import ConfigError, DarkroomError, raise_together
-from darkroom.files.weight_file import read_header
+from darkroom.errors import ConfigError, raise_together
 from darkroom.render.device.stream import to_device
 from darkroom.render.families import autoencoder_kl
 from darkroom.render.families.sampling import generator, noise
 from darkroom.render.families.zimage.build import build_transformer, build_vae, check_files
 from darkroom.render.families.zimage.footprint import footprints as footprints
 from darkroom.render.families.zimage.footprint import text_footprints as text_footprints
-from darkroom.render.families.zimage.layout import EMBEDDERS, text_features
-from darkroom.render.families.zimage.text import check_text_encoder
+from darkroom.render.families.zimage.layout import EMBEDDERS
+from darkroom.render.families.zimage.text import check_embeds, check_text_encoder
 from darkroom.render.families.zimage.text import encode as encode
 from darkroom.render.families.zimage.text import load_text_encoder as load_text_encoder
 from darkroom.render.families.zimage.text import tokens_cut as tokens_cut
@@ -40,18 +39,7 @@ def check(checkpoint: Checkpoint, model: BaseModel, prompt_embeds: Collection[st
     """Every problem that headers and configs show: is each component Z-Image's, and do they belong together?"""
     raise_together(check_files(checkpoint["transformer"], checkpoint["vae"]))
     of_text = check_text_encoder(checkpoint) if "text_encoder" in checkpoint.components else ()
-    raise_together([*check_training_adapter(checkpoint), *_embeds_faults(checkpoint, prompt_embeds), *of_text])
-
-
-def _embeds_faults(checkpoint: Checkpoint, prompt_embeds: Collection[str]) -> Iterator[DarkroomError]:
-    expected = text_features(checkpoint["transformer"])
-    for path in prompt_embeds:
-        features = read_header(path).shapes[PROMPT_EMBEDS][-1]
-        if features != expected:
-            yield ConfigError(
-                f"{path}: the transformer of {checkpoint.name} expects {expected} features a token, got {features}: "
-                "these embeddings are another model's"
-            )
+    raise_together([*check_training_adapter(checkpoint), *check_embeds(checkpoint, prompt_embeds), *of_text])
 
 
 def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base:
