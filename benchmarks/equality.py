@@ -43,9 +43,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "quantised_text": {"quantize": {"text_encoder": "qfloat8"}},
     "other_schedule": {"schedule": "diffusers"},
     "other_timestep": {"timestep_rounding": "diffusers"},
-    "fast": {"numerics": "fast", "compiled_blocks": False},
-    "batched": {"numerics": "fast", "compiled_blocks": False, "batched_guidance": True},
-    "compiled": {"numerics": "fast"},
+    "fast": {"numerics": "fast"},
+    "batched": {"numerics": "fast", "batched_guidance": True},
+    "compiled": {"numerics": "fast", "compiled_blocks": True},
     "no_cast": {"text_encoder_cast": False},
     "steps_24": {"defaults": BASE["defaults"] | {"sample_steps": 24}},
 }

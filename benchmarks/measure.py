@@ -4,20 +4,26 @@
     python benchmarks/measure.py plan [--combinations 2000]  (c) parse and dry run: seconds and memory
     python benchmarks/measure.py device [--side 512]         (d) what a GPU waits for: one that sleeps, 10 LoRAs
 
-Each prints one JSON object. Times are of one machine in one run: quote the ratios.
+Each prints one JSON object. Times are of one machine in one run: quote the ratios. Other programs disturb that of
+processor time little.
 """
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -26,6 +32,7 @@ SNAKEFILE = REPOSITORY / "Snakefile"
 PEFT = Path(sys.prefix) / "peft"  # diffusers needs it for LoRAs, Darkroom does not: `make bench` puts it there
 PROMPTS = 4
 LORAS = 10
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2): processes that outlive their parent become this one's children
 SLEEPS = {1024: (0.23, 0.06), 512: (0.08, 0.02)}  # side in pixels → seconds to denoise, 4 steps, and to decode
 
 
@@ -54,12 +61,17 @@ def measure_overhead(images: int, runs: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_demo_project(folder, images)
-            darkroom, started = run(snakemake(folder, "--config", "experiment=bench"), folder)
+            darkroom = run(snakemake(folder, "--config", "experiment=bench"), folder)
             requests = sorted((folder / "results/bench/requests").rglob("*.json"))
-            bare, _ = run(bare_diffusers(folder, requests), folder)
-            pairs.append({"darkroom": darkroom, "bare": bare, **split(folder, started, darkroom)})
-    ratios = sorted(pair["darkroom"] / pair["bare"] for pair in pairs)
-    return {"images": images, "ratio_median": round(ratios[len(ratios) // 2], 3), "ratios": ratios, "runs": pairs}
+            bare = run(bare_diffusers(folder, requests), folder)
+            parts = split(folder, darkroom)
+            pairs.append({"darkroom": darkroom._asdict(), "bare": bare._asdict(), "parts": parts})
+    return {"images": images, **ratios(pairs, "seconds"), **ratios(pairs, "processor"), "runs": pairs}
+
+
+def ratios(pairs: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    found = [pair["darkroom"][what] / pair["bare"][what] for pair in pairs]
+    return {f"ratio_of_{what}": round(statistics.median(found), 3), f"ratios_of_{what}": found}
 
 
 def measure_plan(combinations: int) -> dict[str, Any]:
@@ -72,7 +84,7 @@ def measure_plan(combinations: int) -> dict[str, Any]:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
-        python = time_of([sys.executable, "-c", "import snakemake.cli"], folder)
+        python = run([sys.executable, "-c", "import snakemake.cli"], folder).seconds
     if status:
         raise SystemExit(f"snakemake -n failed with status {status}")
     return {
@@ -100,7 +112,7 @@ def measure_device(images: int, side: int) -> dict[str, Any]:
     return result
 
 
-def split(folder: Path, started: float, seconds: float) -> dict[str, float]:
+def split(folder: Path, whole: "Run") -> dict[str, float]:
     """Where Darkroom's time went, from its own manifest; the rest is Snakemake, processes and records."""
     rows = pq.read_table(folder / "results/bench/manifest.parquet").to_pylist()
     begins = [
@@ -109,7 +121,7 @@ def split(folder: Path, started: float, seconds: float) -> dict[str, float]:
         if row["started_at"]
     ]
     spent = {part: sum(row[f"seconds_{part}"] or 0 for row in rows) for part in ("load", "switch", "denoise", "decode")}
-    return {"first_denoising_step": min(begins) - started, **spent, "rest": seconds - sum(spent.values())}
+    return {"first_denoising_step": min(begins) - whole.began, **spent, "rest": whole.seconds - sum(spent.values())}
 
 
 def write_demo_project(folder: Path, images: int) -> None:
@@ -192,21 +204,39 @@ def bare_diffusers(folder: Path, requests: list[Path]) -> list[str]:
     return [sys.executable, script, "--checkpoint", checkpoint, "--output", str(folder / "bare"), "--requests", *files]
 
 
-def run(command: list[str], folder: Path) -> tuple[float, float]:
-    """(seconds, time it began) of a whole process, one thread for torch on either side."""
+class Run(NamedTuple):
+    """A whole process, with all that it started."""
+
+    seconds: float  # until it ended; a worker that it started may end later
+    processor: float  # seconds, of all of them
+    began: float  # seconds since 1970
+
+
+def run(command: list[str], folder: Path) -> Run:
+    """One thread for torch on either side."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if any(argument.endswith("bare_diffusers.py") for argument in command):
         environment["PYTHONPATH"] = str(PEFT)
-    began, clock = time.time(), time.monotonic()
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    seconds = time.monotonic() - clock
-    if result.returncode:
-        raise SystemExit(f"{command}: status {result.returncode}\n{result.stdout}\n{result.stderr}")
-    return seconds, began
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    seconds, processor, status = 0.0, 0.0, 0
+    with tempfile.TemporaryFile("w+") as said:
+        began, clock = time.time(), time.monotonic()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
+        for child, ended, used in ended_children():
+            processor += used.ru_utime + used.ru_stime
+            if child == process.pid:
+                seconds, status = time.monotonic() - clock, ended
+        if status:
+            said.seek(0)
+            raise SystemExit(f"{command}: status {os.waitstatus_to_exitcode(status)}\n{said.read()}")
+    return Run(seconds, processor, began)
 
 
-def time_of(command: list[str], folder: Path) -> float:
-    return run(command, folder)[0]
+def ended_children() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """Each as it ends, until there is none: process, status, what it and those used that it waited for itself."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            yield os.wait4(-1, 0)
 
 
 def write(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from darkroom.plan.trials.lora_steps import nearest, other_steps
 from darkroom.plan.trials.recorded import Recorded
 from darkroom.request.parts import Lora
 from darkroom.request.request import Request
+from darkroom.request.speedups import speedups_of
 
 REQUEST_FILE = DATA / "record/request.json"
 REQUEST = Request.from_json(json.loads(REQUEST_FILE.read_text())).changed(axes=(), image_name="0000_7")
@@ -282,3 +283,9 @@ class TestRecorded:
     )
     def test_what_cannot_be_set_back_is_said(self, then, said):
         assert self.recorded(**then).not_tried == (said,)
+
+
+def test_a_trial_keeps_the_speedups_that_go_with_what_it_changes():
+    fast = REQUEST.changed(numerics="fast", batched_guidance=True, compiled_blocks=True)
+    assert speedups_of(consistent(fast.changed(quantize_transformer="qfloat8")).base) == ("batched_guidance",)
+    assert speedups_of(consistent(fast.changed(numerics="exact")).base) == ()

@@ -109,6 +109,19 @@ def test_both_texts_of_guidance_go_in_one_pass_if_they_are_as_long(
     assert relative(at_once, one_by_one) < 1e-4
 
 
+def test_rotary_tables_are_computed_once_a_picture(pipeline: Warm, make_request: MakeRequest) -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = [{"prompt_embeds": torch.randn(1, tokens, 96, generator=generator)} for tokens in (512, 40)]
+    seen = list[int]()
+    handle = pipeline.base.transformer.pos_embed.tables.register_forward_hook(
+        lambda module, inputs, tables: seen.append(len(tables[0]))
+    )
+    for size in (64, 80, 64):
+        flux2.denoise(pipeline.base, make_request(width=size, height=size).sampling, *texts, [], lambda step: None)
+    handle.remove()
+    assert seen == [16, 512, 40, 25, 512, 40, 16, 512, 40]
+
+
 def test_the_stock_schedule_is_another_picture(pipeline: Warm, make_request: MakeRequest) -> None:
     ours, _ = pipeline.render(make_request())
     stock, _ = pipeline.render(make_request(schedule="diffusers"))

@@ -7,6 +7,7 @@ klein has two passes and a difference for guidance, dev one pass with the guidan
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 
 import torch
 from PIL import Image
@@ -20,6 +21,7 @@ from darkroom.render.families.flux2.build import build_transformer, build_vae, c
 from darkroom.render.families.flux2.exact import make_transformer_exact, make_vae_exact
 from darkroom.render.families.flux2.footprint import footprints as footprints
 from darkroom.render.families.flux2.footprint import text_footprints as text_footprints
+from darkroom.render.families.flux2.rotary import keep_tables
 from darkroom.render.families.flux2.text import check_embeds, check_text_encoder
 from darkroom.render.families.flux2.text import encode as encode
 from darkroom.render.families.flux2.text import load_text_encoder as load_text_encoder
@@ -63,6 +65,7 @@ def load(checkpoint: Checkpoint, model: BaseModel, device: torch.device) -> Base
     if model.numerics == "exact":
         make_transformer_exact(transformer)
         make_vae_exact(vae)
+    keep_tables(transformer)
     transformer_weights.fill(transformer, dtype, device, finish=quantizer(transformer, model.quantize_transformer))
     vae_weights.fill(vae, dtype, device)
     return Base(
@@ -117,6 +120,7 @@ def _velocity(base: Base, sampling: Sampling, image_ids: torch.Tensor, seen: Seq
     beside = reference_images.tokens_and_positions(seen) if seen else None
     positions = torch.cat([image_ids, beside[1]]) if beside else image_ids
     embedded = torch.full((1,), sampling.guidance_scale, dtype=torch.float32, device=base.device)
+    text_positions = cache(partial(_text_ids, device=base.device))
 
     def velocity(tokens: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
         whole = torch.cat([tokens, beside[0]], 1).to(base.dtype) if beside else tokens
@@ -127,7 +131,7 @@ def _velocity(base: Base, sampling: Sampling, image_ids: torch.Tensor, seen: Seq
             guidance=embedded if base.transformer.config.guidance_embeds else None,
             encoder_hidden_states=text.to(base.device, base.dtype),
             img_ids=positions,
-            txt_ids=_text_ids(text.shape[1], base.device),
+            txt_ids=text_positions(text.shape[1]),
             return_dict=False,
         )[0]
         return prediction[:, : tokens.shape[1]]
