@@ -135,6 +135,20 @@ def test_what_is_said_where_stderr_is_closed_goes_nowhere(
     assert capsys.readouterr().out == ""
 
 
+def test_a_closed_stdin_is_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        assert main(["list"]) == 0
+        assert os.get_inheritable(0), "whatever is started from here has it too"
+        assert (os.read(0, 1), sys.stdin.isatty()) == (b"", False)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
 def test_results_that_another_user_keeps_private_are_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,6 @@ def test_a_prompt_without_quotes(project, line, quoted):
         "- {prompt: a cat, sitting, seed: 1}",
         "- {prompt: a cat, neg: [bad]}",
         "- yes",
-        "- 12:30",
     ],
 )
 def test_a_text_inside_something_else(project, line):

@@ -152,6 +152,18 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_header(tmp_path / "none.safetensors")
 
 
+def test_a_download_that_was_not_finished_is_named(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.safetensors"
+    whole.write_bytes(b"\2" + bytes(7) + b"{}")
+    read_header(whole)
+    for name in ("gone.safetensors.part", "whole.safetensors.part", "whole.safetensors.aria2"):
+        (tmp_path / name).touch()
+    with pytest.raises(WeightFileError, match=r"gone.safetensors: no such file; gone.safetensors.part beside it is a "):
+        read_header(tmp_path / "gone.safetensors")
+    with pytest.raises(WeightFileError, match=r"whole.safetensors: not whole: whole.safetensors.aria2 says that its"):
+        read_header(whole)
+
+
 def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -37,6 +37,12 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ("conf/model/m.yaml", "family: flux2\n", "conf/model/m.yaml: checkpoint is missing"),
         (
             "conf/model/m.yaml",
+            "family: flux2\ncheckpoint: {repo: black-forest-labs/FLUX.2-klein-4B}\n",
+            "conf/model/m.yaml: distilled: FLUX.2-klein-4B is the klein that was distilled to 4 steps, which no "
+            "trainer previews: expected true, got false",
+        ),
+        (
+            "conf/model/m.yaml",
             "family: flux1\ncheckpoint: {repo: a/b}\n",
             "conf/model/m.yaml: family: 'flux1' is not one of: flux2, flux, flex2, zimage",
         ),
@@ -109,7 +115,18 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         (
             "conf/prompts/p.yaml",
             "prompts: [a]\nprompts: [b]\n",
-            "conf/prompts/p.yaml: line 2, column 1: found duplicate key",
+            "conf/prompts/p.yaml: line 2, column 1: found duplicate key prompts; give it once",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [a]\n---\nprompts: [b]\n",
+            "conf/prompts/p.yaml: line 2, column 1: but found another document; --- begins a second document: take it "
+            "out, or put the text in quotes",
+        ),
+        (
+            "conf/prompts/p.yaml",
+            "prompts: [{prompt: a, aspect_ratio: 16:9, width: 8:32}]\n",
+            "conf/prompts/p.yaml: line 1: 8:32 is 512 to YAML",
         ),
         ("conf/prompts/p.yaml", "prompts: ['${lora.x']\n", "conf/prompts/p.yaml: "),
         (
@@ -322,6 +339,11 @@ def test_what_is_typed_in_place_of_an_experiments_name(project, typed, said):
         (
             "model: [m], lora: [l], prompts: [p], seed: 0123",
             'line 1: 0123 is 83 to YAML, as it begins with 0; write 123 for the number, or "0123" where it is a name',
+        ),
+        (
+            "model: [m], lora: [l], prompts: [p], seed: 1:30",
+            "line 1: 1:30 is 90 to YAML, which counts in sixties there; a range is 1..30; put the text in quotes, if "
+            "it is one (line 1)",
         ),
         ("model: [/klein], lora: [l], prompts: [p]", "matrix.model[0]: '/klein' is not a usable name: "),
         (

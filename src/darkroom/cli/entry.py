@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from darkroom import __version__, look_for_garbage_seldom
 from darkroom.cli import (
@@ -85,9 +84,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """What `2>&-` or a supervisor has closed leads nowhere, so that whatever is said may be said."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - the same
+    """What `2>&-`, `<&-` or a supervisor has closed leads nowhere, here and in what is started from here."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the lowest free number is the next to be given
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = "") -> None:

@@ -14,6 +14,8 @@ ANY_SIZE = sys.maxsize  # of weights
 _LONGEST_TEXT = 4 * MEGABYTE
 _ALIKE = "; one lies there whose name reads the same in other Unicode characters: copy its name from there"
 
+_UNFINISHED = (".aria2", ".part", ".partial", ".crdownload", ".incomplete", ".download", ".filepart", ".tmp")
+
 _KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFIFO: "FIFO",
@@ -41,12 +43,22 @@ def missing(path: Path) -> str:
     """`no such file`, and why somebody may think that there is one."""
     if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink fails for a name that no file can have
         return "a link that leads to no file"
+    if beside := unfinished(path):
+        return (
+            f"no such file; {beside.name} beside it is a download that was not finished: let it end, or begin it again"
+        )
     name = unicodedata.normalize("NFC", path.name)
     try:
         is_alike = any(unicodedata.normalize("NFC", other.name) == name for other in path.parent.iterdir())
     except (OSError, ValueError):
         is_alike = False
     return "no such file" + (_ALIKE if is_alike else "")
+
+
+def unfinished(path: Path) -> Path | None:
+    """What a browser or downloader keeps beside a file until it is whole, where that is there."""
+    beside = (path.with_name(f"{path.name}{ending}") for ending in _UNFINISHED if path.name)
+    return next((each for each in beside if is_there(each)), None)
 
 
 def from_home(path: str | Path) -> Path:

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -19,7 +19,15 @@ _HOLDS = re.compile(r":\s| #|\t")  # what ends a text, or makes a key of it
 # `- a cat #1`; nobody writes a comment without a space after its # as often as a hashtag
 _CUT = re.compile(r"^\s*- +(?:prompt: +)?([^\s\[\]{}&*!|>'\"%@`#][^#\n]*?)\s+(#[^\s#].*?)\s*$", re.MULTILINE)
 _OCTAL = re.compile(r"([-+]?)0([0-7]*[1-7][0-7]*)")
+_BASE_60 = re.compile(r"([-+]?\d+):(\d+)(?:[:.]\d*)*")
+_MAY_BE_ODD = re.compile(r"(?<![\w.])0[0-7_]*[0-7]|\d:[0-5]?\d")  # either of them
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")  # that look like one, and are none to YAML
+_CURES = {  # a part of what the parser says, and what to write
+    "unknown escape": "in double quotes a \\ begins an escape: put the text in single quotes",
+    "found duplicate key": "give it once",
+    "but found another document": "--- begins a second document: take it out, or put the text in quotes",
+}
 _MAPPING = re.compile(r"\{\s*['\"]?\w+['\"]?\s*:")  # {prompt: …}: some text inside it is meant
 
 
@@ -48,10 +56,11 @@ def advice_on(error: yaml.YAMLError, file: Path) -> str | None:
     marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
     if said := _advice_on_spaces([mark.line + 1 for mark in marks if mark], lines):
         return said
-    if "unknown escape" in str(getattr(error, "problem", "")):
-        return "in double quotes a \\ begins an escape: put the text in single quotes"
+    problem = str(getattr(error, "problem", ""))
+    if said := next((cure for part, cure in _CURES.items() if part in problem), None):
+        return said
     found = [said for mark in marks if mark and (said := advice(lines, mark.line + 1))]
-    if not found and "mapping values" in str(getattr(error, "problem", "")):
+    if not found and "mapping values" in problem:
         return 'put a text that has ": " in it in quotes'
     return found[0] if found else None
 
@@ -67,18 +76,37 @@ def _advice_on_spaces(near: Sequence[int], lines: Sequence[str]) -> str | None:
     return None
 
 
-def octal(text: str) -> Iterator[str]:
-    """0123 is 83 to YAML, and to nobody who writes a seed or a step."""
-    if not re.search(r"(?<![\w.])0[0-7_]*[0-7]", text):
+def odd_numbers(text: str, ratios: Collection[str]) -> Iterator[str]:
+    """0123 is 83 to YAML, 1:30 is 90, and neither to anybody who writes a seed, a step or a range.
+
+    `ratios`: keys whose 16:9 is one.
+    """
+    if not _MAY_BE_ODD.search(text):
         return
-    for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and (found := _OCTAL.fullmatch(event.value)):
-            assert event.start_mark  # what is parsed has one
-            plain, line = f"{found[1]}{found[2].lstrip('0')}", event.start_mark.line + 1
-            yield (
-                f"line {line}: {event.value} is {int(event.value, 8)} to YAML, as it begins with 0; "
-                f'write {plain} for the number, or "{event.value}" where it is a name'
-            )
+    for key, node in _scalars(yaml.compose(text, Loader=_LOADER), ""):
+        if node.style or node.tag not in _NUMBERS:
+            continue
+        number, line = node.value, node.start_mark.line + 1
+        if found := _OCTAL.fullmatch(number):
+            plain = f"{found[1]}{found[2].lstrip('0')}"
+            said = f"{int(number, 8)} to YAML, as it begins with 0; write {plain} for the number, or"
+            yield f'line {line}: {number} is {said} "{number}" where it is a name'
+        elif (found := _BASE_60.fullmatch(number)) and key not in ratios:
+            counted = yaml.safe_load(number)
+            said = f"{counted} to YAML, which counts in sixties there; a range is {found[1]}..{found[2]}"
+            yield f"line {line}: {number} is {said}; {ADVICE}, if it is one (line {line})"
+
+
+def _scalars(node: yaml.Node | None, key: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Every value that is one, and the key that it, or the list with it, stands under."""
+    if isinstance(node, yaml.ScalarNode):
+        yield key, node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _scalars(item, key)
+    elif isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            yield from _scalars(value, str(name.value))
 
 
 def anchored(text: str) -> Iterator[str]:

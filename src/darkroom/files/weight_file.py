@@ -15,12 +15,13 @@ from typing import Any, BinaryIO, NamedTuple
 from darkroom.errors import WeightFileError
 from darkroom.files.json_text import parse_json
 from darkroom.files.kinds import as_keys
-from darkroom.files.regular_file import ANY_SIZE, is_there, missing, open_regular
+from darkroom.files.regular_file import ANY_SIZE, is_there, missing, open_regular, unfinished
 
 # A header of 84 MB with 1.5 million tensors took 1.2 GB; the largest real ones have some thousands.
 _LONGEST_HEADER, _MOST_TENSORS = 16_000_000, 50_000  # bytes; the safetensors library reads 100 MB
 _MOST_VALUES = 20 * _MOST_TENSORS  # and keys: 11 a tensor of two dimensions
 _SHOWN = 400  # bytes of a file that is another one
+_IN_PLACE = ".aria2"  # beside a file that has its whole size from the beginning
 _ENTRY = 30  # bytes before the first name in a zip
 _ARCHIVES = (b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")
 _BYTES = {  # of one number; a dtype that is not here is not checked
@@ -47,10 +48,18 @@ class Header:
 def read_header(path: str | Path) -> Header:
     """The header of a whole .safetensors file; WeightFileError if it is missing, truncated or something else."""
     path = Path(path)
-    if not is_there(path):
-        raise WeightFileError(f"{path}: {missing(path)}")
+    check_finished(path)
     with open_regular(path, ANY_SIZE, WeightFileError) as file:
         return _header(file, os.fstat(file.fileno()).st_size, path)
+
+
+def check_finished(path: Path) -> None:
+    """WeightFileError where there is no file, or one that is still downloaded into: aria2 takes its room beforehand."""
+    if not is_there(path):
+        raise WeightFileError(f"{path}: {missing(path)}")
+    beside = unfinished(path)
+    if beside and beside.suffix == _IN_PLACE:
+        raise WeightFileError(f"{path}: not whole: {beside.name} says that its download was not finished; let it end")
 
 
 def header_of(content: bytes, path: str | Path) -> Header:

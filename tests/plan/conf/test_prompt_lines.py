@@ -55,6 +55,7 @@ def test_flags_are_settings(text, keys):
         "a house --of cards-- falls",
         "a cat --",
         "a -1 - cat",
+        "a cat -x 5 - 2 —n 3 --s:fine",
     ],
 )
 def test_two_dashes_inside_a_text_are_text(text):
@@ -97,6 +98,12 @@ def test_comments_and_blank_lines_are_none():
         ("a cat --am 1,0.5", "p.txt: line 1: --am: expected a number, got '1,0.5'"),
         ("a cat --l nan", "p.txt: line 1: --l: expected a finite number, got 'nan'"),
         ("a cat --m -inf", "p.txt: line 1: --m: expected a finite number, got '-inf'"),
+        (
+            "a cat —w 512",
+            "p.txt: line 1: '—w 512': a flag is --w 512; a text with it goes in conf/prompts as prompt: '…'",
+        ),
+        ("a cat -s 20", "p.txt: line 1: '-s 20': a flag is --s 20"),
+        ("a cat --w:512", "p.txt: line 1: '--w:512': a flag is --w 512"),
         ("a cat --d 1 --seed 2", "p.txt: line 1: --d 1 and --seed 2 are both seed; give one"),
         ("--w 512", "p.txt: line 1: holds no prompt; expected a text, then flags such as --w 512"),
         ("a cat --prompt a dog", "p.txt: line 1: has a text, 'a cat', and --prompt; one of them is the prompt"),

@@ -86,6 +86,25 @@ class TestHere:
             "ae.safetensors",
         ]
 
+    def test_where_a_part_may_be_instead(self, tmp_path):
+        whole = put(tmp_path / "models/klein", *(f"{part}/config.json" for part in ("transformer", "vae")))
+        (tmp_path / "models/notes").mkdir()
+        source = replace(SOURCE, repo=str(whole.parent), transformer=None)
+        assert refusal(tmp_path, source).endswith(f"models/transformer: no such folder; {whole} has one: name that")
+        source = replace(SOURCE, repo=str(whole), text_encoder=None, tokenizer=SOURCE.text_encoder)
+        assert refusal(tmp_path, source).endswith(f"klein/text_encoder: no such folder; {whole} has transformer, vae")
+        index = {"weight_map": {"a": "diffusion_pytorch_model-00001-of-00002.safetensors"}}
+        (whole / "transformer/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+        assert refusal(tmp_path, replace(SOURCE, repo=str(whole), transformer=None)).endswith(
+            "transformer/diffusion_pytorch_model-00001-of-00002.safetensors: no such file; the index in its folder "
+            "names it: the download is not complete"
+        )
+        bare = tmp_path / "klein"
+        bare.touch()
+        assert refusal(tmp_path, replace(SOURCE, transformer=str(bare))).endswith(
+            "klein: is a file of no known ending; expected a name that ends in .safetensors or .sft or .gguf"
+        )
+
     def test_every_missing_part_is_named_at_once(self, tmp_path):
         (tmp_path / "klein/vae").mkdir(parents=True)
         said = refusal(tmp_path, CheckpointSource(repo=str(tmp_path / "klein")))

@@ -464,6 +464,30 @@ def test_a_weight_that_is_no_finite_number(tmp_path: Path, stored: Tensors) -> N
         loaded(single(tmp_path / "inf.safetensors", tensors))
 
 
+def test_a_matrix_of_zeros_and_a_decoder_alone(tmp_path: Path, stored: Tensors, stored_vae: Tensors) -> None:
+    name = "double_blocks.1.img_mlp.0.weight"
+    hollow = single(tmp_path / "hollow.safetensors", {**stored, name: torch.zeros_like(stored[name])})
+    with pytest.raises(CheckpointError, match=rf"hollow.safetensors: {name}: is all zeros, as where a download was"):
+        loaded(hollow)
+    decoder = {key: value for key, value in stored_vae.items() if not key.startswith("encoder.")}
+    (fault,) = check_vae(single(tmp_path / "decoder.safetensors", decoder))
+    assert "decoder.safetensors: holds no encoder: expected a whole VAE" in str(fault)
+
+
+def test_a_stray_key_is_named_and_hides_no_prefix(tmp_path: Path, stored: Tensors) -> None:
+    tensors = {f"model.diffusion_model.{key}": value for key, value in stored.items()}
+    (fault,) = check_transformer(single(tmp_path / "x.safetensors", {**tensors, "decay": torch.zeros(1)}))
+    assert "x.safetensors: has tensors without a place: decay; is this the right model" in str(fault)
+
+
+def test_sizes_that_no_vae_has(tmp_path: Path, stored_vae: Tensors) -> None:
+    narrow = {
+        key: value[:16] if key == "encoder.down.0.block.0.conv1.weight" else value for key, value in stored_vae.items()
+    }
+    (fault,) = check_vae(single(tmp_path / "narrow.safetensors", narrow))
+    assert "narrow.safetensors: no AutoencoderKLFlux2 has sizes such as these (num_channels" in str(fault)
+
+
 def test_quantised_layer_by_layer_as_afterwards(klein: Checkpoint) -> None:
     one_by_one, weights = build_transformer(klein["transformer"])
     quantize = quantizer(one_by_one, "qfloat8")

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from darkroom.errors import WeightFileError
-from darkroom.files.regular_file import ANY_SIZE, is_there, open_regular
-from darkroom.files.weight_file import foreign_format
+from darkroom.files.regular_file import ANY_SIZE, open_regular
+from darkroom.files.weight_file import check_finished, foreign_format
 
 if TYPE_CHECKING:
     import gguf
 
+_NO_GGUF = "it does not start with GGUF; if it is of another kind, give it that ending, such as .safetensors"
 _MAGIC, _VERSIONS = b"GGUF", (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -56,13 +57,12 @@ class GgufHeader:
 
 def read_gguf_header(path: Path) -> GgufHeader:
     """The header of a whole .gguf file; WeightFileError if it is missing, truncated or something else."""
-    if not is_there(path):
-        raise WeightFileError(f"{path}: no such file")
+    check_finished(path)
     with open_regular(path, ANY_SIZE, WeightFileError) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         if start[:4] != _MAGIC:
-            raise WeightFileError(f"{path}: not a .gguf file: {foreign_format(start) or 'it does not start with GGUF'}")
+            raise WeightFileError(f"{path}: not a .gguf file: {foreign_format(start) or _NO_GGUF}")
         file.seek(4)
         try:
             header = _header(_Reader(file, size))

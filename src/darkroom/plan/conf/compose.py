@@ -32,7 +32,7 @@ from darkroom.plan.conf.experiment_files import Written, experiment_fault
 from darkroom.plan.conf.folders import existing_folders, machine_file
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
-from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
+from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, RATIO_KEYS, Config
 
 _OF_ROOT = ("output", "machine", "matrix", "exclude", "score")
 _LIST_OF = {"prompts": "prompts", "lora": "loras"}  # the key that a list alone is meant for, by group
@@ -204,7 +204,10 @@ def _load(file: Path) -> dict[str, Any]:
     check_keys_and_values(file, text)
     with _as_config_errors(file):
         content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
-        faults = [*unquoted.anchored(text), *unquoted.octal(text)]  # by another parser, which takes less
+        faults = [
+            *unquoted.anchored(text),
+            *unquoted.odd_numbers(text, RATIO_KEYS),
+        ]  # by another parser, which takes less
     for fault in faults:
         raise ConfigError(f"{file}: {fault}")
     if not isinstance(content, dict):

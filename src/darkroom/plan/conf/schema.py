@@ -22,6 +22,7 @@ def _sexagesimal(ratio: str) -> int:
 
 
 # YAML 1.1 reads an unquoted 16:9 as the base-60 number 969.
+RATIO_KEYS = ("aspect_ratio",)
 _UNQUOTED_RATIOS = {_sexagesimal(ratio): ratio for ratio in ASPECT_RATIOS}
 
 _SIDE = {"range": (LEAST, MOST)}

@@ -24,6 +24,8 @@ _FLAG = re.compile(
     (?:[\s=]+(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')(?!\S))?  # "a cat -- asleep" """,
     re.VERBOSE,
 )
+# —w 512, -w 512, --w:512: a flag as word processors, other programs and haste have it
+_ALMOST = re.compile(r"(?<!\S)([-\u2010-\u2015\u2212\ufe58\uff0d]{1,2})([A-Za-z]\w*)([\s=:]+)([-+]?[\d.]+)(?!\S)")
 _DASH_THAT_CLOSES = re.compile(r"\w--(?!\w)|--(?:\s|$)")  # a cat --asleep, maybe-- in the sun
 _CHOICE = re.compile(r"\{[^{}]*\|[^{}]*\}|\b__\w+?__\b")  # {red|green}, __colour__
 _NETWORK = re.compile(r"[,\s]*(<(?:lora|lyco|hypernet):[^<>]*>)")
@@ -75,6 +77,8 @@ def _read(line: str, number: int) -> Line:
     """ConfigError with what is wrong, without its place."""
     text, given = _split(line)
     keys, notes = _settings(given)
+    if almost := next(_almost_flags(text), None):
+        raise ConfigError(almost)
     if text and "prompt" in keys:
         raise ConfigError(f"has a text, {text[:40]!r}, and --prompt; one of them is the prompt")
     keys = {"prompt": text, **keys}
@@ -108,6 +112,15 @@ def _flags(line: str) -> Iterator[re.Match[str]]:
         setting, _ = EVERYONES.get(match["flag"].lower(), ("", str))
         if setting or not _DASH_THAT_CLOSES.search(line, match.end()):
             yield match
+
+
+def _almost_flags(text: str) -> Iterator[str]:
+    """What to write for words of a text that are settings but for their dashes."""
+    for dashes, flag, between, number in _ALMOST.findall(text):
+        setting, make = EVERYONES.get(flag.lower(), ("", str))
+        if setting and make is not str and (dashes != "--" or between.strip()):
+            written = f"{dashes}{flag}{between}{number}"
+            yield f"{written!r}: a flag is --{flag} {number}; a text with it goes in conf/prompts as prompt: '…'"
 
 
 def _given(match: re.Match[str], rest: str) -> _Given:

@@ -1,7 +1,9 @@
 """Keys of a model that cannot stand together: what its family lacks, what excludes what."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import PurePath
 
 from darkroom.errors import ConfigError
 from darkroom.plan.conf.families import FAMILIES, FLOAT8
@@ -10,10 +12,15 @@ from darkroom.plan.conf.schema import Model
 from darkroom.plan.requests.model_values import base_of
 from darkroom.request.speedups import unfit_speedups
 
+# FLUX.2-klein-4B of the hub, flux-2-klein-4b-fp8.safetensors, flux-2-klein-9b-Q8_0.gguf; the base has "base" in it
+_DISTILLED = re.compile(
+    r"flux[.-]?2-klein-[49]b([-_](fp8\w*|nvfp4|bf16|fp16|q\d\w*|gguf))*(\.(safetensors|sft|gguf))?", re.IGNORECASE
+)
+
 
 def contradictions(model: Model, origin: Origin) -> Iterator[ConfigError]:
     """A sentence for each."""
-    told = (_of_family, _of_training_adapter, _of_quantised_base, _of_speedups)
+    told = (_of_family, _of_distilled_base, _of_training_adapter, _of_quantised_base, _of_speedups)
     for key, fault in (each for faults in told for each in faults(model)):
         yield ConfigError(f"{origin.at(key)}: {fault}")
 
@@ -38,6 +45,17 @@ def _of_family(model: Model) -> Iterator[tuple[str, str]]:
     if model.attn_masking and not family.takes_attn_masking:
         takers = " and ".join(other for other in FAMILIES if FAMILIES[other].takes_attn_masking)
         yield "attn_masking", f"the trainer knows it of the family {takers} only, got true for {name}"
+
+
+def _of_distilled_base(model: Model) -> Iterator[tuple[str, str]]:
+    """Nothing but its name tells a distilled klein from the base: its layers are the same."""
+    name = PurePath((model.checkpoint.transformer or model.checkpoint.name).partition("@")[0]).name
+    if _DISTILLED.fullmatch(name) and not (model.distilled or model.imported):
+        yield (
+            "distilled",
+            f"{name} is the klein that was distilled to 4 steps, which no trainer previews: expected true, got false "
+            "(or the file of the base, which has -base- in its name)",
+        )
 
 
 def _of_training_adapter(model: Model) -> Iterator[tuple[str, str]]:

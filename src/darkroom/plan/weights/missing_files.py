@@ -10,6 +10,7 @@ from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, TRAINING_ADAPTER, weight_files
 from darkroom.display import named
 from darkroom.errors import CheckpointError, ConfigError, DarkroomError, WeightFileError, caught
+from darkroom.files.regular_file import is_there, missing
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.judge import judge
@@ -74,9 +75,9 @@ def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
     if path.is_file():
         yield from _file_faults(path)
     elif path.suffix.lower() in LAYOUT_OF_ENDING and not path.is_dir():
-        yield CheckpointError(f"{path}: no such file")
+        yield CheckpointError(f"{path}: {missing(path)}")
     elif not path.is_dir():
-        yield CheckpointError(f"{path}: no such folder{_tokenizer_advice(part)}")
+        yield CheckpointError(f"{path}: no such folder{_tokenizer_advice(part)}{_elsewhere(path)}")
     elif part in ENCODER_OF:
         if not holds_tokenizer(path):
             got = f"got {_listing(path)}{_tokenizer_advice(part)}"
@@ -102,7 +103,11 @@ def _folder_faults(path: Path) -> Iterator[DarkroomError]:
         expected = "config.json and model.safetensors or diffusion_pytorch_model.safetensors"
         yield CheckpointError(f"{path}: expected {expected} (or their index), got {_listing(path)}{advice}")
     for file in files:
-        yield from _file_faults(file)
+        if file.is_file():
+            yield from _file_faults(file)
+        else:
+            told = f"{missing(file)}; the index in its folder names it: the download is not complete"
+            yield WeightFileError(f"{file}: {told}")
 
 
 def _file_faults(path: Path) -> Iterator[DarkroomError]:
@@ -126,5 +131,15 @@ def _tokenizer_advice(part: str) -> str:
     return f"; checkpoint.{part} can name another: {KNOWN_TOKENIZERS[part]}" if part in ENCODER_OF else ""
 
 
+def _elsewhere(folder: Path) -> str:
+    """Where a component's folder is found in place of this one, or what there is beside it."""
+    root = folder.parent
+    if not root.is_dir():
+        return ""
+    found = sorted(each for pattern in ("*", "snapshots/*") for each in root.glob(f"{pattern}/{folder.name}"))
+    return f"; {found[0].parent} has one: name that" if found else f"; {root} has {_listing(root)}"
+
+
 def _listing(folder: Path) -> str:
-    return named(sorted(file.name for file in folder.iterdir()), _LISTED) or "nothing"
+    names = sorted(f"{file.name}{'' if is_there(file) else ' (a link to nothing)'}" for file in folder.iterdir())
+    return named(names, _LISTED) or "nothing"

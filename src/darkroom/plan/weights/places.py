@@ -9,7 +9,7 @@ from pathlib import Path
 
 from darkroom.checkpoint import LAYOUT_OF_ENDING, RENDERING, TRAINING_ADAPTER
 from darkroom.errors import CheckpointError
-from darkroom.files.regular_file import from_home
+from darkroom.files.regular_file import from_home, missing
 from darkroom.plan.conf.families import ENCODER_OF, FAMILIES
 from darkroom.plan.conf.hub_reference import Reference, is_hub_id, read_reference
 from darkroom.plan.conf.schema import CheckpointSource
@@ -176,7 +176,7 @@ def _file(source: CheckpointSource, part: str, written: str) -> Place:
     if reference and not Path(reference.repo).is_dir():
         return _same_here(source, part, reference, written) or _on_hub(source, reference, written)
     if written.startswith(("/", "./", "../", "~")):
-        raise CheckpointError(f"{written}: no such file")
+        raise CheckpointError(f"{written}: {missing(path)}")
     return _by_name(source, part, written)
 
 
@@ -194,13 +194,17 @@ def _by_name(source: CheckpointSource, part: str, name: str) -> Place:
     comfyui = f", {below(source.comfyui_models, part)}" if source.comfyui_models else ""
     advice = f"; null means {source.repo}/{part}" if repo and (repo / part).is_dir() else ""
     in_repo = f", in {source.repo}" if repo else ""
-    raise CheckpointError(f"{name}: no such file; looked for it here{in_repo}{comfyui}{advice}")
+    raise CheckpointError(f"{name}: {missing(Path(name))}; looked for it here{in_repo}{comfyui}{advice}")
 
 
 def _folder(source: CheckpointSource, part: str, written: str) -> Place:
     path = from_home(written)
     if path.is_dir():
         return Here(component_folder(path, part), written)
+    if path.is_file():
+        endings = " or ".join(_FILES.get(part, ()))
+        told = f"a name that ends in {endings}" if endings else "a folder"
+        raise CheckpointError(f"{written}: is a file of no known ending; expected {told}")
     reference = read_reference(written)
     if reference is None:
         raise CheckpointError(f"{written}: neither a folder nor a file here, nor a hub id such as organisation/name")

@@ -59,6 +59,8 @@ def vae_weights(component: Component, stored: Mapping[str, Stored]) -> BaseWeigh
 def sizes_of(shapes: Shapes, path: str) -> dict[str, Any]:
     """Arguments of diffusers' autoencoders, from the shapes of the parameters."""
     levels = count(shapes, r"encoder\.down_blocks\.(\d+)\..*")
+    if not levels:
+        raise CheckpointError(f"{path}: holds no encoder: expected a whole VAE, such as ae.safetensors, not a decoder")
     return {
         "block_out_channels": _channels_by_level(shapes, "encoder.down_blocks", levels, path),
         "down_block_types": ("DownEncoderBlock2D",) * levels,

@@ -96,8 +96,14 @@ def count(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:
 
 def built(cls: Any, config: Mapping[str, Any], weights: "BaseWeights") -> Any:
     """A diffusers model on the meta device, each of its tensors accounted for in `weights`; CheckpointError."""
-    with torch.device("meta"):
-        module = cls.from_config(config)
+    try:
+        with torch.device("meta"):
+            module = cls.from_config(config)
+    except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, RuntimeError) as error:
+        said = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{weights.path}: no {cls.__name__} has sizes such as these ({said}); is this the right model?"
+        ) from error
     weights.account(shapes_of(module))
     return module
 
@@ -163,7 +169,7 @@ class BaseWeights:
         """Give every parameter and buffer of a module on the meta device its weights, and use every stored tensor.
 
         Layer by layer, and `finish(layer)` before the next is read: one that quantises keeps the peak at the final
-        size. CheckpointError before the first read if names or shapes differ, and on a weight that is no finite number.
+        size. CheckpointError before the first read if names or shapes differ, and on a weight that is not `_sound`.
         """
         expected = shapes_of(module)
         self.account(expected)
@@ -172,7 +178,7 @@ class BaseWeights:
             for name in own:
                 full = f"{prefix}.{name}" if prefix else name
                 if full in expected:
-                    self._assign(layer, name, self._finite(full, dtype, device))
+                    self._assign(layer, name, self._sound(full, dtype, device))
             if own:
                 finish(layer)
         left = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
@@ -195,13 +201,22 @@ class BaseWeights:
             text = "; ".join(f"{fault}: {named(names, _NAMED)}" for fault, names in faults.items() if names)
             raise CheckpointError(f"{self.path}: {text}; is this the right model, and is its download complete?")
 
-    def _finite(self, parameter: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    def _sound(self, parameter: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """CheckpointError for a weight that is no finite number, or a matrix of nothing but zeros."""
         weight = self.read(parameter, dtype, device)
         # NaN is the smallest and the largest of any numbers that it is among; nothing as big as the weight is made.
-        if weight.is_floating_point() and weight.numel() and not torch.stack(torch.aminmax(weight)).isfinite().all():
-            source = self._sources[parameter][0]
-            raise CheckpointError(f"{source.file}: {source.key}: has NaN or infinity in it; get the file again")
-        return weight
+        if not weight.is_floating_point() or not weight.numel():
+            return weight
+        ends = torch.stack(torch.aminmax(weight))
+        is_matrix = sum(side > 1 for side in weight.shape) > 1
+        if not ends.isfinite().all():
+            fault = "has NaN or infinity in it"
+        elif is_matrix and not ends.any():
+            fault = "is all zeros, as where a download was broken off"
+        else:
+            return weight
+        source = self._sources[parameter][0]
+        raise CheckpointError(f"{source.file}: {source.key}: {fault}; get the file again")
 
     @staticmethod
     def _assign(layer: torch.nn.Module, name: str, weight: torch.Tensor) -> None:
