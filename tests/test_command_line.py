@@ -48,6 +48,15 @@ def test_results_that_are_no_folder_are_said(
     assert "folder" in said.out + said.err
 
 
+@pytest.mark.parametrize("command", ["accept deom", "floor deom", "status deom", "top deom", "open deom", "check deom"])
+def test_a_mistyped_experiment_is_told_the_closest_there_is(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 1
+    assert "there is no experiment deom; did you mean demo?" in capsys.readouterr().err
+
+
 def test_what_rules_call_is_listed_only_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     assert "unfinished" not in capsys.readouterr().out

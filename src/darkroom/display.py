@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 LINES = "\n"  # of a text in several lines
+LABEL = 24  # characters of a column's name; the longest is text_encoder_digest
 # Control characters, and those that turn the direction of what stands beside them; half a character.
 _COMMANDS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -85,6 +86,11 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 def counted(count: int, what: str) -> str:
     """`1 picture`, `7 pictures`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def labelled(name: str, value: str = "") -> str:
+    """`width:                  1024`: a column's name and what is said of it, the longest names aligned."""
+    return f"{name + ':' if name else '':{LABEL}}{value}".rstrip()
 
 
 def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from darkroom.review.progress import Progress
+from darkroom.review.progress import RunProgress
 from darkroom.telling.messages import Failed, Planned
 from darkroom.terminal.words import Outcome, closing_lines, dry_line, planned_line, progress_line, stopped_line
 
@@ -11,8 +11,8 @@ FINISHED = Planned("demo", pictures=60, there=60, combinations=5, models=1)
 PAGE = Path("results/demo/report.html")
 
 
-def progress(*, done: int, failed: int = 0, seconds_left: float | None = None) -> Progress:
-    return Progress(
+def progress(*, done: int, failed: int = 0, seconds_left: float | None = None) -> RunProgress:
+    return RunProgress(
         total=60,
         done=frozenset(range(done)),
         rendered=done,

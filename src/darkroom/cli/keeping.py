@@ -5,12 +5,11 @@ import getpass
 import platform
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
-from darkroom.cli import PREVIEWS, Commands, add_offload, agreed
+from darkroom.cli import PREVIEWS, Commands, add_offload, agreed, described
 from darkroom.cli.completing import completes, experiments
-from darkroom.errors import ConfigError, StoreError
-from darkroom.store import RESULTS, STORE, ExperimentFolder
+from darkroom.errors import StoreError
+from darkroom.store import RESULTS, ExperimentFolder
 
 
 def add_to(commands: Commands) -> None:
@@ -65,11 +64,9 @@ def _accept(options: argparse.Namespace) -> int:
 
 def _rendered(experiment: str) -> ExperimentFolder:
     """The folder of an experiment that has a manifest."""
-    from darkroom.names import name_fault
+    from darkroom.review.inventory.pages import rendered_folder
 
-    if fault := name_fault(experiment):
-        raise ConfigError(f"experiment: {fault}")
-    folder = ExperimentFolder(RESULTS / experiment)
+    folder = rendered_folder(experiment, RESULTS, described())
     if not folder.manifest.is_file():
         raise StoreError(f"{folder.manifest}: missing: render the experiment first")
     return folder
@@ -90,14 +87,7 @@ def _floor(options: argparse.Namespace) -> None:
         previews = listed if listed.is_file() else None
         # 2. Their repeats
         for model in write_sheets_ahead(folder, previews):
-            job = SheetJob(
-                directory=Path.cwd(),
-                sheet=sheet_of(folder, model),
-                results=RESULTS,
-                store=RESULTS / STORE,
-                offload=options.offload,
-            )
-            render_sheet(job, RESULTS)
+            render_sheet(SheetJob.here(sheet_of(folder, model), options.offload), RESULTS)
         # 3. What they tell
         floors = learn_floors(folder, previews, ahead=True)
     print(floors_told(folder, floors), end="")

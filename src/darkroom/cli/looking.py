@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darkroom.cli import LOOK, Commands, add_offload, described
 from darkroom.cli.completing import completes, experiments, pictures
-from darkroom.store import RESULTS, STORE, ExperimentFolder, check_folder
+from darkroom.store import RESULTS, check_folder
 
 _PAUSE = 2.0  # seconds between two looks of `top`
 
@@ -90,15 +90,17 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
+    from darkroom.review.inventory.pages import rendered_folder
     from darkroom.review.workers import Status
 
-    print(Status(ExperimentFolder(RESULTS / options.experiment)).line())
+    print(Status(rendered_folder(options.experiment, RESULTS, described())).line())
 
 
 def _top(options: argparse.Namespace) -> None:
+    from darkroom.review.inventory.pages import rendered_folder
     from darkroom.review.workers import Status
 
-    status = Status(ExperimentFolder(RESULTS / options.experiment))
+    status = Status(rendered_folder(options.experiment, RESULTS, described()))
     while not options.once and sys.stdout.isatty() and status.is_at_work:
         print("\x1b[H\x1b[J", *status.lines(), sep="\n", flush=True)
         time.sleep(_PAUSE)
@@ -154,8 +156,5 @@ def _explain(options: argparse.Namespace) -> None:
         from darkroom.render.worker.client import render_sheet
 
         sheet = write_trials(options.image, RESULTS, options.preview)
-        job = SheetJob(
-            directory=Path.cwd(), sheet=sheet, results=RESULTS, store=RESULTS / STORE, offload=options.offload
-        )
-        outcomes = render_sheet(job, RESULTS)
+        outcomes = render_sheet(SheetJob.here(sheet, options.offload), RESULTS)
     print(explain(options.image, outcomes, RESULTS, options.preview), end="")

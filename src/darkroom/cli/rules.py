@@ -162,9 +162,7 @@ def _repeats(options: argparse.Namespace) -> None:
     from darkroom.render.job import SheetJob
     from darkroom.render.worker.client import render_sheet
 
-    job = SheetJob(
-        directory=Path.cwd(), sheet=options.sheet, results=RESULTS, store=options.store, offload=options.offload
-    )
+    job = SheetJob.here(options.sheet, options.offload, options.store)
     render_sheet(job, options.worker_logs, options.log, options.launcher)
 
 

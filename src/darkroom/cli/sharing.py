@@ -43,7 +43,7 @@ def _sheet(options: argparse.Namespace) -> None:
     from darkroom.review.inventory.pages import rendered_folder
     from darkroom.review.sharing.previews_shown import previews_shown
     from darkroom.review.sharing.saving import bytes_of, check_ending, save
-    from darkroom.review.sharing.view import Asked, cut
+    from darkroom.review.sharing.view import Part, cut
     from darkroom.review.sharing.written import written
 
     output = options.output or Path(f"{options.experiment}.{'webp' if options.over else 'png'}")
@@ -53,9 +53,9 @@ def _sheet(options: argparse.Namespace) -> None:
         return
     most = bytes_of(options.most or _MOST)
     folder = rendered_folder(options.experiment, RESULTS, described())
-    asked = Asked(_axes(options.rows), _axes(options.columns), tuple(options.only), options.over)
+    part = Part(_axes(options.rows), _axes(options.columns), tuple(options.only), options.over)
     rows, _ = read_rows(folder.manifest)
-    view = cut(rows, asked)
+    view = cut(rows, part)
     previews = {} if options.no_previews else previews_shown(options.experiment)
     side, size = save(view, output, options.title or options.experiment, previews, most)
     drawn = [row for frame in view.frames for row in frame.cells.values()]

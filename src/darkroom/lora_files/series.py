@@ -20,7 +20,7 @@ _FINAL = "final"  # in place of the step of the last file, which neither its nam
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainedFile:
     """One value. `is_named_so`: the file's own name has the step."""
 
     name: str
@@ -36,7 +36,7 @@ class Series:
     `passed_over`: files that are no value, or none yet, each with the reason; `alike`: files that claim one name.
     """
 
-    checkpoints: tuple[Checkpoint, ...] = ()
+    checkpoints: tuple[TrainedFile, ...] = ()
     passed_over: tuple[str, ...] = ()
     alike: tuple[Sequence[Path], ...] = ()
 
@@ -56,7 +56,7 @@ def read_series(files: Iterable[Path], option: str | None = None) -> Series:
 
     Of two for one name the one counts that has its step in its name, then that of the option's name.
     """
-    claims: dict[str, list[Checkpoint]] = defaultdict(list)
+    claims: dict[str, list[TrainedFile]] = defaultdict(list)
     passed_over, alike = [], []
     for path in files:
         found = _read(path, option)
@@ -76,11 +76,11 @@ def read_series(files: Iterable[Path], option: str | None = None) -> Series:
     return Series(tuple(checkpoints), tuple(passed_over), tuple(alike))
 
 
-def _rank(checkpoint: Checkpoint, option: str | None) -> tuple[bool, bool]:
+def _rank(checkpoint: TrainedFile, option: str | None) -> tuple[bool, bool]:
     return not checkpoint.is_named_so, checkpoint.path.stem != option
 
 
-def _read(path: Path, option: str | None) -> Checkpoint | str:
+def _read(path: Path, option: str | None) -> TrainedFile | str:
     """A value, or why the file is none."""
     try:
         lora = read_lora(path)
@@ -96,11 +96,11 @@ def _read(path: Path, option: str | None) -> Checkpoint | str:
     return f"its name makes no name of an option: {fault}" if fault else found
 
 
-def _named(lora: LoraFile, named: TrainedName | None, option: str | None) -> Checkpoint:
+def _named(lora: LoraFile, named: TrainedName | None, option: str | None) -> TrainedFile:
     path = Path(lora.path)
     run, named_step = named or TrainedName(path.stem, None)
     step = named_step if named_step is not None else lora.step
-    bare = Checkpoint(as_name(run), path, step, named_step is not None)
+    bare = TrainedFile(as_name(run), path, step, named_step is not None)
     if step is not None:
         return replace(bare, name=f"{option or bare.name}_{step:09d}")
     if option:

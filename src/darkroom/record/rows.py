@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.files.columns import GROUP, MAY_BE_NULL, SINCE, columns_of, row_of
 from darkroom.files.table_file import read_table, read_values, write_values
+from darkroom.files.weight_file import sha256_of
 from darkroom.record.circumstances import Cost, LoraUse
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.request.picture_key import PictureKey
@@ -36,6 +37,19 @@ class Record(EmbeddedRecord):
     latents_path: str | None = field(default=None, metadata=_FILE)
     status: str = field(default=DONE, metadata={GROUP: "file"})
     error: str | None = field(default=None, metadata={GROUP: "file", SINCE: 2})  # why there is no picture
+
+    @classmethod
+    def found(cls, embedded: EmbeddedRecord, image: Path, image_format: str, latents: Path | None = None) -> Self:
+        """Of a picture that is there, with the record that it carries."""
+        return cls(
+            **vars(embedded),
+            image_path=str(image),
+            image_sha256=sha256_of(image),
+            image_format=image_format,
+            latents_path=str(latents) if latents else None,
+            reused=True,
+            cost=None,
+        )
 
     @property
     def embedded(self) -> EmbeddedRecord:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import CheckpointError, ImageError, StoreError
@@ -15,7 +15,7 @@ from darkroom.planned import PlannedCombination
 from darkroom.record.embedded import EmbeddedRecord, embedded_record_in
 from darkroom.render.device.mode import AUTO
 from darkroom.request.request import Request
-from darkroom.store import ENDINGS, ExperimentFolder, Store
+from darkroom.store import ENDINGS, RESULTS, STORE, ExperimentFolder, Store
 
 _MOMENT = 0.2  # seconds
 TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
@@ -49,6 +49,11 @@ class SheetJob:
     results: Path
     store: Path  # what is there is not rendered again
     offload: str = AUTO
+
+    @classmethod
+    def here(cls, sheet: Path, offload: str, store: Path = RESULTS / STORE) -> Self:
+        """Of a sheet in results/ of the working directory."""
+        return cls(directory=Path.cwd(), sheet=sheet, results=RESULTS, store=store, offload=offload)
 
 
 @dataclass(frozen=True, kw_only=True)

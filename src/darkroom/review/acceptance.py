@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.display import counted
 from darkroom.previews import Preview
 from darkroom.record.rows import Record
 
@@ -40,14 +41,11 @@ class Acceptance:
 
     def text(self) -> str:
         """What will change, a line a picture."""
-        kept, count = len(self.kept), len(self.changes)
         if self.is_empty:
-            return f"nothing to accept: {self.experiment} keeps its {kept} preview{_s(kept)}"
+            return f"nothing to accept: {self.experiment} keeps its {counted(len(self.kept), 'preview')}"
+        renders, previews = counted(len(self.changes), "render"), "preview" if len(self.changes) == 1 else "previews"
         drops = f" and drops {len(self.dropped)}" if self.dropped else ""
-        heading = (
-            f"{count} render{_s(count)} to become preview{_s(count)} of {self.experiment}, "
-            f"which keeps {kept} more{drops}:"
-        )
+        heading = f"{renders} to become {previews} of {self.experiment}, which keeps {len(self.kept)} more{drops}:"
         dropped = (f"  no longer rendered: {_named(preview)}" for preview in self.dropped)
         return "\n".join([heading, *(f"  {change}" for change in self.changes), *dropped])
 
@@ -55,7 +53,3 @@ class Acceptance:
 def _named(preview: Preview) -> str:
     """Its file, and which picture of the experiment it was."""
     return f"{preview.path or 'no file'} ({preview.key})"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from darkroom.display import counted, printable
+from darkroom.display import counted, labelled, printable
 from darkroom.errors import ConfigError, ImageError
 from darkroom.named_picture import read_record_of
 from darkroom.previews import floors_file
@@ -20,7 +20,6 @@ from darkroom.review.pair.own_floor import read_floors, told
 from darkroom.review.pair.picture_file import read_picture
 from darkroom.store import ExperimentFolder
 
-_NAME = 24  # characters of the column of names
 _MOST = 20  # pictures that differ, of two experiments
 
 
@@ -66,7 +65,8 @@ def diff_experiments(first: Path, second: Path) -> tuple[str, bool]:
     lines = [f"- {first}: {counted(len(then), 'picture')}", f"+ {second}: {counted(len(now), 'picture')}"]
     lines += [f"in both: {len(both)}, of which {len(both) - len(unlike)} ask for the same"]
     facts = Counter(each.name for found in unlike.values() for each in found)
-    lines += [f"  {f'{name}:':{_NAME}}differs in {counted(count, 'picture')}" for name, count in facts.most_common()]
+    differing = ((name, counted(count, "picture")) for name, count in facts.most_common())
+    lines += [f"  {labelled(name, f'differs in {pictures}')}" for name, pictures in differing]
     for sign, keys in (("-", [key for key in then if key not in now]), ("+", [key for key in now if key not in then])):
         lines += [f"{sign} {key}" for key in keys[:_MOST]]
         lines += [f"{sign} and {len(keys) - _MOST} more"] if len(keys) > _MOST else []
@@ -103,7 +103,7 @@ def _floors(path: Path, record: EmbeddedRecord | str) -> Iterator[str]:
 
 def _recorded(found: tuple[Difference, ...]) -> Iterator[str]:
     yield "recorded otherwise:" if found else "nothing that is recorded differs"
-    yield from (f"  {f'{each.name}:':{_NAME}}{each.then} → {each.now}" for each in found)
+    yield from (f"  {labelled(each.name, f'{each.then} → {each.now}')}" for each in found)
 
 
 def _rows(manifest: Path) -> Mapping[PictureKey, Row]:

@@ -7,10 +7,9 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from darkroom.display import printable
+from darkroom.display import labelled, printable
 from darkroom.errors import StoreError
 from darkroom.files.columns import groups_of
-from darkroom.files.weight_file import sha256_of
 from darkroom.named_picture import list_of_previews, previews_of, read_render
 from darkroom.previews import TRAINER, Preview, floors_file
 from darkroom.record.embedded import EmbeddedRecord
@@ -27,7 +26,6 @@ from darkroom.trials import Outcomes
 _NOT_BY_EVERYBODY = ("base", "encoder", "adapters", "environment")
 # What decides how a machine rounds, by what it is; these come first.
 _OF_THE_MACHINE = ("device", "gpu_name", "gpu_capability", "processor", "cpu_capability", "onednn_max_cpu_isa")
-_NAME = 24  # characters of the column of names
 _WIDTH = 110  # characters of a line
 
 
@@ -47,14 +45,7 @@ def explain(
             f"{list_of_previews(record, results)}: has no preview of {record.request.title.image_name} ({record.key}); "
             f"`darkroom accept {experiment}` takes the render for one"
         )
-    render = Record(
-        **vars(record),
-        image_path=str(image),
-        image_sha256=sha256_of(image),
-        image_format=image.suffix.removeprefix("."),
-        reused=True,
-        cost=None,
-    )
+    render = Record.found(record, image, image.suffix.removeprefix("."))
     thresholds = _thresholds(ExperimentFolder(results / experiment).thresholds, record.request.title.model)
     floors = Floors(read_floors(floors_file(experiment)))
     lines = [str(image), f"  {record.key}"]
@@ -90,7 +81,7 @@ def _against(preview: Preview, render: Record, thresholds: ModelThresholds, floo
     if any(each.name in _OF_THE_MACHINE for each in differing):
         yield from _wrapped("rendered on another machine, which rounds otherwise: a small distance may be that alone")
     yield f"  {'recorded otherwise:' if differing else 'nothing that is recorded of both differs'}"
-    yield from (f"    {each.name + ':':{_NAME}}{each.then} → {each.now}" for each in differing)
+    yield from (f"    {labelled(each.name, f'{each.then} → {each.now}')}" for each in differing)
     groups = groups_of(EmbeddedRecord)
     unknown = [name for group in _NOT_BY_EVERYBODY for name in groups[group] if name not in preview.then]
     if unknown:

@@ -23,7 +23,7 @@ _SHARE = 0.05  # of the time
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """Pictures by their place in the manifest, from 0. Seconds of wall time."""
 
     total: int
@@ -62,7 +62,7 @@ class Watch:
             self._combinations.append(_Combination(folder, names, places, began_ns, seen_at, is_done=images == done))
             self._total += images
 
-    def look(self) -> Progress:
+    def look(self) -> RunProgress:
         """As it is now. StoreError for files of ours that are damaged."""
         began = time.monotonic()
         for combination in self._combinations:
@@ -72,7 +72,7 @@ class Watch:
         done = frozenset(place for each in self._combinations for place in each.done)
         failed = {place: reason for each in self._combinations for place, reason in each.failed.items()}
         rendered = sorted(at for each in self._combinations for at in each.rendered)
-        return Progress(
+        return RunProgress(
             total=self._total,
             done=done,
             rendered=len(rendered),

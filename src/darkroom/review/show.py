@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from darkroom.display import named, printable
+from darkroom.display import LABEL, labelled, named, printable
 from darkroom.errors import ImageError, NoRecordError, ProvenanceError
 from darkroom.files.columns import groups_of
 from darkroom.files.picture import read_bytes
@@ -13,7 +13,6 @@ from darkroom.named_picture import read_record_of
 from darkroom.provenance.claim import Claim, read_claim
 from darkroom.record.embedded import EmbeddedRecord
 
-_NAME = 24  # characters of the column of names; the longest is text_encoder_digest
 _WIDTH = 110  # characters of a line
 
 
@@ -60,7 +59,7 @@ def _claimed(claim: Claim) -> Iterator[tuple[str, str]]:
 def _entry(name: str, value: Any) -> list[str]:
     """`  name:   value`, long values wrapped under their beginning."""
     lines = [line for part in _readable(name, value) for line in _wrapped(part)]
-    return [f"  {f'{name}:' if number == 0 else '':{_NAME}}{line}".rstrip() for number, line in enumerate(lines)]
+    return [f"  {labelled('' if number else name, line)}" for number, line in enumerate(lines)]
 
 
 def _readable(name: str, value: Any) -> list[str]:
@@ -89,7 +88,7 @@ def _lora_lines(lora: Mapping[str, Any]) -> list[str]:
 
 def _wrapped(text: str) -> list[str]:
     pieces = [
-        textwrap.wrap(line, _WIDTH - _NAME, break_long_words=False, break_on_hyphens=False) or [""]
+        textwrap.wrap(line, _WIDTH - LABEL, break_long_words=False, break_on_hyphens=False) or [""]
         for line in text.splitlines()
     ]
     return [printable(piece) for lines in pieces for piece in lines] or [""]

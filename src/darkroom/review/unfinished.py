@@ -9,7 +9,6 @@ from darkroom.display import counted, first_line
 from darkroom.errors import ImageError, VersionError
 from darkroom.files.image_file import without_record
 from darkroom.files.picture import read_bytes
-from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
 from darkroom.planned import Contents, PlannedCombination
 from darkroom.record.embedded import EmbeddedRecord, read_embedded_record
@@ -89,15 +88,7 @@ def _record(folder: ExperimentFolder, request: Request, output: Mapping[str, Any
         return None
     if embedded.request_id != request.request_id:
         return None
-    return Record(
-        **vars(embedded),
-        image_path=str(path),
-        image_sha256=sha256_of(path),
-        image_format=output["format"],
-        latents_path=str(latents) if latents else None,
-        reused=True,
-        cost=None,
-    )
+    return Record.found(embedded, path, output["format"], latents)
 
 
 def _of_bare(path: Path, folder: ExperimentFolder, request: Request, output: Mapping[str, Any]) -> EmbeddedRecord:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from darkroom.display import counted, lasting, printable, sized, table
 from darkroom.errors import StoreError
 from darkroom.filesystem.lock import is_held
-from darkroom.review.progress import Progress, Watch
+from darkroom.review.progress import RunProgress, Watch
 from darkroom.store import ExperimentFolder
 from darkroom.telling.worker_state import WorkerState, worker_states
 
@@ -44,7 +44,7 @@ class Status:
         return list(worker_states(self._folder.worker_logs))
 
 
-def _line(name: str, seen: Progress, workers: Sequence[WorkerState], *, is_at_work: bool) -> str:
+def _line(name: str, seen: RunProgress, workers: Sequence[WorkerState], *, is_at_work: bool) -> str:
     in_hand = sum(worker.doing == "rendering" for worker in workers)
     parts = [f"{name}: {len(seen.done)} of {counted(seen.total, 'picture')}"]
     parts += [f"{len(seen.failed)} failed"] if seen.failed else []

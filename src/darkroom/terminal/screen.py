@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from darkroom.review.progress import Progress
+from darkroom.review.progress import RunProgress
 from darkroom.telling.messages import Planned
 from darkroom.terminal.words import outlook, progress_line
 
@@ -36,7 +36,7 @@ class Screen:
             total, there = planned.pictures, planned.there
             self._bar = tqdm(total=total, initial=there, bar_format=_BAR, leave=False, dynamic_ncols=True)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: RunProgress) -> None:
         """How far the run is by now."""
         assert self._planned is not None
         if self._bar is not None:

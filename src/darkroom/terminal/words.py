@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.display import counted, first_line
-from darkroom.review.progress import Progress
+from darkroom.review.progress import RunProgress
 from darkroom.telling.messages import Failed, Planned
 
 _REASONS = 2  # of pictures that failed, in the closing lines; the page has all
@@ -45,13 +45,13 @@ def dry_line(planned: Planned) -> str:
     return f"-n: {counted(missing, 'picture')} would be rendered" if missing else "-n: nothing would be rendered"
 
 
-def progress_line(planned: Planned, progress: Progress) -> str:
+def progress_line(planned: Planned, progress: RunProgress) -> str:
     """demo: 35 of 60 pictures, 0:41 left"""
     there = f"{len(progress.done):,} of {counted(planned.pictures, 'picture')}"
     return ", ".join([f"{planned.experiment}: {there}", *outlook(progress)])
 
 
-def outlook(progress: Progress) -> list[str]:
+def outlook(progress: RunProgress) -> list[str]:
     """What else there is to say than how many pictures there are: `1 failed`, `0:41 left`."""
     failed, left = len(progress.failed), progress.seconds_left
     return [*([f"{failed:,} failed"] if failed else []), *([f"{clock(left)} left"] if left else [])]

@@ -8,7 +8,7 @@ from tests.review.renders import REQUEST
 
 from darkroom.files.atomic import write_json
 from darkroom.planned import PlannedCombination
-from darkroom.review.progress import Progress
+from darkroom.review.progress import RunProgress
 from darkroom.review.sheet.live_page import RUNNING, script_of, write_live_page
 from darkroom.store import ExperimentFolder
 
@@ -172,7 +172,7 @@ def live(pages):
     planned.write(folder.draft(REQUEST.title.names))
     write_json(folder.contents, {"experiment": "live", "combinations": [[*REQUEST.title.names, 2, 0]]})
     write_live_page(folder, "1")
-    progress = Progress(
+    progress = RunProgress(
         total=2, done=frozenset({0}), rendered=1, failed={}, seconds=8.5, seconds_each=4.0, seconds_left=3
     )
     (folder.root / "live.js").write_text(script_of(progress, "1", RUNNING, 1_795_861_742.5))

@@ -11,7 +11,7 @@ from tests.machine.waiting import wait_for
 from darkroom.files.atomic import link, write_json
 from darkroom.job_errors import JobError
 from darkroom.planned import PlannedCombination
-from darkroom.review.progress import Progress, Watch
+from darkroom.review.progress import RunProgress, Watch
 from darkroom.review.sheet.live_page import LivePage, script_of, write_live_page
 from darkroom.store import ExperimentFolder, Store
 
@@ -57,7 +57,7 @@ def page_data():
 
 
 def test_what_the_page_hears():
-    progress = Progress(
+    progress = RunProgress(
         total=5,
         done=frozenset({0, 4}),
         rendered=2,

@@ -28,7 +28,7 @@ from darkroom.errors import ConfigError, raise_together
 from darkroom.files import unquoted
 from darkroom.files.regular_file import read_text
 from darkroom.files.yaml_text import check_keys_and_values
-from darkroom.plan.conf.experiment_files import Written, experiment_fault
+from darkroom.plan.conf.experiment_files import ExperimentFiles, experiment_fault
 from darkroom.plan.conf.folders import existing_folders, machine_file
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
@@ -96,7 +96,7 @@ class Conf:
         configs = self._folders.configs(machine_file())
         if not configs:
             raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
-        self._written = Written(
+        self._written = ExperimentFiles(
             tuple(self._experiment_files(experiment)),
             tuple((file, _load_with_defaults_list(file)) for file in configs),
         )

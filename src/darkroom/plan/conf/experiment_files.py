@@ -20,7 +20,7 @@ _LISTS = ("exclude", "score")  # keys of the root that hold no keys and values
 
 
 @dataclass(frozen=True)
-class Written:
+class ExperimentFiles:
     """The experiment's file, those that it includes, then the files config.yaml: the first that sets a key counts."""
 
     experiments: tuple[tuple[Path, Mapping[str, Any]], ...]

@@ -26,7 +26,7 @@ from darkroom.render.worker.line import LEASE, Line
 from darkroom.render.worker.message import Begin, Done, Failed, Lost, Message, Prewarm, Stop, Stopped
 from darkroom.render.worker.owner import end_with
 from darkroom.render.worker.slot import clear, name_here
-from darkroom.render.worker.state import Said
+from darkroom.render.worker.state import StateFile
 from darkroom.request.request import Request
 
 LOST_DEVICE = os.EX_TEMPFAIL  # exit status of a worker whose GPU has failed; 1 is that of any other internal error
@@ -61,7 +61,7 @@ def serve(
     ending = Ending(door.close)
     end_with(owner, partial(_clean_up, owner, path.parent, ending))
     say(f"worker {os.getpid()}, owner {owner}")
-    _work(door, ending, Said(log, log.stem if log else ""))
+    _work(door, ending, StateFile(log, log.stem if log else ""))
 
 
 def serve_streams(lease: float = LEASE) -> None:
@@ -74,7 +74,7 @@ def serve_streams(lease: float = LEASE) -> None:
     if not isinstance(begin, Begin):
         raise WorkerError(f"message: expected a beginning, got {type(begin).__name__.lower()}")
     say(f"worker {os.getpid()} on {name_here()}")
-    _work(line, ending, Said(begin.log, name_here()))
+    _work(line, ending, StateFile(begin.log, name_here()))
 
 
 class Callers(Protocol):
@@ -85,7 +85,7 @@ class Callers(Protocol):
     def close(self) -> None: ...
 
 
-def _work(door: Callers, ending: Ending, said: Said) -> NoReturn:
+def _work(door: Callers, ending: Ending, said: StateFile) -> NoReturn:
     # 3. The heavy imports, once.
     from darkroom.render.combination import help_combination, render_combination
     from darkroom.render.device.environment import fix_threads, memory_in_use

@@ -14,7 +14,7 @@ from darkroom.telling.worker_state import EVERY, WorkerState
 _PAUSE = 2.0  # seconds between two looks at what has changed
 
 
-class Said:
+class StateFile:
     """Written beside `log`, where a worker has one; `name`: the worker's."""
 
     def __init__(self, log: Path | None, name: str) -> None:

@@ -1,6 +1,6 @@
 """Part of a contact sheet to be drawn: which pictures, along which axes. Opens no picture.
 
-cut(rows, Asked(rows=("prompt",), columns=("step",), only=("seed=1",)))
+cut(rows, Part(rows=("prompt",), columns=("step",), only=("seed=1",)))
 """
 
 import re
@@ -22,7 +22,7 @@ _RANGE = re.compile(rf"({_DECIMAL})\.\.({_DECIMAL})")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Part:
     """`rows`, `columns`: axes by name or title, none where the page's layout goes; `only`: AXIS=VALUE,VALUE or A..B."""
 
     rows: tuple[str, ...] = ()
@@ -51,17 +51,17 @@ class View:
     notes: tuple[str, ...] = field(default=())  # sentences on what was put where, unasked
 
 
-def cut(rows: Sequence[Row], asked: Asked) -> View:
+def cut(rows: Sequence[Row], part: Part) -> View:
     """ConfigError for an axis or a value that there is not, or where no picture is left."""
     places = places_of([row.request for row in rows])
     axes = axes_of(places)
-    kept = _kept(axes, asked.only, places)
+    kept = _kept(axes, part.only, places)
     if not kept:
-        raise ConfigError(f"--only {' --only '.join(asked.only)}: no picture has all of this")
+        raise ConfigError(f"--only {' --only '.join(part.only)}: no picture has all of this")
     varying = [axis for axis in axes if len({axis.codes[i] for i in kept}) > 1]
-    # 1. Where each axis goes; what nobody asked for and still varies becomes a row, so that nothing is left out
-    over = _named(asked.over, axes, "--over") if asked.over else None
-    down, across = _placed(axes, varying, asked, over)
+    # 1. Where each axis goes; what nobody part for and still varies becomes a row, so that nothing is left out
+    over = _named(part.over, axes, "--over") if part.over else None
+    down, across = _placed(axes, varying, part, over)
     left = [axis for axis in varying if axis not in (*down, *across, over)]
     notes = tuple(
         f"{axis.title} varies too, and goes to the rows: --only {axis.name}={_one(axis, places[kept[0]])} takes one"
@@ -89,18 +89,18 @@ def cut(rows: Sequence[Row], asked: Asked) -> View:
 
 
 def _placed(
-    axes: Sequence[Axis], varying: Sequence[Axis], asked: Asked, over: Axis | None
+    axes: Sequence[Axis], varying: Sequence[Axis], part: Part, over: Axis | None
 ) -> tuple[list[Axis], list[Axis]]:
     """Rows and columns: those that are named, else where the page has what varies."""
-    down = [_named(name, axes, "--rows") for name in asked.rows]
-    across = [_named(name, axes, "--columns") for name in asked.columns]
+    down = [_named(name, axes, "--rows") for name in part.rows]
+    across = [_named(name, axes, "--columns") for name in part.columns]
     named = [axis.title for axis in (*down, *across, *([over] if over else []))]
     if twice := [title for title in named if named.count(title) > 1]:
         raise ConfigError(f"{twice[0]}: goes to one of --rows, --columns and --over")
     free = [axis for axis in varying if axis not in (*down, *across, over)]
-    if not asked.columns:
+    if not part.columns:
         across = [axis for axis in free if axis.placement == COLUMNS]
-    if not asked.rows:
+    if not part.rows:
         down = [axis for axis in free if axis.placement == ROWS and axis not in across]
     return down, across
 

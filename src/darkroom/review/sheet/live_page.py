@@ -17,7 +17,7 @@ from darkroom.errors import DarkroomError
 from darkroom.files.atomic import atomic
 from darkroom.planned import Contents, PlannedCombination
 from darkroom.request.request import Request
-from darkroom.review.progress import Progress, Watch, in_order
+from darkroom.review.progress import RunProgress, Watch, in_order
 from darkroom.store import ExperimentFolder
 from darkroom.telling.messages import say
 
@@ -107,7 +107,7 @@ class _Reporter(threading.Thread):
             self._fault = str(error)
 
 
-def script_of(progress: Progress, run_id: str, state: str, now: float) -> str:
+def script_of(progress: RunProgress, run_id: str, state: str, now: float) -> str:
     """live.js: a call of the page's `hear`. `now`: seconds of the epoch.
 
     `pictures` has a letter for each, in the order of the page: # is there, x failed, . neither.
