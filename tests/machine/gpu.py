@@ -44,6 +44,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
+from darkroom.render.device.environment import fixed_kernels
+
 _MEMORY = 80 * 10**9  # bytes
 _CAPABILITY = (9, 0)
 _READ_BY_THE_HOST = {
@@ -85,7 +87,8 @@ class Gpu(TorchFunctionMode):
             self._given += 1
             if func in _READ_BY_THE_HOST or (func is Tensor.__getitem__ and has_mask(args[1])):
                 self._wait(func.__name__)
-        made = func(*args, **kwargs)
+        with fixed_kernels(torch.device(HOST), torch.bfloat16, "any"):  # as pictures of this processor have them
+            made = func(*args, **kwargs)
         if place == GPU:
             self._put(made, besides=(args, kwargs))
         return made

@@ -18,7 +18,7 @@ from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.kept import AdapterFile, KeptAdapters
 from darkroom.render.adapters.stack import AdapterStack
 from darkroom.render.device.compiled import compile_blocks
-from darkroom.render.device.environment import fixed_attention
+from darkroom.render.device.environment import fixed_kernels
 from darkroom.render.device.mode import IN_FILE, MemoryPlan
 from darkroom.render.device.offload import Residence
 from darkroom.render.device.pristine import Pristine
@@ -54,7 +54,7 @@ class Loaded:
     @contextmanager
     def use(self, part: str) -> Iterator[None]:
         """Have `transformer` or `vae` ready to compute within. Apply the stack outside, while the weights rest."""
-        with self._residence.use(part), fixed_attention(self.base.device, self.base.dtype, part):
+        with self._residence.use(part), fixed_kernels(self.base.device, self.base.dtype, part):
             yield
 
     def follow(self, memory: MemoryPlan) -> None:

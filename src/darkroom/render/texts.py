@@ -41,7 +41,7 @@ def encode(encoder: Encoder, checkpoint: Checkpoint, texts: Mapping[Path, str], 
     import torch
     from safetensors.torch import save
 
-    from darkroom.render.device.environment import fix_arithmetic, fixed_attention
+    from darkroom.render.device.environment import fix_arithmetic, fixed_kernels
     from darkroom.render.device.lost import telling_of_loss
     from darkroom.render.family import family
 
@@ -53,7 +53,7 @@ def encode(encoder: Encoder, checkpoint: Checkpoint, texts: Mapping[Path, str], 
     check_encoders(checkpoint, files)
     _say(f"{checkpoint.name}: {checkpoint['text_encoder'].path} loaded in {time.monotonic() - started:.1f} s")
     for path, text in texts.items():
-        with telling_of_loss(), fixed_attention(device, text_encoder.dtype, "text_encoder"):
+        with telling_of_loss(), fixed_kernels(device, text_encoder.dtype, "text_encoder"):
             embeds = {name: tensor.cpu().contiguous() for name, tensor in kind.encode(text_encoder, text).items()}
         cut = kind.tokens_cut(text_encoder, text)
         write_content(path, save(embeds, _metadata(encoder, checkpoint, text, cut)))

@@ -21,7 +21,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.files.weight_file import sha256_of
-from darkroom.render.device.environment import fixed_attention
+from darkroom.render.device.environment import fixed_kernels
 from darkroom.render.device.mode import IN_FILE, ON_DEVICE, PINNED, Workload
 from darkroom.render.device.pinned import PinnedMemory
 from darkroom.render.device.stream import CudaStream, to_device
@@ -328,8 +328,8 @@ def test_pinned_memory_that_is_given_back_is_waited_for(gpu: Gpu) -> None:
 
 def test_attention_that_no_allowed_kernel_takes(gpu: Gpu) -> None:
     query = torch.ones(1, 2, 4, 8, dtype=torch.bfloat16, device=CUDA)
-    with fixed_attention(CUDA, torch.bfloat16, "transformer"):
+    with fixed_kernels(CUDA, torch.bfloat16, "transformer"):
         assert place_of(scaled_dot_product_attention(query, query, query)) == GPU
     wide = torch.ones(1, 1, 4, 512, dtype=torch.bfloat16, device=CUDA)
-    with fixed_attention(CUDA, torch.bfloat16, "clip"), pytest.raises(WrongDeviceError, match="with heads of 512"):
+    with fixed_kernels(CUDA, torch.bfloat16, "clip"), pytest.raises(WrongDeviceError, match="with heads of 512"):
         scaled_dot_product_attention(wide, wide, wide)

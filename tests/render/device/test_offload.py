@@ -20,7 +20,7 @@ from darkroom.files.weight_file import sha256_of
 from darkroom.lora_files.flux2 import FLUX2_NAMING
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.stack import AdapterStack
-from darkroom.render.device.environment import attention_kernels, environment_of, fixed_attention
+from darkroom.render.device.environment import attention_kernels, environment_of, fixed_kernels
 from darkroom.render.device.lost import is_lost, ran_out_of_memory
 from darkroom.render.device.mode import (
     BLOCK,
@@ -385,7 +385,7 @@ def test_records_say_how_a_cpu_computes() -> None:
 
 def test_a_cpu_is_left_alone() -> None:
     assert environment_of(CPU, torch.bfloat16).attention_backend == "sdpa"
-    with fixed_attention(CPU, torch.bfloat16, "transformer"):
+    with fixed_kernels(CPU, torch.bfloat16, "transformer"):
         query = torch.ones(1, 1, 2, 4)
         assert torch.equal(torch.nn.functional.scaled_dot_product_attention(query, query, query), query)
 

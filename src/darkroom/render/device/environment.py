@@ -25,6 +25,7 @@ from darkroom import __version__
 from darkroom.machine.allotment.memory import memory
 from darkroom.record.circumstances import Environment
 from darkroom.render.device.mode import Budget
+from darkroom.render.device.products import Float32Products, has_bfloat16_products
 
 _CPUINFO, _DRIVER = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")
 _KIND = ("cpu family", "model", "model name", "flags", "CPU implementer", "CPU part", "Features")  # of x86, of Arm
@@ -106,13 +107,19 @@ def fix_arithmetic(device: torch.device) -> None:
 
 
 @contextlib.contextmanager
-def fixed_attention(device: torch.device, dtype: torch.dtype, part: str) -> Iterator[None]:
-    """Have every attention of `part` (transformer | vae | text_encoder | clip) within computed by one kernel."""
-    if device.type != "cuda":
+def fixed_kernels(device: torch.device, dtype: torch.dtype, part: str) -> Iterator[None]:
+    """Have attentions and products of `part` (transformer | vae | text_encoder | clip) within computed by one kernel.
+
+    On a CPU attention has no other, and products have float32's where the processor has no bfloat16.
+    """
+    if device.type == "cuda":
+        with sdpa_kernel(attention_kernels(part, dtype, torch.cuda.get_device_capability(device))):
+            yield
+    elif has_bfloat16_products():
         yield
-        return
-    with sdpa_kernel(attention_kernels(part, dtype, torch.cuda.get_device_capability(device))):
-        yield
+    else:
+        with Float32Products():
+            yield
 
 
 def attention_kernels(part: str, dtype: torch.dtype, capability: tuple[int, int]) -> list[SDPBackend]:

@@ -16,7 +16,7 @@ from torch import nn
 from darkroom.base_files.gguf.encoders import check_gguf_encoder
 from darkroom.checkpoint import GGUF, Checkpoint
 from darkroom.errors import CheckpointError, DarkroomError
-from darkroom.render.device.environment import fixed_attention
+from darkroom.render.device.environment import fixed_kernels
 from darkroom.render.device.footprint import READING_BYTES, footprints_of
 from darkroom.render.device.mode import Footprint
 from darkroom.render.families.flux1.encoder_layout import CLIP, KINDS, T5, Kind, describe, features_read
@@ -119,7 +119,7 @@ def encode(text_encoder: TextEncoder, text: str) -> dict[str, torch.Tensor]:
     """
     model, tokenizers, device = text_encoder.model, text_encoder.tokenizer, text_encoder.device
     words = _padded(tokenizers.clip, text, model.clip.config.max_position_embeddings)
-    with fixed_attention(device, text_encoder.dtype, "clip"):
+    with fixed_kernels(device, text_encoder.dtype, "clip"):
         pooled = model.clip(words["input_ids"].to(device)).pooler_output
     pieces = _padded(tokenizers.t5, text, text_encoder.max_sequence_length)
     embeds = model.t5(pieces["input_ids"].to(device)).last_hidden_state
