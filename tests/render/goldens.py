@@ -18,6 +18,7 @@ from darkroom.files.reference_image import read_reference
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack
+from darkroom.render.device.environment import fixed_kernels
 from darkroom.render.family import Family
 from darkroom.render.weights.base import Base, TextEncoder
 from darkroom.request.parts import Encoder
@@ -106,7 +107,8 @@ class Warm:
     def encode(self, encoder: Encoder, text: str) -> dict[str, torch.Tensor]:
         if encoder not in self.encoders:
             self.encoders[encoder] = self.kind.load_text_encoder(self.checkpoint, encoder, CPU)
-        return self.kind.encode(self.encoders[encoder], text)
+        with fixed_kernels(CPU, self.base.dtype, "text_encoder"):
+            return self.kind.encode(self.encoders[encoder], text)
 
     def adapt(self, path: Path | None, multiplier: float, regime: str) -> None:
         layers, naming = self.base.adapter_shapes(), NAMINGS[self.family]
@@ -117,10 +119,11 @@ class Warm:
         embeds = load_file(own) if own else self.encode(request.encoder, text.prompt)
         neg = self.encode(request.encoder, text.neg) if request.uses_neg else None
         images = [read_reference(image.path) for image in request.sampling.ctrl_images]
-        seen = [self.kind.encode_reference(self.base, request.sampling, image) for image in images]
-        latents, sigmas = self.kind.denoise(self.base, request.sampling, embeds, neg, seen, lambda step: None)
-        assert len(sigmas) == request.sampling.sample_steps + 1
-        return latents, self.kind.decode(self.base, latents).numpy()
+        with fixed_kernels(CPU, self.base.dtype, "transformer"):
+            seen = [self.kind.encode_reference(self.base, request.sampling, image) for image in images]
+            latents, sigmas = self.kind.denoise(self.base, request.sampling, embeds, neg, seen, lambda step: None)
+            assert len(sigmas) == request.sampling.sample_steps + 1
+            return latents, self.kind.decode(self.base, latents).numpy()
 
 
 def warm(kind: Family, checkpoint: Checkpoint, request: Request) -> Warm:

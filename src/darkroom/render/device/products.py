@@ -1,7 +1,7 @@
 """Products of bfloat16 on a processor that has no instructions for them: summed in float32, rounded once.
 
 So do the processors that have them. Without, torch takes one number after the other: a convolution of the VAE takes
-300 times as long, a linear layer 6 times (`benchmarks/products.py`).
+400 times as long, a linear layer 2 to 4 times (`benchmarks/products.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ _PRODUCTS: frozenset[Callable[..., Any]] = frozenset(
 
 
 def has_bfloat16_products() -> bool:
-    """True where oneDNN has kernels of bfloat16: from AVX-512 on, and on Arm with its extension."""
+    """True where oneDNN has kernels for them: on x86 from AVX-512 on, on Arm with an extension. Many desktops have not."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
