@@ -23,7 +23,7 @@ _PRODUCTS: frozenset[Callable[..., Any]] = frozenset(
 
 
 def has_bfloat16_products() -> bool:
-    """True where oneDNN has kernels for them: on x86 from AVX-512 on, on Arm with an extension. Many desktops have not."""
+    """True where oneDNN has kernels for them: on x86 from AVX-512 on, which many desktops have not; on newer Arms."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
