@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tests.places import DATA
 
+from darkroom.files.image_file import record_in
+from darkroom.files.picture import read_bytes
 from darkroom.record.circumstances import Cost, Environment, LoraUse
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.record.rows import Record
@@ -47,3 +50,8 @@ def record(request: Request = REQUEST, loras: tuple[LoraUse, ...] = (LORA,), **c
     """A row of the manifest; `changes` to its own fields."""
     outcome = {"image_path": "images/0000_7.png", "image_sha256": "ab" * 32, "image_format": "png", "reused": False}
     return replace(Record(**vars(embedded(request, loras)), **outcome, cost=COST), **changes)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The plain values that a picture carries."""
+    return record_in(read_bytes(path), path)

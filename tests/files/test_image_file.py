@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tests.examples.record import REQUEST, embedded
+from tests.examples.record import REQUEST, embedded, read_record
 
 from darkroom.errors import ImageError, StoreError
 from darkroom.files.image_file import (
     encode_image,
     parameters_text,
-    read_record,
     with_record,
     without_record,
     write_image,

@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tests.examples.identity import write_identity
+from tests.examples.record import read_record
 from tests.render.bench import Bench, MakeRequest
 
 from darkroom.errors import CheckpointError, NoRecordError, PictureError, StoreError, VersionError
 from darkroom.files.atomic import atomic
 from darkroom.files.content import write_content
-from darkroom.files.image_file import read_record, with_record, without_record
+from darkroom.files.image_file import with_record, without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_job_error
 from darkroom.named_picture import read_record_of

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.examples.record import read_record
 from tests.places import DATA
 from tests.review.renders import THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import VersionError
-from darkroom.files.image_file import read_record, with_record
+from darkroom.files.image_file import with_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.trials.as_conf import as_conf
 from darkroom.previews import previews_file, read_previews, write_previews

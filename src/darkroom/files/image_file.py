@@ -32,7 +32,7 @@ from darkroom.errors import ImageError, NoRecordError
 from darkroom.files.container import AGAIN, join, split
 from darkroom.files.content import write_content
 from darkroom.files.json_text import parse_json
-from darkroom.files.picture import COMMON, opened_whole, read_bytes
+from darkroom.files.picture import COMMON, opened_whole
 
 FORMATS = ("png", "jpeg", "webp")
 
@@ -111,15 +111,11 @@ def without_record(data: bytes) -> bytes:
     return join(image_format, [chunk for chunk in chunks if chunk.startswith(_PIXELS[image_format])])
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """The record that `write_image` put into a picture; ImageError if it is no whole picture, NoRecordError if it
-    holds none.
-    """
-    return record_in(read_bytes(path), path)
-
-
 def record_in(content: bytes, path: Path) -> dict[str, Any]:
-    """The same of a file's bytes, which were found at `path`."""
+    """The record that `write_image` put into a picture, by the file's bytes, which were found at `path`.
+
+    ImageError if it is no whole picture, NoRecordError if it holds none.
+    """
     with opened_whole(content, path, COMMON) as image:
         image.load()
         metadata = image.info
