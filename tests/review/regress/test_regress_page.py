@@ -18,15 +18,8 @@ from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import EQUAL, Measures, flip_map
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded
 from darkroom.review.regress.comparison import Comparison, thresholds_text, write_comparisons
-from darkroom.review.regress.regress_page import (
-    measures,
-    names,
-    own_floor,
-    read_pairs,
-    threshold_rows,
-    worst_first,
-    write_regress_page,
-)
+from darkroom.review.regress.regress_page import read_pairs, threshold_rows, write_regress_page
+from darkroom.review.regress.told import measures, names, own_floor, worst_first
 from darkroom.thresholds import ModelThresholds
 
 HOSTILE = "</script><script>alert(1)</script><!-- \"double\" 'single' & &amp; {{ 7 * 7 }} 🐈 שלום \u2028"

@@ -12,8 +12,9 @@ from tests.review.renders import THRESHOLDS, picture, preview, render
 from darkroom.review.regress.compare import compare_all
 from darkroom.review.regress.comparison import read_comparisons, write_comparisons
 from darkroom.review.regress.junit import junit, write_junit
-from darkroom.review.regress.regress_page import worst_first, write_regress_page
+from darkroom.review.regress.regress_page import write_regress_page
 from darkroom.review.regress.summary import failed, summary
+from darkroom.review.regress.told import worst_first
 from darkroom.review.regress.verdicts import VERDICTS, Verdict
 
 every_verdict = pytest.mark.parametrize("verdict", VERDICTS.values(), ids=lambda verdict: verdict.name)

@@ -51,9 +51,10 @@ class Measure:
         return value <= limit if self.is_distance else value >= limit
 
 
+PSNR = Measure("psnr", "PSNR", 2, " dB", False)
 MEASURES = (
     Measure("flip", "FLIP", 4, "", True),
-    Measure("psnr", "PSNR", 2, " dB", False),
+    PSNR,
     Measure("ssim", "SSIM", 4, "", False),
     Measure("mean_abs", "mean |Δ|", 3, " levels", True),
     Measure("max_abs", "max |Δ|", 0, " levels", True),

@@ -13,11 +13,10 @@ from darkroom.files.table_file import read_values, write_values
 from darkroom.record.circumstances import Environment
 from darkroom.record.rows import Record
 from darkroom.request.speedups import numerics_in_full
-from darkroom.review.pair.measures import MEASURES, Measures
+from darkroom.review.pair.measures import PSNR, Measures
 
 REPEATS = 4  # nudged repeats of a picture
 
-_PSNR = next(measure for measure in MEASURES if measure.name == "psnr")
 # Measured (docs/regress.md): processors stay within, and another schedule does in a quarter of the pictures.
 _SPREAD = 0.5  # of the dB between the nearest and the farthest repeat
 _WIDE = 6.0  # dB between the mean repeat and the floor: twice as far
@@ -92,7 +91,7 @@ def is_wide(repeats: Sequence[Measures], margin: float) -> bool:
 
 def told(repeats: Sequence[Measures]) -> str:
     """Such as `4 nudged repeats 46.10, 47.21, 48.30 and 49.62 dB from the render`."""
-    texts = [_PSNR.text(each.psnr).removesuffix(_PSNR.unit) for each in repeats]
+    texts = [PSNR.text(each.psnr).removesuffix(PSNR.unit) for each in repeats]
     return f"{len(texts)} nudged repeats {', '.join(texts[:-1])} and {texts[-1]} dB from the render"
 
 

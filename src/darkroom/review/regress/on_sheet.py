@@ -20,7 +20,7 @@ from darkroom.request.picture_key import PictureKey
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import link_from
 from darkroom.review.regress.comparison import Comparison, read_comparisons
-from darkroom.review.regress.regress_page import measures, names, worst_first
+from darkroom.review.regress.told import measures, names, worst_first
 from darkroom.review.regress.verdicts import VERDICTS
 
 _SIDE = 256  # pixels of a preview's thumbnail

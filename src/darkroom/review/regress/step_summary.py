@@ -12,17 +12,16 @@ from urllib.parse import quote
 from darkroom.display import printable
 from darkroom.files.atomic import atomic
 from darkroom.review.pair.differences import Difference
-from darkroom.review.pair.measures import MEASURES
+from darkroom.review.pair.measures import PSNR
 from darkroom.review.regress.comparison import Comparison, read_comparisons
-from darkroom.review.regress.regress_page import measures, names, worst_first
 from darkroom.review.regress.summary import failed, installed_versions, outdated, summary
+from darkroom.review.regress.told import measures, names, worst_first
 from darkroom.review.regress.verdicts import VERDICTS
 from darkroom.review.regress.whole_set import WholeSet
 
 _ROWS = 20  # pictures
 _WHY, _FACT = 300, 120  # characters of all that is said of a picture, and of one fact that differs
 _PAGE = "regress.html"  # lies beside the summary
-_PSNR = next(measure for measure in MEASURES if measure.name == "psnr")
 # What begins a mark anywhere in a line, and where GitHub would see an address: https://… and www.…
 _MARKS = re.compile(r"[\\`*_{}\[\]<>#~$^|&]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
@@ -95,7 +94,7 @@ def _link(name: str) -> str:
 
 
 def _psnr(comparison: Comparison) -> str:
-    return _PSNR.text(comparison.psnr) if comparison.measures else ""
+    return PSNR.text(comparison.psnr) if comparison.measures else ""
 
 
 def _why(comparison: Comparison) -> str:

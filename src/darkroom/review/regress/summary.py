@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from darkroom import __version__
+from darkroom.display import counted
 from darkroom.review.regress.comparison import Comparison
 from darkroom.review.regress.verdicts import VERDICTS
 from darkroom.review.regress.whole_set import WholeSet
@@ -28,7 +29,7 @@ def summary(comparisons: Sequence[Comparison]) -> str:
         said = f"{said}; nothing could be compared" if said else "nothing could be compared"
     if (whole := WholeSet.of(comparisons)).fails:
         said = f"{said}; as a whole farther than rounding explains: {whole}"
-    return f"{len(comparisons)} preview{'s' * (len(comparisons) != 1)}: {said}"
+    return f"{counted(len(comparisons), 'preview')}: {said}"
 
 
 def installed_versions() -> dict[str, str]:

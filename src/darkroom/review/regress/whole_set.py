@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from darkroom.display import counted
 from darkroom.review.pair.measures import Measures
 from darkroom.review.pair.own_floor import REPEATS
 from darkroom.review.regress.comparison import Comparison
@@ -60,7 +61,7 @@ class WholeSet:
     def __str__(self) -> str:
         """Such as `36 pictures, on average 0.84 dB farther from their previews than their repeats (p = 0.0002)`."""
         told = f"{abs(self.mean):.2f} dB {'farther from' if self.mean > 0 else 'nearer to'} their previews"
-        pictures = f"{self.pictures} picture{'s' * (self.pictures != 1)}"
+        pictures = counted(self.pictures, "picture")
         return f"{pictures}, on average {told} than their repeats (p = {self.p:.2g})"
 
 

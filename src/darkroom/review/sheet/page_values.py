@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from darkroom.display import counted
 from darkroom.files.columns import columns_of, groups_of
 from darkroom.record.rows import FAILED, NOT_RENDERED, Failure, Record, Row
 from darkroom.request.speedups import numerics_in_full
@@ -92,7 +93,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     spent = sum(getattr(cost, f"seconds_{step}") for cost in costs for step in _STEPS)
     numerics = list(dict.fromkeys(numerics_in_full(row.request.base) for row in rows))
     return [
-        f"{len(rows):,} {'picture' if len(rows) == 1 else 'pictures'}",
+        counted(len(rows), "picture"),
         *([_duration(spent)] if costs else []),
         " and ".join(numerics),
     ]
