@@ -109,7 +109,9 @@ MAY_IMPORT = {
         "trials thresholds previews named_picture review/pair review/regress"
     ),
     "review/scores": "errors display files record scoring",
-    "review/sheet": ("errors request files record planned scoring store telling review review/page review/scores"),
+    "review/sheet": (
+        "errors display request files record planned scoring store telling review review/page review/scores"
+    ),
     "review/sharing": "errors display request files record previews store review/page review/sheet",
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     "review/choosing": (
