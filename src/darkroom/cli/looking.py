@@ -55,6 +55,9 @@ def add_to(commands: Commands) -> None:
     lora.add_argument("files", type=Path, nargs="+", metavar="FILE", help="of several, a table")
     lora.add_argument("--base", type=Path, metavar="FILE", help="a transformer's .safetensors, to set sizes beside")
     lora.add_argument("--layers", action="store_true", help="the size of every layer's delta")
+    without = "write one file, without the keys that fit, such as 'lora_te*', to -o; also several times"
+    lora.add_argument("--without", action="append", metavar="PATTERN", help=without)
+    lora.add_argument("-o", dest="output", type=Path, metavar="FILE", help="of --without: where that file goes")
 
     diff = commands.add(
         LOOK,
@@ -122,10 +125,17 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _lora(options: argparse.Namespace) -> None:
-    from darkroom.errors import DarkroomError, raise_together
+    from darkroom.errors import ConfigError, DarkroomError, raise_together
+    from darkroom.lora_files.excerpt import write_without
     from darkroom.lora_files.inspection.facts import facts_of
     from darkroom.lora_files.inspection.told import as_block, as_table
 
+    if options.without or options.output:
+        if not (options.without and options.output and len(options.files) == 1):
+            raise ConfigError("lora: expected one file, --without PATTERN and -o FILE together")
+        left_out = write_without(options.files[0], options.without, options.output)
+        print(f"{options.output}: {options.files[0]} without {len(left_out)} keys")
+        return
     found, errors = [], []
     for path in options.files:
         try:

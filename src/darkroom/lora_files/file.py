@@ -1,6 +1,7 @@
 """An adapter file as far as its header shows it, without its tensors."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,15 @@ class LoraFile:
     def said_base(self) -> str:
         """The same in words that follow a verdict; "" where nothing is said."""
         return f" (its header says {self.base_version})" if self.base_version else ""
+
+    @property
+    def said_rank(self) -> float | None:
+        """The rank as kohya's tools and LyCORIS write it, above 0; None if unsaid."""
+        try:
+            rank = float(self.header.metadata.get("ss_network_dim", ""))
+        except ValueError:
+            return None
+        return rank if 0 < rank < math.inf else None
 
     @property
     def step(self) -> int | None:

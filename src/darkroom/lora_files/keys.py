@@ -13,10 +13,19 @@ from typing import Literal
 
 from darkroom.display import named
 from darkroom.errors import AdapterError
+from darkroom.lora_files.excerpt import pattern_of, without_command
 from darkroom.lora_files.file import LoraFile
 from darkroom.lora_files.naming import AdapterNaming, Layer, LayerShapes, Place
 from darkroom.lora_files.scales import read_scales, refuse_scales_beside
-from darkroom.lora_files.tools import ALPHA, Named, of_text_encoders, of_tokens, read_key, unsupported
+from darkroom.lora_files.tools import (
+    ALPHA,
+    Named,
+    of_text_encoders,
+    of_tokens,
+    read_key,
+    text_encoder_patterns,
+    unsupported,
+)
 
 Kind = Literal["lora", "lokr", "diff"]
 
@@ -103,9 +112,10 @@ def _refuse_unsupported(lora: LoraFile) -> None:
             numbers = "a number" if key.endswith(f".{ALPHA}") else "float32, float16, bfloat16 or float8"
             raise AdapterError(f"{lora.path}: {key}: expected {numbers}, got {dtype}")
     if tokens := of_tokens(lora.shapes):
+        command = without_command(lora.path, sorted({f"{key.partition('.')[0]}*" for key in tokens}))
         raise AdapterError(
             f"{lora.path}: trains words of the text encoder as well, which no preview of the trainer has: "
-            f"{named(tokens)}; export it without them"
+            f"{named(tokens)}; leave them out: {command}"
         )
     if refused := unsupported(lora.shapes):
         what, keys = refused
@@ -113,7 +123,8 @@ def _refuse_unsupported(lora: LoraFile) -> None:
     if texts := of_text_encoders(lora.shapes):
         raise AdapterError(
             f"{lora.path}: is a LoRA of the text encoder as well, which is not applied here, as no preview of the "
-            f"trainer has one; save it without these {len(texts)} keys, or train the transformer alone: {named(texts)}"
+            f"trainer has one: {named(texts)}; train the transformer alone, or leave these out: "
+            f"{without_command(lora.path, text_encoder_patterns(texts))}"
         )
     convolved = [key for key, shape in lora.shapes.items() if len(shape) > 2]
     if convolved:
@@ -141,7 +152,7 @@ def _modules(lora: LoraFile, naming: AdapterNaming) -> dict[str, dict[str, str]]
         module = first.setdefault(places, found.module) if places else found.module
         other = modules[module].setdefault(found.suffix, key)
         if other != key:
-            raise AdapterError(f"{lora.path}: names one layer twice, expected once: {named((other, key))}")
+            raise AdapterError(_twice(lora.path, other, key))
     return modules
 
 
@@ -158,8 +169,13 @@ def _refuse_twice(path: str, deltas: Sequence[LayerDelta]) -> None:
         is_beside = place.part is not None and place.layer in whole
         other = first.setdefault((place.layer, None if is_beside else place.part), delta)
         if other is not delta:
-            keys = (min(other.keys.values()), min(delta.keys.values()))
-            raise AdapterError(f"{path}: names one layer twice, expected once: {named(keys)}")
+            raise AdapterError(_twice(path, min(other.keys.values()), min(delta.keys.values())))
+
+
+def _twice(path: str, first: str, second: str) -> str:
+    command = without_command(path, [pattern_of(first)])
+    both = f"{path}: names one layer twice, expected once: {named((first, second))}"
+    return f"{both}; if both are of one training, leave one out, such as by {command}"
 
 
 def _kind(suffixes: Collection[str]) -> Kind:

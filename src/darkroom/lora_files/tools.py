@@ -91,6 +91,11 @@ def of_text_encoders(keys: Iterable[str]) -> list[str]:
     return [key for key in keys if _TEXT_ENCODER.match(key)]
 
 
+def text_encoder_patterns(keys: Iterable[str]) -> list[str]:
+    """Of such keys, what they all fit: `lora_te1_*`."""
+    return sorted({f"{match[0]}*" for key in keys if (match := _TEXT_ENCODER.match(key))})
+
+
 def of_tokens(keys: Iterable[str]) -> list[str]:
     """The keys of trained words (textual inversion), which some trainers save beside a delta."""
     return [key for key in keys if _TOKENS.fullmatch(key)]

@@ -2,17 +2,21 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from darkroom.__main__ import main
+from darkroom.errors import AdapterError
+from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import read_lora
 from darkroom.lora_files.inspection.facts import facts_of
 from darkroom.lora_files.inspection.sizes import squared_norm
+from darkroom.lora_files.keys import read_keys
 
 KLEIN = 3072  # klein-4B's hidden size
 
@@ -168,3 +172,38 @@ def test_numbers_of_eight_bits_are_those_that_torch_reads(tmp_path: Path, dtype:
     save_file({"x": numbers}, tmp_path / "x.safetensors")
     expected = float((numbers.double() ** 2).sum())
     assert squared_norm(read_lora(tmp_path / "x.safetensors"), "x") == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_file_without_some_of_its_keys_is_written_as_the_refusal_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = pair("single_blocks.7.linear2", KLEIN, 4 * KLEIN, rank=1)
+    texts = {
+        f"lora_te1_text_model_fc1.lora_{side}.weight": torch.zeros(1, 2, dtype=torch.float16) for side in ("up", "down")
+    }
+    again = {
+        key.replace("single_blocks.7", "single_transformer_blocks.7").replace("linear2", "attn.to_out"): value + 1
+        for key, value in kept.items()
+    }
+    file = write(tmp_path, {**kept, **texts, **again}, ss_output_name="star").name
+    for _ in range(2):
+        with pytest.raises(AdapterError) as refused:
+            read_keys(read_lora(file), NAMINGS["flux2"])
+        command = shlex.split(str(refused.value).rpartition("darkroom ")[2])
+        assert main(command) == 0
+        file = command[-1]
+    assert len(read_keys(read_lora(file), NAMINGS["flux2"]).deltas) == 1
+    assert read_lora(file).header.metadata == {"ss_output_name": "star"}
+    assert {key: value.tolist() for key, value in load_file(file).items()} == {
+        key: value.tolist() for key, value in again.items()
+    }
+    assert main(["lora", file, "--without", "x*", "-o", "y.safetensors"]) == 1
+    assert "x*: expected what fits some of its 2 keys, such as diffusion_model" in capsys.readouterr().err
+    assert main(["lora", file, "--without", "*.lora_A*", "-o", file]) == 1
+    assert main(["lora", file, "-o", "z.safetensors"]) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "star.less.less.safetensors",
+        "star.less.safetensors",
+        "star.safetensors",
+    ]

@@ -448,9 +448,24 @@ def test_a_layer_whose_lora_a_is_zero_is_lost(flux1, read):
 
 
 @pytest.mark.parametrize(
+    ("alpha", "scale"),
+    [(1.0, "a scale of 0.03125: where that was counted"), (32.0, None), (9999999999.0, None), (float("inf"), None)],
+)
+def test_an_alpha_that_the_trainer_of_a_whole_lokr_may_have_counted(base, read, alpha, scale):
+    tensors = {"lokr_w1": draw(4, 4, seed=1), "lokr_w2": draw(24, 24, seed=2), "alpha": torch.tensor(alpha)}
+    keys = {f"diffusion_model.double_blocks.0.img_attn.proj.{name}": value for name, value in tensors.items()}
+    warning = read(base, keys, ss_network_dim="32", ss_network_alpha="1").warning
+    assert scale in warning if scale else warning is None
+    assert read(base, keys).warning is None
+
+
+@pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"emb_params": torch.ones(2, 8)}, "trains words of the text encoder as well.* emb_params; export it without"),
+        (
+            {"emb_params": torch.ones(2, 8)},
+            "trains words of the text encoder as well.* emb_params; leave them out: darkroom lora",
+        ),
         ({"bundle_emb.sks.string_to_param": torch.ones(2, 8)}, "trains words of the text encoder as well"),
         ({"x.norm_q.diff": torch.ones(8)}, "is a training of norms as well, which cannot be applied: x.norm_q.diff"),
         ({"x.set_weight": torch.ones(8)}, "is a delta that changes the shape of layers"),

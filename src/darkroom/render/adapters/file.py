@@ -3,6 +3,7 @@
 Whether the file can be applied to the base, and which key is what, is told by lora_files/judge.py.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,7 @@ _COMPUTED = {
     torch.float64: torch.float32,
     **dict.fromkeys((torch.float8_e4m3fn, torch.float8_e5m2), torch.bfloat16),
 }
+_NO_ALPHA = 1e9  # ai-toolkit writes 9999999999 for none
 _RANKED, _RANK_SIDE = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b"), 0  # factors whose rows are the rank
 
 
@@ -51,6 +53,12 @@ class Delta:
     @property
     def _is_whole_lokr(self) -> bool:
         return {"lokr_w1", "lokr_w2"} <= self.tensors.keys()
+
+    @property
+    def ignored_alpha(self) -> float | None:
+        """That of whole LoKr factors, where it is a number that somebody chose."""
+        alpha = float(self.tensors[ALPHA]) if self._is_whole_lokr and ALPHA in self.tensors else math.inf
+        return alpha if alpha < _NO_ALPHA else None
 
     def is_zero(self) -> bool:
         """True for a delta that is a product with a factor of zeros, or whose alpha is zero."""
@@ -87,6 +95,7 @@ class Adapter:
     left_out: int = 0
     trainer: str | None = None
     foreign: str = ""  # why it is one of another base, "" if it is not known to be
+    said_rank: float | None = None  # of its header
 
     @cached_property
     def bytes(self) -> int:
@@ -113,9 +122,9 @@ class Adapter:
 
     @property
     def warning(self) -> str | None:
-        """One sentence on an adapter that is applied in part: lost, or of another base and allowed to be."""
+        """One sentence on an adapter that is applied in part or otherwise than its trainer may have done."""
         if not self.foreign:
-            return self._lost
+            return self._lost or self._scaled
         total = self.matched_keys + self.left_out
         return (
             f"{self.path}: {self.foreign}; by allow_foreign_lora {self.matched_keys} of its {total} keys were applied, "
@@ -135,6 +144,19 @@ class Adapter:
         return (
             f"{self.path}: {len(lost)} of its {len(downs)} layers are lost: their lora_A is zero, as where a download "
             f"was broken off; copy it again: {', '.join(lost[:3])}"
+        )
+
+    @property
+    def _scaled(self) -> str | None:
+        """One sentence where a whole LoKr has an alpha that its trainer may have divided by the rank."""
+        every = [delta.ignored_alpha for own in self.deltas.values() for delta in own]
+        scales = {alpha / self.said_rank for alpha in every if alpha is not None and self.said_rank}
+        if not scales or all(math.isclose(scale, 1, rel_tol=1e-2) for scale in scales):
+            return None
+        most = max(scales)
+        return (
+            f"{self.path}: has whole LoKr factors, whose alpha ai-toolkit ignores, and so does this picture; by the "
+            f"rank in its header it is a scale of {most:g}: where that was counted, network_multiplier: {most:g} does"
         )
 
 
@@ -170,6 +192,7 @@ def read_adapter(
         len(applicable.left_out),
         str(file.trainer) if file.trainer else None,
         applicable.foreign,
+        file.said_rank,
     )
 
 
