@@ -122,7 +122,7 @@ MAY_IMPORT = {
     "terminal": "__init__ errors telling display filesystem store job_errors plan/conf review",
     # the commands
     "cli": (
-        "__init__ errors telling display filesystem files lora_files/inspection job_errors record planned "
+        "__init__ errors telling display filesystem files lora_files lora_files/inspection job_errors record planned "
         "scoring store previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine "
         "intake intake/aitk terminal render render/device render/scoring render/worker review review/choosing "
         "review/inventory review/regress review/scores review/sharing review/sheet"
