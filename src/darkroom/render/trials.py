@@ -3,10 +3,8 @@
 One that fails is reported with its reason, and the others are rendered. What the store has is not rendered again.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import torch
 
 from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, DeviceLostError, PictureError
-from darkroom.files.atomic import atomic, link
+from darkroom.files.atomic import atomic
 from darkroom.files.content import is_intact
 from darkroom.files.image_file import encode_image, without_record
 from darkroom.record.embedded import EmbeddedRecord
@@ -22,64 +20,24 @@ from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.environment import environment_of
 from darkroom.render.device.mode import AUTO
 from darkroom.render.families.sampling import generator
-from darkroom.render.job import Destination, check_named_files
+from darkroom.render.job import check_named_files
 from darkroom.render.loaded import Loaded
 from darkroom.render.loop import Loop, Task, Unrendered, as_told
 from darkroom.render.nudge import nudged_repeats
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Progress
+from darkroom.render.sheet_run import Report, SheetRun
 from darkroom.render.texts import check_encoders, check_model, encode
 from darkroom.request.parts import Encoder
 from darkroom.request.request import Request
-from darkroom.store import ENDINGS, STORE, Store
-from darkroom.trials import OUTCOMES, Outcome, Trial, TrialSheet, outcomes_of
-
-_SHOWN = re.compile(r"\d{2,}_.*\.(png|jpg|webp)")  # names of pictures beside the outcomes
+from darkroom.store import STORE, Store
+from darkroom.trials import Trial, TrialSheet
 
 # Our own errors, and how torch, diffusers and transformers refuse what nobody asked of this model before: shapes,
 # dtypes and kernels (NotImplementedError and lack of memory are RuntimeErrors), values, a file or a library that is
 # not there. Nothing else: an interrupt stops it all, as a lost device does, and a KeyError or an AttributeError
 # is our mistake.
 _SURVIVED = (DarkroomError, RuntimeError, ValueError, TypeError, OSError, ImportError)
-
-
-Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One sheet on its way."""
-
-    sheet: TrialSheet
-    checkpoint: Checkpoint
-    files: Store  # whose digests of weight files are known
-    store: Store  # where embeddings and pictures go
-    folder: Path  # where people look at the pictures
-    offload: str
-    pipelines: Pipelines
-    report: Report
-    ways_out: WaysOut
-    failed: dict[str, str]  # by request_id
-
-    def repeats(self, trial: Trial) -> list[Path]:
-        """Files of its nudged repeats: for people and for measuring, in no store."""
-        shown, numbers = self.destination(trial).shown, range(1, self.sheet.repeats + 1)
-        return [self.folder / "repeats" / f"{shown.stem}_{number}{shown.suffix}" for number in numbers]
-
-    def destination(self, trial: Trial) -> Destination:
-        kind, quality = self.sheet.image_format, self.sheet.quality
-        number = self.sheet.trials.index(trial)
-        name = re.sub(r"[^\w.=-]+", "_", trial.factor)[:60].strip("_")
-        return Destination(
-            request_id=trial.request.request_id,
-            stored=self.store.image(trial.request.request_id, kind, quality),
-            shown=self.folder / f"{number:02d}_{name}.{ENDINGS[kind]}",
-            image_format=kind,
-            quality=quality,
-            stored_latents=None,
-            shown_latents=None,
-            directory=Path.cwd(),
-        )
 
 
 def render_trials(
@@ -99,7 +57,7 @@ def render_trials(
     """
     # 1. What is asked for
     sheet, files = TrialSheet.read(sheet_file), Store(results / STORE)
-    run = _Run(
+    run = SheetRun(
         sheet=sheet,
         checkpoint=Checkpoint.read(Path(sheet.checkpoint)),
         files=files,
@@ -116,7 +74,7 @@ def render_trials(
     if missing or sheet.repeats:
         run.checkpoint.check_rendering(files.sha256)
     for trial in sheet.trials if sheet.repeats else missing:
-        _note(run, [trial.request], _caught(partial(_check, trial.request, files)))
+        run.note([trial.request], _caught(partial(_check, trial.request, files)))
     with _threads(sheet.threads):
         # 3. Texts, then pictures
         _encode(run, [trial.request for trial in missing if trial.request.request_id not in run.failed])
@@ -124,7 +82,7 @@ def render_trials(
         # 4. The same as other machines might round it, where that is asked for
         _repeat(run, [trial for trial in sheet.trials if trial.request.request_id not in run.failed])
     # 5. What came of it
-    return _write(run)
+    return run.write()
 
 
 @contextmanager
@@ -144,11 +102,6 @@ def _check(request: Request, files: Store) -> None:
     generator(request.sampling.seed, request.sampling.noise_device)
 
 
-def _note(run: _Run, requests: Iterable[Request], errors: Iterable[DarkroomError]) -> None:
-    for error in errors:
-        run.failed.update({request.request_id: str(error) for request in requests})
-
-
 def _caught(work: Callable[[], object]) -> list[DarkroomError]:
     """The error that `work` raises, or none: one of ours, or of a library."""
     try:
@@ -160,7 +113,7 @@ def _caught(work: Callable[[], object]) -> list[DarkroomError]:
     return []
 
 
-def _encode(run: _Run, requests: Iterable[Request]) -> None:
+def _encode(run: SheetRun, requests: Iterable[Request]) -> None:
     """One text encoder after the other: those with the same settings at once."""
     groups: dict[Encoder, list[Request]] = {}
     for request in requests:
@@ -169,17 +122,17 @@ def _encode(run: _Run, requests: Iterable[Request]) -> None:
         paths = {run.store.embedding(r.encoder.embedding_id(text)): text for r in group for text in r.texts}
         missing = {path: text for path, text in paths.items() if not is_intact(path)}
         if missing:
-            _note(run, group, _caught(partial(_encode_group, run, encoder, group, missing)))
+            run.note(group, _caught(partial(_encode_group, run, encoder, group, missing)))
 
 
-def _encode_group(run: _Run, encoder: Encoder, group: Sequence[Request], texts: Mapping[Path, str]) -> None:
+def _encode_group(run: SheetRun, encoder: Encoder, group: Sequence[Request], texts: Mapping[Path, str]) -> None:
     check_encoders(run.checkpoint, run.files)
     embeds = {request.text.prompt_embeds for request in group if request.text.prompt_embeds}
     check_model(run.checkpoint, group[0].base, embeds)
     encode(encoder, run.checkpoint, texts, run.offload, run.files)
 
 
-def _render(run: _Run, trials: list[Trial]) -> None:
+def _render(run: SheetRun, trials: list[Trial]) -> None:
     """Those on the base model that the first one needs before all others, in the sheet's order otherwise."""
     if not trials:
         return
@@ -201,20 +154,20 @@ def _render(run: _Run, trials: list[Trial]) -> None:
     )
     for outcome in loop.render([Task(trial.request, run.destination(trial)) for trial in ordered], report):
         if isinstance(outcome, Unrendered):
-            _note(run, [outcome.task.request], [outcome.error])
+            run.note([outcome.task.request], [outcome.error])
 
 
-def _repeat(run: _Run, trials: list[Trial]) -> None:
+def _repeat(run: SheetRun, trials: list[Trial]) -> None:
     """Each trial as often as the sheet says."""
     count = run.sheet.repeats
     for done, trial in enumerate(trials if count else ()):
         run.ways_out.at_picture(trial.request)
         pace = run.pipelines.pace.seconds_per_image
         run.report(Progress(f"{run.sheet.name}, repeats", trial.factor, done * count, len(trials) * count, pace))
-        _note(run, [trial.request], _caught(partial(_repeat_one, run, trial)))
+        run.note([trial.request], _caught(partial(_repeat_one, run, trial)))
 
 
-def _repeat_one(run: _Run, trial: Trial) -> None:
+def _repeat_one(run: SheetRun, trial: Trial) -> None:
     """Files of a trial's repeats, written as its picture is; without a record, so that none is taken for it.
 
     PictureError where the picture was rendered elsewhere: then its repeats would be off by more than their nudges.
@@ -245,22 +198,3 @@ def _check_environment(picture: EmbeddedRecord, loaded: Loaded) -> None:
     if names:
         said = ", ".join(f"{name} {there.get(name, 'unknown')} there, {here.get(name)} here" for name in sorted(names))
         raise PictureError(f"the picture was rendered elsewhere ({said}); --fresh renders both here")
-
-
-def _write(run: _Run) -> Path:
-    wanted = {run.destination(trial).shown for trial in run.sheet.trials}
-    for file in run.folder.iterdir():
-        if _SHOWN.fullmatch(file.name) and file not in wanted:
-            file.unlink()  # of an earlier sheet
-    path = run.folder / OUTCOMES
-    outcomes_of(run.sheet, (_outcome(run, trial) for trial in run.sheet.trials)).write(path)
-    return path
-
-
-def _outcome(run: _Run, trial: Trial) -> Outcome:
-    name, to = trial.request.request_id, run.destination(trial)
-    outcome = Outcome(trial.factor, trial.change, name, is_baseline=trial.is_baseline)
-    if name in run.failed:
-        return replace(outcome, error=run.failed[name])
-    link(to.stored, to.shown)
-    return replace(outcome, image=str(to.shown), repeats=tuple(map(str, run.repeats(trial))))
