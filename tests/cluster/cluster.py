@@ -29,14 +29,12 @@ trigger_word: sks
 defaults: {width: 64, height: 64, sample_steps: 4}
 prompts: ["[trigger] NAME"]
 """
-QUICK = ("--slurm-init-seconds-before-status-checks", "3")
+SNAKEMAKE = Path(__file__).with_name("impatient.py")
 
 
 @dataclass(frozen=True)
 class Cluster(Project):
     """2 base models × 3 LoRAs × 2 prompt sets × 2 seeds: 12 combinations, 24 pictures."""
-
-    slurm: Path
 
     def fill(self) -> None:
         self.write("conf/experiment/small.yaml", EXPERIMENT)
@@ -56,16 +54,11 @@ class Cluster(Project):
         demo = (REPOSITORY / "conf/model/demo.yaml").read_text()
         self.write("conf/model/noisy.yaml", demo.replace("${darkroom.folder}/demo/klein", "noisy"))
 
-    def alone(self, folder: Path) -> Project:
-        """The same project, for a run on this machine alone."""
-        subprocess.run(["cp", "-r", self.folder, folder], check=True)
-        return Project(folder)
-
     def on(self, profile: str, *arguments: str) -> list[str]:
         """The line that a person types, in this folder."""
         snakefile, profiles = REPOSITORY / "Snakefile", REPOSITORY / "profiles"
-        base = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--profile", str(profiles / profile)]
-        return [*base, *(QUICK if profile == "slurm" else ()), *arguments, "--config", "experiment=small"]
+        base = [sys.executable, str(SNAKEMAKE), "-s", str(snakefile), "--profile", str(profiles / profile)]
+        return [*base, *arguments, "--config", "experiment=small"]
 
     def run(self, profile: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         line, variables = self.on(profile, *arguments), {**os.environ, **environment}

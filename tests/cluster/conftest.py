@@ -66,10 +66,19 @@ def undisturbed(encoded: Project, tmp_path_factory: pytest.TempPathFactory) -> d
     return alone.pictures()
 
 
+@pytest.fixture(scope="session")
+def one_machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The pictures of a whole project, as this machine alone renders them."""
+    project = Cluster(tmp_path_factory.mktemp("one_machine") / "project")
+    project.fill()
+    assert project.snakemake().returncode == 0
+    return project.pictures()
+
+
 @pytest.fixture
 def slow(encoded: Project, slurm: Path, tmp_path: Path) -> Iterator[Cluster]:
     """The same on the cluster, for a test to disturb."""
-    cluster = Cluster(tmp_path / "project", slurm)
+    cluster = Cluster(tmp_path / "project")
     subprocess.run(["cp", "-a", encoded.folder, cluster.folder], check=True)
     yield cluster
     cluster.wait_for_silence()
@@ -78,7 +87,7 @@ def slow(encoded: Project, slurm: Path, tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def cluster(slurm: Path, tmp_path: Path) -> Iterator[Cluster]:
     """A project folder on it. When a test has ended there is no job, and no process of a run, left."""
-    cluster = Cluster(tmp_path / "project", slurm)
+    cluster = Cluster(tmp_path / "project")
     cluster.fill()
     yield cluster
     cluster.wait_for_silence()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.machine.refusing import python, refusing
+from tests.machine.preloading import python, refusing
 
 from darkroom.errors import StoreError
 from darkroom.files.atomic import write_json

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from tests.machine.refusing import refusing
+from tests.machine.preloading import refusing
 from tests.machine.waiting import PATIENCE
 from tests.workflow.project import DEMO, Project
 
