@@ -1,4 +1,4 @@
-"""Machines that are otherwise: C of ours, compiled and preloaded into processes of their own (tests/machine/preloaded)."""
+"""Machines that are otherwise: C of ours (tests/machine/preloaded), compiled and preloaded into other processes."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ def refusing(below: Path, *calls: str, number: int = errno.ENOSYS) -> dict[str, 
 
 
 def clock_off(seconds: int, *, right_in: str = "") -> dict[str, str]:
-    """That of a process whose wall clock is so far ahead, or behind; its children's as well, but where `right_in` is set."""
+    """That of one whose wall clock is so far off, and of what it starts; the clock is right where `right_in` is set."""
     return _with("wrong_clock", {"CLOCK_OFF": str(seconds), "CLOCK_RIGHT_IN": right_in})
 
 

@@ -135,7 +135,7 @@ class Combination:
 def read_combination(job: Job) -> Combination:
     """The job's files, read; CheckpointError or StoreError when files changed since the plan was made."""
     planned, store = PlannedCombination.read(job.requests), Store(job.store)
-    _await(list(_embeddings(planned, store)), job.latency)
+    await_files(list(_embeddings(planned, store)), job.latency)
     first = planned.requests[0].title
     combination = Combination(
         directory=job.directory,
@@ -166,7 +166,7 @@ def _embeddings(planned: PlannedCombination, store: Store) -> Iterator[Path]:
             yield from (store.embedding(request.encoder.embedding_id(text)) for text in request.texts)
 
 
-def _await(paths: Collection[Path], seconds: float) -> None:
+def await_files(paths: Collection[Path], seconds: float) -> None:
     """Give files that another machine has written the time to be seen here; they may be missing all the same."""
     ends = time.monotonic() + seconds
     while not all(path.is_file() for path in paths) and time.monotonic() < ends:

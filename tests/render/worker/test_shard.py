@@ -19,6 +19,7 @@ from tests.examples.record import REQUEST, record
 from tests.machine.waiting import wait_for
 
 from darkroom.errors import StoppedError
+from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_member_errors
 from darkroom.names import Names
 from darkroom.planned import PlannedCombination, Shard
@@ -29,7 +30,7 @@ from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import Done, Failed, Stop
 from darkroom.render.worker.shard import render_shard
 from darkroom.render.worker.slot import private_folder, slots
-from darkroom.store import ExperimentFolder, Store
+from darkroom.store import ExperimentFolder, Store, Written
 
 ME = os.getpid()
 CATS, DOGS = Names("klein", "none", "cats"), Names("klein", "none", "dogs")
@@ -100,6 +101,8 @@ def finish(channel: Channel, job: Job) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_bytes(b"a picture")
     write_records(job.records, [record(loras=())], {"experiment": "demo"})
+    written = Written(sha256_of(job.requests), job.records.stat().st_size, {})
+    written.write(ExperimentFolder(Path("results/demo")).written(Names("klein", "none", job.requests.stem)))
     channel.send(Done())
 
 
@@ -170,3 +173,21 @@ def test_a_file_of_requests_that_is_unreadable_costs_its_own_combination(folder:
     assert asked == ["cats", "dogs"]
     errors = read_member_errors(folder.shard("now", "klein", "000"))
     assert {names: error.text for names, error in errors.items()} == {CATS: "unreadable"}
+
+
+def test_what_an_earlier_attempt_made_of_other_files_is_rendered_again_and_never_fetched(
+    folder: ExperimentFolder,
+) -> None:
+    with worker(finish):
+        rendered(folder, CATS, DOGS)
+    for names in (CATS, DOGS):  # by another attempt at planning
+        planned = PlannedCombination.read(folder.requests(names))
+        replace(planned, lora_merge="live").write(folder.requests(names))
+
+    def act(channel: Channel, job: Job) -> None:
+        finish(channel, job) if job.requests.stem == "dogs" else channel.send(Failed("its LoRA is damaged by now"))
+
+    with worker(act) as asked:
+        rendered(folder, CATS, DOGS)
+    assert asked == ["cats", "dogs"]
+    assert [folder.staged("now").records(names).exists() for names in (CATS, DOGS)] == [False, True]

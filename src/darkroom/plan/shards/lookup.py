@@ -57,6 +57,10 @@ class ShardLookup:
             return [str(self._file(shard))]
         return [self._shards.before[names]] if names in self._shards.before else []
 
+    def staged(self, model: str, lora: str, prompts: str) -> str:
+        """Where a combination's records are once its shard has rendered it; nothing is there of one that is in none."""
+        return str(self._folder.staged(self._shards.run).records(Names(model, lora, prompts)))
+
     def priority(self, model: str, number: str) -> int:
         """That of the first combination in it."""
         return self._workflow.priority(*self._shard(model, number).members[0])

@@ -20,7 +20,7 @@ from darkroom.machine.allotment.time_limit import begin_again, seconds_left
 from darkroom.names import Names
 from darkroom.planned import Shard, Shards
 from darkroom.render.attempts.time_up import TimeUp, in_time
-from darkroom.render.job import Job, pictures_of
+from darkroom.render.job import Job, await_files, pictures_of
 from darkroom.render.worker.client import render
 from darkroom.render.worker.owner import is_alone
 from darkroom.store import ExperimentFolder, Store
@@ -55,7 +55,10 @@ def render_shard(
                 say("the job's time is up, so it waits for a place again; finished pictures are kept")
                 time.sleep(patience)
             raise
-    write_member_errors(folder.shard(run, shard.model, shard.number), {**unplanned, **errors})
+    failed = {**unplanned, **errors}
+    for names in failed:  # what an earlier attempt made of other files is not fetched
+        folder.staged(run).records(names).unlink(missing_ok=True)
+    write_member_errors(folder.shard(run, shard.model, shard.number), failed)
 
 
 def _render_each(
@@ -65,7 +68,7 @@ def _render_each(
     staged, errors = folder.staged(run), dict[Names, JobError]()
     for names in planned:
         requests, records = folder.requests(names), staged.records(names)
-        if records.is_file() and not is_cut(records):
+        if _is_done(requests, records, folder.written(names)):
             continue
         time_up.check()
         log, member = folder.log("render", *names), replace(job, requests=requests, records=records)
@@ -94,6 +97,14 @@ def _render_each(
     return errors
 
 
+def _is_done(requests: Path, records: Path, written: Path) -> bool:
+    """Whether an earlier attempt has rendered a combination, from files that are the same now."""
+    if not records.is_file() or is_cut(records):
+        return False
+    then = Written.read(written)
+    return then is not None and then.requests == sha256_of(requests)
+
+
 def _stored(planned: Sequence[Names], folder: ExperimentFolder, job: Job) -> int:
     """How many of these combinations' pictures the store has; none of one whose requests are unreadable."""
     found = 0
@@ -106,6 +117,7 @@ def _stored(planned: Sequence[Names], folder: ExperimentFolder, job: Job) -> int
 def fetched(job: Job) -> bool:
     """Whether the combination's records came from a shard; False where they are to be made here.
 
+    Where they are staged and there are hard links, the render rule's own line has fetched them already.
     That is in a run without shards, and of what was finished as the run began and is asked for all the same (`-R
     render`), as long as the store has its pictures: StoreError where it has not, since nothing is rendered here.
     DarkroomError, as it was in the shard, for a combination that came to nothing there.
@@ -123,9 +135,10 @@ def fetched(job: Job) -> bool:
     if error := read_member_errors(folder.shard(shards.run, *shard[:2])).get(names):
         error.write(folder.log("render", *names))
         raise DarkroomError(error.text, lines=True)
-    written, records = Written.read(folder.written(names)), folder.staged(shards.run).records(names)
-    if written is None or written.requests != sha256_of(job.requests) or not records.is_file():
-        raise StoreError(f"{records}: not what is asked for now: files changed during the run; the next one renders it")
+    records = folder.staged(shards.run).records(names)
+    await_files([records], job.latency)
+    if not records.is_file():
+        raise StoreError(f"{records}: missing, though its job has ended well; the next run renders it")
     link(records, job.records)
     os.utime(job.records)  # newer than the requests that it was made from
     return True
