@@ -42,7 +42,7 @@ def test_the_jobs_of_a_node_that_died_are_done_elsewhere(
     assert run.wait() == 0, slow.said()
     assert finished.items() <= slow.rendered().items(), "nothing finished was rendered again"
     assert slow.pictures() == undisturbed
-    subprocess.run(["slurmd", "-N", node], check=True)
+    subprocess.run(["unshare", "--mount", "slurmd", "-N", node], check=True)
     wait_for(lambda: node_state(node) == "idle", f"{node} at work again")
 
 

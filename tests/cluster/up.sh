@@ -92,7 +92,7 @@ done
 
 # 5. The daemons. Nodes whose state was lost are idle once they have registered.
 slurmctld -c
-for i in $(seq "$nodes"); do slurmd -N "n$i"; done
+for i in $(seq "$nodes"); do unshare --mount slurmd -N "n$i"; done # what is mounted on a node is there alone
 for _ in $(seq 300); do
   [ "$(sinfo -h -N -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$nodes" ] && exit 0
   sleep 0.1
