@@ -1,8 +1,9 @@
-"""What a cluster's machines do not have in common: locks, links and the view of the file system, the clock."""
+"""What a cluster's machines and people do not have in common: locks, links, views of files, rights to them, the clock."""
 
 import itertools
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.machine.preloading import clock_off, refusing
 from tests.machine.waiting import wait_for
+from tests.places import REPOSITORY
 
 RENDERED = 12  # pictures: both sets have the same prompts
 TWELVE = ("--set-resources", "shard:images=12")
@@ -40,8 +42,7 @@ def test_files_that_other_machines_see_late_are_waited_for(
     slurm: Path, slow: Cluster, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """Each machine keeps for a while what it has seen of a file, or that there is none; a lock is of one machine."""
-    nodes = [Path("/proc", file.read_text().strip(), "ns/mnt") for file in sorted(slurm.glob("run/slurmd-*.pid"))]
-    served = Cluster(tmp_path / "served")
+    nodes, served = machines(slurm), Cluster(tmp_path / "served")
     with seen_late(slow.folder, served.folder, nodes):
         assert_seen_late(slow.folder, nodes[0])
         with served.watched() as written:
@@ -51,6 +52,69 @@ def test_files_that_other_machines_see_late_are_waited_for(
         slow.wait_for_silence()
     assert len(written) == RENDERED, "no picture was written twice"
     assert served.pictures() == undisturbed
+
+
+def test_two_people_at_once_share_a_folder_that_is_their_groups_and_each_picture(
+    slurm: Path, slow: Cluster, undisturbed: dict[str, bytes]
+) -> None:
+    """Whose folder it was has opened it as docs/cluster.md says; both are logged in on a node."""
+    folder, nodes = str(slow.folder), machines(slurm)
+    for line in (["chgrp", "-R", "users"], ["chmod", "-R", "g+rwX"]):
+        subprocess.run([*line, folder], check=True)
+    subprocess.run(["find", folder, "-type", "d", "-exec", "chmod", "g+s", "{}", "+"], check=True)
+    slow.folder.parent.chmod(0o755)
+    with open_to_all(nodes), slow.watched() as written:
+        runs = [
+            subprocess.Popen(as_person(person, nodes[0], slow, name=name), cwd=slow.folder, stderr=subprocess.PIPE)
+            for person, name in (("games", "small"), ("man", "mine"))
+        ]
+        for run in runs:
+            _, said = run.communicate()
+            assert run.returncode == 0, said.decode()
+        owners = {path.owner() for path in slow.stored()}
+        (slow.folder / "results/store/images").chmod(0o2755)
+        line = as_person("man", nodes[0], slow, name="third")
+        shut_out = subprocess.run(line, cwd=slow.folder, capture_output=True, text=True)
+    assert len(written) == RENDERED, "no picture was written twice"
+    assert owners <= {"games", "man"}
+    assert slow.pictures("small") == slow.pictures("mine") == undisturbed
+    assert shut_out.returncode == 1
+    assert "results/store/images: cannot be written: it is " in shut_out.stderr
+    assert "'s, who lets a group in by chmod -R g+rwX" in shut_out.stderr
+
+
+def as_person(person: str, node: Path, cluster: Cluster, *, name: str) -> list[str]:
+    """The line of a person without rights of root's, whose own files nobody else may write."""
+    home = cluster.folder.parent / person
+    home.mkdir(exist_ok=True)
+    shutil.chown(home, person)
+    line = ["nsenter", f"--mount={node}", "setpriv", f"--reuid={person}", "--regid=users", "--clear-groups"]
+    line += ["env", f"HOME={home}", f"--chdir={cluster.folder}", "sh", "-c", 'umask 022; exec "$@"', "sh"]
+    return [*line, *cluster.on("slurm", *TWELVE), f"name={name}"]
+
+
+@contextmanager
+def open_to_all(nodes: list[Path]) -> Iterator[None]:
+    """Within, everybody may read on nodes what of Python and the repository lies in root's own folders."""
+    if shutil.which("bindfs") is None:
+        pytest.skip("no bindfs (Debian: tests/cluster/install.sh)")
+    needed = [Path(sys.base_prefix), Path(sys.prefix), REPOSITORY, *map(Path, filter(None, sys.path))]
+    closed = {next(filter(is_closed, reversed([path, *path.parents])), None) for path in needed}
+    with ExitStack() as mounted:
+        for node, folder in itertools.product(nodes, filter(None, closed)):
+            on_node = ["nsenter", f"--mount={node}"]
+            subprocess.run([*on_node, "bindfs", "-o", "ro", "--perms=a+rX", folder, folder], check=True)
+            mounted.callback(subprocess.run, [*on_node, "umount", "--lazy", folder], check=True)
+        yield
+
+
+def is_closed(folder: Path) -> bool:
+    return folder.is_dir() and not folder.stat().st_mode & 0o001
+
+
+def machines(slurm: Path) -> list[Path]:
+    """What each node has mounted, for nsenter."""
+    return [Path("/proc", file.read_text().strip(), "ns/mnt") for file in sorted(slurm.glob("run/slurmd-*.pid"))]
 
 
 LATE = 5  # seconds

@@ -17,6 +17,7 @@ from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
 from darkroom.files.atomic import sweep
 from darkroom.files.weight_file import identity
 from darkroom.filesystem.lock import Lock, is_held, locked
+from darkroom.filesystem.shared import check_folders
 from darkroom.job_errors import forget_job_errors
 from darkroom.names import Names
 from darkroom.plan.arguments import read_arguments
@@ -233,6 +234,9 @@ def open_workflow(
         asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
         for folder in (_STORE, RESULTS / asked.name):
             check_writable(folder)
+        if command_line is not None:
+            for folder in (_STORE, RESULTS / asked.name, Path(".snakemake")):
+                check_folders(folder)
         experiment = load_experiment(
             asked.experiment,
             conf_dirs,

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
+from darkroom.filesystem.shared import share_with_group
 from darkroom.job_errors import read_job_error
 from darkroom.plan.conf.folders import CONF_DIRS, existing_folders, home
 from darkroom.review.progress import Watch
@@ -45,6 +46,7 @@ def run(
     if wish.experiment is None:
         raise ConfigError(f"which experiment? There are {', '.join(_experiments())}")
     _check_cache()
+    share_with_group(Path())
     line = snakemake_line(wish, target, name, fresh=fresh)
     if verbose:
         print(shlex.join(line), file=sys.stderr, flush=True)

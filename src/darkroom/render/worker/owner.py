@@ -11,21 +11,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from darkroom.errors import WorkerError
+from darkroom.filesystem.shared import share_with_group
 from darkroom.render.worker.slot import sweep
 
 _VARIABLE = "DARKROOM_OWNER"
 _LATENCY = "DARKROOM_LATENCY"
 _ALONE = "DARKROOM_JOB_ALONE"
+_SNAKEMAKES = (Path(".snakemake"), Path(".snakemake/log"))  # which it has made when it reads the Snakefile
 _USUAL_LATENCY = 5.0  # seconds; Snakemake's own
 
 
 def adopt_jobs(command_line: Sequence[str], *, is_main: bool) -> None:
     """Let the jobs of this process find its Python first, and its process id as the owner of the workers they start.
 
-    They import nothing from the working folder, where a torch.py or yaml.py of the person's may lie.
+    They import nothing from the working folder, where a torch.py or yaml.py of the person's may lie. Where that folder
+    is its group's, so is what they write.
     Called where Snakemake parses the Snakefile: in a cluster job that is the job's own Snakemake, on the node, and not
     the main one, whose command line has --latency-wait: the seconds in which files of other machines are seen here.
     """
+    share_with_group(Path(), made=_SNAKEMAKES)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ.pop("PYTHONOPTIMIZE", None)  # 2 takes docstrings away, which transformers reads as it is imported

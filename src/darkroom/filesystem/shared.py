@@ -1,0 +1,55 @@
+"""A folder that several people work in: what a run writes there is its group's, or it is said who lets the group in.
+
+A folder is its group's by two bits of its mode: setgid, with which what is made in it is the group's, and the group's
+right to write.
+"""
+
+import os
+import pwd
+import stat
+from collections.abc import Collection
+from pathlib import Path
+
+from darkroom.errors import StoreError
+
+_GROUPS = stat.S_ISGID | stat.S_IWGRP
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def share_with_group(folder: Path, made: Collection[Path] = ()) -> None:
+    """Where a folder is its group's, let what this process writes be so from now on, and what its children write.
+
+    `made`: folders in it that this process may have made before.
+    """
+    if folder.stat().st_mode & _GROUPS != _GROUPS:
+        return
+    os.umask(os.umask(0o077) & ~stat.S_IRWXG)
+    for each in made:
+        if each.is_dir() and (found := each.stat()).st_uid == os.geteuid():
+            each.chmod(found.st_mode | stat.S_IRWXG)
+
+
+def check_folders(top: Path) -> None:
+    """StoreError where one of the folders in `top`, which need not be there, is somebody's who lets nobody write to it.
+
+    Where nobody else can have made one, none is looked for.
+    """
+    if not top.is_dir():
+        return
+    found = top.stat()
+    if found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_MAY_WRITE:
+        return
+    for folder, *_ in os.walk(top):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"{folder}: cannot be written: it is {_owner(folder)}'s, who lets a group in by chmod -R g+rwX, and by "
+                "chmod g+s on each folder (docs/cluster.md, Several people); or work in a folder of your own"
+            )
+
+
+def _owner(folder: str) -> str:
+    user = Path(folder).stat().st_uid
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
