@@ -1,15 +1,18 @@
 """A project whose runs are on the test cluster, and what of them can be seen from outside."""
 
+import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -29,6 +32,7 @@ trigger_word: sks
 defaults: {width: 64, height: 64, sample_steps: 4}
 prompts: ["[trigger] NAME"]
 """
+RENDERED = 12  # of the 24 pictures of a project that is disturbed: both sets have the same prompts
 SNAKEMAKE = Path(__file__).with_name("impatient.py")
 
 
@@ -112,6 +116,19 @@ class Cluster(Project):
         """No job, no process of a run: a person's machine is as it was."""
         wait_for(lambda: not [job for job in self.jobs() if job["JobState"] in ("RUNNING", "PENDING")], "no job left")
         wait_for(lambda: not self.processes(), "no process left")
+
+
+@contextmanager
+def cut_off(*ports: int) -> Iterator[None]:
+    """What goes to these ports of the machine's own, or comes from them, is dropped within."""
+    if shutil.which("iptables") is None:
+        pytest.skip("no iptables (Debian: tests/cluster/install.sh)")
+    with ExitStack() as rules:
+        for port, end in itertools.product(ports, ("d", "s")):
+            rule = ["INPUT", "-i", "lo", "-p", "tcp", f"--{end}port", str(port), "-j", "DROP"]
+            subprocess.run(["iptables", "-A", *rule], check=True)
+            rules.callback(subprocess.run, ["iptables", "-D", *rule], check=True)
+        yield
 
 
 def _shaken(weight: torch.Tensor, noise: torch.Generator) -> torch.Tensor:

@@ -3,19 +3,16 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import pytest
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import RENDERED, Cluster, cut_off
 from tests.machine.waiting import wait_for
 from tests.places import REPOSITORY
 
 TWELVE = ("--set-resources", "shard:images=12")
 ONE_JOB = ("--set-resources", "shard:images=24")
-RENDERED = 12  # pictures: both sets have the same prompts
+END_THEM = "squeue -h -u $(id -un) -o '%A %j' | awk '$2 ~ /^darkroom/ {print $1}' | xargs -r scancel"  # docs/cluster.md
 FAILING_GPU = REPOSITORY / "tools/disturbance/failing_gpu"
 
 
@@ -107,6 +104,29 @@ def test_a_run_that_was_killed_and_begun_again_shares_the_work_with_the_jobs_tha
     assert slow.pictures() == undisturbed
 
 
+def test_jobs_that_a_killed_run_left_end_with_one_command(slow: Cluster) -> None:
+    run = slow.begin("slurm", *TWELVE)
+    wait_for(slow.running_shard, "a shard at work", run)
+    run.kill()
+    run.wait()
+    assert slow.running_shard(), "what its cluster has given it is not thrown away"
+    finished = slow.rendered()
+    subprocess.run(["sh", "-c", END_THEM], check=True)
+    slow.wait_for_silence()
+    assert {job["JobState"] for job in slow.jobs() if job["JobState"] != "COMPLETED"} == {"CANCELLED"}
+    assert finished.items() <= slow.rendered().items()
+
+
+def test_a_run_that_is_stopped_on_purpose_takes_its_jobs_along(slow: Cluster) -> None:
+    run = slow.begin("slurm", *TWELVE)
+    wait_for(slow.running_shard, "a shard at work", run)
+    run.send_signal(signal.SIGINT)
+    assert run.wait() != 0
+    slow.wait_for_silence()
+    assert {job["JobState"] for job in slow.jobs() if job["JobState"] != "COMPLETED"} == {"CANCELLED"}
+    assert "the next run goes on from there" in slow.said()
+
+
 def test_a_node_that_cannot_be_reached_for_a_while_renders_nothing_twice(
     slow: Cluster, undisturbed: dict[str, bytes]
 ) -> None:
@@ -119,20 +139,6 @@ def test_a_node_that_cannot_be_reached_for_a_while_renders_nothing_twice(
     assert len(written) == RENDERED, "though the job was done elsewhere while its node went on with it"
     assert slow.pictures() == undisturbed
     wait_for(lambda: node_state(job["NodeList"]) == "idle", "the node at work again")
-
-
-@contextmanager
-def cut_off(port: int) -> Iterator[None]:
-    """What goes to this port of the machine's own, or comes from it, is dropped within."""
-    rules = [["INPUT", "-i", "lo", "-p", "tcp", f"--{end}port", str(port), "-j", "DROP"] for end in ("d", "s")]
-    if subprocess.run(["iptables", "-A", *rules[0]], capture_output=True).returncode:
-        pytest.skip("no iptables")
-    subprocess.run(["iptables", "-A", *rules[1]], check=True)
-    try:
-        yield
-    finally:
-        for rule in rules:
-            subprocess.run(["iptables", "-D", *rule], check=True)
 
 
 def kill_node(slurm: Path, node: str, job: str) -> None:

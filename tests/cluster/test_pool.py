@@ -3,8 +3,9 @@
 import os
 import signal
 import subprocess
+import time
 
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import RENDERED, Cluster, cut_off
 from tests.machine.waiting import PATIENCE, wait_for
 
 SRUN = "3 * srun --quiet --gpus=1 --mem=2000"
@@ -35,6 +36,21 @@ def test_workers_elsewhere_end_with_a_killed_snakemake_and_nothing_finished_is_r
     assert cluster.snakemake(*POOL).returncode == 0
     assert {path.name: path.stat().st_mtime_ns for path in cluster.stored() if path.name in finished} == finished
     assert None not in {row["base_load_id"] for row in cluster.rows()}, "what the killed run took is not lost"
+
+
+def test_a_network_that_fails_for_half_a_minute_ends_no_worker_and_nothing_is_rendered_twice(
+    slow: Cluster, undisturbed: dict[str, bytes]
+) -> None:
+    with slow.watched() as written:
+        run = slow.start(*POOL)
+        wait_for(slow.stored, "a picture", run)
+        sruns = [process for process in slow.processes() if process.info["cmdline"][:1] == ["srun"]]
+        with cut_off(*{each.laddr.port for process in sruns for each in process.net_connections("tcp")}):
+            time.sleep(30)
+        assert run.wait(PATIENCE) == 0, slow.said()
+    assert len(written) == RENDERED
+    assert slow.pictures() == undisturbed
+    assert len(slow.jobs()) <= 3, "the workers are those that it began with"
 
 
 def _jobs_left() -> str:

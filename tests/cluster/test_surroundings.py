@@ -1,4 +1,4 @@
-"""What a cluster's machines and people do not have in common: locks, links, views of files, rights to them, the clock."""
+"""What machines and people of a cluster do not have in common: locks, links, views of files and rights, the clock."""
 
 import itertools
 import shutil
@@ -9,12 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import RENDERED, Cluster
 from tests.machine.preloading import clock_off, refusing
 from tests.machine.waiting import wait_for
 from tests.places import REPOSITORY
 
-RENDERED = 12  # pictures: both sets have the same prompts
 TWELVE = ("--set-resources", "shard:images=12")
 
 

@@ -9,7 +9,7 @@ from darkroom.planned import Shard
 
 # Seconds: of a job until its worker loads and of fetching a combination where Snakemake was begun, both as measured
 # (benchmarks/cluster.py); of a load, a guess.
-START, LOAD, HEAD = 10.0, 20.0, 0.2
+START, LOAD, HEAD = 10.0, 20.0, 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
