@@ -29,17 +29,19 @@ def share_with_group(folder: Path, made: Collection[Path] = ()) -> None:
             each.chmod(found.st_mode | stat.S_IRWXG)
 
 
-def check_folders(top: Path) -> None:
+def check_folders(top: Path, *, deep: bool = True) -> None:
     """StoreError where one of the folders in `top`, which need not be there, is somebody's who lets nobody write to it.
 
-    Where nobody else can have made one, none is looked for.
+    Where nobody else can have made one, none is looked for. `deep`: in its folders as well.
     """
     if not top.is_dir():
         return
     found = top.stat()
     if found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_MAY_WRITE:
         return
-    for folder, *_ in os.walk(top):
+    for folder, inner, _ in os.walk(top):
+        if not deep and folder != str(top):
+            inner.clear()
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(
                 f"{folder}: cannot be written: it is {_owner(folder)}'s, who lets a group in by chmod -R g+rwX, and by "

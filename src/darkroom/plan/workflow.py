@@ -235,8 +235,9 @@ def open_workflow(
         for folder in (_STORE, RESULTS / asked.name):
             check_writable(folder)
         if command_line is not None:
-            for folder in (_STORE, RESULTS / asked.name, Path(".snakemake")):
-                check_folders(folder)
+            check_folders(_STORE)
+            check_folders(RESULTS / asked.name)
+            check_folders(Path(".snakemake"), deep=False)
         experiment = load_experiment(
             asked.experiment,
             conf_dirs,
