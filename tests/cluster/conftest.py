@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def slurm() -> Iterator[Path]:
     """The folder of a cluster at work; its daemons end with this process, however that ends."""
     if lacking := [name for name in NEEDED if shutil.which(name) is None]:
         pytest.skip(f"no {lacking[0]} (Debian: {HERE.name}/install.sh)")
@@ -36,16 +37,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip("Slurm's daemons are started as root")
     if Path("/etc/slurm/slurm.conf").exists():
         pytest.skip("/etc/slurm/slurm.conf is another cluster's")
-    folder = tmp_path_factory.mktemp("slurm")
-    folder.parent.parent.chmod(0o755)  # munge's own user goes through it
-    folder.parent.chmod(0o755)
-    ends_later = 'tail --pid="$1" -f /dev/null; exec "$2" "$3"'
-    line = ["sh", "-c", ends_later, "sh", str(os.getpid()), HERE / "down.sh", folder]
-    with subprocess.Popen(line, start_new_session=True) as watch:  # not ended with this process, as `timeout` would
-        subprocess.run([HERE / "up.sh", folder], check=True)
-        yield folder
-        subprocess.run([HERE / "down.sh", folder], check=True)
-        watch.terminate()
+    with tempfile.TemporaryDirectory() as name:  # pytest's are closed to munge's own user, and to people
+        folder = Path(name)
+        folder.chmod(0o755)
+        ends_later = 'tail --pid="$1" -f /dev/null; exec "$2" "$3"'
+        line = ["sh", "-c", ends_later, "sh", str(os.getpid()), HERE / "down.sh", folder]
+        with subprocess.Popen(line, start_new_session=True) as watch:  # not ended with this process, as `timeout` would
+            subprocess.run([HERE / "up.sh", folder], check=True)
+            yield folder
+            subprocess.run([HERE / "down.sh", folder], check=True)
+            watch.terminate()
 
 
 LONG = "defaults: {width: 64, height: 64, sample_steps: 40}\nprompts: [a cat, a dog, a cow, a pig]\n"
