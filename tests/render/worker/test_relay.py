@@ -16,6 +16,7 @@ from tests.machine.waiting import PATIENCE, wait_for
 from tests.render.bench import Bench, MakeRequest
 
 from darkroom.errors import WorkerError
+from darkroom.render.job import EncodeJob
 from darkroom.render.worker.channel import Channel, Streams
 from darkroom.render.worker.message import Begin, Done, Message, Progress
 from darkroom.render.worker.relay import COMMAND
@@ -105,6 +106,32 @@ def answers(channel: Channel) -> list[Message]:
     while answer := channel.receive():
         found.append(answer)
     return found
+
+
+AT_ONCE = """\
+import os, sys
+from darkroom.render.progress import Progress
+from darkroom.render.worker.message import Done, encode
+answers = [Progress("demo", "cats", 1, 2, None), Progress("demo", "cats", 2, 2, 4.0), Done()]
+for line in sys.stdin:
+    if "encodejob" in line:
+        os.write(1, b"".join(map(encode, answers)))
+"""
+
+
+def test_answers_that_come_all_at_once_are_handed_on_one_by_one(tmp_path: Path) -> None:
+    """As they do when a network is there again."""
+    (tmp_path / "worker.py").write_text(AT_ONCE)
+    job = EncodeJob(directory=tmp_path, model=Path("model"), checkpoint=Path("checkpoint"), store=Path("store"))
+    with relayed(tmp_path / "launched0.log", f"{sys.executable} {tmp_path}/worker.py") as path:
+        for _ in range(2):
+            with connected(path) as channel:
+                channel.send(job)
+                assert [channel.receive() for _ in range(3)] == [
+                    Progress("demo", "cats", 1, 2, None),
+                    Progress("demo", "cats", 2, 2, 4.0),
+                    Done(),
+                ]
 
 
 @pytest.mark.slow

@@ -91,24 +91,23 @@ def _hand_on(caller: Caller, worker: Channel, streams: Streams) -> None:
     worker.send(caller.message)
     client, is_left = caller.client, False
     while True:
-        heard: list[Streams | socket.socket] = [streams] if is_left else [streams, caller.connection]
-        ready, _, _ = select.select(heard, [], [])
-        if caller.connection in ready:
-            is_left = not _is_told_more(client, worker)
-        if streams in ready:
-            answer = worker.receive()
-            if answer is None:
-                raise BrokenPipeError("it has ended")
+        # All that is here, before anything is waited for: of what came at once, nothing more would be heard.
+        is_left = is_left or not _is_told_more(client, worker)
+        while answer := worker.arrived():
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 client.send(answer)
             if isinstance(answer, Done | Failed | Lost | Stopped):
                 return
+        if worker.is_closed():
+            raise BrokenPipeError("it has ended")
+        select.select([streams] if is_left else [streams, caller.connection], [], [])
 
 
 def _is_told_more(client: Client, worker: Channel) -> bool:
     """Hand on what a client says while it waits; False once it is gone, of which the worker is told."""
-    if isinstance(client.arrived(), Stop):
-        worker.send(Stop())
+    while message := client.arrived():
+        if isinstance(message, Stop):
+            worker.send(message)
     if not client.is_closed():
         return True
     worker.send(Leave())
