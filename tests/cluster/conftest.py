@@ -43,10 +43,12 @@ def slurm() -> Iterator[Path]:
         ends_later = 'tail --pid="$1" -f /dev/null; exec "$2" "$3"'
         line = ["sh", "-c", ends_later, "sh", str(os.getpid()), HERE / "down.sh", folder]
         with subprocess.Popen(line, start_new_session=True) as watch:  # not ended with this process, as `timeout` would
-            subprocess.run([HERE / "up.sh", folder], check=True)
-            yield folder
-            subprocess.run([HERE / "down.sh", folder], check=True)
-            watch.terminate()
+            try:
+                subprocess.run([HERE / "up.sh", folder], check=True)
+                yield folder
+            finally:
+                subprocess.run([HERE / "down.sh", folder], check=True)
+                watch.terminate()
 
 
 LONG = "defaults: {width: 64, height: 64, sample_steps: 40}\nprompts: [a cat, a dog, a cow, a pig]\n"
