@@ -30,7 +30,8 @@ from darkroom.render.worker.channel import Channel
 from darkroom.render.worker.message import Done, Failed, Stop
 from darkroom.render.worker.shard import render_shard
 from darkroom.render.worker.slot import private_folder, slots
-from darkroom.store import ExperimentFolder, Store, Written
+from darkroom.store import ExperimentFolder, Store
+from darkroom.written import Written
 
 ME = os.getpid()
 CATS, DOGS = Names("klein", "none", "cats"), Names("klein", "none", "dogs")
