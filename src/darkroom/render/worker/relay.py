@@ -100,7 +100,8 @@ def _hand_on(caller: Caller, worker: Channel, streams: Streams) -> None:
                 return
         if worker.is_closed():
             raise BrokenPipeError("it has ended")
-        select.select([streams] if is_left else [streams, caller.connection], [], [])
+        heard: list[Streams | socket.socket] = [streams] if is_left else [streams, caller.connection]
+        select.select(heard, [], [])
 
 
 def _is_told_more(client: Client, worker: Channel) -> bool:
