@@ -19,7 +19,6 @@ from darkroom.cli import (
     machine,
     planning,
     rendering,
-    repeating,
     rules,
     sharing,
     watching,
@@ -130,6 +129,6 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"darkroom {__version__}")
     commands = Commands(parser, prog="darkroom", metavar="COMMAND")
     looks = (looking, sharing, choosing)
-    for part in (rendering, planning, repeating, watching, *looks, keeping, importing, machine, rules):
+    for part in (rendering, planning, watching, *looks, keeping, importing, machine, rules):
         part.add_to(commands)
     return parser
