@@ -99,6 +99,11 @@ class TestHere:
             "transformer/diffusion_pytorch_model-00001-of-00002.safetensors: no such file; the index in its folder "
             "names it: the download is not complete"
         )
+        (whole / "vae/diffusion_pytorch_model.safetensors").write_bytes((KLEIN / "ae.safetensors").read_bytes())
+        (whole / "vae/config.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n")
+        assert "vae/config.json: expected JSON: it is a pointer of git-lfs, not the file; `git lfs pull`" in refusal(
+            tmp_path, replace(SOURCE, repo=str(whole), vae=None)
+        )
         bare = tmp_path / "klein"
         bare.touch()
         assert refusal(tmp_path, replace(SOURCE, transformer=str(bare))).endswith(

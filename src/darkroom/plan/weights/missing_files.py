@@ -1,10 +1,12 @@
 """Which files of a base model are not there, or by their headers not whole, or in a format that is not read."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from darkroom.base_files.gguf.encoders import check_gguf_encoder
 from darkroom.base_files.gguf.header import read_gguf_header, unread_kinds
+from darkroom.base_files.json_file import check_is_itself
 from darkroom.base_files.kinds import refuse_others
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.checkpoint import GGUF, LAYOUT_OF_ENDING, TRAINING_ADAPTER, weight_files
@@ -82,6 +84,7 @@ def component_faults(path: Path, part: str) -> Iterator[DarkroomError]:
         if not holds_tokenizer(path):
             got = f"got {_listing(path)}{_tokenizer_advice(part)}"
             yield CheckpointError(f"{path}: expected tokenizer.json, or vocab.json and merges.txt, {got}")
+        yield from _json_faults(path, "tokenizer.json", "tokenizer_config.json", "vocab.json")
     else:
         yield from _folder_faults(path)
 
@@ -102,12 +105,19 @@ def _folder_faults(path: Path) -> Iterator[DarkroomError]:
         advice = f"; {pickles[0]} is a pickle, which can run code when it is read: convert it" if pickles else ""
         expected = "config.json and model.safetensors or diffusion_pytorch_model.safetensors"
         yield CheckpointError(f"{path}: expected {expected} (or their index), got {_listing(path)}{advice}")
+    yield from _json_faults(path, "config.json")
     for file in files:
         if file.is_file():
             yield from _file_faults(file)
         else:
             told = f"{missing(file)}; the index in its folder names it: the download is not complete"
             yield WeightFileError(f"{file}: {told}")
+
+
+def _json_faults(folder: Path, *names: str) -> Iterator[DarkroomError]:
+    for file in (folder / name for name in names):
+        if file.is_file():
+            yield from caught(partial(check_is_itself, file))
 
 
 def _file_faults(path: Path) -> Iterator[DarkroomError]:

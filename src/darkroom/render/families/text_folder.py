@@ -1,10 +1,10 @@
 """The JSON files in the folders of a text encoder and its tokenizer: read and checked. Knows no family."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from darkroom.base_files.json_file import read_json_file
 from darkroom.errors import CheckpointError
 
 _Config = TypeVar("_Config")
@@ -13,11 +13,8 @@ _Config = TypeVar("_Config")
 def read_encoder_config(folder: Path, model_types: Collection[str]) -> tuple[str, dict[str, Any]]:
     """(model_type, values) of config.json; CheckpointError unless it is of one of these types, with plain weights."""
     path = folder / "config.json"
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        model_type, quantized = values.get("model_type"), "quantization_config" in values
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the config of a text encoder: {error}") from error
+    values = read_json_file(path, "the config of a text encoder")
+    model_type, quantized = values.get("model_type"), "quantization_config" in values
     if model_type not in model_types:
         raise CheckpointError(f"{path}: model_type: expected {' or '.join(model_types)}, got {model_type}")
     if quantized:
@@ -41,13 +38,7 @@ def built_config(folder: Path, model_type: str, build: Callable[[], _Config]) ->
 
 def read_tokenizer_file(path: Path) -> dict[str, Any]:
     """One of a tokenizer's JSON files; CheckpointError unless it is there and a mapping."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as part of a tokenizer: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: cannot be read as part of a tokenizer: expected a mapping")
-    return values
+    return read_json_file(path, "part of a tokenizer")
 
 
 def check_tokenizer_lacks(folder: Path, lacks: Mapping[str, bool], title: str) -> None:

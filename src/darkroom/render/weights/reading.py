@@ -5,7 +5,6 @@ inside a file are told by the family, as a function from a stored key to the par
 """
 
 import copy
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from darkroom.base_files.json_file import read_json_file
 from darkroom.checkpoint import Component
 from darkroom.display import named
 from darkroom.errors import CheckpointError
@@ -74,11 +74,8 @@ def by_own_name(key: str) -> tuple[Part, ...]:
 def read_config(component: Component, expected_class: str) -> dict[str, Any]:
     """config.json of a diffusers folder; CheckpointError unless it is there and names the class."""
     path = Path(component.path) / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-        found = config.get("_class_name")
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the config of a diffusers folder: {error}") from error
+    config = read_json_file(path, "the config of a diffusers folder")
+    found = config.get("_class_name")
     if found != expected_class:
         raise CheckpointError(f"{path}: _class_name: expected {expected_class}, got {found}")
     return config
