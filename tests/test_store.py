@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from darkroom.files.content import read_content, write_content
-from darkroom.store import ExperimentFolder, Store, begin_afresh, settle
+from darkroom.store import ExperimentFolder, Store, begin_afresh, format_of, settle
 
 
 def test_where_things_lie(tmp_path: Path) -> None:
@@ -13,6 +13,11 @@ def test_where_things_lie(tmp_path: Path) -> None:
     assert store.image("abcd", "jpeg", 90) == Path("results/store/images/ab/abcd.q90.jpg")
     assert store.latents("abcd") == Path("results/store/images/ab/abcd.safetensors")
     assert store.embedding("ef01") == Path("results/store/embeddings/ef/ef01.safetensors")
+
+
+def test_a_format_is_told_by_any_ending_of_it() -> None:
+    names = ("a.png", "a.jpg", "a.jpeg", "a.JPG", "a.webp", "a.tiff", "a")
+    assert [format_of(Path(name)) for name in names] == ["png", "jpeg", "jpeg", "jpeg", "webp", "tiff", ""]
 
 
 def test_a_weight_file_is_hashed_again_only_when_it_changed(tmp_path: Path) -> None:

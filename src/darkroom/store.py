@@ -26,6 +26,12 @@ _DIGESTS = "digests"  # of weight files
 _COSTS = "costs"  # of pictures whose run has not ended well yet
 IMAGES = "images"  # the folder of the pictures that people open, in that of their experiment
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+_FORMATS = {".jpeg": "jpeg"} | {f".{ending}": image_format for image_format, ending in ENDINGS.items()}
+
+
+def format_of(picture: Path) -> str:
+    """conf's word for a picture's format, by its ending; that itself where it is of none of the formats."""
+    return _FORMATS.get(picture.suffix.lower(), picture.suffix.removeprefix("."))
 
 
 def check_folder(results: Path) -> None:

@@ -18,7 +18,7 @@ from darkroom.review.pair.differences import differences
 from darkroom.review.pair.own_floor import Floors, read_floors, told
 from darkroom.review.regress.judged_pair import judge
 from darkroom.review.trial_results import trial_results
-from darkroom.store import RESULTS, ExperimentFolder
+from darkroom.store import RESULTS, ExperimentFolder, format_of
 from darkroom.thresholds import NO_THRESHOLDS, ModelThresholds, read_thresholds
 from darkroom.trials import Outcomes
 
@@ -45,7 +45,7 @@ def explain(
             f"{list_of_previews(record, results)}: has no preview of {record.request.title.image_name} ({record.key}); "
             f"`darkroom accept {experiment}` takes the render for one"
         )
-    render = Record.found(record, image, image.suffix.removeprefix("."))
+    render = Record.found(record, image, format_of(image))
     thresholds = _thresholds(ExperimentFolder(results / experiment).thresholds, record.request.title.model)
     floors = Floors(read_floors(floors_file(experiment)))
     lines = [str(image), f"  {record.key}"]

@@ -23,13 +23,13 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.reader import read_setting
 from darkroom.plan.conf.schema import Prompt
-from darkroom.plan.trials.as_conf import format_of, model_settings, prompt_entry
+from darkroom.plan.trials.as_conf import model_settings, prompt_entry
 from darkroom.plan.trials.factors import own_strength
 from darkroom.planned import PlannedCombination
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.request.digest import digest_of
 from darkroom.request.parts import Lora
-from darkroom.store import ExperimentFolder
+from darkroom.store import ExperimentFolder, format_of
 
 _PROMPT = tuple(each.name for each in fields(Prompt))
 _TEXTS = ("prompt", "prompt_embeds", "trigger_word", "neg", "aspect_ratio")  # and ctrl_img…: as typed, whatever it is

@@ -8,6 +8,7 @@ from darkroom.display import printable
 from darkroom.files.yaml_text import yaml_line, yaml_text
 from darkroom.named_picture import read_record_of
 from darkroom.request.speedups import SPEEDUPS
+from darkroom.store import format_of
 
 # What conf/model may have said differently from the file that is there now.
 _MODEL_SETTINGS = (
@@ -50,11 +51,6 @@ def model_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     if record["lora_merge"] is not None:
         model["lora_merge"] = record["lora_merge"]
     return model
-
-
-def format_of(path: Path) -> str:
-    """conf's word for a picture's format, by its ending."""
-    return "jpeg" if path.suffix in (".jpg", ".jpeg") else path.suffix.removeprefix(".")
 
 
 def _comments(path: Path, record: Mapping[str, Any]) -> list[str]:

@@ -15,12 +15,11 @@ from darkroom.previews import DARKROOM, Preview
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.request.parts import Lora
 from darkroom.request.request import Request
-from darkroom.store import STORE, ExperimentFolder, Store
+from darkroom.store import ENDINGS, STORE, ExperimentFolder, Store, format_of
 from darkroom.trials import EXPLAIN, Trial, TrialSheet
 
 _PIXELS_PER_TOKEN = 16  # per side, of every family
 _DIVISORS = (8, 16, 32, 48, 64)
-_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,9 @@ def _other_steps(lora: Lora, store: Store) -> Sequence[Lora]:
 
 def _format(preview: Preview, output: Mapping[str, Any]) -> dict[str, Any]:
     """As the preview was written, if by Darkroom; a trainer's encoding is put on when pictures are compared."""
-    ending = Path(preview.path or "").suffix
     if preview.origin != DARKROOM:
         return {"image_format": "png", "quality": 100}
-    if ending not in _FORMATS:
-        raise ConfigError(f"{preview.path}: expected one of {', '.join(_FORMATS)}")
-    return {"image_format": _FORMATS[ending], "quality": output["quality"]}
+    image_format = format_of(Path(preview.path or ""))
+    if image_format not in ENDINGS:
+        raise ConfigError(f"{preview.path}: expected a picture in one of the formats {', '.join(ENDINGS)}")
+    return {"image_format": image_format, "quality": output["quality"]}
