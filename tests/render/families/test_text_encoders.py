@@ -406,6 +406,10 @@ def _qwen3_copy(folder: Path, **config: Any) -> Path:
         ({"model_type": "qwen2"}, "model_type: expected qwen3 or mistral3 or mistral, got qwen2"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config: expected plain weights"),
         ({"hidden_size": "wide"}, "config.json: cannot be read as the config of qwen3"),
+        (
+            {"rope_parameters": {"rope_theta": 5000000.0, "rope_type": "default"}},
+            "config.json: rope_theta: expected 1000000, as Qwen3 has it, got 5000000.0: this is another model",
+        ),
     ],
 )
 def test_configs_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

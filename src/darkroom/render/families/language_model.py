@@ -184,8 +184,15 @@ def _from_folder(folder: Path, reading: Reading) -> tuple[Kind, "PretrainedConfi
     types = [name for name, kind in _KIND_OF_MODEL_TYPE.items() if kind.title in reading.states]
     model_type, values = read_encoder_config(folder, types)
     of_type = {"qwen3": Qwen3Config, "mistral3": Mistral3Config, "mistral": MistralConfig}[model_type]
-    config = built_config(folder, model_type, lambda: of_type.from_dict(values))
-    return _KIND_OF_MODEL_TYPE[model_type], config.get_text_config()
+    config = built_config(folder, model_type, lambda: of_type.from_dict(values)).get_text_config()
+    kind = _KIND_OF_MODEL_TYPE[model_type]
+    expected, found = kind.constants["rope_theta"], (config.rope_parameters or {}).get("rope_theta")
+    if found != expected:  # Qwen3-4B-Instruct-2507 has the sizes of Qwen3-4B, and 5000000
+        raise CheckpointError(
+            f"{folder / 'config.json'}: rope_theta: expected {expected:.0f}, as {kind.title} has it, got {found}: "
+            "this is another model of its size, such as Instruct-2507, which no transformer was trained with"
+        )
+    return kind, config
 
 
 def _from_shapes(
