@@ -31,7 +31,7 @@ from darkroom.review.pair.own_floor import (
 )
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
 from darkroom.review.regress.judged_pair import floor_asked_for
-from darkroom.store import ExperimentFolder
+from darkroom.store import ExperimentFolder, format_of
 from darkroom.thresholds import read_thresholds
 from darkroom.trials import FLOOR, OUTCOMES, SHEET, Outcome, Outcomes, Trial, TrialSheet
 
@@ -163,8 +163,8 @@ def _asked_ahead(render: Record, preview: Preview | None) -> FloorKey | None:
     """The floor that a pair would ask for if it were not identical; None for a fast render, which is never compared."""
     if render.request.base.numerics != "exact":
         return None
-    ending = Path(preview.path or "").suffix.lower() if preview and preview.origin == TRAINER else ""
-    encoding = {".jpg": ENCODINGS["JPEG"], ".jpeg": ENCODINGS["JPEG"], ".webp": ENCODINGS["WEBP"]}.get(ending)
+    by_trainer = preview.path if preview and preview.origin == TRAINER else None
+    encoding = ENCODINGS.get(format_of(Path(by_trainer or "")).upper())
     return FloorKey.of(render, encoding if render.image_format == "png" else None)
 
 
