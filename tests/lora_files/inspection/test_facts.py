@@ -174,6 +174,11 @@ def test_numbers_of_eight_bits_are_those_that_torch_reads(tmp_path: Path, dtype:
     assert squared_norm(read_lora(tmp_path / "x.safetensors"), "x") == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_refusal_is_that_of_the_family_whose_layers_it_names(tmp_path: Path) -> None:
+    twice = pair("layers.0.attention.out", 8, 8) | pair("layers.0.attention.to_out.0", 8, 8)
+    assert facts_of(write(tmp_path, twice)).refused.startswith("names one layer twice, expected once: ")
+
+
 def test_a_file_without_some_of_its_keys_is_written_as_the_refusal_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

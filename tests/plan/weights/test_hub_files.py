@@ -204,6 +204,18 @@ def test_a_download_that_breaks_off_is_one_sentence(tmp_path, monkeypatch, error
     assert "a/b: the download was cut off (" in refusal(tmp_path, source, needs_text=False)
 
 
+def test_a_cache_that_is_not_ours_to_write_is_named(tmp_path, cache, monkeypatch):
+    def refused(*_: object, **__: object) -> str:
+        raise NotADirectoryError(20, "Not a directory")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refused)
+    source = CheckpointSource(repo="a/b", transformer="t.safetensors", vae=SOURCE.vae)
+    said = refusal(tmp_path, source, needs_text=False)
+    assert said.endswith(
+        f"the hub's cache, {cache}, cannot be written (Not a directory); set HF_HOME to another folder"
+    )
+
+
 def test_only_what_loading_reads_is_asked_for(tmp_path, monkeypatch, klein):
     asked: dict[str, list[str]] = {}
 

@@ -20,7 +20,7 @@ from darkroom.lora_files.keys import ReadKeys, read_keys
 from darkroom.lora_files.layers import layer_of, layers_of
 from darkroom.lora_files.naming import AdapterNaming, KnownBase
 from darkroom.lora_files.origin import bases_of
-from darkroom.lora_files.tools import is_adapter, tool_of
+from darkroom.lora_files.tools import is_adapter, read_key, tool_of
 from darkroom.lora_files.training.trainer import Trainer
 
 
@@ -117,7 +117,8 @@ def _read(lora: LoraFile) -> tuple[AdapterNaming, ReadKeys | None, str]:
     """In the names of the family that knows most of its modules; or why it cannot be read in any."""
     found: list[tuple[int, AdapterNaming, ReadKeys]] = []
     refused = ""
-    for naming in NAMINGS.values():
+    known = {name: _known(lora, naming) for name, naming in NAMINGS.items()}
+    for naming in (NAMINGS[name] for name, count in known.items() if count == max(known.values())):
         try:
             read = read_keys(lora, naming)
         except AdapterError as error:
@@ -129,6 +130,11 @@ def _read(lora: LoraFile) -> tuple[AdapterNaming, ReadKeys | None, str]:
         return next(iter(NAMINGS.values())), None, refused
     _, naming, read = min(found, key=lambda entry: entry[0])
     return naming, read, ""
+
+
+def _known(lora: LoraFile, naming: AdapterNaming) -> int:
+    """How many of a file's keys name something that a family has."""
+    return sum(1 for key in lora.shapes if (said := read_key(key)) and naming.places(said.module))
 
 
 def _layers_of(bases: Sequence[KnownBase], naming: AdapterNaming) -> int | None:

@@ -3,6 +3,7 @@
 HF_HUB_OFFLINE, HF_TOKEN and HF_HOME (where the cache lies) are respected by huggingface_hub itself.
 """
 
+import errno
 import os
 import shlex
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from darkroom.errors import CheckpointError
 from darkroom.files.regular_file import from_home
 
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a folder that is another's, or none
 _PATIENCE = 3.0  # seconds
 
 
@@ -149,5 +151,8 @@ def _sentence(repo: str, revision: str, command: str, error: Exception) -> str:
         return f"{repo}: the hub refuses to give it (HTTP status {error.response.status_code}); try: {command}"
     if isinstance(error, HFValidationError):
         return f"{repo}: neither here nor a name that a repository of the hub can have"
+    if isinstance(error, OSError) and error.errno in _NOT_OURS:
+        why = f"cannot be written ({error.strerror}); set HF_HOME to another folder"
+        return f"{repo}: the hub's cache, {hub_cache()}, {why}"
     reason = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
     return f"{repo}: the download was cut off ({' '.join(reason.split())}); finished files are kept: {command}"
