@@ -98,7 +98,7 @@ def as_person(person: str, node: Path, cluster: Cluster, *, name: str) -> list[s
     home.mkdir(exist_ok=True)
     shutil.chown(home, person)
     line = ["nsenter", f"--mount={node}", "setpriv", f"--reuid={person}", "--regid=users", "--clear-groups"]
-    line += ["env", f"HOME={home}", f"--chdir={cluster.folder}", "sh", "-c", 'umask 022; exec "$@"', "sh"]
+    line += ["env", f"--chdir={cluster.folder}", f"HOME={home}", "sh", "-c", 'umask 022; exec "$@"', "sh"]
     return [*line, *cluster.on("slurm", *TWELVE), f"name={name}"]
 
 
