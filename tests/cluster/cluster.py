@@ -114,7 +114,8 @@ class Cluster(Project):
 
     def wait_for_silence(self) -> None:
         """No job, no process of a run: a person's machine is as it was."""
-        wait_for(lambda: not [job for job in self.jobs() if job["JobState"] in ("RUNNING", "PENDING")], "no job left")
+        live = ("RUNNING", "PENDING", "COMPLETING")
+        wait_for(lambda: not [job for job in self.jobs() if job["JobState"] in live], "no job left")
         wait_for(lambda: not self.processes(), "no process left")
 
 

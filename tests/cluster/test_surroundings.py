@@ -1,10 +1,8 @@
-"""What machines and people of a cluster do not have in common: locks, links, views of files and rights, the clock."""
+"""What machines of a cluster do not have in common: locks, links, views of files, the clock."""
 
 import itertools
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,8 +11,6 @@ import pytest
 from tests.cluster.cluster import RENDERED, Cluster
 from tests.machine.preloading import clock_off, refusing
 from tests.machine.waiting import wait_for
-from tests.places import REPOSITORY
-from tests.workflow.project import Project
 
 TWELVE = ("--set-resources", "shard:images=12")
 
@@ -53,72 +49,6 @@ def test_files_that_other_machines_see_late_are_waited_for(
         slow.wait_for_silence()
     assert len(written) == RENDERED, "no picture was written twice"
     assert served.pictures() == undisturbed
-
-
-def test_two_people_at_once_share_a_folder_that_is_their_groups_and_each_picture(
-    slurm: Path, theirs: Cluster, undisturbed: dict[str, bytes]
-) -> None:
-    """Both are logged in on a node, and may write nothing that is root's."""
-    nodes = machines(slurm)
-    with open_to_all(nodes), theirs.watched() as written:
-        runs = [
-            subprocess.Popen(as_person(person, nodes[0], theirs, name=name), stderr=subprocess.PIPE)
-            for person, name in (("games", "small"), ("man", "mine"))
-        ]
-        for run in runs:
-            _, said = run.communicate()
-            assert run.returncode == 0, said.decode()
-        owners = {path.owner() for path in theirs.stored()}
-        (theirs.folder / "results/store/images").chmod(0o2755)
-        shut_out = subprocess.run(as_person("man", nodes[0], theirs, name="third"), capture_output=True, text=True)
-    assert len(written) == RENDERED, "no picture was written twice"
-    assert owners <= {"games", "man"}
-    assert theirs.pictures("small") == theirs.pictures("mine") == undisturbed
-    assert shut_out.returncode == 1
-    assert "results/store/images: cannot be written: it is " in shut_out.stderr
-    assert "'s, who lets a group in by chmod -R g+rwX" in shut_out.stderr
-
-
-@pytest.fixture
-def theirs(encoded: Project) -> Iterator[Cluster]:
-    """Where everybody comes, as no folder of pytest's is: root's, who has opened it as docs/cluster.md says."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        cluster = Cluster(Path(name) / "project")
-        subprocess.run(["cp", "-a", encoded.folder, cluster.folder], check=True)
-        opened = f"chgrp -R users {cluster.folder} && chmod -R g+rwX {cluster.folder}"
-        subprocess.run(["sh", "-c", f"{opened} && find {cluster.folder} -type d -exec chmod g+s {{}} +"], check=True)
-        yield cluster
-        cluster.wait_for_silence()
-
-
-def as_person(person: str, node: Path, cluster: Cluster, *, name: str) -> list[str]:
-    """The line of a person without rights of root's, whose own files nobody else may write."""
-    home = cluster.folder.parent / person
-    home.mkdir(exist_ok=True)
-    shutil.chown(home, person)
-    line = ["nsenter", f"--mount={node}", "setpriv", f"--reuid={person}", "--regid=users", "--clear-groups"]
-    line += ["env", f"--chdir={cluster.folder}", f"HOME={home}", "sh", "-c", 'umask 022; exec "$@"', "sh"]
-    return [*line, *cluster.on("slurm", *TWELVE), f"name={name}"]
-
-
-@contextmanager
-def open_to_all(nodes: list[Path]) -> Iterator[None]:
-    """Within, everybody may read on nodes what of Python and the repository lies in root's own folders."""
-    if shutil.which("bindfs") is None:
-        pytest.skip("no bindfs (Debian: tests/cluster/install.sh)")
-    needed = [Path(sys.base_prefix), Path(sys.prefix), REPOSITORY, *map(Path, filter(None, sys.path))]
-    closed = {next(filter(is_closed, reversed([path, *path.parents])), None) for path in needed}
-    with ExitStack() as mounted:
-        for node, folder in itertools.product(nodes, filter(None, closed)):
-            on_node = ["nsenter", f"--mount={node}"]
-            subprocess.run([*on_node, "bindfs", "-o", "ro", "--perms=a+rX", folder, folder], check=True)
-            mounted.callback(subprocess.run, [*on_node, "umount", "--lazy", folder], check=True)
-        yield
-
-
-def is_closed(folder: Path) -> bool:
-    return folder.is_dir() and not folder.stat().st_mode & 0o001
 
 
 def machines(slurm: Path) -> list[Path]:
