@@ -97,13 +97,16 @@ rule shard:
         " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
 
 
-# Nudged repeats of pictures that are not identical to their previews; of none in most nights, and then it does nothing.
+# Nudged repeats of pictures that are not identical to their previews, and more of those that a few leave in doubt; of
+# none in most nights, and then it does nothing.
 rule repeats:
     input:
         sheet="results/{experiment}/floor/{model}/trials.json",
         checkpoint="results/{experiment}/checkpoints/{model}.json",
+        manifest="results/{experiment}/manifest.parquet",
     output:
         "results/{experiment}/floor/{model}/outcomes.json",
+        "results/{experiment}/closer/{model}/outcomes.json",
     log:
         "results/{experiment}/logs/repeats/{model}.log",
     resources:
@@ -112,7 +115,9 @@ rule repeats:
         offload="auto",
         store=DARKROOM.store,
         launcher="here",
+    params:
+        previews=lambda wildcards: DARKROOM.previews(),
     shell:
-        "python -P -m darkroom rule repeats {input.sheet:q} --log {log:q} --offload {resources.offload:q}"
-        " --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
+        "python -P -m darkroom rule repeats results/{wildcards.experiment:q} {wildcards.model:q} {params.previews:q}"
+        " --log {log:q} --offload {resources.offload:q} --worker-logs results/{wildcards.experiment:q}/logs/worker --store {resources.store:q}"
         " --launcher {resources.launcher:q}"

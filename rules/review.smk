@@ -70,6 +70,7 @@ rule sheet:
         manifest="results/{experiment}/manifest.parquet",
     output:
         "results/{experiment}/floor/{model}/trials.json",
+        "results/{experiment}/closer/{model}/trials.json",
     log:
         "results/{experiment}/logs/sheet/{model}.log",
     retries: 0
@@ -85,8 +86,9 @@ rule compare:
     input:
         manifest="results/{experiment}/manifest.parquet",
         repeats=expand(
-            "results/{name}/floor/{model}/outcomes.json",
+            "results/{name}/{look}/{model}/outcomes.json",
             name=DARKROOM.name,
+            look=["floor", "closer"],
             model=DARKROOM.experiment.models,
         ),
     output:

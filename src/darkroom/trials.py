@@ -14,9 +14,14 @@ from typing import Any, Self
 from darkroom.files.atomic import read_json, write_json
 from darkroom.request.request import Request
 
-# Folders of an experiment: what explain --try and floor have rendered.
-TRIAL_FOLDERS = (EXPLAIN, FLOOR) = ("explain", "floor")
+# Folders of an experiment: what explain --try and floor have rendered, and more repeats where floor's leave a doubt.
+TRIAL_FOLDERS = (EXPLAIN, FLOOR, CLOSER) = ("explain", "floor", "closer")
 SHEET, OUTCOMES = "trials.json", "outcomes.json"  # side by side
+
+
+def sheet_of(experiment: Path, model: str, look: str = FLOOR) -> Path:
+    """Where the sheet of a model's nudged repeats lies, beside what comes of it. `look`: FLOOR or CLOSER."""
+    return experiment / look / model / SHEET
 
 
 @dataclass(frozen=True)

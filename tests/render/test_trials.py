@@ -1,6 +1,7 @@
 """A picture that is not its preview, explained: each planted factor is named. Real pictures of the tiny klein."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -32,13 +33,13 @@ from darkroom.render.worker.client import render_sheet
 from darkroom.request.parts import Lora
 from darkroom.request.request import Request
 from darkroom.review.explain import explain
-from darkroom.review.pair.own_floor import told
+from darkroom.review.pair.own_floor import add_floors, told
 from darkroom.review.regress.compare import compare
-from darkroom.review.regress.comparison import read_comparisons
-from darkroom.review.repeats import learn_floors, sheet_of, write_sheet
+from darkroom.review.regress.comparison import Comparison, read_comparisons
+from darkroom.review.repeats import learn_floors, write_closer_sheet, write_sheet
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import ModelThresholds, write_thresholds
-from darkroom.trials import Outcomes, Trial, TrialSheet
+from darkroom.trials import CLOSER, Outcomes, Trial, TrialSheet, sheet_of
 
 pytestmark = pytest.mark.slow  # real renders, for `make test`
 
@@ -403,7 +404,8 @@ class TestRepeats:
 
     def sheet(self, desk: Desk) -> Path:
         picture = desk.request.changed(dtype="bfloat16")
-        floors_file("job").unlink(missing_ok=True)  # of another test
+        floors_file("job").unlink(missing_ok=True)  # of another test, as is what was looked at closer
+        shutil.rmtree(desk.folder.root / CLOSER, ignore_errors=True)
         write_records(desk.folder.manifest, [record_of(desk.render(picture), picture)], {"experiment": "job"})
         write_json(desk.folder.contents, {"experiment": "job", "combinations": [["tiny_klein", "anna", "test", 1, 0]]})
         planned(picture).write(desk.folder.requests(Names("tiny_klein", "anna", "test")))
@@ -411,7 +413,7 @@ class TestRepeats:
         write_thresholds(desk.folder.thresholds, thresholds)
         desk.preview(picture.changed(seed=7))
         assert write_sheet(desk.folder, "tiny_klein", PREVIEWS) == 1
-        return sheet_of(desk.folder, "tiny_klein")
+        return sheet_of(desk.folder.root, "tiny_klein")
 
     def test_repeats_tell_the_own_floor_which_a_second_night_knows(self, desk: Desk) -> None:
         sheet = self.sheet(desk)
@@ -429,6 +431,24 @@ class TestRepeats:
         assert Outcomes.read(rendered(sheet)).outcomes == (), "nothing is rendered"
         assert list(learn_floors(desk.folder, PREVIEWS).known.values()) == [floor]
 
+    def test_a_picture_that_four_leave_in_doubt_is_looked_at_closer(self, desk: Desk) -> None:
+        """Its four are made up, 6 dB nearer than the preview; sixteen are rendered."""
+        rendered(self.sheet(desk))
+        file = floors_file("job")
+        (floor,) = learn_floors(desk.folder, PREVIEWS).known.values()
+        (row,) = compared(desk)
+        near = tuple(replace(each, psnr=(row.psnr or 0) + 6.0) for each in floor.repeats)
+        file.unlink()
+        add_floors(file, "job", [replace(floor, repeats=near)])
+        assert compared(desk)[0].verdict == "drifted"
+        assert write_closer_sheet(desk.folder, "tiny_klein", PREVIEWS) == 1
+        (outcome,) = Outcomes.read(rendered(sheet_of(desk.folder.root, "tiny_klein", CLOSER))).outcomes
+        assert len(outcome.repeats) == 16
+        (known,) = learn_floors(desk.folder, PREVIEWS).known.values()
+        assert known.repeats[:4] == floor.repeats, "the same four, and twelve more"
+        assert len(compared(desk)[0].repeats) == 16
+        assert write_closer_sheet(desk.folder, "tiny_klein", PREVIEWS) == 0, "no closer than that"
+
     def test_repeats_that_fail_are_told_of_in_the_verdict(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         def refused(*_: Any, **__: Any) -> None:
             raise PictureError("denoising ended in NaN")
@@ -436,8 +456,7 @@ class TestRepeats:
         sheet = self.sheet(desk)
         monkeypatch.setattr(trials, "nudged_repeats", refused)
         rendered(sheet)
-        compare(desk.folder.manifest, PREVIEWS, desk.folder.thresholds, Path("c"), learn_floors(desk.folder, PREVIEWS))
-        ((row,), _) = read_comparisons(Path("c"))
+        (row,) = compared(desk)
         assert row.verdict == "drifted"
         assert str(row.reason).endswith("its nudged repeats failed: denoising ended in NaN")
 
@@ -447,6 +466,11 @@ class TestRepeats:
         (outcome,) = Outcomes.read(rendered(sheet)).outcomes
         said = "the picture was rendered elsewhere (threads 1 there, 2 here); --fresh renders both here"
         assert outcome.error == said
+
+
+def compared(desk: Desk) -> list[Comparison]:
+    compare(desk.folder.manifest, PREVIEWS, desk.folder.thresholds, Path("c"), learn_floors(desk.folder, PREVIEWS))
+    return read_comparisons(Path("c"))[0]
 
 
 def rendered(sheet: Path) -> Path:

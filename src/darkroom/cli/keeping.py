@@ -78,7 +78,8 @@ def _floor(options: argparse.Namespace) -> None:
     from darkroom.previews import stored_previews
     from darkroom.render.job import SheetJob
     from darkroom.render.worker.client import render_sheet
-    from darkroom.review.repeats import floors_told, learn_floors, sheet_of, write_sheets_ahead
+    from darkroom.review.repeats import floors_told, learn_floors, write_sheets_ahead
+    from darkroom.trials import sheet_of
 
     folder = _rendered(options.experiment)
     with closing(locked(folder.lock)):
@@ -87,7 +88,7 @@ def _floor(options: argparse.Namespace) -> None:
         previews = listed if listed.is_file() else None
         # 2. Their repeats
         for model in write_sheets_ahead(folder, previews):
-            render_sheet(SheetJob.here(sheet_of(folder, model), options.offload), RESULTS)
+            render_sheet(SheetJob.here(sheet_of(folder.root, model), options.offload), RESULTS)
         # 3. What they tell
         floors = learn_floors(folder, previews, ahead=True)
     print(floors_told(folder, floors), end="")

@@ -70,7 +70,9 @@ def _add_to(add: AddCommand, beside: AddCommand) -> None:
     relay.add_argument("--owner", type=int, required=True, help="process id to live and die with")
 
     repeats = add("repeats", _repeats, "Render a sheet's nudged repeats, on the warm worker if Snakemake runs.")
-    repeats.add_argument("sheet", type=Path)
+    repeats.add_argument("experiment", type=Path, help="results/NAME")
+    repeats.add_argument("model", help="its name")
+    repeats.add_argument("previews", type=Path)
     for parser in (encode, render, repeats):
         parser.add_argument("--launcher", default="here", help="or what starts workers elsewhere: '8 * srun --gpus=1'")
     for parser in (encode, render, shard, repeats):
@@ -161,9 +163,21 @@ def _shard(options: argparse.Namespace) -> None:
 def _repeats(options: argparse.Namespace) -> None:
     from darkroom.render.job import SheetJob
     from darkroom.render.worker.client import render_sheet
+    from darkroom.trials import CLOSER, FLOOR, TrialSheet, sheet_of
 
-    job = SheetJob.here(options.sheet, options.offload, options.store)
-    render_sheet(job, options.worker_logs, options.log, options.launcher)
+    def rendered(look: str) -> Path:
+        job = SheetJob.here(sheet_of(options.experiment, options.model, look), options.offload, options.store)
+        render_sheet(job, options.worker_logs, options.log, options.launcher)
+        return job.sheet
+
+    # 1. A few of each picture
+    if TrialSheet.read(rendered(FLOOR)).trials:
+        from darkroom.review.repeats import write_closer_sheet
+
+        # 2. Which pictures they leave in doubt
+        write_closer_sheet(ExperimentFolder(options.experiment), options.model, options.previews)
+    # 3. More of those
+    rendered(CLOSER)
 
 
 def _worker(options: argparse.Namespace) -> None:

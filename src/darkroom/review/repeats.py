@@ -2,6 +2,7 @@
 
 results/<experiment>/floor/<model>/trials.json       which pictures of a model: written here, rendered by render
 results/<experiment>/floor/<model>/outcomes.json     their repeats' files, which are measured here and kept as floors
+results/<experiment>/closer/<model>/…                the same of pictures that these leave a little beyond their floor
 """
 
 import math
@@ -21,6 +22,7 @@ from darkroom.request.picture_key import PictureKey
 from darkroom.request.request import Request
 from darkroom.review.pair.measures import measure
 from darkroom.review.pair.own_floor import (
+    CLOSER_REPEATS,
     REPEATS,
     FloorKey,
     Floors,
@@ -30,11 +32,12 @@ from darkroom.review.pair.own_floor import (
     told,
 )
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
-from darkroom.review.regress.judged_pair import floor_asked_for
+from darkroom.review.regress.judged_pair import floor_asked_for, floor_in_doubt
 from darkroom.store import ExperimentFolder, format_of
 from darkroom.thresholds import read_thresholds
-from darkroom.trials import FLOOR, OUTCOMES, SHEET, Outcome, Outcomes, Trial, TrialSheet
+from darkroom.trials import CLOSER, FLOOR, OUTCOMES, Outcome, Outcomes, Trial, TrialSheet, sheet_of
 
+_REPEATS = {FLOOR: REPEATS, CLOSER: CLOSER_REPEATS}  # by folder
 _THREADS = 2  # as compare reads pictures
 _Asked = Callable[[Record, Preview | None], FloorKey | None]  # the floor that a pair asks for
 
@@ -48,18 +51,35 @@ class _Planned:
     output: Mapping[str, Any]  # conf's section of that name
 
 
-def sheet_of(folder: ExperimentFolder, model: str) -> Path:
-    """Where the sheet of a model's pictures lies, beside what comes of it."""
-    return folder.root / FLOOR / model / SHEET
-
-
 def write_sheet(folder: ExperimentFolder, model: str, previews: Path) -> int:
     """Write the sheet of a model's pictures that are not identical to their preview, and whose floor is not known.
 
-    How many those are; none where conf/compare/ does not ask for own floors. Errors as for `compare`.
+    How many those are; none where conf/compare/ does not ask for own floors. Beside it that of pictures that a floor
+    which is known leaves in doubt. Errors as for `compare`.
     """
+    stored = read_previews(previews)
+    _write_closer_sheet(folder, model, stored, Floors(read_floors(floors_file(folder.root.name))))
     asks = read_thresholds(folder.thresholds)[model].own_floor is not None
-    return _write_sheet(folder, model, read_previews(previews), floor_asked_for) if asks else _write(folder, model, ())
+    return _write_sheet(folder, model, stored, floor_asked_for) if asks else _write(folder, model, ())
+
+
+def write_closer_sheet(folder: ExperimentFolder, model: str, previews: Path) -> int:
+    """Write the sheet of a model's pictures that few repeats leave a little beyond their floor; how many those are.
+
+    Four repeats of a shaky picture can lie near each other by chance; so many more seldom do. What is rendered by now
+    is learned first.
+    """
+    return _write_closer_sheet(folder, model, read_previews(previews), learn_floors(folder, previews))
+
+
+def _write_closer_sheet(folder: ExperimentFolder, model: str, stored: Sequence[Preview], floors: Floors) -> int:
+    margin = read_thresholds(folder.thresholds)[model].own_floor
+
+    def asked(render: Record, preview: Preview | None) -> FloorKey | None:
+        return None if margin is None else floor_in_doubt(render, preview, floors, margin)
+
+    rows = [row for row in read_records(folder.manifest)[0] if row.request.title.model == model]
+    return _write(folder, model, list(_lacking(rows, stored, {}, asked).values()), CLOSER)
 
 
 def write_sheets_ahead(folder: ExperimentFolder, previews: Path | None) -> dict[str, int]:
@@ -74,21 +94,27 @@ def learn_floors(folder: ExperimentFolder, previews: Path | None, *, ahead: bool
 
     A picture of which no repeats could be rendered, or read, has no floor.
     """
-    outcomes = {
-        outcome.request_id: outcome
-        for path in sorted(folder.root.glob(f"{FLOOR}/*/{OUTCOMES}"))
-        for outcome in Outcomes.read(path).outcomes
-    }
-    file = floors_file(folder.root.name)
-    known = read_floors(file)
     stored = read_previews(previews) if previews else ()
+    asked = _asked_ahead if ahead else floor_asked_for
+    failed = {id_: said for look in _REPEATS for id_, said in _learn(folder, look, stored, asked).items()}
+    return Floors(read_floors(floors_file(folder.root.name)), failed)
+
+
+def _learn(folder: ExperimentFolder, look: str, stored: Sequence[Preview], asked: _Asked) -> dict[str, str]:
+    """Keep what the rendered sheets of one look tell; by request_id, why some tell nothing."""
+    file, count, outcomes = floors_file(folder.root.name), _REPEATS[look], _outcomes(folder, look)
     rows = [row for row in read_records(folder.manifest)[0] if row.request_id in outcomes]
-    lacking = _lacking(rows, stored, known, _asked_ahead if ahead else floor_asked_for)
+    lacking = _lacking(rows, stored, read_floors(file), asked, count)
     with ThreadPoolExecutor(_THREADS) as threads:
-        measured = list(threads.map(lambda key: _measured(key, outcomes[key.request_id]), lacking))
-    learned = [floor for floor in measured if isinstance(floor, OwnFloor)]
-    failed = {key.request_id: said for key, said in zip(lacking, measured, strict=True) if isinstance(said, str)}
-    return Floors(add_floors(file, folder.root.name, learned), failed)
+        measured = list(threads.map(lambda key: _measured(key, outcomes[key.request_id], count), lacking))
+    add_floors(file, folder.root.name, (floor for floor in measured if isinstance(floor, OwnFloor)))
+    return {key.request_id: said for key, said in zip(lacking, measured, strict=True) if isinstance(said, str)}
+
+
+def _outcomes(folder: ExperimentFolder, look: str) -> dict[str, Outcome]:
+    """By request_id."""
+    files = sorted((folder.root / look).glob(f"*/{OUTCOMES}"))
+    return {outcome.request_id: outcome for path in files for outcome in Outcomes.read(path).outcomes}
 
 
 def floors_told(folder: ExperimentFolder, floors: Floors) -> str:
@@ -112,7 +138,7 @@ def _write_sheet(folder: ExperimentFolder, model: str, previews: Sequence[Previe
     return _write(folder, model, list(lacking.values()))
 
 
-def _write(folder: ExperimentFolder, model: str, rows: Sequence[Record]) -> int:
+def _write(folder: ExperimentFolder, model: str, rows: Sequence[Record], look: str = FLOOR) -> int:
     """Write the sheet of these pictures, each once."""
     distinct = {row.request_id: row for row in rows}
     planned = _planned(folder, model) if distinct else {}
@@ -124,8 +150,8 @@ def _write(folder: ExperimentFolder, model: str, rows: Sequence[Record]) -> int:
         quality=wanted[0].output["quality"] if wanted else 100,
         threads=rows[0].environment.threads if rows else 1,
         trials=tuple(Trial(each.label, each.request) for each in wanted),
-        repeats=REPEATS,
-    ).write(sheet_of(folder, model))
+        repeats=_REPEATS[look],
+    ).write(sheet_of(folder.root, model, look))
     return len(wanted)
 
 
@@ -141,13 +167,18 @@ def _planned(folder: ExperimentFolder, model: str) -> dict[str, _Planned]:
 
 
 def _lacking(
-    rows: Sequence[Record], previews: Sequence[Preview], known: Mapping[FloorKey, OwnFloor], asked: _Asked
+    rows: Sequence[Record],
+    previews: Sequence[Preview],
+    known: Mapping[FloorKey, OwnFloor],
+    asked: _Asked,
+    count: int = REPEATS,
 ) -> dict[FloorKey, Record]:
-    """The floors that these pictures ask for and that are not known, each with its picture."""
+    """The floors that these pictures ask for and that are not known by so many repeats, each with its picture."""
     pairs = list(_pairs(rows, previews))
     with ThreadPoolExecutor(_THREADS) as threads:
         keys = list(threads.map(lambda pair: asked(*pair), pairs))
-    return {key: row for key, (row, _) in zip(keys, pairs, strict=True) if key is not None and key not in known}
+    enough = {key for key, floor in known.items() if len(floor.repeats) >= count}
+    return {key: row for key, (row, _) in zip(keys, pairs, strict=True) if key is not None and key not in enough}
 
 
 def _pairs(rows: Sequence[Record], previews: Sequence[Preview]) -> Iterator[tuple[Record, Preview | None]]:
@@ -168,10 +199,10 @@ def _asked_ahead(render: Record, preview: Preview | None) -> FloorKey | None:
     return FloorKey.of(render, encoding if render.image_format == "png" else None)
 
 
-def _measured(key: FloorKey, outcome: Outcome) -> OwnFloor | str:
+def _measured(key: FloorKey, outcome: Outcome, count: int) -> OwnFloor | str:
     """How far a picture's repeats are from it; or why nobody can tell."""
-    if outcome.image is None or len(outcome.repeats) != REPEATS:
-        return outcome.error or f"expected {REPEATS} repeats, got {len(outcome.repeats)}"
+    if outcome.image is None or len(outcome.repeats) != count:
+        return outcome.error or f"expected {count} repeats, got {len(outcome.repeats)}"
     try:
         if read_embedded_record(Path(outcome.image)).environment != key.environment:
             return "they are of a render on another machine"

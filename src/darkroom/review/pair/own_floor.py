@@ -16,10 +16,12 @@ from darkroom.request.speedups import numerics_in_full
 from darkroom.review.pair.measures import PSNR, Measures
 
 REPEATS = 4  # nudged repeats of a picture
+CLOSER_REPEATS = 16  # of one that lies beyond what four allow, but not far
 
 # Measured (docs/regress.md): processors stay within, and another schedule does in a quarter of the pictures.
 _SPREAD = 0.5  # of the dB between the nearest and the farthest repeat
 _WIDE = 6.0  # dB between the mean repeat and the floor: twice as far
+_DOUBT = 6.0  # dB beyond the floor within which more repeats may say otherwise
 
 
 class FloorKey(NamedTuple):
@@ -89,6 +91,14 @@ def is_wide(repeats: Sequence[Measures], margin: float) -> bool:
     return least is not None and statistics.fmean(known) - least > _WIDE
 
 
+def is_in_doubt(psnr: float | None, repeats: Sequence[Measures], margin: float) -> bool:
+    """Whether a picture is beyond its floor, but not far, by the few repeats there are: four can be near by chance."""
+    least = allowed(repeats, margin)
+    if psnr is None or least is None or len(repeats) >= CLOSER_REPEATS:
+        return False
+    return least - _DOUBT <= psnr < least
+
+
 def told(repeats: Sequence[Measures]) -> str:
     """Such as `4 nudged repeats 46.10, 47.21, 48.30 and 49.62 dB from the render`."""
     texts = [PSNR.text(each.psnr).removesuffix(PSNR.unit) for each in repeats]
@@ -104,10 +114,11 @@ def read_floors(path: Path) -> dict[FloorKey, OwnFloor]:
 
 
 def add_floors(path: Path, experiment: str, floors: Iterable[OwnFloor]) -> dict[FloorKey, OwnFloor]:
-    """All that the file then has. Where nothing is new it is not written."""
+    """All that the file then has: of each the one with the most repeats. Where nothing is new it is not written."""
     before = read_floors(path)
-    new = {each.key: each for each in floors}
-    if new.keys() - before.keys():
+    counts = {key: len(floor.repeats) for key, floor in before.items()}
+    new = {each.key: each for each in floors if len(each.repeats) > counts.get(each.key, 0)}
+    if new:
         write_values(path, OwnFloor, list((merged := before | new).values()), {"experiment": experiment})
         return merged
     return before

@@ -11,8 +11,8 @@ import numpy as np
 from darkroom.errors import ImageError
 from darkroom.previews import TRAINER, Preview
 from darkroom.record.rows import Failure, Record, Row
-from darkroom.review.pair.measures import MEASURES, Measures, Pixels, measure
-from darkroom.review.pair.own_floor import NO_FLOORS, FloorKey, Floors, allowed, is_wide
+from darkroom.review.pair.measures import MEASURES, Measures, Pixels, measure, psnr
+from darkroom.review.pair.own_floor import NO_FLOORS, FloorKey, Floors, allowed, is_in_doubt, is_wide
 from darkroom.review.pair.picture_file import ENCODINGS, PictureFile, as_encoded, read_picture
 from darkroom.review.regress.verdicts import (
     BEFORE_ENCODING,
@@ -86,6 +86,20 @@ def judge(
 
 def floor_asked_for(render: Record, preview: Preview | None) -> FloorKey | None:
     """The own floor that the verdict on a pair turns on; None where pixels are equal, or something else decides."""
+    beside = _turning_on_a_floor(render, preview)
+    return FloorKey.of(render, beside.encoding) if beside else None
+
+
+def floor_in_doubt(render: Record, preview: Preview | None, floors: Floors, margin: float) -> FloorKey | None:
+    """The same where it is known by few repeats, and the pair is beyond it, but not far; else None."""
+    beside = _turning_on_a_floor(render, preview)
+    floor = floors.of(render, beside.encoding) if beside else None
+    if beside is None or floor is None or not is_in_doubt(psnr(beside.then, beside.now), floor.repeats, margin):
+        return None
+    return floor.key
+
+
+def _turning_on_a_floor(render: Record, preview: Preview | None) -> _Beside | None:
     if preview is None or preview.reason:
         return None
     numerics = render.request.base.numerics
@@ -95,7 +109,7 @@ def floor_asked_for(render: Record, preview: Preview | None) -> FloorKey | None:
     if isinstance(then, str) or isinstance(now, str) or now.pixels.shape != then.pixels.shape:
         return None
     beside = _beside(now, then, preview.origin)
-    return None if beside.is_equal else FloorKey.of(render, beside.encoding)
+    return None if beside.is_equal else beside
 
 
 def _lost_checkpoint(preview: Preview) -> str | None:

@@ -36,7 +36,9 @@ class WholeSet:
 
     @classmethod
     def of(cls, comparisons: Sequence[Comparison]) -> "WholeSet":
-        measured = [(each.measures, each.repeats) for each in comparisons if each.repeats and each.psnr is not None]
+        # Of those looked at closer as many repeats as of others: those were asked for since the preview is far.
+        found = ((each.measures, each.repeats[:REPEATS]) for each in comparisons if each.psnr is not None)
+        measured = [(measures, repeats) for measures, repeats in found if repeats]
         return cls(tuple(excess(measures, repeats) for measures, repeats in measured if measures))
 
     @property
