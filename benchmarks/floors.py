@@ -5,7 +5,8 @@
 
 What was rendered stays in FOLDER, and the same command goes on where it was stopped. A model and a seed is an
 experiment; each kind of arithmetic, which torch and oneDNN are held to, is a machine with a folder of its own, which
-renders the experiment, its nudged repeats, and, on the first machine, each fault.
+renders the experiment, its nudged repeats, and, on the first machine, each fault; and then more repeats of the pictures
+that a few leave in doubt, as `regress` does.
 """
 
 import argparse
@@ -14,22 +15,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from darkroom.record.rows import read_records
+from darkroom.record.rows import Record, read_records
 from darkroom.review.pair.measures import Measures, Pixels, measure, psnr
+from darkroom.review.pair.own_floor import CLOSER_REPEATS, REPEATS, is_in_doubt
 from darkroom.review.pair.picture_file import ENCODINGS, as_encoded, read_picture
 from darkroom.review.regress.judged_pair import verdict_of
 from darkroom.review.regress.verdicts import DRIFTED, UNDECIDED
 from darkroom.review.regress.whole_set import ALPHA, WholeSet, excess
 from darkroom.store import ExperimentFolder
 from darkroom.thresholds import ModelThresholds
-from darkroom.trials import OUTCOMES, Outcomes
+from darkroom.trials import CLOSER, FLOOR, OUTCOMES, Outcomes, Trial, TrialSheet, sheet_of
 
 PARITY = Path(__file__).parents[1] / "tests/data/parity"
 MACHINES: Mapping[str, Mapping[str, str]] = {
@@ -72,12 +74,21 @@ FAULTS: Mapping[str, Sequence[str]] = {
 }
 OWN_SCHEDULE = "tiny_flux"  # the trainer's schedule is diffusers' own there, so that there is no other
 SAME_RUN = ("seed + 1", "another checkpoint", "LoRA absent")  # pictures that are there already, of something else
-OWN = ModelThresholds(source="", own_floor=2.0)  # as conf/compare/default.yaml
+MARGIN = 2.0  # dB, as conf/compare/default.yaml
+OWN = ModelThresholds(source="", own_floor=MARGIN)
 ONE_FOR_ALL = ModelThresholds(source="", psnr=46.0, ssim=0.998, flip=0.036)  # what conf/compare/ said before
 ONE_FOR_ALL_LOSSY = ModelThresholds(source="", psnr=36.6, ssim=0.985, flip=0.062)
 KINDS = {"PNG": None, "JPEG": ENCODINGS["JPEG"]}
 
 Picture = tuple[str, str, int]  # LoRA, prompt set, index
+Now = tuple[str, str, Picture]  # machine, experiment
+
+# As `darkroom floor` renders a sheet.
+RENDER_SHEET = (
+    "import sys; from pathlib import Path; from darkroom.render.job import SheetJob;"
+    "from darkroom.render.worker.client import render_sheet;"
+    "render_sheet(SheetJob.here(Path(sys.argv[1]), 'auto'), Path('results'))"
+)
 
 
 @dataclass(frozen=True)
@@ -85,8 +96,13 @@ class Pair:
     """A preview beside a render of one picture, and the render's repeats, in one encoding."""
 
     measures: Measures
-    repeats: tuple[Measures, ...]
+    repeats: tuple[Measures, ...]  # more of them where a few left a doubt, and those are rendered
     group: tuple[str, ...]  # pairs of one comparison
+    now: Now
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return is_in_doubt(self.measures.psnr, self.repeats, MARGIN)
 
 
 def main() -> None:
@@ -102,6 +118,7 @@ def main() -> None:
             write_conf(options.folder / machine, runs)
         for (seed, model), machine in itertools.product(runs, MACHINES):
             render(options.folder / machine, machine, f"{model}_{seed}")
+        look_closer(options.folder, runs)
     print_table(options.folder, runs)
 
 
@@ -140,6 +157,41 @@ def render(folder: Path, machine: str, experiment: str) -> None:
         mark.touch()
 
 
+def look_closer(folder: Path, runs: Sequence[tuple[int, str]]) -> None:
+    """Sixteen repeats of each picture that four leave in doubt in any pair."""
+    doubtful: dict[tuple[str, str], set[Picture]] = {}
+    for kind in KINDS:
+        faults = (pair for fault in (*FAULTS, *SAME_RUN) for pair in misses(folder, runs, fault, kind))
+        for pair in itertools.chain(false_alarms(folder, runs, kind), faults):
+            if pair.is_in_doubt:
+                machine, experiment, picture = pair.now
+                doubtful.setdefault((machine, experiment), set()).add(picture)
+    for (machine, experiment), found in doubtful.items():
+        print(machine, experiment, f"{len(found)} pictures closer", flush=True)
+        render_closer(folder / machine, machine, experiment, found)
+    repeats.cache_clear()
+
+
+def render_closer(here: Path, machine: str, experiment: str, found: set[Picture]) -> None:
+    root = here / "results" / experiment
+    rows = [row for row in read_records(ExperimentFolder(root).manifest)[0] if picture_of(row) in found]
+    model = rows[0].request.title.model
+    sheet = sheet_of(root, model, CLOSER)
+    TrialSheet(
+        name=f"{experiment} {model}",
+        checkpoint=f"results/{experiment}/checkpoints/{model}.json",
+        image_format="png",
+        quality=100,
+        threads=rows[0].environment.threads,
+        trials=tuple(Trial(" ".join(map(str, picture_of(row))), row.request) for row in rows),
+        repeats=CLOSER_REPEATS,
+    ).write(sheet)
+    command = [sys.executable, "-c", RENDER_SHEET, str(sheet.relative_to(here))]
+    done = subprocess.run(command, cwd=here, env=os.environ | MACHINES[machine], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{sheet}\n{done.stdout}{done.stderr}")
+
+
 def variant(experiment: str, fault: str) -> str:
     return f"{experiment}_{list(FAULTS).index(fault)}"
 
@@ -151,20 +203,26 @@ def is_done(folder: Path, machine: str, experiment: str, stage: str) -> bool:
 @cache
 def pictures(folder: Path, experiment: str) -> dict[Picture, Pixels]:
     rows, _ = read_records(ExperimentFolder(folder / "results" / experiment).manifest)
-    titles = [(row.request.title, folder / row.image_path) for row in rows]
-    return {(title.lora, title.prompts, title.index): read_picture(path).pixels for title, path in titles}
+    return {picture_of(row): read_picture(folder / row.image_path).pixels for row in rows}
 
 
 @cache
-def repeats(folder: Path, experiment: str) -> dict[Picture, list[Pixels]]:
-    experiment_folder = ExperimentFolder(folder / "results" / experiment)
-    rows, _ = read_records(experiment_folder.manifest)
-    (outcomes,) = [Outcomes.read(path) for path in experiment_folder.root.glob(f"floor/*/{OUTCOMES}")]
-    by_request = {
-        each.request_id: [read_picture(folder / path).pixels for path in each.repeats] for each in outcomes.outcomes
+def repeats(folder: Path, experiment: str, look: str) -> dict[Picture, list[Pixels]]:
+    """Of each picture that is looked at so, its repeats."""
+    root = folder / "results" / experiment
+    rows, _ = read_records(ExperimentFolder(root).manifest)
+    found = [Outcomes.read(path) for path in root.glob(f"{look}/*/{OUTCOMES}")]
+    by_request = {each.request_id: each.repeats for outcomes in found for each in outcomes.outcomes}
+    return {
+        picture_of(row): [read_picture(folder / path).pixels for path in by_request[row.request_id]]
+        for row in rows
+        if row.request_id in by_request
     }
-    titles = [(row.request.title, row.request_id) for row in rows]
-    return {(title.lora, title.prompts, title.index): by_request[request_id] for title, request_id in titles}
+
+
+def picture_of(row: Record) -> Picture:
+    title = row.request.title
+    return title.lora, title.prompts, title.index
 
 
 def false_alarms(folder: Path, runs: Sequence[tuple[int, str]], kind: str) -> Iterator[Pair]:
@@ -201,11 +259,17 @@ def faulty(here: Path, model: str, seed: int, fault: str, folder: Path) -> dict[
 def beside(
     folder: Path, machine: str, name: str, previews: Mapping[Picture, Pixels], kind: str, group: tuple[str, ...]
 ) -> Iterator[Pair]:
-    renders, repeated = pictures(folder / machine, name), repeats(folder / machine, name)
+    renders = pictures(folder / machine, name)
+    few, many = (repeats(folder / machine, name, look) for look in (FLOOR, CLOSER))
     for key, preview in previews.items():
-        then, now, *again = (encoded(pixels, kind) for pixels in (preview, renders[key], *repeated[key]))
+        then, now = (encoded(pixels, kind) for pixels in (preview, renders[key]))
         if (measured := measure(then, now)).psnr is not None:
-            yield Pair(measured, tuple(far(now, each) for each in again), group)
+            pair = Pair(
+                measured, tuple(far(now, encoded(each, kind)) for each in few[key]), group, (machine, name, key)
+            )
+            if pair.is_in_doubt and key in many:
+                pair = replace(pair, repeats=tuple(far(now, encoded(each, kind)) for each in many[key]))
+            yield pair
 
 
 def encoded(pixels: Pixels, kind: str) -> Pixels:
@@ -233,7 +297,9 @@ def print_row(what: str, kind: str, pairs: Sequence[Pair]) -> None:
     limits = ONE_FOR_ALL if KINDS[kind] is None else ONE_FOR_ALL_LOSSY
     one = [verdict_of(pair.measures, limits, ()) for pair in pairs]
     groups = {pair.group: [each for each in pairs if each.group == pair.group] for pair in pairs}
-    sets = [WholeSet(tuple(excess(each.measures, each.repeats) for each in group)) for group in groups.values()]
+    sets = [
+        WholeSet(tuple(excess(each.measures, each.repeats[:REPEATS]) for each in group)) for group in groups.values()
+    ]
     ps = ", ".join(f"{whole.p:.1g}" for whole in sets)
     counts = (len(pairs), own.count(DRIFTED), own.count(UNDECIDED), one.count(DRIFTED), len(sets))
     print(f"| {what} | {kind} | {' | '.join(map(str, counts))} | {sum(whole.p < ALPHA for whole in sets)} (p {ps}) |")
