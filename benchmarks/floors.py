@@ -168,7 +168,8 @@ def look_closer(folder: Path, runs: Sequence[tuple[int, str]]) -> None:
                 doubtful.setdefault((machine, experiment), set()).add(picture)
     for (machine, experiment), found in doubtful.items():
         print(machine, experiment, f"{len(found)} pictures closer", flush=True)
-        render_closer(folder / machine, machine, experiment, found)
+        known = repeats(folder / machine, experiment, CLOSER).keys()
+        render_closer(folder / machine, machine, experiment, found | known)
     repeats.cache_clear()
 
 
@@ -264,12 +265,10 @@ def beside(
     for key, preview in previews.items():
         then, now = (encoded(pixels, kind) for pixels in (preview, renders[key]))
         if (measured := measure(then, now)).psnr is not None:
-            pair = Pair(
-                measured, tuple(far(now, encoded(each, kind)) for each in few[key]), group, (machine, name, key)
-            )
-            if pair.is_in_doubt and key in many:
-                pair = replace(pair, repeats=tuple(far(now, encoded(each, kind)) for each in many[key]))
-            yield pair
+            four = tuple(far(now, encoded(each, kind)) for each in few[key])
+            closer = tuple(far(now, encoded(each, kind)) for each in many.get(key, ()))
+            pair = Pair(measured, four, group, (machine, name, key))
+            yield replace(pair, repeats=closer) if pair.is_in_doubt and closer else pair
 
 
 def encoded(pixels: Pixels, kind: str) -> Pixels:
