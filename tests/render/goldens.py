@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from darkroom.request.request import Request
 
 DTYPES = ("float32", "bfloat16")
 # On another kind of processor: mean |difference| / mean |golden| of latents, mean |difference| of a pixel (0 to 255).
-TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
+TOLERANCE: Mapping[str, float] = {"float32": 1e-5, "bfloat16": 2e-2}
 LEVELS = {"float32": 0.01, "bfloat16": 2.0}
 CPU = torch.device("cpu")
 FLUX1 = DATA / "parity" / "flux1"
@@ -41,11 +42,12 @@ class Goldens:
     cases: list[dict[str, Any]]
     trainer_canary: str
     hashes: dict[str, dict[str, dict[str, list[str]]]]
+    tolerance: Mapping[str, float]  # of its latents, by dtype
 
     @classmethod
-    def read(cls, folder: Path) -> "Goldens":
-        spec = json.loads((folder / "cases.json").read_text())
-        return cls(folder, spec["cases"], spec["trainer_canary"], json.loads((folder / "hashes.json").read_text()))
+    def read(cls, folder: Path, tolerance: Mapping[str, float] = TOLERANCE) -> "Goldens":
+        spec, hashes = (json.loads((folder / name).read_text()) for name in ("cases.json", "hashes.json"))
+        return cls(folder, spec["cases"], spec["trainer_canary"], hashes, tolerance)
 
     @property
     def runs(self) -> list[tuple[dict[str, Any], str]]:
@@ -76,7 +78,7 @@ class Goldens:
     ) -> None:
         """A case's latents and pixels are the trainer's: near on any processor, exactly on those of a known canary."""
         theirs, name = self.theirs(dtype), case["id"]
-        assert relative(latents, theirs[f"{name}.latents"]) <= TOLERANCE[dtype]
+        assert relative(latents, theirs[f"{name}.latents"]) <= self.tolerance[dtype]
         if f"{name}.pixels" in theirs:
             golden = theirs[f"{name}.pixels"].numpy().astype(float)
             assert np.abs(golden - pixels).mean() <= LEVELS[dtype]

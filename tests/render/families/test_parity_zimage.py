@@ -19,9 +19,8 @@ from darkroom.checkpoint import SINGLE_FILE, Checkpoint, Component
 from darkroom.render.family import family
 from darkroom.request.request import Request
 
-GOLDENS = Goldens.read(ZIMAGE / "golden")
 # Between the trainer's own bf16 and fp32 lie up to 2.8e-2, between AVX2's bf16 and its own as much.
-TOLERANCE = {"float32": 1e-5, "bfloat16": 4e-2}
+GOLDENS = Goldens.read(ZIMAGE / "golden", {"float32": 1e-5, "bfloat16": 4e-2})
 MakeRequest = Callable[..., Request]
 _NAMED = (
     *("prompt", "neg", "width", "height", "sample_steps", "guidance_scale", "seed"),
