@@ -21,6 +21,12 @@ def settled(page):
     return page
 
 
+def shown(page):
+    """How many pictures are, as the page says that a click has led to; its script is read after its elements."""
+    page.wait_for_function("document.querySelector('#shown')?.textContent")
+    return page.inner_text("#shown")
+
+
 def heads(page):
     """The heads of the columns."""
     return settled(page).locator("thead th").all_inner_texts()
@@ -157,9 +163,9 @@ def test_the_first_row_of_a_prompt_is_what_the_trainer_saw_and_each_frame_wears_
 def test_the_views_lead_to_each_other_with_what_is_looked_for(opened):
     page = opened(fragment="#off.step=500&find=dawn")
     page.click("text=Against previews")
-    assert page.inner_text("#shown") == "2 of 6 shown"
+    assert shown(page) == "2 of 6 shown"
     page.click("nav >> text=Sheet")
-    assert page.inner_text("#shown") == "2 of 6 shown"
+    assert shown(page) == "2 of 6 shown"
 
 
 @pytest.fixture
