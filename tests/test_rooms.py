@@ -124,7 +124,7 @@ MAY_IMPORT = {
     "cli": (
         "__init__ errors telling display filesystem files lora_files lora_files/inspection job_errors record planned "
         "scoring store previews plan plan/conf plan/estimate plan/shards plan/trials plan/weights machine "
-        "intake intake/aitk terminal render render/device render/scoring render/worker review review/choosing "
+        "intake intake/aitk trials terminal render render/device render/scoring render/worker review review/choosing "
         "review/inventory review/regress review/scores review/sharing review/sheet"
     ),
     "__main__": "cli",
