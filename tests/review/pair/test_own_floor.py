@@ -19,6 +19,7 @@ FLOOR = OwnFloor(
 def test_the_farthest_repeat_half_their_spread_and_a_margin_are_allowed():
     """46.5 dB, 3.75 dB from the nearest that is not equal."""
     assert allowed(FOUR, 1.0) == 46.5 - 3.75 / 2 - 1.0
+    assert allowed(FOUR * 4, 1.0) == pytest.approx(46.5 - 3.75 / 14 - 1.0)
     assert told(FOUR) == "4 nudged repeats 48.00, 46.50, ∞ (equal) and 50.25 dB from the render"
 
 
@@ -28,7 +29,7 @@ def test_repeats_that_are_all_identical_allow_nothing_but_equality():
 
 
 def test_a_floor_is_wide_where_it_allows_twice_the_distance_of_the_mean_repeat():
-    """48.25 dB, and allowed are 43.625; with a repeat at 44 dB 47.4 and 39.875."""
+    """48.25 dB, and allowed are 43.625; with a fifth repeat, at 44 dB, 47.2 and 40.9."""
     assert not is_wide(FOUR, 1.0)
     assert is_wide((*FOUR[:3], replace(AT, psnr=50.25), replace(AT, psnr=44.0)), 1.0)
 

@@ -19,7 +19,6 @@ REPEATS = 4  # nudged repeats of a picture
 CLOSER_REPEATS = 16  # of one that lies beyond what four allow, but not far
 
 # Measured (docs/regress.md): processors stay within, and another schedule does in a quarter of the pictures.
-_SPREAD = 0.5  # of the dB between the nearest and the farthest repeat
 _WIDE = 6.0  # dB between the mean repeat and the floor: twice as far
 _DOUBT = 6.0  # dB beyond the floor within which more repeats may say otherwise
 
@@ -77,11 +76,11 @@ NO_FLOORS = Floors()
 def allowed(repeats: Sequence[Measures], margin: float) -> float | None:
     """PSNR in dB that a render keeps to its preview within its own floor; None: only an identical one is within.
 
-    As far as the farthest repeat, half as far again as repeats are from each other, and a margin: four repeats that
-    are spread wide say less of what a fifth would be.
+    As far as the farthest repeat, a share of how far repeats are from each other, and a margin: half of that for up to
+    four, which say little of what a fifth would be, a fourteenth for sixteen.
     """
     known = [each.psnr for each in repeats if each.psnr is not None]
-    return min(known) - (max(known) - min(known)) * _SPREAD - margin if known else None
+    return min(known) - (max(known) - min(known)) / max(2, len(repeats) - 2) - margin if known else None
 
 
 def is_wide(repeats: Sequence[Measures], margin: float) -> bool:
