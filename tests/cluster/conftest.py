@@ -21,6 +21,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     return None if any(path.resolve().is_relative_to(HERE) for path in asked) else True
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at groups in a hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One cluster for all: what uses it runs in one process, and in others what does not."""
     for item in items:
