@@ -81,7 +81,7 @@ faults: $(VENV)/installed
 # Runs on a Slurm of three nodes that it brings up on this machine, as root, and takes down again; else it says why not. And on
 # pods that are processes of this machine.
 test-cluster: $(VENV)/cluster
-	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs -n $(TEST_PROCESSES) --dist loadgroup tests/cluster
+	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs tests/cluster
 
 # Beside the environment, not in it: with pandas, which comes along, every start of Snakemake takes longer.
 CLUSTER := snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep snakemake-executor-plugin-cluster-generic \

@@ -21,14 +21,6 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     return None if any(path.resolve().is_relative_to(HERE) for path in asked) else True
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at groups in a hook of this name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One cluster for all: what uses it runs in one process, and in others what does not."""
-    for item in items:
-        if "slurm" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-
-
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Path]:
     """The folder of a cluster at work; its daemons end with this process, however that ends."""
