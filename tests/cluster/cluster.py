@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tests.machine.waiting import PATIENCE, wait_for
 from tests.places import REPOSITORY
-from tests.workflow.project import DEMO, Project
+from tests.workflow.project import DEMO, Project, inheriting_sigint
 
 EXPERIMENT = """\
 matrix:
@@ -71,7 +72,7 @@ class Cluster(Project):
         )
 
     def begin(self, profile: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.folder / "snakemake.out").open("wb") as log:
+        with (self.folder / "snakemake.out").open("wb") as log, inheriting_sigint(signal.default_int_handler):
             return subprocess.Popen(self.on(profile, *arguments), cwd=self.folder, stdout=log, stderr=log)
 
     def said(self) -> str:
