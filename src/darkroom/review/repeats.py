@@ -78,7 +78,10 @@ def _write_closer_sheet(folder: ExperimentFolder, model: str, stored: Sequence[P
     def asked(render: Record, preview: Preview | None) -> FloorKey | None:
         return None if margin is None else floor_in_doubt(render, preview, floors, margin)
 
-    rows = [row for row in read_records(folder.manifest)[0] if row.request.title.model == model]
+    # Only of these pictures are files read: of a night with JPEG previews all of them differ before they are encoded.
+    few = {key.request_id for key, floor in floors.known.items() if len(floor.repeats) < CLOSER_REPEATS}
+    records = read_records(folder.manifest)[0]
+    rows = [row for row in records if row.request.title.model == model and row.request_id in few]
     return _write(folder, model, list(_lacking(rows, stored, {}, asked).values()), CLOSER)
 
 

@@ -1,7 +1,7 @@
 """Products of bfloat16 on a processor that has no instructions for them: summed in float32, rounded once.
 
 So do the processors that have them. Without, torch takes one number after the other: a convolution of the VAE takes
-400 times as long, a linear layer 2 to 4 times (`benchmarks/products.py`).
+400 times as long, a linear layer 2 to 5 times (`benchmarks/products.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
