@@ -46,11 +46,11 @@ def test_the_contributing_page_names_files_that_exist():
     assert [word for word in words if not (ROOT / word).exists()] == []
 
 
-def test_the_readmes_tree_has_every_folder_of_the_code():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tree_of_the_architecture_has_every_folder_of_the_code():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     folders = {path.parent for path in (ROOT / "src/darkroom").rglob("*.py")} - {ROOT / "src/darkroom"}
     families = {"flux1", "flux2", "zimage"}
-    assert {folder.name for folder in folders if f"{folder.name}/" not in readme} == families
+    assert {folder.name for folder in folders if f"{folder.name}/" not in page} == families
 
 
 def test_the_architecture_is_drawn_from_the_code():

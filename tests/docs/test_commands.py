@@ -95,7 +95,8 @@ def test_what_is_shown_as_yaml_is_yaml(page: str) -> None:
     assert all(isinstance(yaml.safe_load(block), dict) for block in shown)
 
 
-def test_the_readmes_checkpoint_has_keys_that_there_are() -> None:
-    [example] = [block for _, block in BLOCK.findall(text_of("README.md")) if block.startswith("checkpoint:")]
+def test_the_pages_checkpoint_has_keys_that_there_are() -> None:
+    [example] = [block for _, block in BLOCK.findall(text_of("docs/conf.md")) if block.startswith("checkpoint:")]
     content = yaml.safe_load(example)["checkpoint"]
-    assert value_of(read(CheckpointSource, content, Origin("README.md"))).vae == "ai-toolkit/flux2_vae/ae.safetensors"
+    source = value_of(read(CheckpointSource, content, Origin("docs/conf.md")))
+    assert source.vae == "ai-toolkit/flux2_vae/ae.safetensors"

@@ -79,9 +79,9 @@ def test_what_is_wrong_is_told_with_the_file_that_says_it(project, file, text, s
     assert project.error().startswith(f"{file}: {said}")
 
 
-def test_readme_s_line_for_comfyui_s_models_works_as_printed(project, tmp_path, monkeypatch):
+def test_the_page_s_line_for_comfyui_s_models_works_as_printed(project, tmp_path, monkeypatch):
     line = "model: {checkpoint: {comfyui_models: ~/ComfyUI/models}}"
-    assert f"`{line}`" in (REPOSITORY / "README.md").read_text()
+    assert f"`{line}`" in (REPOSITORY / "docs/conf.md").read_text()
     monkeypatch.setenv("HOME", str(tmp_path))
     transformer, vae = "ComfyUI/models/diffusion_models/klein.safetensors", "ComfyUI/models/vae/flux2-vae.safetensors"
     put(tmp_path, transformer, vae)
