@@ -42,12 +42,13 @@ def draw(*shape: int) -> torch.Tensor:
     ("product", "given"),
     [
         (linear, (draw(5, 96), draw(64, 96), draw(64))),
+        (lambda weight, given: linear(input=given, weight=weight), (draw(64, 96), draw(5, 96))),
         (conv2d, (draw(1, 8, 9, 9), draw(4, 8, 3, 3), draw(4))),
         (torch.matmul, (draw(2, 5, 96), draw(2, 96, 7))),
         (lambda left, right: left @ right, (draw(5, 96), draw(96, 7))),
         (torch.bmm, (draw(2, 5, 96), draw(2, 96, 7))),
     ],
-    ids=["linear", "conv2d", "matmul", "@", "bmm"],
+    ids=["linear", "linear by names", "conv2d", "matmul", "@", "bmm"],
 )
 def test_a_product_is_that_of_float32_rounded_once(
     product: Callable[..., torch.Tensor], given: tuple[torch.Tensor, ...]

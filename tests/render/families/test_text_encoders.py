@@ -27,6 +27,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from darkroom.checkpoint import DIFFUSERS, GGUF, SINGLE_FILE, Checkpoint, Component
 from darkroom.errors import CheckpointError
+from darkroom.render.families.chat import load_tokenizer, qwen3_chat
 from darkroom.render.families.flux2.text import (
     PARTNERS,
     READING,
@@ -501,6 +502,41 @@ def test_the_tokenizer_of_another_text_encoder_is_refused(tmp_path: Path, mistra
         load_text_encoder(_checkpoint(tmp_path, mistral_folder, QWEN3_FOLDER), SMALL, CPU)
     with pytest.raises(CheckpointError, match="has more tokens than the text encoder's 425"):
         load_text_encoder(_checkpoint(tmp_path, QWEN3_FOLDER, mistral_folder), SMALL, CPU)
+
+
+@pytest.mark.parametrize(
+    ("file", "own", "other", "told"),
+    [
+        (
+            "chat_template.jinja",
+            "<think>\\n\\n</think>\\n\\n",
+            "",
+            r"a chat template that writes .* where the trainer's",
+        ),
+        ("chat_template.jinja", "message.content", "message.content[0]['text']", "takes no chat of Qwen3: "),
+        (
+            "tokenizer_config.json",
+            '"pad_token": "<|endoftext|>"',
+            '"pad_token": "<|im_end|>"',
+            r"pads with <\|im_end\|>",
+        ),
+    ],
+)
+def test_a_tokenizer_that_was_edited_is_refused(tmp_path: Path, file: str, own: str, other: str, told: str) -> None:
+    folder = _qwen3_copy(tmp_path)
+    text = (folder / file).read_text()
+    assert own in text
+    (folder / file).write_text(text.replace(own, other))
+    with pytest.raises(CheckpointError, match=f"{folder}: the .*{told}.*; expected the"):
+        load_text_encoder(_checkpoint(tmp_path, folder, folder), SMALL, CPU)
+
+
+def test_a_tokenizer_of_another_models_tokens_is_refused() -> None:
+    tiny = Component(str(QWEN3_FOLDER), DIFFUSERS, digest="")
+    with pytest.raises(
+        CheckpointError, match=r"makes the tokens \[.*\] of 'a cat on a skateboard', where the trainer's"
+    ):
+        load_tokenizer(tiny, qwen3_chat(thinks=False), 151936)  # of any Qwen3 that is not made up
 
 
 def test_nothing_is_in_memory_before_it_is_filled(tmp_path: Path, mistral_folder: Path) -> None:

@@ -38,7 +38,7 @@ class Float32Products(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         named = kwargs or {}
-        if func not in _PRODUCTS or args[0].dtype != torch.bfloat16:
+        if func not in _PRODUCTS or next(iter((*args, *named.values()))).dtype != torch.bfloat16:
             return func(*args, **named)
         if computing := [kind for kind in types if kind not in (torch.Tensor, torch.nn.Parameter)]:
             with self:  # a quantised weight, which multiplies by itself: its products are within as well

@@ -7,6 +7,7 @@ from typing import Any
 from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
 from darkroom.render.families.flux1.encoder_layout import CLIP, T5, Kind
+from darkroom.render.families.known_tokens import KnownTokens
 from darkroom.render.families.text_folder import check_tokenizer_lacks, read_tokenizer_file
 
 
@@ -27,14 +28,27 @@ class _Needs:
     files: tuple[tuple[str, ...], ...]  # one of these sets; without any, transformers builds a tokenizer of few tokens
     algorithm: str  # model.type in tokenizer.json
     token: str  # ends a text
+    known: KnownTokens
 
 
 _NEEDS = {
     CLIP.title: _Needs(
-        "tokenizer", "CLIPTokenizer", (("tokenizer.json",), ("vocab.json", "merges.txt")), "BPE", "<|endoftext|>"
+        "tokenizer",
+        "CLIPTokenizer",
+        (("tokenizer.json",), ("vocab.json", "merges.txt")),
+        "BPE",
+        "<|endoftext|>",
+        KnownTokens(49408, "a photo of a cat", (49406, 320, 1125, 539, 320, 2368, 49407)),
     ),
     # spiece.model is the same once more, for a library that Darkroom does without.
-    T5.title: _Needs("tokenizer_2", "T5TokenizerFast", (("tokenizer.json",),), "Unigram", "</s>"),
+    T5.title: _Needs(
+        "tokenizer_2",
+        "T5TokenizerFast",
+        (("tokenizer.json",),),
+        "Unigram",
+        "</s>",
+        KnownTokens(32128, "The house is wonderful.", (37, 629, 19, 1627, 5, 1)),
+    ),
 }
 
 
@@ -71,6 +85,7 @@ def load_tokenizer(component: Component, kind: Kind, config: Any) -> Any:
         tokenizer = tokenizer_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: cannot be loaded as the tokenizer of {kind.title}: {error!r}") from error
+    ids = tokenizer(needs.known.text)["input_ids"]
     longest = getattr(config, "max_position_embeddings", None)
     lacks = {
         "has no padding token": tokenizer.pad_token is None,
@@ -79,6 +94,7 @@ def load_tokenizer(component: Component, kind: Kind, config: Any) -> Any:
         f"cuts at {tokenizer.model_max_length} tokens, not at the text encoder's {longest}": (
             longest is not None and tokenizer.model_max_length != longest
         ),
+        needs.known.told(ids): needs.known.are_others(config.vocab_size, ids),
     }
     check_tokenizer_lacks(folder, lacks, kind.title)
     return tokenizer

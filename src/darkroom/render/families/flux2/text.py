@@ -10,9 +10,10 @@ import torch
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 
 from darkroom.base_files.gguf.encoders import QWEN3_GGUF
-from darkroom.render.families.chat import Chat, padded_tokens_of, tokens_beyond
+from darkroom.render.families.chat import PROBE, Chat, padded_tokens_of, qwen3_chat, tokens_beyond
 from darkroom.render.families.encoders import TextEncoders
 from darkroom.render.families.flux2.transformer_layout import text_features
+from darkroom.render.families.known_tokens import KnownTokens
 from darkroom.render.families.language_model import MISTRAL3, QWEN3, Partner, Reading
 from darkroom.render.weights.base import TextEncoder
 
@@ -23,8 +24,15 @@ PARTNERS = {  # by the text features of the transformer, 3 hidden states side by
     15360: Partner("mistralai/Mistral-Small-3.1-24B-Instruct-2503", MISTRAL3, 5120, 32768, layers=40),
 }
 _CHATS: Mapping[str, Chat] = {  # by model type
-    "qwen3": Chat(QWEN3, "<|im_start|>", {"add_generation_prompt": True, "enable_thinking": False}),
-    "mistral": Chat(MISTRAL3, "[INST]", {"add_generation_prompt": False}, system=SYSTEM_MESSAGE),
+    "qwen3": qwen3_chat(thinks=False),
+    "mistral": Chat(
+        MISTRAL3,
+        "[INST]",
+        {"add_generation_prompt": False},
+        f"[SYSTEM_PROMPT]{SYSTEM_MESSAGE}[/SYSTEM_PROMPT][INST]{{}}[/INST]",
+        KnownTokens(131072, PROBE, (18, 3, 1097, 7990, 1408, 1261, 99187, 6108, 4)),
+        system=SYSTEM_MESSAGE,
+    ),
 }
 _ENCODERS = TextEncoders(READING, PARTNERS, _CHATS, QWEN3_GGUF, text_features)
 check_text_encoder = _ENCODERS.check

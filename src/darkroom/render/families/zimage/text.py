@@ -7,7 +7,7 @@ Every encoding is one text, batch size 1, as the trainer's. Sources: diffusers' 
 import torch
 
 from darkroom.base_files.gguf.encoders import Z_IMAGE_GGUF
-from darkroom.render.families.chat import Chat, padded_tokens_of, tokens_beyond
+from darkroom.render.families.chat import padded_tokens_of, qwen3_chat, tokens_beyond
 from darkroom.render.families.encoders import TextEncoders
 from darkroom.render.families.language_model import QWEN3, Partner, Reading
 from darkroom.render.families.zimage.layout import text_features
@@ -16,7 +16,7 @@ from darkroom.request.parts import PROMPT_EMBEDS
 
 READING = Reading("Z-Image", {QWEN3.title: (-2,)})
 PARTNERS = {2560: Partner("Qwen/Qwen3-4B", QWEN3, 2560, 9728, layers=36)}  # by the text features of the transformer
-_CHAT = Chat(QWEN3, "<|im_start|>", {"add_generation_prompt": True, "enable_thinking": True})
+_CHAT = qwen3_chat(thinks=True)
 _ENCODERS = TextEncoders(READING, PARTNERS, {"qwen3": _CHAT}, Z_IMAGE_GGUF, text_features)
 check_text_encoder = _ENCODERS.check
 check_embeds = _ENCODERS.check_embeds
