@@ -127,7 +127,7 @@ MAY_IMPORT = {
         "intake intake/aitk trials terminal render render/device render/scoring render/worker review review/choosing "
         "review/inventory review/regress review/scores review/sharing review/sheet"
     ),
-    "__main__": "cli",
+    "__main__": "cli machine",
 }
 SLOW = {"torch", "diffusers", "transformers", "numpy", "PIL", "pyarrow", "scipy", "skimage", "huggingface_hub", "gguf"}
 

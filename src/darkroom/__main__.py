@@ -5,11 +5,19 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
+from darkroom.machine.shadows import told_of_shadows
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; its exit status."""
     with _ended_at_once():
-        from darkroom.cli.entry import run
+        try:
+            from darkroom.cli.entry import run
+        except Exception as error:
+            if not (told := told_of_shadows(error)):
+                raise
+            print(f"darkroom: {told}", file=sys.stderr)
+            return 1
     return run(arguments)
 
 

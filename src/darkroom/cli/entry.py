@@ -28,6 +28,7 @@ from darkroom.display import LINES, printable
 from darkroom.errors import DarkroomError, StoppedError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
+from darkroom.machine.shadows import told_of_shadows
 
 # What no program can do anything about: rights, room, open files, a disk or a server that fails.
 _OF_THE_MACHINE = {
@@ -77,6 +78,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             where = f"{error.filename}: " if error.filename else ""
             _tell(f"{where}{error.strerror}", options, trace=trace if options.log else "")
+        elif told := told_of_shadows(error):
+            _tell(told, options, trace=trace if options.log else "")
         else:  # a bug of ours or of a library
             _tell(f"internal error: {type(error).__name__}: {error}", options, trace=trace)
         return 1
