@@ -7,7 +7,7 @@ import pytest
 from tests.places import REPOSITORY
 
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
-from darkroom.intake.history import CHANGES, Change
+from darkroom.intake.history import CHANGES, TrainerChange
 from darkroom.intake.versions import rules_of
 from darkroom.lora_files.training.trainer import CHECKED, Trainer, version_of
 
@@ -73,13 +73,13 @@ def test_a_lokr_beside_the_base_is_told_and_a_merged_one_is_not() -> None:
 
 
 def test_previews_that_are_known_to_be_bad_are_not_reproducible() -> None:
-    bad = Change(archs=(KLEIN,), first="0.13.1", last="0.13.3", what="drew noise", source="x", does="refused")
+    bad = TrainerChange(archs=(KLEIN,), first="0.13.1", last="0.13.3", what="drew noise", source="x", does="refused")
     assert rules_of(KLEIN, {}, aitk("0.13.2"), None, [bad]).reasons == ("ai-toolkit 0.13.2 drew noise",)
     assert rules_of(KLEIN, {}, aitk("0.13.4"), None, [bad]).reasons == ()
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.source)
-def test_a_change_is_of_versions_in_their_order_and_of_fields_that_there_are(change: Change) -> None:
+def test_a_change_is_of_versions_in_their_order_and_of_fields_that_there_are(change: TrainerChange) -> None:
     first, last, checked = (version_of(text) or () for text in (change.first, change.last, CHECKED))
     assert () < first <= last < checked
     assert all(change.is_of(aitk(version)) for version in change.mixed)
@@ -96,4 +96,4 @@ def test_the_page_has_the_table() -> None:
 def test_what_is_followed_says_what_was_otherwise() -> None:
     told: dict[str, Any] = {"archs": (KLEIN,), "first": "0.1", "last": "0.2", "what": "was odd", "source": "x"}
     with pytest.raises(ValueError, match="was odd: expected `was` where the change is followed"):
-        Change(**told, does="followed")
+        TrainerChange(**told, does="followed")

@@ -7,8 +7,8 @@ import yaml
 
 from darkroom.__main__ import main
 from darkroom.errors import ConfigError
-from darkroom.machine.asking import agreed_facts
-from darkroom.machine.facts import Facts, FactsFile
+from darkroom.machine.asking import agreed_locations
+from darkroom.machine.locations import Locations, LocationsFile
 from darkroom.machine.usual_places import guessed
 
 FILE = Path(".config/darkroom/config.yaml")
@@ -45,9 +45,11 @@ def test_what_lies_in_usual_places_is_found_and_written(programs, capsys):
 
 def test_what_is_told_goes_before_what_is_written_and_that_before_what_is_found(home, programs):
     comfyui, _ = programs
-    known = Facts(hf_home="/told").over(Facts(hf_home="/written", ai_toolkit="/written")).over(guessed(home, ()))
-    assert known == Facts(comfyui=comfyui, ai_toolkit="/written", hf_home="/told")
-    assert guessed(home / "ComfyUI", ()) == Facts()
+    known = (
+        Locations(hf_home="/told").over(Locations(hf_home="/written", ai_toolkit="/written")).over(guessed(home, ()))
+    )
+    assert known == Locations(comfyui=comfyui, ai_toolkit="/written", hf_home="/told")
+    assert guessed(home / "ComfyUI", ()) == Locations()
 
 
 def test_an_hf_home_of_the_login_is_taken_over(home, monkeypatch):
@@ -58,8 +60,8 @@ def test_an_hf_home_of_the_login_is_taken_over(home, monkeypatch):
 
 def test_where_there_can_be_no_file_nothing_is_known_and_writing_says_why(home):
     (home / "note").touch()
-    file = FactsFile.read(home / "note/darkroom/config.yaml")
-    assert (file.text, file.facts) == (None, Facts())
+    file = LocationsFile.read(home / "note/darkroom/config.yaml")
+    assert (file.text, file.locations) == (None, Locations())
     with pytest.raises(ConfigError, match=r"note/darkroom/config\.yaml: cannot be written: "):
         file.write("machine: {}\n")
 
@@ -90,8 +92,8 @@ def test_enter_takes_what_is_known_a_dash_is_none_and_a_wrong_answer_is_asked_ag
         asked.append(question)
         return next(answers)
 
-    known = Facts(comfyui=comfyui, hf_home="/old")
-    assert agreed_facts(known, Facts(), ask) == Facts(comfyui=comfyui, ai_toolkit=toolkit, hf_home=None)
+    known = Locations(comfyui=comfyui, hf_home="/old")
+    assert agreed_locations(known, Locations(), ask) == Locations(comfyui=comfyui, ai_toolkit=toolkit, hf_home=None)
     assert asked[:2] == [f"ComfyUI's folder [{comfyui}], - for none: ", "ai-toolkit's folder [none]: "]
     assert "/gone: expected ai-toolkit's folder" in capsys.readouterr().out
 
@@ -99,10 +101,10 @@ def test_enter_takes_what_is_known_a_dash_is_none_and_a_wrong_answer_is_asked_ag
 def test_an_edited_file_keeps_what_else_stands_in_it_and_every_change_is_shown(home, programs):
     FILE.parent.mkdir(parents=True)
     FILE.write_text("output: {format: webp}\nmodel: {dtype: float32, checkpoint: {comfyui_models: /old}}\n")
-    file = FactsFile.read(FILE)
-    assert file.facts == Facts(comfyui="/old")
-    assert file.with_facts(Facts(comfyui="/old")) == file.text
-    text = file.with_facts(Facts(comfyui="/new"))
+    file = LocationsFile.read(FILE)
+    assert file.locations == Locations(comfyui="/old")
+    assert file.with_locations(Locations(comfyui="/old")) == file.text
+    text = file.with_locations(Locations(comfyui="/new"))
     assert yaml.safe_load(text) == {
         "output": {"format": "webp"},
         "model": {"dtype": "float32", "checkpoint": {"comfyui_models": "/new"}},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from darkroom.review.progress import RunProgress
 from darkroom.telling.messages import Failed, Planned
-from darkroom.terminal.words import Outcome, closing_lines, dry_line, planned_line, progress_line, stopped_line
+from darkroom.terminal.words import RunOutcome, closing_lines, dry_line, planned_line, progress_line, stopped_line
 
 PLANNED = Planned("demo", pictures=60, there=12, combinations=5, models=1)
 FINISHED = Planned("demo", pictures=60, there=60, combinations=5, models=1)
@@ -48,7 +48,7 @@ def test_a_stopped_run_is_one_sentence(tmp_path: Path):
 
 
 def test_a_run_that_went_well_ends_with_its_page():
-    outcome = Outcome(planned=PLANNED, there=60, rendered=48, seconds=41.3, page=PAGE)
+    outcome = RunOutcome(planned=PLANNED, there=60, rendered=48, seconds=41.3, page=PAGE)
     assert closing_lines(outcome) == ["demo: 60 pictures in 0:41: 48 rendered, 12 kept", "results/demo/report.html"]
 
 
@@ -58,7 +58,7 @@ def test_the_closing_lines_are_five_at_most_whatever_went_wrong():
         Failed(2, "red.png: truncated"),
         Failed(1, "out of memory"),
     ]
-    outcome = Outcome(
+    outcome = RunOutcome(
         planned=PLANNED,
         there=53,
         rendered=41,
@@ -77,16 +77,16 @@ def test_the_closing_lines_are_five_at_most_whatever_went_wrong():
 
 
 def test_an_error_of_the_page_or_the_table_is_told_in_its_first_line():
-    outcome = Outcome(planned=PLANNED, there=60, rendered=48, seconds=41, page=PAGE, errors=["disk full\nat x"])
+    outcome = RunOutcome(planned=PLANNED, there=60, rendered=48, seconds=41, page=PAGE, errors=["disk full\nat x"])
     assert closing_lines(outcome)[1:] == ["disk full …", "results/demo/report.html"]
 
 
 def test_of_several_problems_the_closing_line_has_the_first_not_their_number_alone():
     text = "2 problems:\n  - black-forest-labs/x: not here\n  - Qwen/y: not here"
-    outcome = Outcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=PAGE, failed=[Failed(60, text)])
+    outcome = RunOutcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=PAGE, failed=[Failed(60, text)])
     assert closing_lines(outcome)[1] == "60 pictures failed: 2 problems: black-forest-labs/x: not here …"
 
 
 def test_a_page_that_was_not_made_is_not_named():
-    outcome = Outcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=None)  # run demo --until checkpoint
+    outcome = RunOutcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=None)  # run demo --until checkpoint
     assert closing_lines(outcome) == ["demo: 0 of 60 pictures in 0:04: 0 rendered, 0 kept"]

@@ -102,10 +102,10 @@ def _pick(options: argparse.Namespace) -> None:
 
 def _comfyui_loras() -> Path:
     """Where this machine's ComfyUI looks for LoRAs."""
-    from darkroom.machine.facts import FactsFile
+    from darkroom.machine.locations import LocationsFile
     from darkroom.plan.conf.folders import machine_file
 
-    models = FactsFile.read(machine_file()).facts.comfyui
+    models = LocationsFile.read(machine_file()).locations.comfyui
     if not models:
         raise ConfigError(
             "--to: say which folder, such as ~/ComfyUI/models/loras; `darkroom init` finds it once for all"

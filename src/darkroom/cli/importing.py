@@ -95,10 +95,10 @@ def planned_job(options: argparse.Namespace) -> ImportedJob:
 
 def job_folder(path: Path) -> Path:
     """What is here by that name, else the job of that name in the output/ of this machine's ai-toolkit."""
-    from darkroom.machine.facts import FactsFile
+    from darkroom.machine.locations import LocationsFile
     from darkroom.plan.conf.folders import machine_file
 
-    toolkit = FactsFile.read(machine_file()).facts.ai_toolkit
+    toolkit = LocationsFile.read(machine_file()).locations.ai_toolkit
     there = Path(toolkit, "output", path) if toolkit else path
     return there if there.exists() and not path.exists() else path
 

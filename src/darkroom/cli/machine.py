@@ -71,21 +71,21 @@ def add_to(commands: Commands) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from darkroom.machine.asking import agreed_facts, checked
-    from darkroom.machine.facts import Facts, FactsFile
+    from darkroom.machine.asking import agreed_locations, checked
     from darkroom.machine.hardware import hardware
+    from darkroom.machine.locations import Locations, LocationsFile
     from darkroom.machine.usual_places import guessed
     from darkroom.plan.conf.folders import home, machine_file
 
     # 1. Where things lie, as told, as written, as found
-    told = checked(Facts(comfyui=options.comfyui, ai_toolkit=options.ai_toolkit, hf_home=options.hf_home))
-    file = FactsFile.read(machine_file())
-    known = told.over(file.facts).over(guessed(home()))
+    told = checked(Locations(comfyui=options.comfyui, ai_toolkit=options.ai_toolkit, hf_home=options.hf_home))
+    file = LocationsFile.read(machine_file())
+    known = told.over(file.locations).over(guessed(home()))
     if not options.yes and not sys.stdin.isatty():
         raise ConfigError("the input is no terminal, so nobody can be asked: --yes takes what is given and found")
-    facts = known if options.yes else agreed_facts(known, told, asked)
+    locations = known if options.yes else agreed_locations(known, told, asked)
     # 2. The file, with consent to every change of one that is there
-    text = file.with_facts(facts)
+    text = file.with_locations(locations)
     changes = file.changes(text)
     print(f"{file.path}: {'is to become' if changes else 'as it is'}", *changes, sep="\n    ")
     if changes and (options.yes or file.text is None or agreed("Write it?")):

@@ -43,7 +43,7 @@ def _sheet(options: argparse.Namespace) -> None:
     from darkroom.review.inventory.pages import rendered_folder
     from darkroom.review.sharing.previews_shown import previews_shown
     from darkroom.review.sharing.saving import bytes_of, check_ending, save
-    from darkroom.review.sharing.view import Part, cut
+    from darkroom.review.sharing.view import Selection, cut
     from darkroom.review.sharing.written import written
 
     output = options.output or Path(f"{options.experiment}.{'webp' if options.over else 'png'}")
@@ -53,7 +53,7 @@ def _sheet(options: argparse.Namespace) -> None:
         return
     most = bytes_of(options.most or _MOST)
     folder = rendered_folder(options.experiment, RESULTS, described())
-    part = Part(_axes(options.rows), _axes(options.columns), tuple(options.only), options.over)
+    part = Selection(_axes(options.rows), _axes(options.columns), tuple(options.only), options.over)
     rows, _ = read_rows(folder.manifest)
     view = cut(rows, part)
     previews = {} if options.no_previews else previews_shown(options.experiment)

@@ -23,7 +23,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from darkroom.files.kinds import FIRST, KINDS, Kind, as_keys, list_of
+from darkroom.files.value_types import FIRST, VALUE_TYPES, ValueType, as_keys, list_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,7 @@ class Column:
 
     name: str
     group: str
-    kind: Kind
+    type: ValueType
     nullable: bool
     may_lack: bool
     since: int  # the first version of the table that has it
@@ -67,7 +67,7 @@ def groups_of(cls: Any) -> dict[str, list[str]]:
 
 def version_of(cls: Any) -> int:
     """The version of a table of these columns: that of the newest one, or of the newest part of a struct."""
-    return max(max(column.since, column.kind.version) for column in columns_of(cls).values())
+    return max(max(column.since, column.type.version) for column in columns_of(cls).values())
 
 
 def schema_of(cls: Any) -> pa.Schema:
@@ -75,7 +75,7 @@ def schema_of(cls: Any) -> pa.Schema:
     import pyarrow as pa
 
     columns = columns_of(cls).values()
-    return pa.schema([pa.field(column.name, column.kind.arrow(), nullable=column.nullable) for column in columns])
+    return pa.schema([pa.field(column.name, column.type.arrow(), nullable=column.nullable) for column in columns])
 
 
 def row_of(value: Any, cls: Any = None) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def row_of(value: Any, cls: Any = None) -> dict[str, Any]:
     for field in _fields(cls if cls is not None else typing.cast(Any, type(value))):
         part = getattr(value, field.name)
         if field.inline is None:
-            row[field.name] = None if part is None else field.kind.write(part)
+            row[field.name] = None if part is None else field.type.write(part)
         else:
             row |= dict.fromkeys(columns_of(field.inline)) if part is None else row_of(part, field.inline)
     return row
@@ -116,7 +116,7 @@ class _Field:
 
     name: str
     inline: Any
-    kind: Kind
+    type: ValueType
     optional: bool
     default: Any
     metadata: Mapping[str, Any]
@@ -131,7 +131,7 @@ def _fields(cls: Any) -> tuple[_Field, ...]:
         if SINCE in each.metadata and each.default is MISSING and not optional:
             raise TypeError(f"{cls.__name__}.{each.name}: came later, so it needs a default, or may be null")
         inline = hint if is_dataclass(hint) else None
-        found.append(_Field(each.name, inline, _kind(hint), optional, each.default, each.metadata))
+        found.append(_Field(each.name, inline, _type(hint), optional, each.default, each.metadata))
     return tuple(found)
 
 
@@ -140,7 +140,7 @@ def _column(field: _Field) -> Column:
     return Column(
         field.name,
         group=field.metadata.get(GROUP, ""),
-        kind=field.kind,
+        type=field.type,
         nullable=field.optional,
         may_lack=may_lack,
         since=field.metadata.get(SINCE, FIRST),
@@ -164,17 +164,17 @@ def _value(field: _Field, row: Mapping[str, Any]) -> Any:
         return None if field.default is MISSING else field.default
     value = row[field.name]
     try:
-        return None if value is None and field.optional else field.kind.read(value)
+        return None if value is None and field.optional else field.type.read(value)
     except ValueError as error:
         raise ValueError(f"{field.name}: {error}") from error
 
 
-def _kind(hint: Any) -> Kind:
-    if hint in KINDS:
-        return KINDS[hint]
+def _type(hint: Any) -> ValueType:
+    if hint in VALUE_TYPES:
+        return VALUE_TYPES[hint]
     if is_dataclass(hint):
-        return Kind(partial(_struct, hint), partial(value_of, typing.cast(Any, hint)), row_of, version_of(hint))
-    return list_of(_kind(typing.get_args(hint)[0]))
+        return ValueType(partial(_struct, hint), partial(value_of, typing.cast(Any, hint)), row_of, version_of(hint))
+    return list_of(_type(typing.get_args(hint)[0]))
 
 
 def _struct(cls: Any) -> pa.DataType:

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from darkroom.errors import WeightFileError
 from darkroom.files.json_text import parse_json
-from darkroom.files.kinds import as_keys
 from darkroom.files.regular_file import ANY_SIZE, is_there, missing, open_regular, unfinished
+from darkroom.files.value_types import as_keys
 
 # A header of 84 MB with 1.5 million tensors took 1.2 GB; the largest real ones have some thousands.
 _LONGEST_HEADER, _MOST_TENSORS = 16_000_000, 50_000  # bytes; the safetensors library reads 100 MB

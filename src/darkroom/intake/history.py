@@ -17,7 +17,7 @@ Keys = Mapping[str, tuple[Any, ...]]  # dotted keys of a job's process, and the 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class TrainerChange:
     """Versions `first` to `last`, as headers have them, treated jobs of `archs` otherwise.
 
     `does`: what Darkroom does about their previews. "followed": it computes as they did, by fields of Architecture as
@@ -69,8 +69,8 @@ _KLEIN, _Z_IMAGE = ("flux2_klein_4b", "flux2_klein_9b"), ("zimage", "zimage_detu
 _QUANTIZED = {"model.quantize": (True,)}
 _LIVE = {**_QUANTIZED, "model.layer_offloading": (True,), "model.auto_memory": (True,)}
 
-CHANGES: Sequence[Change] = (
-    Change(
+CHANGES: Sequence[TrainerChange] = (
+    TrainerChange(
         archs=_KLEIN,
         first="0.7.20",
         last="0.8.2",
@@ -82,7 +82,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"casts_text_encoder": "always", "takes_qtype_te": False},
     ),
-    Change(
+    TrainerChange(
         archs=("flux", "flex1"),
         first="0.1.0",
         last="0.1.0",
@@ -94,7 +94,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"ignored": (*ARCHITECTURES["flux"].ignored, "vae_path")},
     ),
-    Change(
+    TrainerChange(
         archs=("flux", "flex1"),
         first="0.1.0",
         last="0.1.0",
@@ -104,7 +104,7 @@ CHANGES: Sequence[Change] = (
         source="6509ba44",
         does="refused",
     ),
-    Change(
+    TrainerChange(
         archs=("flux", "flex1"),
         first="0.1.0",
         last="0.1.0",
@@ -114,7 +114,7 @@ CHANGES: Sequence[Change] = (
         source="1188cf1e, issue #238",
         does="refused",
     ),
-    Change(
+    TrainerChange(
         archs=(*_KLEIN, "flux2", "flux", "flex1", "flex2", *_Z_IMAGE),
         first="0.1.0",
         last="0.10.24",
@@ -125,7 +125,7 @@ CHANGES: Sequence[Change] = (
         source="e44c34a9",
         does="told",
     ),
-    Change(
+    TrainerChange(
         archs=_Z_IMAGE,
         first="0.7.6",
         last="0.7.24",
@@ -134,7 +134,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"guidance_rule": "raw_above_1"},
     ),
-    Change(
+    TrainerChange(
         archs=_Z_IMAGE,
         first="0.7.25",
         last="0.10.20",
@@ -143,7 +143,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"guidance_rule": "raw"},
     ),
-    Change(
+    TrainerChange(
         archs=_Z_IMAGE,
         first="0.7.6",
         last="0.9.14",
@@ -154,7 +154,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"resolution_divisor": 32},
     ),
-    Change(
+    TrainerChange(
         archs=_Z_IMAGE,
         first="0.7.6",
         last="0.10.24",
@@ -166,7 +166,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"quantizes_embedders": True},
     ),
-    Change(
+    TrainerChange(
         archs=_Z_IMAGE,
         first="0.7.6",
         last="0.10.24",
@@ -177,7 +177,7 @@ CHANGES: Sequence[Change] = (
         does="followed",
         was={"schedule": "aitk_to_zero"},
     ),
-    Change(
+    TrainerChange(
         archs=_Z_IMAGE,
         first="0.11.2",
         last="0.12.0",

@@ -27,7 +27,7 @@ from darkroom.plan.conf.owned_files import CONF, conf_file, import_name, write_c
 from darkroom.plan.conf.prompt_set import read_sheet
 from darkroom.plan.conf.reader import with_numbers
 from darkroom.plan.conf.schema import Prompt
-from darkroom.plan.prompt_text.lines import Line, read_lines
+from darkroom.plan.prompt_text.lines import PromptLine, read_lines
 
 _BYTES = 64 * MEGABYTE
 _KEYS = tuple(field.name for field in fields(Prompt))
@@ -64,7 +64,7 @@ def import_prompts(path: Path, options: ImportOptions) -> list[str]:
     return [*write_conf_files([file], options), *_notes(path, lines)]
 
 
-def _lines(path: Path, roots: Roots) -> Reading[list[Line]]:
+def _lines(path: Path, roots: Roots) -> Reading[list[PromptLine]]:
     """Values as conf/ allows them, and paths to where the files are."""
     read, faults = collected(_READERS[path.suffix.lower()](path, read_text(path, _BYTES)))
     yield from faults
@@ -84,11 +84,11 @@ def _lines(path: Path, roots: Roots) -> Reading[list[Line]]:
     return lines
 
 
-def _from_text(path: Path, text: str) -> Reading[list[Line]]:
+def _from_text(path: Path, text: str) -> Reading[list[PromptLine]]:
     return (yield from read_lines(text, str(path)))
 
 
-def _from_csv(path: Path, text: str) -> Reading[list[Line]]:
+def _from_csv(path: Path, text: str) -> Reading[list[PromptLine]]:
     (line, header), *rows = (yield from _rows(path, text)) or [(1, [])]
     header = [cell.strip() for cell in header]
     if not set(header) & set(_KEYS):
@@ -107,7 +107,7 @@ def _from_csv(path: Path, text: str) -> Reading[list[Line]]:
         elif any(cell.strip() for cell in row):
             cells = zip(header, row, strict=True)
             filled = {column: cell for column, cell in cells if column in _KEYS and cell.strip()}
-            entries.append(Line(line, with_numbers(Prompt, filled)))
+            entries.append(PromptLine(line, with_numbers(Prompt, filled)))
     return entries
 
 
@@ -134,12 +134,12 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=lambda each: sum(cell.strip(' "\r') in _KEYS for cell in first.split(each)))
 
 
-def _from_json_lines(path: Path, text: str) -> Reading[list[Line]]:
+def _from_json_lines(path: Path, text: str) -> Reading[list[PromptLine]]:
     entries = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                entries.append(Line(number, _json_entry(line.strip(), f"{path}: line {number}")))
+                entries.append(PromptLine(number, _json_entry(line.strip(), f"{path}: line {number}")))
             except ConfigError as error:
                 yield error
     return entries
@@ -154,7 +154,7 @@ def _json_entry(line: str, place: str) -> dict[str, Any]:
     return {key: entry for key, entry in value.items() if entry is not None}
 
 
-def _notes(path: Path, lines: Sequence[Line]) -> list[str]:
+def _notes(path: Path, lines: Sequence[PromptLine]) -> list[str]:
     """What had no effect, each sentence once."""
     noted: dict[str, list[int]] = {}
     for line in lines:
@@ -172,7 +172,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-_READERS: Mapping[str, Callable[[Path, str], Reading[list[Line]]]] = {
+_READERS: Mapping[str, Callable[[Path, str], Reading[list[PromptLine]]]] = {
     ".txt": _from_text,
     ".csv": _from_csv,
     ".tsv": _from_csv,

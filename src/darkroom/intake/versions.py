@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.display import named
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
-from darkroom.intake.history import CHANGES, Change
+from darkroom.intake.history import CHANGES, TrainerChange
 from darkroom.lora_files.training.trainer import AI_TOOLKIT, CHECKED, Trainer
 
 
@@ -26,7 +26,7 @@ def rules_of(
     process: Mapping[str, Any],
     trainer: Trainer | None,
     made_at: str | None = None,
-    changes: Sequence[Change] = CHANGES,
+    changes: Sequence[TrainerChange] = CHANGES,
 ) -> Rules:
     """The rules for a job of an architecture in the table of architectures; CHECKED's where the version is unknown.
 

@@ -27,7 +27,7 @@ from darkroom.lora_files.tools import (
     unsupported,
 )
 
-Kind = Literal["lora", "lokr", "diff"]
+DeltaKind = Literal["lora", "lokr", "diff"]
 
 _WHOLE = (  # the suffixes that make one delta
     {"diff"},
@@ -51,7 +51,7 @@ _NUMBERS = {*_FLOATS, "I64", "I32", "I16", "I8", "U8"}  # an alpha, as kohya's t
 class LayerDelta:
     """What a file holds for one layer, or for a part of it. Several may share keys: a module of many layers."""
 
-    kind: Kind
+    kind: DeltaKind
     keys: Mapping[str, str]  # suffix ("lora_A.weight", "lokr_w1", "alpha", …) → key in the file
     place: Place
     shape: tuple[int, int]  # that the whole layer has if the delta fits it: rows, columns
@@ -178,7 +178,7 @@ def _twice(path: str, first: str, second: str) -> str:
     return f"{both}; if both are of one training, leave one out, such as by {command}"
 
 
-def _kind(suffixes: Collection[str]) -> Kind:
+def _kind(suffixes: Collection[str]) -> DeltaKind:
     """The kind of a whole delta."""
     if "diff" in suffixes:
         return "diff"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 from darkroom.errors import ConfigError, Reading, value_of
-from darkroom.machine.facts import Facts
+from darkroom.machine.locations import Locations
 from darkroom.machine.usual_places import ai_toolkit, comfyui_models, hf_home
 
 _CHECKS = {"comfyui": comfyui_models, "ai_toolkit": ai_toolkit, "hf_home": hf_home}
@@ -15,12 +15,12 @@ _QUESTIONS = {
 }
 
 
-def checked(told: Facts) -> Facts:
+def checked(told: Locations) -> Locations:
     """Folders as they are written down; all that are not what they should be together. "" stays, for none."""
     return value_of(_checked(told))
 
 
-def agreed_facts(known: Facts, told: Facts, ask: Callable[[str], str]) -> Facts:
+def agreed_locations(known: Locations, told: Locations, ask: Callable[[str], str]) -> Locations:
     """Each is asked, but for those that were told: Enter takes what is known, - is none, a wrong one is asked again."""
     for name, question in _QUESTIONS.items():
         if getattr(told, name) is None:
@@ -41,12 +41,12 @@ def _asked(name: str, question: str, known: str | None, ask: Callable[[str], str
             print(error)
 
 
-def _checked(told: Facts) -> Reading[Facts]:
+def _checked(told: Locations) -> Reading[Locations]:
     folders = {}
-    for each in fields(Facts):
+    for each in fields(Locations):
         said = getattr(told, each.name)
         try:
             folders[each.name] = _CHECKS[each.name](said) if said else said
         except ConfigError as error:
             yield ConfigError(f"--{each.name.replace('_', '-')}: {error}")
-    return Facts(**folders)
+    return Locations(**folders)

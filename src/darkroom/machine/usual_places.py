@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darkroom.errors import ConfigError
 from darkroom.files.regular_file import from_home
-from darkroom.machine.facts import Facts
+from darkroom.machine.locations import Locations
 from darkroom.plan.weights.comfyui import FOLDERS, holds_models
 
 _BELOW_HOME = ("", "Documents", "git", "src", "code", "projects", "apps")  # Documents: the desktop app's
@@ -14,13 +14,13 @@ _ELSEWHERE = ("/workspace", "/opt", "/app", "/data", "/mnt/data")  # of rented m
 _USUAL_CACHE = ".cache/huggingface"
 
 
-def guessed(home: Path, elsewhere: Iterable[str] = _ELSEWHERE) -> Facts:
+def guessed(home: Path, elsewhere: Iterable[str] = _ELSEWHERE) -> Locations:
     """What lies in a usual place. HF_HOME is taken over, so that a job without a login's settings finds it too."""
     roots = [*(home / name for name in _BELOW_HOME), *map(Path, elsewhere)]
     comfyui = [root / name / "models" for root in roots for name in ("ComfyUI", "comfyui")]
     toolkits = [root / "ai-toolkit" for root in roots]
     cache = os.environ.get("HF_HOME")
-    return Facts(
+    return Locations(
         comfyui=next((str(folder) for folder in comfyui if holds_models(folder)), None),
         ai_toolkit=next((str(folder) for folder in toolkits if _is_ai_toolkit(folder)), None),
         hf_home=cache if cache and Path(cache).is_dir() and Path(cache) != home / _USUAL_CACHE else None,

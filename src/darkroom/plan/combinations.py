@@ -11,7 +11,7 @@ from darkroom.plan.conf.reader import is_finite
 from darkroom.plan.conf.schema import LoraStack, Model
 from darkroom.plan.experiment import Combination
 from darkroom.plan.requests.contradictions import contradictions
-from darkroom.plan.requests.matrix import Matrix, Point
+from darkroom.plan.requests.matrix import GridPoint, Matrix
 from darkroom.plan.requests.pictures import Picture, pictures
 from darkroom.plan.requests.resolve import resolve
 from darkroom.plan.requests.strengths import axis_of, nowhere, position_of, stack_at
@@ -78,7 +78,7 @@ class Combinations:
             yield from contradictions(model, self._options.option("model", name).origin)
         return model
 
-    def _shown(self, names: Names, model: Model, sheet: Sheet, points: Sequence[Point]) -> Reading[list[Picture]]:
+    def _shown(self, names: Names, model: Model, sheet: Sheet, points: Sequence[GridPoint]) -> Reading[list[Picture]]:
         """The pictures of a set that are not excluded."""
         shown = yield from self._set_pictures(names, model, sheet)
         if points is self._matrix.points:

@@ -20,7 +20,7 @@ from darkroom.render.attempts.costs import note_cost, read_costs
 from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.mode import Workload
 from darkroom.render.job import Combination, Job, read_combination
-from darkroom.render.loop import Found, Loop, Rendered, Task, Unrendered
+from darkroom.render.loop import FoundInStore, Loop, Rendered, Task, Unrendered
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.progress import Pace, Progress, images_elsewhere
 from darkroom.render.writer import show
@@ -55,7 +55,7 @@ def render_combination(
     outcomes = loop.render(tasks, _counter(combination, len(tasks), pipelines.pace, report))
     digests |= {each.task.to.shown: each.image_sha256 for each in outcomes if isinstance(each, Rendered)}
     # 4. What others have rendered meanwhile, and what is equal to a rendered one, shown too; nothing else stays.
-    made = {each.task.request.request_id: each.record for each in outcomes if isinstance(each, Rendered | Found)}
+    made = {each.task.request.request_id: each.record for each in outcomes if isinstance(each, Rendered | FoundInStore)}
     _show(combination, made, digests)
     _remove_stale(combination)
     _raise_together(combination, [each for each in outcomes if isinstance(each, Unrendered)])

@@ -42,7 +42,7 @@ class Rendered:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundInStore:
     """A task whose picture another process has put into the store since this one looked."""
 
     task: Task
@@ -57,7 +57,7 @@ class Unrendered:
     error: DarkroomError
 
 
-Outcome = Rendered | Found | Unrendered
+Outcome = Rendered | FoundInStore | Unrendered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Loop:
     ) -> Future[Outcome] | Outcome:
         """One picture, looked for once more, else given to the device. `ending`: of its turn, once all is written."""
         if record := task.to.stored_record():
-            return Found(task, record)
+            return FoundInStore(task, record)
         self.pipelines.pace.begin()
         queued = self._queue(task, pictures)
         self.pipelines.pace.count()

@@ -22,7 +22,7 @@ from darkroom.render.adapters.file import Adapter
 from darkroom.render.device.environment import environment_of, peak_memory_bytes, reset_peak_memory
 from darkroom.render.device.lost import telling_of_loss
 from darkroom.render.device.mode import RESIDENT
-from darkroom.render.device.stream import Point, to_device
+from darkroom.render.device.stream import Event, to_device
 from darkroom.render.family import family
 from darkroom.render.loaded import Loaded
 from darkroom.render.weights.tensor_file import tensors_in
@@ -50,7 +50,7 @@ class Queued:
     request: Request
     latents: torch.Tensor  # on the CPU, float32; with their values once the device has passed `points`, as `pixels`
     pixels: torch.Tensor
-    points: Sequence[Point]  # of the device: begun, switched, denoised, decoded
+    points: Sequence[Event]  # of the device: begun, switched, denoised, decoded
     record: EmbeddedRecord
     cost: Callable[..., Cost]  # of the seconds that the device took, by name
 

@@ -15,7 +15,7 @@ from darkroom.previews import DARKROOM, Preview, read_previews, refuse_fast, wri
 from darkroom.record.embedded import read_embedded_record
 from darkroom.record.rows import Record, read_rows
 from darkroom.request.picture_key import PictureKey
-from darkroom.review.acceptance import Acceptance, Change
+from darkroom.review.acceptance import Acceptance, NewPreview
 from darkroom.review.previews_folder import PreviewsFolder, put
 from darkroom.review.regress.comparison import Comparison, read_comparisons, renders_digest
 from darkroom.review.regress.verdicts import MISSING, NO_PREVIEW_YET, NOT_RENDERED, VERDICTS
@@ -150,10 +150,10 @@ def _check(render: Record) -> None:
 
 def _changes(
     new: _Renders, old: Mapping[PictureKey, Sequence[Preview]], compared: _Compared, folder: PreviewsFolder
-) -> tuple[Change, ...]:
+) -> tuple[NewPreview, ...]:
     raise_together(error for render in new.values() for error in caught(partial(_check, render)))
     return tuple(
-        Change(
+        NewPreview(
             render=render,
             old=tuple(old[key]),
             because=_because(compared.get(key, ())) or (None if old[key] else MISSING.name),
@@ -168,7 +168,7 @@ def _because(compared: Sequence[Comparison]) -> str:
     return ", ".join(dict.fromkeys(each.verdict for each in compared))
 
 
-def _accepted(change: Change, folder: PreviewsFolder, who: str, when: str) -> Preview:
+def _accepted(change: NewPreview, folder: PreviewsFolder, who: str, when: str) -> Preview:
     """Copy one render into previews/, after a copy of each preview that it replaces."""
     render, destination = change.render, str(change.destination)
     replaced = [folder.keep(preview) for preview in change.old if preview.path is not None]

@@ -9,7 +9,7 @@ from darkroom.record.rows import Record
 
 
 @dataclass(frozen=True)
-class Change:
+class NewPreview:
     """One render that becomes a preview."""
 
     render: Record
@@ -31,7 +31,7 @@ class Acceptance:
     experiment: str
     previews_file: Path
     kept: tuple[Preview, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[NewPreview, ...]
     dropped: tuple[Preview, ...] = ()  # of pictures that the experiment renders no more
 
     @property

@@ -20,7 +20,7 @@ _PROFILE = Path("profiles/default")
 
 
 @dataclass(frozen=True)
-class Wish:
+class TypedRun:
     """What a person typed, sorted."""
 
     experiment: str | None  # None: not named
@@ -36,7 +36,7 @@ class _Word(str):
     """A word of the command line, which is the same object wherever the parser puts it."""
 
 
-def read_words(words: Sequence[str]) -> Reading[Wish]:
+def read_words(words: Sequence[str]) -> Reading[TypedRun]:
     """The words after `darkroom run`, but for Darkroom's own options."""
     typed = [_Word(word) for word in words]
     known, unknown = _snakemakes(typed)
@@ -46,7 +46,7 @@ def read_words(words: Sequence[str]) -> Reading[Wish]:
     names = [word for word in bare if not _is_override(word)]
     if len(names) > 1:
         yield ConfigError(f"one experiment at a time: got {' and '.join(names)}; overrides are written key=value")
-    return Wish(
+    return TypedRun(
         experiment=str(names[0]) if names else None,
         overrides=tuple(str(word) for word in bare if _is_override(word)),
         options=tuple(_option(word, known.profile or ()) for word in typed if not any(word is each for each in bare)),
@@ -57,7 +57,9 @@ def read_words(words: Sequence[str]) -> Reading[Wish]:
     )
 
 
-def snakemake_line(wish: Wish, target: str | None = None, name: str | None = None, *, fresh: bool = False) -> list[str]:
+def snakemake_line(
+    wish: TypedRun, target: str | None = None, name: str | None = None, *, fresh: bool = False
+) -> list[str]:
     """The whole line; `name`: of a variant, in results/; `fresh`: everything is rendered anew."""
     assert wish.experiment is not None
     config = [f"experiment={_as_text(wish.experiment)}"]
@@ -76,7 +78,7 @@ def snakemake_line(wish: Wish, target: str | None = None, name: str | None = Non
     ]
 
 
-def _profiles(wish: Wish) -> Iterator[str]:
+def _profiles(wish: TypedRun) -> Iterator[str]:
     """Darkroom's own first: a later one goes ahead, and one beside the person's own conf/ ahead of all."""
     if wish.profiles != ("none",):
         yield from ("--profile", str(OWN_FOLDER / _PROFILE))

@@ -20,10 +20,10 @@ from darkroom.plan.conf.folders import CONF_DIRS, existing_folders, home
 from darkroom.review.progress import Watch
 from darkroom.store import RESULTS, ExperimentFolder, check_writable
 from darkroom.telling.messages import Began, Failed, Judged, Message, Planned, Refused, Said
-from darkroom.terminal.line import Wish, read_words, snakemake_line
+from darkroom.terminal.line import TypedRun, read_words, snakemake_line
 from darkroom.terminal.screen import Screen
 from darkroom.terminal.snakemake import Snakemake
-from darkroom.terminal.words import Outcome, closing_lines, dry_line, planned_line, stopped_line
+from darkroom.terminal.words import RunOutcome, closing_lines, dry_line, planned_line, stopped_line
 
 _MOMENT = 0.2  # seconds between looks at what is told
 
@@ -72,7 +72,7 @@ def _experiments() -> list[str]:
 class _Watched:
     """A run on the screen."""
 
-    def __init__(self, process: Snakemake, wish: Wish) -> None:
+    def __init__(self, process: Snakemake, wish: TypedRun) -> None:
         self._process, self._is_dry_run = process, wish.is_dry_run
         self._screen, self._started = Screen(), time.monotonic()
         # What was told so far
@@ -159,11 +159,11 @@ class _Watched:
             return self._words_of_snakemake()
         return [f"nothing to do; {self._folder.report}"]
 
-    def _outcome(self, planned: Planned, watch: Watch) -> Outcome:
+    def _outcome(self, planned: Planned, watch: Watch) -> RunOutcome:
         folder, progress = self._folder, watch.look()
         page = folder.root / "regress.html" if self._judged else folder.report
         errors = [read_job_error(path) for path in sorted(folder.logs.glob("*.json"))]
-        return Outcome(
+        return RunOutcome(
             planned=planned,
             there=len(progress.done),
             rendered=progress.rendered,

@@ -12,7 +12,7 @@ _REASONS = 2  # of pictures that failed, in the closing lines; the page has all
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """What came of a run that had something to do."""
 
     planned: Planned
@@ -64,7 +64,7 @@ def stopped_line(planned: Planned, there: int, page: Path) -> str:
     return f"{planned.experiment}: stopped at {of}; the next run goes on from there{shown}"
 
 
-def closing_lines(outcome: Outcome) -> list[str]:
+def closing_lines(outcome: RunOutcome) -> list[str]:
     """At most five."""
     planned, there = outcome.planned, counted(outcome.there, "picture")
     of = there if outcome.there == planned.pictures else f"{outcome.there:,} of {counted(planned.pictures, 'picture')}"
@@ -84,7 +84,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
-def _why(outcome: Outcome) -> Iterator[str]:
+def _why(outcome: RunOutcome) -> Iterator[str]:
     """At most two lines."""
     said = [f"{counted(each.pictures, 'picture')} failed: {first_line(each.reason)}" for each in outcome.failed]
     said += [first_line(error) for error in outcome.errors]

@@ -3,7 +3,7 @@
 import pytest
 
 from darkroom.plan.conf.other_tools import answer, instead, our_key
-from darkroom.plan.conf.schema import LoraFile, ModelDefaults, Output, Prompt
+from darkroom.plan.conf.schema import ModelDefaults, Output, Prompt, StackedLora
 
 PROMPT = tuple(Prompt.__dataclass_fields__)
 
@@ -49,7 +49,7 @@ def test_a_key_that_we_have_not(key, advice):
 
 
 def test_one_word_may_be_two_of_our_keys():
-    assert answer("scale", tuple(LoraFile.__dataclass_fields__)) == "here it is network_multiplier"
+    assert answer("scale", tuple(StackedLora.__dataclass_fields__)) == "here it is network_multiplier"
     assert answer("scale", tuple(ModelDefaults.__dataclass_fields__)) == "here it is guidance_scale"
 
 

@@ -8,12 +8,12 @@ from tests.examples.small_project import project, values
 
 from darkroom.errors import collected
 from darkroom.plan.prompt_text.flags import AITK, EVERYONES
-from darkroom.plan.prompt_text.lines import Line, read_lines
+from darkroom.plan.prompt_text.lines import PromptLine, read_lines
 
 __all__ = ["project"]
 
 
-def line(text: str) -> Line:
+def line(text: str) -> PromptLine:
     (read,), errors = collected(read_lines(text, "p.txt"))
     assert errors == []
     return read
@@ -63,7 +63,7 @@ def test_two_dashes_inside_a_text_are_text(text):
 
 
 def test_what_has_no_place_in_conf_is_a_note():
-    assert line('a star, <lora:star:0.8>, white --sampler_name "Euler a" --seed 3') == Line(
+    assert line('a star, <lora:star:0.8>, white --sampler_name "Euler a" --seed 3') == PromptLine(
         1,
         {"prompt": "a star, white", "seed": 3},
         (

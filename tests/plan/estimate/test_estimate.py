@@ -7,16 +7,16 @@ import pytest
 from tests.examples.record import COST, ENVIRONMENT, record
 
 from darkroom.errors import DarkroomError
-from darkroom.plan.estimate.estimate import Estimate, Machine, estimate
+from darkroom.plan.estimate.estimate import Estimate, MachineFacts, estimate
 from darkroom.plan.estimate.look import estimate_of
-from darkroom.plan.estimate.past import Kind, PastPicture, past_pictures, seconds_for_work, work_of
+from darkroom.plan.estimate.past import CostClass, PastPicture, past_pictures, seconds_for_work, work_of
 from darkroom.plan.estimate.told import question, told
 from darkroom.plan.weights.downloads import Download
 from darkroom.record.rows import write_records
 from darkroom.store import RESULTS
 
 KLEIN = Download(repo="someone/klein", parts=("transformer",), size=8 * 10**9, is_about=True, licence=None)
-MACHINE = Machine(
+MACHINE = MachineFacts(
     card="NVIDIA H100", cores=2, disk_free=10**10, cache_free=10**11, weights={"m": 8 * 10**9}, downloads=(KLEIN,)
 )
 
@@ -26,7 +26,12 @@ def missing(experiment):
 
 
 def past(request, **changes):
-    values = {"kind": Kind.of(request), "device": "H100", "started_at": "2026-01-01", "work": work_of(request)}
+    values = {
+        "cost_class": CostClass.of(request),
+        "device": "H100",
+        "started_at": "2026-01-01",
+        "work": work_of(request),
+    }
     return PastPicture(**{**values, "seconds_load": 0.0, "seconds": 3.0, "pixels": 1000, "size": 1500, **changes})
 
 

@@ -8,7 +8,7 @@ from tests.examples.small_project import PROMPTS
 
 from darkroom.files.atomic import write_json
 from darkroom.names import Names
-from darkroom.plan.estimate.past import Kind, PastPicture, work_of
+from darkroom.plan.estimate.past import CostClass, PastPicture, work_of
 from darkroom.plan.shards.compose import Left, Size, compose
 from darkroom.plan.shards.lookup import open_shards
 from darkroom.plan.workflow import Workflow
@@ -54,7 +54,7 @@ def test_what_pictures_took_says_how_many_are_a_job(experiment):
     left = [Left(each, 2) for each in experiment.combinations]
     request = experiment.combinations[0].requests[0]
     past = PastPicture(
-        kind=Kind.of(request),
+        cost_class=CostClass.of(request),
         device="H100",
         started_at="2026",
         work=work_of(request),

@@ -12,7 +12,7 @@ from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, Checkpoint, Component
 from darkroom.errors import ConfigError, DarkroomError, raise_together
 from darkroom.lora_files.families import NAMINGS
 from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.schema import CheckpointSource, LoraFile, LoraStack, Model
+from darkroom.plan.conf.schema import CheckpointSource, LoraStack, Model, StackedLora
 from darkroom.plan.weights.loras import LoraCheck
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.family import family
@@ -50,7 +50,7 @@ def planned(base: str, path: Path, allow_foreign: bool) -> str:
     """What a dry run says of a LoRA on a base; "" for nothing."""
     name, transformer, _ = BASES[base]
     source = CheckpointSource(repo="someone/model", transformer=str(transformer))
-    stack = LoraStack(loras=(LoraFile(path=str(path)),), allow_foreign_lora=allow_foreign)
+    stack = LoraStack(loras=(StackedLora(path=str(path)),), allow_foreign_lora=allow_foreign)
     check, origin = LoraCheck(), Origin("l.yaml")
     check.read(stack, origin)
     check.judge(stack, origin, base, Model(family=name, checkpoint=source))

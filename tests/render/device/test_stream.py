@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from darkroom.errors import DeviceLostError, PictureError
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_job_error
-from darkroom.render.device.stream import CudaStream, HostStream, Point, to_device
+from darkroom.render.device.stream import CudaStream, Event, HostStream, to_device
 from darkroom.render.pipelines import Pipelines
 from darkroom.render.trials import render_trials
 from darkroom.store import ExperimentFolder
@@ -115,7 +115,7 @@ class CrampedStream(HostStream):
     def __init__(self, number: int) -> None:
         self._number, self._given = number, 0
 
-    def point(self) -> Point:
+    def point(self) -> Event:
         self._given += 1
         if self._given == self._number + 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

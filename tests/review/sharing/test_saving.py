@@ -13,7 +13,7 @@ from darkroom.errors import ConfigError
 from darkroom.record.rows import Failure, Record, Row
 from darkroom.review.sharing.drawing import draw
 from darkroom.review.sharing.saving import bytes_of, check_ending, save, save_page
-from darkroom.review.sharing.view import Part, View, cut
+from darkroom.review.sharing.view import Selection, View, cut
 from darkroom.store import ExperimentFolder
 
 
@@ -31,7 +31,7 @@ def rows(tmp_path: Path) -> list[Row]:
 
 
 def sheet(rows: list[Row], **asked: tuple[str, ...] | str) -> View:
-    return cut(rows, Part(**asked))  # type: ignore[arg-type]
+    return cut(rows, Selection(**asked))  # type: ignore[arg-type]
 
 
 def test_pictures_are_as_large_as_the_bytes_allow(rows: list[Row], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ if "worker" in sys.orig_argv:
 
         _point, _given = stream.HostStream.point, iter(range(10**9))
 
-        def point(self: stream.HostStream) -> stream.Point:
+        def point(self: stream.HostStream) -> stream.Event:
             if next(_given) >= int(_first):
                 raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with …")
             return _point(self)

@@ -33,14 +33,14 @@ class TrainedLora:
 
 
 @dataclass(frozen=True)
-class Found:
+class TrainedLoras:
     """Adapter files by step, each step once, and what is to be said of the others."""
 
     loras: Sequence[TrainedLora]
     notes: tuple[str, ...]
 
 
-def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_version: str) -> Found:
+def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_version: str) -> TrainedLoras:
     """Those of a job `name` that goes on for `steps`.
 
     Of two for one step the file with the step in its name, then one of the job's name, then one that was renamed.
@@ -72,7 +72,7 @@ def trained_loras(folder: Path, name: str, steps: int | None, family: str, base_
             f"{folder}: not taken for checkpoints: {said}; if one is, name it {name}_<step, 9 digits>.safetensors"
         )
     found |= renamed
-    return Found(tuple(found[step] for step in sorted(found)), tuple(map(printable, notes)))
+    return TrainedLoras(tuple(found[step] for step in sorted(found)), tuple(map(printable, notes)))
 
 
 def _renamed(

@@ -12,7 +12,7 @@ from pathlib import Path
 from darkroom.display import from_here, named
 from darkroom.errors import ConfigError, Reading, raise_together, value_of
 from darkroom.intake.aitk.base_model import Copies
-from darkroom.intake.aitk.checkpoints import Found, TrainedLora, trained_loras
+from darkroom.intake.aitk.checkpoints import TrainedLora, TrainedLoras, trained_loras
 from darkroom.intake.aitk.conf_files import ConfWriter, pick_files
 from darkroom.intake.aitk.config import JobConfig, config_file, job_roots, links_out, read_job, training_folder
 from darkroom.intake.aitk.control_images import unused_images, with_images
@@ -118,7 +118,9 @@ class _Import:
             notes=tuple(self._notes),
         )
 
-    def _placing(self, model: TrainedModel, options: Sequence[PromptOption], found: Found, has_times: bool) -> Placing:
+    def _placing(
+        self, model: TrainedModel, options: Sequence[PromptOption], found: TrainedLoras, has_times: bool
+    ) -> Placing:
         return Placing(
             model=model,
             main=options[0],
@@ -162,13 +164,13 @@ class _Import:
             yield ConfigError(f"{self._job.file}: sample: no prompt of the job can be rendered: {said}")
         return made
 
-    def _left(self, model: TrainedModel) -> Reading[tuple[Found, list[SampleFile]]]:
+    def _left(self, model: TrainedModel) -> Reading[tuple[TrainedLoras, list[SampleFile]]]:
         """What the trainer left: checkpoints and samples."""
         return (yield from self._loras(model)), (yield from self._samples())
 
-    def _loras(self, model: TrainedModel) -> Reading[Found]:
+    def _loras(self, model: TrainedModel) -> Reading[TrainedLoras]:
         if self._folder is None:
-            return Found((), ())
+            return TrainedLoras((), ())
         steps = self._job.process.section("train").whole_number("steps")
         yield from links_out([self._folder, *self._folder.glob("*.safetensors")], self._roots)
         found = trained_loras(self._folder, self._job.name, steps, model.family, model.base_version)
@@ -247,7 +249,7 @@ class _Import:
 
 
 def _unseen(
-    model: TrainedModel, options: Sequence[PromptOption], found: Found, rows: Sequence[Preview]
+    model: TrainedModel, options: Sequence[PromptOption], found: TrainedLoras, rows: Sequence[Preview]
 ) -> Iterator[str]:
     """What cannot be reproduced or rendered, where no preview's reason says so."""
     if not rows:

@@ -35,7 +35,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Facts:
+class LoraFacts:
     """`refused`: why the file cannot be applied anywhere, "" if it can; there are no sizes then."""
 
     path: str
@@ -68,7 +68,7 @@ class Facts:
         return tuple(size.name for size in self.sizes if not size.is_finite)
 
 
-def facts_of(path: Path, base: Path | None = None) -> Facts:
+def facts_of(path: Path, base: Path | None = None) -> LoraFacts:
     """Reads the whole file, and of `base`, a transformer's .safetensors file, the layers that it changes.
 
     WeightFileError for a file that is not whole or no safetensors file, AdapterError for one that is no adapter, or
@@ -80,7 +80,7 @@ def facts_of(path: Path, base: Path | None = None) -> Facts:
     naming, read, refused = _read(lora)
     bases = bases_of(read, naming, lora.base_version) if read else ()
     sizes = sizes_of(lora, read.deltas) if read else ()
-    return Facts(
+    return LoraFacts(
         path=str(path),
         bytes=path.stat().st_size,
         sha256=sha256_of(path),

@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from darkroom.display import counted, named, printable, sized, table
-from darkroom.lora_files.inspection.facts import Facts
+from darkroom.lora_files.inspection.facts import LoraFacts
 from darkroom.lora_files.inspection.sizes import DeltaSize
 
 _KINDS = {"lora": "LoRA", "lokr": "LoKr", "diff": "full deltas"}
 _NOTHING = "–"
 
 
-def as_block(facts: Facts, *, every_layer: bool = False) -> str:
+def as_block(facts: LoraFacts, *, every_layer: bool = False) -> str:
     """All that is known of one file; the sizes of its deltas by kind of layer, or of every layer."""
     lines = [printable(facts.path), *(f"  {name:12}{printable(value)}" for name, value in _lines(facts))]
     if facts.sizes:
@@ -21,13 +21,13 @@ def as_block(facts: Facts, *, every_layer: bool = False) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def as_table(every: Sequence[Facts]) -> str:
+def as_table(every: Sequence[LoraFacts]) -> str:
     """One line a file."""
     heading = ("file", "tool", "kind", "base", "rank", "alpha", "layers", "step", "trigger", "size", "faults")
     return "".join(f"{line}\n" for line in table([heading, *map(_row, every)], right=(6, 7, 9)))
 
 
-def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
+def _lines(facts: LoraFacts) -> Iterator[tuple[str, str]]:
     training = facts.training
     yield "is", f"{_kinds(facts)}, {', '.join(facts.dtypes)}, {sized(facts.bytes)}, sha256 {facts.sha256[:10]}…"
     yield "named by", facts.tool
@@ -47,7 +47,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "faults", "; ".join(faults)
 
 
-def _faults(facts: Facts) -> list[str]:
+def _faults(facts: LoraFacts) -> list[str]:
     """What is wrong with values: layers of zeros, of NaN or infinity."""
     faults = []
     if facts.sizes and len(facts.dead) == len(facts.sizes):
@@ -59,7 +59,7 @@ def _faults(facts: Facts) -> list[str]:
     return faults
 
 
-def _row(facts: Facts) -> tuple[str, ...]:
+def _row(facts: LoraFacts) -> tuple[str, ...]:
     training = facts.training
     cells = (
         facts.path,
@@ -77,11 +77,11 @@ def _row(facts: Facts) -> tuple[str, ...]:
     return tuple(printable(cell) for cell in cells)
 
 
-def _kinds(facts: Facts) -> str:
+def _kinds(facts: LoraFacts) -> str:
     return " + ".join(_KINDS[kind] for kind in facts.kinds) or "an adapter"
 
 
-def _base(facts: Facts) -> str:
+def _base(facts: LoraFacts) -> str:
     said = f"its header says {facts.said_base}" if facts.said_base else "its header says none"
     fitting = (
         " or ".join(facts.bases) or f"none that is known has its layers, which are named as {facts.family} has them"
@@ -89,13 +89,13 @@ def _base(facts: Facts) -> str:
     return said if facts.refused else f"{fitting}; {said}"
 
 
-def _alpha(facts: Facts) -> str:
+def _alpha(facts: LoraFacts) -> str:
     """A delta with a rank and without an alpha is scaled by 1, as if alpha were the rank."""
     is_unsaid = any(size.ranks and not size.alphas for size in facts.sizes)
     return "= rank" if is_unsaid else _numbers(alpha for size in facts.sizes for alpha in size.alphas)
 
 
-def _layers(facts: Facts) -> str:
+def _layers(facts: LoraFacts) -> str:
     of = f" of {facts.layers_of_base} of {facts.bases[0]}" if facts.layers_of_base else ""
     return f"{facts.layers}{of}"
 
@@ -116,7 +116,7 @@ def _by_kind(sizes: Sequence[DeltaSize]) -> dict[str, list[DeltaSize]]:
     return kinds
 
 
-def _size_rows(grouped: dict[str, list[DeltaSize]], facts: Facts) -> Iterator[tuple[str, ...]]:
+def _size_rows(grouped: dict[str, list[DeltaSize]], facts: LoraFacts) -> Iterator[tuple[str, ...]]:
     """A heading, then each group's smallest and largest delta, and its largest beside the base's weights."""
     yield ("layer", "deltas", "smallest", "largest", *(["of the base's"] if facts.base_norms else []))
     for name, sizes in grouped.items():

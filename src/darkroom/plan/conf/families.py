@@ -17,7 +17,7 @@ ENCODER_OF = {"tokenizer": "text_encoder", "tokenizer_2": "text_encoder_2"}  # t
 
 
 @dataclass(frozen=True)
-class Family:
+class FamilySpec:
     """What the models of one family have in common, as far as planning has to know it."""
 
     text_parts: tuple[str, ...]  # of the checkpoint, besides transformer and vae
@@ -63,8 +63,8 @@ _TOKENS = {PROMPT_EMBEDS: ("1", "tokens", "features")}
 _TOKENS_AND_POOLED = {**_TOKENS, POOLED_PROMPT_EMBEDS: ("1", "features")}
 _ANY_SIZE = SizeLimits(shortest_side=1, largest_aspect=None)  # the picture's size is what the image is stretched to
 
-FAMILIES: Mapping[str, Family] = {
-    "flux2": Family(
+FAMILIES: Mapping[str, FamilySpec] = {
+    "flux2": FamilySpec(
         text_parts=("text_encoder", "tokenizer"),
         files=FLUX2_FILES,
         gguf_encoders={"text_encoder": QWEN3_GGUF},
@@ -84,7 +84,7 @@ FAMILIES: Mapping[str, Family] = {
         reference_limits=SizeLimits(shortest_side=64, largest_aspect=8),  # the trainer's: flux2/src/sampling.py
         has_slots=False,
     ),
-    "flux": Family(
+    "flux": FamilySpec(
         text_parts=_TWO_ENCODERS,
         files=FLUX1_FILES,
         gguf_encoders={"text_encoder_2": T5_GGUF},
@@ -104,7 +104,7 @@ FAMILIES: Mapping[str, Family] = {
         reference_limits=_ANY_SIZE,
         has_slots=False,
     ),
-    "flex2": Family(
+    "flex2": FamilySpec(
         text_parts=_TWO_ENCODERS,
         files=FLUX1_FILES,
         gguf_encoders={"text_encoder_2": T5_GGUF},
@@ -124,7 +124,7 @@ FAMILIES: Mapping[str, Family] = {
         reference_limits=_ANY_SIZE,
         has_slots=True,
     ),
-    "zimage": Family(
+    "zimage": FamilySpec(
         text_parts=("text_encoder", "tokenizer"),
         files=Z_IMAGE_FILES,
         gguf_encoders={"text_encoder": Z_IMAGE_GGUF},

@@ -134,7 +134,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraFile:
+class StackedLora:
     """One LoRA or LoKr file of a stack, and its own strength."""
 
     bare: ClassVar[str] = "path"
@@ -148,7 +148,7 @@ class LoraStack:
     """conf/lora/*.yaml: the files applied together, in order; none is the base model."""
 
     trigger_word: str | None = None
-    loras: tuple[LoraFile, ...]
+    loras: tuple[StackedLora, ...]
     allow_foreign_lora: bool = False  # one of a kindred base, such as FLUX.1's on Flex.1, as far as it fits
 
 
@@ -160,7 +160,7 @@ class LoraFolder:
     pattern: str = "*"
     network_multiplier: float = field(default=1.0, metadata=_MULTIPLIER)  # of the folder's file
     trigger_word: str | None = None
-    loras: tuple[LoraFile, ...] = ()
+    loras: tuple[StackedLora, ...] = ()
     allow_foreign_lora: bool = False
 
 

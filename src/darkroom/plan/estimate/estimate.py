@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from darkroom.names import Names
-from darkroom.plan.estimate.past import Kind, PastPicture, alike, passes_of, seconds_for_work, work_of
+from darkroom.plan.estimate.past import CostClass, PastPicture, alike, passes_of, seconds_for_work, work_of
 from darkroom.plan.experiment import Experiment
 from darkroom.plan.weights.downloads import Download
 from darkroom.request.request import Request
@@ -26,7 +26,7 @@ _LATENTS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
+class MachineFacts:
     """What of this machine counts. `weights`: bytes of a model's transformer, None where nobody knows."""
 
     card: str | None  # the GPU's name
@@ -70,7 +70,10 @@ class Estimate:
 
 
 def estimate(
-    experiment: Experiment, missing: Mapping[Names, Sequence[Request]], past: Sequence[PastPicture], machine: Machine
+    experiment: Experiment,
+    missing: Mapping[Names, Sequence[Request]],
+    past: Sequence[PastPicture],
+    machine: MachineFacts,
 ) -> Estimate:
     """`missing`: the pictures of each combination that are not there."""
     by_model: dict[str, list[Request]] = {}
@@ -103,8 +106,8 @@ class _Pace:
     is_guess: bool
 
 
-def _pace(name: str, requests: Sequence[Request], past: Sequence[PastPicture], machine: Machine) -> _Pace:
-    there = alike(past, Kind.of(requests[0]))
+def _pace(name: str, requests: Sequence[Request], past: Sequence[PastPicture], machine: MachineFacts) -> _Pace:
+    there = alike(past, CostClass.of(requests[0]))
     return _remembered(name, requests, there) if there else _guessed(name, requests, machine)
 
 
@@ -117,7 +120,7 @@ def _remembered(name: str, requests: Sequence[Request], there: Sequence[PastPict
     return _Pace(seconds, said, False)
 
 
-def _guessed(name: str, requests: Sequence[Request], machine: Machine) -> _Pace:
+def _guessed(name: str, requests: Sequence[Request], machine: MachineFacts) -> _Pace:
     """Two operations for each weight and token, at the speed of an ordinary device."""
     weights = machine.weights[name]
     if weights is None:

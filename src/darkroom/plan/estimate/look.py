@@ -10,7 +10,7 @@ from darkroom.errors import CheckpointError, DarkroomError, StoreError
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.digests import complete
 from darkroom.plan.done_so_far import DoneSoFar
-from darkroom.plan.estimate.estimate import Estimate, Machine, estimate
+from darkroom.plan.estimate.estimate import Estimate, MachineFacts, estimate
 from darkroom.plan.estimate.past import past_pictures
 from darkroom.plan.experiment import Combination, Experiment
 from darkroom.plan.weights.catalogue import size_about
@@ -35,7 +35,7 @@ def estimate_of(experiment: Experiment, results: Path, *, card: str | None, ask_
         if not done.of(combination).is_complete
     }
     models = {names.model for names, requests in missing.items() if requests}
-    machine = Machine(
+    machine = MachineFacts(
         card=card,
         cores=len(os.sched_getaffinity(0)),
         disk_free=shutil.disk_usage(_existing(results)).free,

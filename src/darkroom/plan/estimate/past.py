@@ -16,8 +16,8 @@ _PIXELS_PER_TOKEN = 16 * 16  # of every family
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What pictures have in common that take as long for as much work."""
+class CostClass:
+    """Pictures of one class take as long for as much work, on one device."""
 
     checkpoint: str  # as configured
     dtype: str
@@ -25,7 +25,7 @@ class Kind:
     numerics: str
 
     @classmethod
-    def of(cls, request: Request) -> "Kind":
+    def of(cls, request: Request) -> "CostClass":
         base = request.base
         return cls(request.source.checkpoint, base.dtype, base.quantize_transformer, numerics_in_full(base))
 
@@ -34,7 +34,7 @@ class Kind:
 class PastPicture:
     """One that was rendered, not taken from the store. Seconds of wall time, bytes."""
 
-    kind: Kind
+    cost_class: CostClass
     device: str  # the GPU's name, or cpu
     started_at: str  # ISO 8601, UTC
     work: float
@@ -56,9 +56,9 @@ def passes_of(request: Request) -> int:
     return request.sampling.sample_steps * (2 if request.uses_neg else 1)
 
 
-def alike(past: Sequence[PastPicture], kind: Kind) -> list[PastPicture]:
-    """Those of a kind, of the device that rendered the latest of them."""
-    same = [picture for picture in past if picture.kind == kind]
+def alike(past: Sequence[PastPicture], cost_class: CostClass) -> list[PastPicture]:
+    """Those of a class, of the device that rendered the latest of them."""
+    same = [picture for picture in past if picture.cost_class == cost_class]
     device = max(same, key=lambda picture: picture.started_at).device if same else None
     return [picture for picture in same if picture.device == device]
 
@@ -97,7 +97,7 @@ def _past(record: Record) -> PastPicture:
     assert cost is not None
     path = Path(record.image_path)
     return PastPicture(
-        kind=Kind.of(record.request),
+        cost_class=CostClass.of(record.request),
         device=environment.gpu_name or environment.device,
         started_at=cost.started_at,
         work=work_of(record.request),

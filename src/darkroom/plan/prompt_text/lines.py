@@ -32,7 +32,7 @@ _NETWORK = re.compile(r"[,\s]*(<(?:lora|lyco|hypernet):[^<>]*>)")
 
 
 @dataclass(frozen=True)
-class Line:
+class PromptLine:
     """One prompt. `keys`: as in conf/prompts, their ranges not looked at; `notes`: what of the line had no effect."""
 
     number: int  # in the file, from 1
@@ -51,12 +51,12 @@ class _Given:
         return f"--{self.flag} {self.value}".rstrip()
 
 
-def read_lines(text: str, file: str) -> Reading[list[Line]]:
+def read_lines(text: str, file: str) -> Reading[list[PromptLine]]:
     """The prompts of a file, without blank lines and comments; an error for each line that nobody could take."""
     text = text if "\n" in text else text.replace("\r", "\n")  # as old programs end lines
     strange = [ConfigError(f"{file}: {said}") for said in other_format(text, file)]
     yield from strange
-    lines: list[Line] = []
+    lines: list[PromptLine] = []
     if strange:
         return lines
     for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a line separator (U+2028) may stand in a text
@@ -73,7 +73,7 @@ def is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
-def _read(line: str, number: int) -> Line:
+def _read(line: str, number: int) -> PromptLine:
     """ConfigError with what is wrong, without its place."""
     text, given = _split(line)
     keys, notes = _settings(given)
@@ -91,7 +91,7 @@ def _read(line: str, number: int) -> Line:
     ]
     if not keys["prompt"]:
         raise ConfigError("holds no prompt; expected a text, then flags such as --w 512")
-    return Line(number, keys, tuple(notes))
+    return PromptLine(number, keys, tuple(notes))
 
 
 def _network_note(written: str) -> str:

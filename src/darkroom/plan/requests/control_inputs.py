@@ -18,7 +18,7 @@ _OF_INPAINTING = ".inpaint."  # in a path, says to the trainer what the image is
 
 
 @dataclass(frozen=True)
-class Shown:
+class ControlInputs:
     """The reference images of one picture."""
 
     images: tuple[str, ...]  # paths, in the order in which the model sees them
@@ -37,7 +37,7 @@ class Conditions:
 
     def references(
         self, named: Mapping[str, str | None], ctrl_idx: int | None, where: Callable[[str], str]
-    ) -> Reading[Shown]:
+    ) -> Reading[ControlInputs]:
         """What the model sees of the images named by key. `where` says which line of conf/ sets a key."""
         used, warnings = _used(self.family, {key: path for key in REFERENCE_KEYS if (path := named.get(key))})
         slot = (ctrl_idx or INPAINT) if used and FAMILIES[self.family].has_slots else None
@@ -56,7 +56,7 @@ class Conditions:
                 if header.has_transparency
             ]
         reasons = tuple(reason for header in headers if (reason := _unlike_the_trainer(header, slot)))
-        return Shown(tuple(used.values()), slot, (*warnings, *reasons), reasons)
+        return ControlInputs(tuple(used.values()), slot, (*warnings, *reasons), reasons)
 
     def embeds(self, path: str, where: str) -> Iterator[ConfigError]:
         """Is it a .safetensors file of what the family's text encoders make of one prompt?"""

@@ -25,7 +25,7 @@ _SAME_SETTING = {"width", "height"}  # what an axis aspect_ratio would decide as
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One value along each further axis, and how it reads in a file name."""
 
     values: tuple[tuple[str, Any], ...]  # (axis, value), in the matrix's order
@@ -40,7 +40,7 @@ class Matrix:
     """The product of all axes: combinations of options, and points inside each."""
 
     options: Mapping[str, tuple[str, ...]]  # names of model, lora, prompts
-    points: tuple[Point, ...]
+    points: tuple[GridPoint, ...]
     exclude: tuple[Mapping[str, Any], ...]
 
     @property
@@ -48,14 +48,14 @@ class Matrix:
         """The names of files whose strength is an axis."""
         return tuple(name for name, _ in self.points[0].strengths) if self.points else ()
 
-    def combinations(self) -> Iterator[tuple[Names, tuple[Point, ...]]]:
+    def combinations(self) -> Iterator[tuple[Names, tuple[GridPoint, ...]]]:
         """Their names and points; combinations without a point are left out."""
         for names in itertools.product(*(self.options[group] for group in AXIS_GROUPS)):
             points = self._points(dict(zip(AXIS_GROUPS, names, strict=True)))
             if points:
                 yield Names(*names), points
 
-    def _points(self, names: Mapping[str, str]) -> tuple[Point, ...]:
+    def _points(self, names: Mapping[str, str]) -> tuple[GridPoint, ...]:
         rules = [
             {axis: value for axis, value in rule.items() if axis not in names}
             for rule in self.exclude
@@ -176,14 +176,14 @@ def _for_each_lora(
     return [{**rule, "lora": value} for value in named.values] if named and rule["lora"] == named.written else []
 
 
-def _product(axes: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
+def _product(axes: Mapping[str, Sequence[Any]]) -> Iterator[GridPoint]:
     labels = {axis: _labels(axis, values) for axis, values in axes.items()}
     for positions in itertools.product(*(range(len(values)) for values in axes.values())):
         position_on = dict(zip(axes, positions, strict=True))
         values = tuple((axis, axes[axis][position]) for axis, position in position_on.items())
         label = "".join(f"_{labels[axis][position]}" for axis, position in position_on.items() if axis != "seed")
         settings = Prompt(**{axis: value for axis, value in values if not is_of_file(axis)})
-        yield Point(values, settings, strengths_of(values), position_on.get("seed"), label)
+        yield GridPoint(values, settings, strengths_of(values), position_on.get("seed"), label)
 
 
 def _labels(axis: str, values: Sequence[Any]) -> list[str]:
@@ -193,6 +193,6 @@ def _labels(axis: str, values: Sequence[Any]) -> list[str]:
     return labels if distinct else [f"{axis.replace('_', '-')}{position}" for position in range(len(values))]
 
 
-def _matches(rule: Mapping[str, Any], point: Point) -> bool:
+def _matches(rule: Mapping[str, Any], point: GridPoint) -> bool:
     values = dict(point.values)
     return all(values[axis] == value for axis, value in rule.items())

@@ -14,8 +14,8 @@ from darkroom.plan.conf import sizes
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.prompt_set import Entry, Sheet
 from darkroom.plan.conf.schema import Model, PromptSet, Settings
-from darkroom.plan.requests.control_inputs import Conditions, Shown
-from darkroom.plan.requests.matrix import Point
+from darkroom.plan.requests.control_inputs import Conditions, ControlInputs
+from darkroom.plan.requests.matrix import GridPoint
 from darkroom.plan.requests.model_values import guidance_of
 from darkroom.request.parts import CFG_ABOVE, Asked, ReferenceImage, Remarks, Sampling, Text
 
@@ -27,7 +27,7 @@ class Picture:
     """One image of a set, whatever the LoRA: its request as far as model and prompt decide it."""
 
     index: int
-    point: Point
+    point: GridPoint
     image_name: str
     sampling: Sampling
     text: Text  # with [trigger] as it was written
@@ -42,7 +42,9 @@ class Picture:
         return self.asked.network_multiplier
 
 
-def pictures(sheet: Sheet, model: Model, points: Sequence[Point], drawn_for: Sequence[str]) -> Reading[list[Picture]]:
+def pictures(
+    sheet: Sheet, model: Model, points: Sequence[GridPoint], drawn_for: Sequence[str]
+) -> Reading[list[Picture]]:
     """Every prompt at every point, prompt by prompt. `drawn_for`: experiment and set, on which a seed of -1 depends."""
     made, conditions = [], Conditions(model.family)
     for index, entry in sheet.entries.items():
@@ -59,7 +61,7 @@ def _picture(
     entry: Entry,
     common: PromptSet,
     model: Model,
-    point: Point,
+    point: GridPoint,
     drawn_for: Sequence[str],
     conditions: Conditions,
 ) -> Reading[Picture]:
@@ -98,7 +100,9 @@ def _picture(
     )
 
 
-def _sampling(levels: Sequence[Settings], model: Model, size: tuple[int, int], seed: int, shown: Shown) -> Sampling:
+def _sampling(
+    levels: Sequence[Settings], model: Model, size: tuple[int, int], seed: int, shown: ControlInputs
+) -> Sampling:
     return Sampling(
         width=size[0],
         height=size[1],
@@ -114,7 +118,9 @@ def _sampling(levels: Sequence[Settings], model: Model, size: tuple[int, int], s
     )
 
 
-def _shown(levels: Sequence[Settings], point: Point, entry: Entry, conditions: Conditions) -> Reading[Shown]:
+def _shown(
+    levels: Sequence[Settings], point: GridPoint, entry: Entry, conditions: Conditions
+) -> Reading[ControlInputs]:
     """The reference images in effect."""
     named = _references(levels)
     shown = yield from conditions.references(named, _first("ctrl_idx", levels), lambda key: _where(key, point, entry))
@@ -125,7 +131,7 @@ def _shown(levels: Sequence[Settings], point: Point, entry: Entry, conditions: C
     return shown
 
 
-def _overruled(point: Point, entry: Entry) -> Iterator[str]:
+def _overruled(point: GridPoint, entry: Entry) -> Iterator[str]:
     """What the prompt itself says otherwise than the matrix."""
     for axis, value in point.values:
         own = getattr(entry.prompt, axis, None)
@@ -144,7 +150,7 @@ def _references(levels: Sequence[Settings]) -> dict[str, str | None]:
     return {**named, "ctrl_img": deciding.ctrl_img, "ctrl_img_1": deciding.ctrl_img_1} if deciding else named
 
 
-def _where(key: str, point: Point, entry: Entry) -> str:
+def _where(key: str, point: GridPoint, entry: Entry) -> str:
     """Which line of conf/ gives a prompt this setting."""
     if getattr(point.settings, key) is not None:
         return f"matrix.{key}"

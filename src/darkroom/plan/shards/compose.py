@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.errors import ConfigError
-from darkroom.plan.estimate.past import Kind, PastPicture, alike, seconds_for_work, work_of
+from darkroom.plan.estimate.past import CostClass, PastPicture, alike, seconds_for_work, work_of
 from darkroom.plan.experiment import Combination
 from darkroom.plan.shards.cut import cut
 from darkroom.planned import Shard
@@ -58,12 +58,12 @@ def compose(left: Sequence[Left], size: Size, past: Sequence[PastPicture]) -> tu
 
 def unknown_paces(left: Sequence[Left], past: Sequence[PastPicture]) -> list[str]:
     """The models of which nobody knows how long a picture takes."""
-    kinds = {each.combination.names.model: Kind.of(each.combination.requests[0]) for each in left}
-    return [model for model, kind in kinds.items() if not alike(past, kind)]
+    classes = {each.combination.names.model: CostClass.of(each.combination.requests[0]) for each in left}
+    return [model for model, each in classes.items() if not alike(past, each)]
 
 
 def _of_model(model: str, left: Sequence[Left], size: Size, past: Sequence[PastPicture]) -> Iterator[Shard]:
-    seconds = _seconds(left, alike(past, Kind.of(left[0].combination.requests[0])))
+    seconds = _seconds(left, alike(past, CostClass.of(left[0].combination.requests[0])))
     if size.images is None:
         stretches = cut(seconds, size.minutes * 60)
     else:

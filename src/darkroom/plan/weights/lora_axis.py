@@ -25,7 +25,7 @@ from darkroom.lora_files.series import Series, files_of, is_weights, read_series
 from darkroom.plan.conf.compose import Conf, Option
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import entries_of, read
-from darkroom.plan.conf.schema import LoraFile, LoraFolder
+from darkroom.plan.conf.schema import LoraFolder, StackedLora
 
 _LISTED = 8  # files that a message names
 _WILD = re.compile(r"[*?\[]")
@@ -187,7 +187,7 @@ def _faults(series: Series, place: str, pattern: str) -> Iterator[ConfigError]:
 
 def _content(folder: LoraFolder, path: str) -> dict[str, Any]:
     """A value as conf/lora/ would have it."""
-    first = LoraFile(path=path, network_multiplier=folder.network_multiplier)
+    first = StackedLora(path=path, network_multiplier=folder.network_multiplier)
     return {
         "trigger_word": folder.trigger_word,
         "loras": [asdict(each) for each in (first, *folder.loras)],

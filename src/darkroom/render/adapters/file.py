@@ -16,7 +16,7 @@ from darkroom.files.content import check_planned
 from darkroom.files.regular_file import ANY_SIZE, read_regular
 from darkroom.lora_files.file import lora_in
 from darkroom.lora_files.judge import judge
-from darkroom.lora_files.keys import Kind, LayerDelta
+from darkroom.lora_files.keys import DeltaKind, LayerDelta
 from darkroom.lora_files.naming import AdapterNaming, LayerShapes, Place
 from darkroom.lora_files.tools import ALPHA
 from darkroom.render.weights.reading import Part
@@ -36,7 +36,7 @@ _RANKED, _RANK_SIDE = ("lora_A.weight", "lokr_w2_b", "lokr_w1_b"), 0  # factors 
 class Delta:
     """What the file holds for one layer, or for a part of it, as stored (CPU, the file's dtype)."""
 
-    kind: Kind
+    kind: DeltaKind
     tensors: Tensors
     place: Place
 

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 import torch
 
 
-class Point(Protocol):
+class Event(Protocol):
     """A point in the order of a device's work."""
 
     def wait(self) -> None:
@@ -24,7 +24,7 @@ class Point(Protocol):
 class Stream(Protocol):
     """All work of one device, in the order in which it was given."""
 
-    def point(self) -> Point:
+    def point(self) -> Event:
         """Behind all that was given so far."""
 
     def to_host(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -45,7 +45,7 @@ class _HostPoint:
 class HostStream:
     """Of a CPU."""
 
-    def point(self) -> Point:
+    def point(self) -> Event:
         return _HostPoint()
 
     def to_host(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ class _CudaPoint:
 class CudaStream:
     """Of a GPU: torch's current stream, on which the families compute."""
 
-    def point(self) -> Point:
+    def point(self) -> Event:
         return _CudaPoint()
 
     def to_host(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
 from darkroom.render.families.known_tokens import KnownTokens
-from darkroom.render.families.language_model import MISTRAL3, QWEN3, Kind
+from darkroom.render.families.language_model import MISTRAL3, QWEN3, LanguageModel
 from darkroom.render.families.text_folder import check_tokenizer_lacks, read_tokenizer_file
 from darkroom.render.weights.base import TextEncoder
 
@@ -22,7 +22,7 @@ _SHOWN = 80  # characters of a chat
 class Chat:
     """How a kind of language model is talked to."""
 
-    kind: Kind
+    kind: LanguageModel
     token: str  # one of those that its chats have
     options: Mapping[str, Any]  # of the chat template
     written: str  # what the template makes of a prompt, which stands in place of {}

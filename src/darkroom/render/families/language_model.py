@@ -26,28 +26,30 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Kind:
+class LanguageModel:
     """An architecture of language model."""
 
     title: str
     constants: Mapping[str, Any]  # of the config, what the shapes in a single file do not show
 
 
-QWEN3 = Kind("Qwen3", {"rope_theta": 1e6, "rms_norm_eps": 1e-6})
-MISTRAL3 = Kind("Mistral 3", {"rope_theta": 1e9, "rms_norm_eps": 1e-5, "head_dim": 128, "sliding_window": None})
-_KIND_OF_MODEL_TYPE = {"qwen3": QWEN3, "mistral3": MISTRAL3, "mistral": MISTRAL3}
+QWEN3 = LanguageModel("Qwen3", {"rope_theta": 1e6, "rms_norm_eps": 1e-6})
+MISTRAL3 = LanguageModel(
+    "Mistral 3", {"rope_theta": 1e9, "rms_norm_eps": 1e-5, "head_dim": 128, "sliding_window": None}
+)
+_BY_MODEL_TYPE = {"qwen3": QWEN3, "mistral3": MISTRAL3, "mistral": MISTRAL3}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a family reads: hidden states side by side, by kind; 0 is the embedded tokens, -1 what all layers give."""
+    """What a family reads: hidden states side by side; 0 is the embedded tokens, -1 what all layers give."""
 
     title: str  # of the family, in messages
-    states: Mapping[str, tuple[int, ...]]  # by the title of a kind
+    states: Mapping[str, tuple[int, ...]]  # by the title of a language model
 
     @property
     def side_by_side(self) -> int:
-        """How many hidden states, of every kind as many."""
+        """How many hidden states, of every language model as many."""
         return len(next(iter(self.states.values())))
 
     @property
@@ -61,7 +63,7 @@ class Partner:
     """The text encoder that a transformer was trained with."""
 
     repo: str
-    kind: Kind
+    kind: LanguageModel
     hidden: int
     feed_forward: int
     layers: int
@@ -85,7 +87,7 @@ class Description:
     `layers` of them.
     """
 
-    kind: Kind
+    kind: LanguageModel
     prefix: str
     config: "PretrainedConfig"
     states: tuple[int, ...]  # the hidden states that are read, counted from the embedded tokens
@@ -178,14 +180,14 @@ def on_meta(partner: Partner, depth: int, vocabulary: int) -> Any:
         return AutoModel.from_config(config_class(**{**values, **partner.kind.constants}))
 
 
-def _from_folder(folder: Path, reading: Reading) -> tuple[Kind, "PretrainedConfig"]:
+def _from_folder(folder: Path, reading: Reading) -> tuple[LanguageModel, "PretrainedConfig"]:
     from transformers import Mistral3Config, MistralConfig, Qwen3Config
 
-    types = [name for name, kind in _KIND_OF_MODEL_TYPE.items() if kind.title in reading.states]
+    types = [name for name, kind in _BY_MODEL_TYPE.items() if kind.title in reading.states]
     model_type, values = read_encoder_config(folder, types)
     of_type = {"qwen3": Qwen3Config, "mistral3": Mistral3Config, "mistral": MistralConfig}[model_type]
     config = built_config(folder, model_type, lambda: of_type.from_dict(values)).get_text_config()
-    kind = _KIND_OF_MODEL_TYPE[model_type]
+    kind = _BY_MODEL_TYPE[model_type]
     expected, found = kind.constants["rope_theta"], (config.rope_parameters or {}).get("rope_theta")
     if found != expected:  # Qwen3-4B-Instruct-2507 has the sizes of Qwen3-4B, and 5000000
         raise CheckpointError(
@@ -197,7 +199,7 @@ def _from_folder(folder: Path, reading: Reading) -> tuple[Kind, "PretrainedConfi
 
 def _from_shapes(
     shapes: Shapes, prefix: str | None, layers: int, path: str, reading: Reading
-) -> tuple[Kind, "PretrainedConfig"]:
+) -> tuple[LanguageModel, "PretrainedConfig"]:
     from transformers import MistralConfig, Qwen3Config
 
     first, expected = f"{prefix}layers.0.", " or ".join(reading.states)

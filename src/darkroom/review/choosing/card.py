@@ -24,7 +24,7 @@ _SIDES = ((384, 120), (256, 400), (128, 2_000))  # long side of a thumbnail in p
 
 
 @dataclass(frozen=True)
-class Shown:
+class CardPicture:
     """A picture on the card. `uri`: "" where it cannot be read, and `label` says why."""
 
     uri: str
@@ -33,12 +33,12 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class CardPrompt:
     """A prompt and its pictures, the previews of them first."""
 
     text: str
     settings: str
-    pictures: tuple[Shown, ...]
+    pictures: tuple[CardPicture, ...]
 
 
 def is_card(path: Path) -> bool:
@@ -92,7 +92,7 @@ def _settings(row: Record) -> str:
     )
 
 
-def _prompts(rows: Sequence[Record], comparisons: Sequence[Comparison]) -> list[Prompt]:
+def _prompts(rows: Sequence[Record], comparisons: Sequence[Comparison]) -> list[CardPrompt]:
     of_picture = {each.request_id: each for each in comparisons}
     side = next((side for side, most in _SIDES if len(rows) <= most), _SIDES[-1][0])
     groups: dict[tuple[str, int], list[Record]] = {}
@@ -102,7 +102,7 @@ def _prompts(rows: Sequence[Record], comparisons: Sequence[Comparison]) -> list[
     return [_prompt(group, of_picture, side, usual) for group in groups.values()]
 
 
-def _prompt(rows: Sequence[Record], of_picture: dict[str | None, Comparison], side: int, usual: str) -> Prompt:
+def _prompt(rows: Sequence[Record], of_picture: dict[str | None, Comparison], side: int, usual: str) -> CardPrompt:
     shown = []
     for row in rows:
         if (found := of_picture.get(row.request_id)) and found.preview_path:
@@ -110,7 +110,7 @@ def _prompt(rows: Sequence[Record], of_picture: dict[str | None, Comparison], si
         verdict = f" · {found.verdict}" if found else ""
         shown.append(_shown(Path(row.image_path), f"{_label(row)}{verdict}", row, side))
     settings = _settings(rows[0])
-    return Prompt(rows[0].request.text.prompt, "" if settings == usual else settings, tuple(shown))
+    return CardPrompt(rows[0].request.text.prompt, "" if settings == usual else settings, tuple(shown))
 
 
 def _label(row: Record) -> str:
@@ -119,8 +119,8 @@ def _label(row: Record) -> str:
     return f"strength {asked.network_multiplier:g}, seed {row.request.sampling.seed}{further}"
 
 
-def _shown(path: Path, label: str, row: Record, side: int) -> Shown:
+def _shown(path: Path, label: str, row: Record, side: int) -> CardPicture:
     try:  # made anew, however small the file is: that has the record in it, with its folders
-        return Shown(data_uri(thumbnail_webp(path, side), "image/webp"), label, row.request.text.prompt)
+        return CardPicture(data_uri(thumbnail_webp(path, side), "image/webp"), label, row.request.text.prompt)
     except ImageError as error:
-        return Shown("", f"{label}: {error}", row.request.text.prompt)
+        return CardPicture("", f"{label}: {error}", row.request.text.prompt)

@@ -21,7 +21,7 @@ from darkroom.files.content import SUMS, digests_of, fault_of, note_digest
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import PREVIEWS, read_previews
 from darkroom.record.rows import read_record_table
-from darkroom.review.inventory.experiments import Found, Inode, files_below
+from darkroom.review.inventory.experiments import Inode, StoredFile, files_below
 from darkroom.review.regress.comparison import read_comparisons
 from darkroom.store import STORE, ExperimentFolder, Store
 
@@ -148,13 +148,13 @@ class _Check:
         self._checked.files[kind] += 1
         self._checked.bytes[kind] += path.stat().st_size if path.is_file() else 0
 
-    def _stored(self) -> Iterator[Found]:
+    def _stored(self) -> Iterator[StoredFile]:
         for name in ("images", "embeddings"):
             for file in files_below(self._store.root / name):
                 if file.path.name != SUMS and not file.path.name.startswith("."):
                     yield file
 
-    def _stored_fault(self, file: Found) -> str | None:
+    def _stored_fault(self, file: StoredFile) -> str | None:
         if known := digests_of(file.path):
             return None if self._digest(file.path) in known else "damaged: not what was written"
         fault = fault_of(file.path)

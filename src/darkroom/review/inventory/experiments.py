@@ -12,7 +12,7 @@ Inode = tuple[int, int]  # device and number: a file, whatever it is called and 
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredFile:
     """A file below results/. Hard links of one file have the same `inode`."""
 
     path: Path
@@ -44,7 +44,7 @@ def is_running(folder: ExperimentFolder) -> bool:
     return is_held(folder.lock)
 
 
-def files_below(folder: Path) -> Iterator[Found]:
+def files_below(folder: Path) -> Iterator[StoredFile]:
     """Every file, links to others not followed; one that goes away meanwhile is left out."""
     for root, _, names in os.walk(folder):
         for name in names:
@@ -52,10 +52,10 @@ def files_below(folder: Path) -> Iterator[Found]:
                 seen = os.lstat(path := Path(root, name))
             except FileNotFoundError:
                 continue
-            yield Found(path, (seen.st_dev, seen.st_ino), seen.st_nlink, seen.st_size, seen.st_mtime)
+            yield StoredFile(path, (seen.st_dev, seen.st_ino), seen.st_nlink, seen.st_size, seen.st_mtime)
 
 
-def size_of(files: Iterator[Found]) -> int:
+def size_of(files: Iterator[StoredFile]) -> int:
     """Bytes, several links of one file once."""
     return sum({file.inode: file.size for file in files}.values())
 

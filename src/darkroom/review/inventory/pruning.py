@@ -17,8 +17,8 @@ from darkroom.files.atomic import read_json
 from darkroom.files.content import SUMS
 from darkroom.files.weight_file import identity
 from darkroom.review.inventory.experiments import (
-    Found,
     Inode,
+    StoredFile,
     changed_at,
     experiment_folders,
     files_below,
@@ -171,7 +171,7 @@ def _old(named: Mapping[Path, References], outside: References, before: float) -
     return old, spared
 
 
-def _trials(folder: ExperimentFolder, before: float) -> Iterator[Found]:
+def _trials(folder: ExperimentFolder, before: float) -> Iterator[StoredFile]:
     """Files of trials that nobody has added to since: a link is as old as its picture, the folder that it is in not."""
     for name in TRIAL_FOLDERS:
         files = list(files_below(folder.root / name))
@@ -191,7 +191,7 @@ def _kind(path: Path) -> str | None:
     return _TEXTS if folder == _EMBEDDINGS else None
 
 
-def _is_needed(file: Found, ids: frozenset[str], doomed_links: Mapping[Inode, int]) -> bool:
+def _is_needed(file: StoredFile, ids: frozenset[str], doomed_links: Mapping[Inode, int]) -> bool:
     if _kind(file.path) == _NOTES:
         return _is_of_a_file(file.path)
     has_another_link = file.links > 1 + doomed_links.get(file.inode, 0)
@@ -212,15 +212,15 @@ def _is_of_a_file(note: Path) -> bool:
         return False
 
 
-def _freed(files: Sequence[Found]) -> int:
+def _freed(files: Sequence[StoredFile]) -> int:
     """Bytes of the files of which every link goes."""
     links = Counter(file.inode for file in files)
     return sum({file.inode: file.size for file in files if links[file.inode] >= file.links}.values())
 
 
-def _shares(named: Mapping[Path, References], stored: Sequence[Found]) -> Iterator[Share]:
+def _shares(named: Mapping[Path, References], stored: Sequence[StoredFile]) -> Iterator[Share]:
     content = [file for file in stored if _kind(file.path) in (_PICTURES, _LATENTS, _TEXTS)]
-    users: dict[str, list[Found]] = {}
+    users: dict[str, list[StoredFile]] = {}
     for root, refs in named.items():
         own = {file.inode for file in files_below(root)}
         users[root.name] = [file for file in content if file.inode in own or _id(file.path) in refs.ids]

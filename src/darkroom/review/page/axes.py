@@ -1,6 +1,6 @@
 """The axes of a page: what varies between its pictures, as people call it, and where each lies to begin with.
 
-`axes_of` takes a Place for each picture, whatever the page shows of it: a render, or a pair with its preview.
+`axes_of` takes a PicturePlace for each picture, whatever the page shows of it: a render, or a pair with its preview.
 """
 
 import json
@@ -21,7 +21,7 @@ _LEAST_PREFIX = 3  # words that all prompts begin with, below which they are not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PicturePlace:
     """Which picture of its experiment one is. `prompt`: what that is called; `axes`: further ones of the matrix."""
 
     model: str
@@ -49,7 +49,7 @@ class Axis:
     prefix: str = ""
 
 
-def axes_of(places: Sequence[Place]) -> tuple[Axis, ...]:
+def axes_of(places: Sequence[PicturePlace]) -> tuple[Axis, ...]:
     """The axes with more than one value: model, lora, step, prompt set, prompt, then the further ones in their order.
 
     The checkpoints of one training differ by their step alone, and then there is no axis lora. LoRAs with names of
@@ -69,25 +69,25 @@ def axes_of(places: Sequence[Place]) -> tuple[Axis, ...]:
     return _placed([axis for axis in axes if len(axis.values) > 1 and axis.name != needless])
 
 
-def _run(place: Place) -> str:
+def _run(place: PicturePlace) -> str:
     """The LoRA's name, without the step that the names of a training's checkpoints end with."""
     run, step = read_option(place.lora)
     return run if step == _step_of(place) else place.lora
 
 
-def _step_of(place: Place) -> int | None:
+def _step_of(place: PicturePlace) -> int | None:
     """None without a LoRA. By its option's name where only a preview is left, which may not say it."""
     if place.lora == NO_LORA:
         return None
     return read_option(place.lora).step if place.step is None else place.step
 
 
-def _step(place: Place) -> str:
+def _step(place: PicturePlace) -> str:
     step = _step_of(place)
     return str(step) if step is not None else NO_LORA if place.lora == NO_LORA else ""
 
 
-def _are_of_one_run(places: Sequence[Place]) -> bool:
+def _are_of_one_run(places: Sequence[PicturePlace]) -> bool:
     """True where the step alone says which LoRA a picture has, or that it has none; a name of its own says more."""
     if all(_run(place) == place.lora for place in places):
         return False
@@ -113,9 +113,9 @@ def prefix_of(texts: Sequence[str]) -> str:
 
 def _axis(
     name: str,
-    places: Sequence[Place],
-    label: Callable[[Place], str],
-    key: Callable[[Place], Any] | None = None,
+    places: Sequence[PicturePlace],
+    label: Callable[[PicturePlace], str],
+    key: Callable[[PicturePlace], Any] | None = None,
 ) -> Axis:
     """An axis whose values are the distinct keys (the labels if none), in the order of the keys."""
     keys = [(key or label)(place) for place in places]
@@ -138,19 +138,19 @@ def title_of(name: str) -> str:
     return _TITLES.get(name, name.replace("_", " "))
 
 
-def _further_axis(name: str, places: Sequence[Place]) -> Axis:
+def _further_axis(name: str, places: Sequence[PicturePlace]) -> Axis:
     """An axis of the matrix: numbers by size before texts; an image without it comes first, unnamed."""
 
-    def value(place: Place) -> Any:
+    def value(place: PicturePlace) -> Any:
         return place.axes.get(name)
 
-    def key(place: Place) -> tuple[int, float, str]:
+    def key(place: PicturePlace) -> tuple[int, float, str]:
         found = value(place)
         if isinstance(found, int | float) and not isinstance(found, bool):
             return (1, found, "")
         return (0 if found is None else 2, 0, label(place))
 
-    def label(place: Place) -> str:
+    def label(place: PicturePlace) -> str:
         found = value(place)
         return found if isinstance(found, str) else "" if found is None else json.dumps(found, ensure_ascii=False)
 

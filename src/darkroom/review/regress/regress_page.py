@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.record.embedded import EmbeddedRecord
-from darkroom.review.page.axes import ROWS, SECTIONS, Axis, Place, axes_of
+from darkroom.review.page.axes import ROWS, SECTIONS, Axis, PicturePlace, axes_of
 from darkroom.review.page.page import distinct, link_from, script_json, write_page
 from darkroom.review.pair.measures import MEASURES
 from darkroom.review.regress.comparison import Comparison, read_comparisons
@@ -105,7 +105,7 @@ def _axes(comparisons: Sequence[Comparison]) -> list[Axis]:
     names = tuple(name for name in reversed(VERDICTS) if name in found)
     codes = tuple(names.index(comparison.verdict) for comparison in comparisons)
     places = [
-        Place(
+        PicturePlace(
             model=each.model,
             lora=each.lora,
             prompts=each.prompts,

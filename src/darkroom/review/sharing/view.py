@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from darkroom.display import closest, named, suggestion
 from darkroom.errors import ConfigError
 from darkroom.record.rows import Row
-from darkroom.review.page.axes import COLUMNS, ROWS, Axis, Place, axes_of
+from darkroom.review.page.axes import COLUMNS, ROWS, Axis, PicturePlace, axes_of
 from darkroom.review.sheet.contact_sheet import places_of
 
 Values = tuple[str, ...]  # one of each axis
@@ -22,7 +22,7 @@ _RANGE = re.compile(rf"({_DECIMAL})\.\.({_DECIMAL})")
 
 
 @dataclass(frozen=True)
-class Part:
+class Selection:
     """`rows`, `columns`: axes by name or title, none where the page's layout goes; `only`: AXIS=VALUE,VALUE or A..B."""
 
     rows: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class View:
     notes: tuple[str, ...] = field(default=())  # sentences on what was put where, unasked
 
 
-def cut(rows: Sequence[Row], part: Part) -> View:
+def cut(rows: Sequence[Row], part: Selection) -> View:
     """ConfigError for an axis or a value that there is not, or where no picture is left."""
     places = places_of([row.request for row in rows])
     axes = axes_of(places)
@@ -89,7 +89,7 @@ def cut(rows: Sequence[Row], part: Part) -> View:
 
 
 def _placed(
-    axes: Sequence[Axis], varying: Sequence[Axis], part: Part, over: Axis | None
+    axes: Sequence[Axis], varying: Sequence[Axis], part: Selection, over: Axis | None
 ) -> tuple[list[Axis], list[Axis]]:
     """Rows and columns: those that are named, else where the page has what varies."""
     down = [_named(name, axes, "--rows") for name in part.rows]
@@ -112,12 +112,12 @@ def _named(name: str, axes: Sequence[Axis], option: str) -> Axis:
     raise ConfigError(f"{option}: {name} is no axis of this experiment; {suggestion(name, [a.title for a in axes])}")
 
 
-def _one(axis: Axis, place: Place) -> str:
+def _one(axis: Axis, place: PicturePlace) -> str:
     """What takes one value of an axis: of prompts the number, whose text may be long."""
     return str(place.index) if axis.name == _INDEX else "…"
 
 
-def _kept(axes: Sequence[Axis], only: Sequence[str], places: Sequence[Place]) -> list[int]:
+def _kept(axes: Sequence[Axis], only: Sequence[str], places: Sequence[PicturePlace]) -> list[int]:
     kept = list(range(len(places)))
     for said in only:
         name, equals, wanted = said.partition("=")
@@ -131,7 +131,7 @@ def _kept(axes: Sequence[Axis], only: Sequence[str], places: Sequence[Place]) ->
     return kept
 
 
-def _numbers(axis: Axis, places: Sequence[Place]) -> dict[int, float]:
+def _numbers(axis: Axis, places: Sequence[PicturePlace]) -> dict[int, float]:
     """Of the values that have one, by code: a prompt's is its place in its set, as `darkroom show` says it."""
     if axis.name == _INDEX:
         return {code: place.index for code, place in zip(axis.codes, places, strict=True)}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from darkroom.request.request import Request
-from darkroom.review.page.axes import Place
+from darkroom.review.page.axes import PicturePlace
 from darkroom.review.page.training_step import step_of
 
 _SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people read them
@@ -17,12 +17,12 @@ _SETTINGS: Mapping[str, Callable[[Request], str]] = {  # of a prompt, as people 
 }
 
 
-def places_of(requests: Sequence[Request]) -> list[Place]:
+def places_of(requests: Sequence[Request]) -> list[PicturePlace]:
     """Where each picture lies."""
     further = list(dict.fromkeys(name for request in requests for name, _ in request.title.axes))
     label = _prompt_label(requests, further)
     return [
-        Place(
+        PicturePlace(
             model=request.title.model,
             lora=request.title.lora,
             prompts=request.title.prompts,

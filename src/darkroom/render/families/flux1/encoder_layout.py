@@ -24,8 +24,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One of the two encoders."""
+class EncoderLayout:
+    """What distinguishes the two encoders: where their tensors lie, by which names, and who reads them."""
 
     title: str
     part: str  # of a checkpoint
@@ -51,7 +51,7 @@ class Kind:
         return () if name is None else (Part(name),)
 
 
-CLIP = Kind(
+CLIP = EncoderLayout(
     title="CLIP",
     part="text_encoder",
     reads="pooled_projection_dim",
@@ -66,7 +66,7 @@ CLIP = Kind(
         r"|vision_model\..+|visual_projection\.weight"
     ),
 )
-T5 = Kind(
+T5 = EncoderLayout(
     title="T5",
     part="text_encoder_2",
     reads="joint_attention_dim",
@@ -79,10 +79,10 @@ T5 = Kind(
     not_read=re.compile(r"decoder\..+|lm_head\.weight|spiece_model"),  # a whole T5; ComfyUI's copy of the tokenizer
     gguf=T5_GGUF,
 )
-KINDS = (CLIP, T5)
+ENCODERS = (CLIP, T5)
 
 
-def features_read(transformer: Component, kind: Kind) -> int:
+def features_read(transformer: Component, kind: EncoderLayout) -> int:
     """How many features a transformer takes from an encoder: FLUX.1's 768 from CLIP, 4096 from T5."""
     size = read_config(transformer, "FluxTransformer2DModel").get(kind.reads)
     if not isinstance(size, int):
@@ -90,7 +90,7 @@ def features_read(transformer: Component, kind: Kind) -> int:
     return size
 
 
-def describe(component: Component, kind: Kind, shapes: Shapes) -> "PretrainedConfig":
+def describe(component: Component, kind: EncoderLayout, shapes: Shapes) -> "PretrainedConfig":
     """The config of an encoder, from config.json in a folder and from the shapes alone in a single file.
 
     CheckpointError for another kind of model.
@@ -110,7 +110,7 @@ def _is_umt5(own: Shapes) -> bool:
     return "block.1.layer.0.SelfAttention.relative_attention_bias.weight" in own
 
 
-def _from_folder(folder: Path, kind: Kind) -> "PretrainedConfig":
+def _from_folder(folder: Path, kind: EncoderLayout) -> "PretrainedConfig":
     import transformers
 
     model_type, _ = read_encoder_config(folder, kind.model_types)
@@ -123,7 +123,7 @@ def _from_folder(folder: Path, kind: Kind) -> "PretrainedConfig":
     return built_config(folder, model_type, build)
 
 
-def _from_shapes(path: str, kind: Kind, own: Shapes) -> "PretrainedConfig":
+def _from_shapes(path: str, kind: EncoderLayout, own: Shapes) -> "PretrainedConfig":
     import transformers
 
     def size(name: str, dimension: int = 0) -> int:

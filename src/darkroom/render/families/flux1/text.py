@@ -19,7 +19,7 @@ from darkroom.errors import CheckpointError, DarkroomError
 from darkroom.render.device.environment import fixed_kernels
 from darkroom.render.device.footprint import READING_BYTES, footprints_of
 from darkroom.render.device.mode import Footprint
-from darkroom.render.families.flux1.encoder_layout import CLIP, KINDS, T5, Kind, describe, features_read
+from darkroom.render.families.flux1.encoder_layout import CLIP, ENCODERS, T5, EncoderLayout, describe, features_read
 from darkroom.render.families.flux1.tokenizers import Tokenizers, check_tokenizer, load_tokenizer, part_of
 from darkroom.render.weights.base import DTYPES, TextEncoder
 from darkroom.render.weights.quantization import quantizer
@@ -41,7 +41,7 @@ class ClipAndT5(nn.Module):
 
 def check_text_encoder(checkpoint: Checkpoint) -> Iterator[DarkroomError]:
     """Every problem that headers and configs show: not the transformer's encoders, not whole, no tokenizers."""
-    for kind in KINDS:
+    for kind in ENCODERS:
         try:
             model, weights = build_text_encoder(checkpoint, kind)
             weights.account(shapes_of(model))
@@ -59,7 +59,7 @@ def load_text_encoder(checkpoint: Checkpoint, encoder: Encoder, device: torch.de
     Quantisation is T5's alone, as the trainer's.
     """
     dtype = DTYPES[encoder.dtype]
-    (clip, clip_weights), (t5, t5_weights) = (build_text_encoder(checkpoint, kind) for kind in KINDS)
+    (clip, clip_weights), (t5, t5_weights) = (build_text_encoder(checkpoint, kind) for kind in ENCODERS)
     tokenizers = Tokenizers(
         load_tokenizer(checkpoint[part_of(CLIP)], CLIP, clip.config),
         load_tokenizer(checkpoint[part_of(T5)], T5, t5.config),
@@ -72,7 +72,7 @@ def load_text_encoder(checkpoint: Checkpoint, encoder: Encoder, device: torch.de
     return TextEncoder(model, tokenizers, encoder.max_sequence_length, dtype, device)
 
 
-def build_text_encoder(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, BaseWeights]:
+def build_text_encoder(checkpoint: Checkpoint, kind: EncoderLayout) -> tuple[Any, BaseWeights]:
     """A CLIPTextModel, or T5's encoder stack, on the meta device, and where its weights come from.
 
     CheckpointError unless it is the one that the transformer was trained with.
@@ -104,7 +104,7 @@ def build_text_encoder(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, BaseWei
     return model, BaseWeights(component, read, lambda key: kind.layout(own_key(key)))
 
 
-def _read(stored: dict[str, Stored], kind: Kind) -> list[Stored]:
+def _read(stored: dict[str, Stored], kind: EncoderLayout) -> list[Stored]:
     """The tensors that must find a place; of one that is there under two names, the one that transformers ties to."""
     tied = {"encoder.embed_tokens.weight"} if "shared.weight" in stored else set()
     return [tensor for key, tensor in stored.items() if key not in tied and not kind.not_read.fullmatch(key)]

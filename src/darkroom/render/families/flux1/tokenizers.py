@@ -6,7 +6,7 @@ from typing import Any
 
 from darkroom.checkpoint import Component
 from darkroom.errors import CheckpointError
-from darkroom.render.families.flux1.encoder_layout import CLIP, T5, Kind
+from darkroom.render.families.flux1.encoder_layout import CLIP, T5, EncoderLayout
 from darkroom.render.families.known_tokens import KnownTokens
 from darkroom.render.families.text_folder import check_tokenizer_lacks, read_tokenizer_file
 
@@ -52,12 +52,12 @@ _NEEDS = {
 }
 
 
-def part_of(kind: Kind) -> str:
+def part_of(kind: EncoderLayout) -> str:
     """Which part of a checkpoint holds the tokenizer of an encoder."""
     return _NEEDS[kind.title].part
 
 
-def check_tokenizer(component: Component, kind: Kind) -> None:
+def check_tokenizer(component: Component, kind: EncoderLayout) -> None:
     """CheckpointError unless the folder holds the files of a tokenizer of this kind."""
     folder, needs = Path(component.path), _NEEDS[kind.title]
     sets = " or ".join(" and ".join(names) for names in needs.files)
@@ -74,7 +74,7 @@ def check_tokenizer(component: Component, kind: Kind) -> None:
         )
 
 
-def load_tokenizer(component: Component, kind: Kind, config: Any) -> Any:
+def load_tokenizer(component: Component, kind: EncoderLayout, config: Any) -> Any:
     """The tokenizer of a folder; CheckpointError for one that was not made for the encoder with this config."""
     import transformers
 

@@ -21,7 +21,7 @@ FIRST = 1  # the version of a table whose columns need not say it; a file that s
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueType:
     """One type of value. `version`: that in which its newest part came."""
 
     arrow: Callable[[], pa.DataType]
@@ -30,8 +30,8 @@ class Kind:
     version: int = FIRST
 
 
-def list_of(item: Kind) -> Kind:
-    """A tuple of values of one kind."""
+def list_of(item: ValueType) -> ValueType:
+    """A tuple of values of one type."""
 
     def read(values: Any) -> tuple[Any, ...]:
         return tuple(item.read(each) for each in _as_list(values))
@@ -39,7 +39,7 @@ def list_of(item: Kind) -> Kind:
     def write(values: tuple[Any, ...]) -> list[Any]:
         return [item.write(each) for each in values]
 
-    return Kind(partial(_list, item.arrow), read, write, item.version)
+    return ValueType(partial(_list, item.arrow), read, write, item.version)
 
 
 def as_keys(value: Any) -> Mapping[str, Any]:
@@ -111,13 +111,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
-KINDS = {
-    str: Kind(partial(_arrow, "string"), partial(_as, str, "text"), _same),
-    int: Kind(partial(_arrow, "int64"), partial(_as, int, "a whole number"), _same),
-    float: Kind(partial(_arrow, "float64"), partial(_as, float, "a number"), _same),
-    bool: Kind(partial(_arrow, "bool"), partial(_as, bool, "true or false"), _same),
-    Mapping[str, Any]: Kind(
+VALUE_TYPES = {
+    str: ValueType(partial(_arrow, "string"), partial(_as, str, "text"), _same),
+    int: ValueType(partial(_arrow, "int64"), partial(_as, int, "a whole number"), _same),
+    float: ValueType(partial(_arrow, "float64"), partial(_as, float, "a number"), _same),
+    bool: ValueType(partial(_arrow, "bool"), partial(_as, bool, "true or false"), _same),
+    Mapping[str, Any]: ValueType(
         partial(_arrow, "string"), lambda text: as_keys(_from_json(text)), partial(_to_json, sort_keys=True)
     ),
-    tuple[tuple[str, Any], ...]: list_of(Kind(_pair, _read_pair, _write_pair)),
+    tuple[tuple[str, Any], ...]: list_of(ValueType(_pair, _read_pair, _write_pair)),
 }

@@ -17,21 +17,21 @@ _HEAD = "# Written by darkroom init; yours to edit. conf/config.yaml of a folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Locations:
     """Absolute paths of folders; None for what nobody says anything of, "" for what there is none of."""
 
     comfyui: str | None = None  # the models/ folder
     ai_toolkit: str | None = None
     hf_home: str | None = None
 
-    def over(self, others: "Facts") -> "Facts":
+    def over(self, others: "Locations") -> "Locations":
         """These, and the others' where these are None."""
         said = {each.name: getattr(self, each.name) for each in fields(self)}
         return replace(others, **{name: path for name, path in said.items() if path is not None})
 
 
 @dataclass(frozen=True)
-class FactsFile:
+class LocationsFile:
     """The file as it is, or is not yet."""
 
     path: Path
@@ -39,7 +39,7 @@ class FactsFile:
     content: Mapping[str, Any]
 
     @classmethod
-    def read(cls, path: Path) -> "FactsFile":
+    def read(cls, path: Path) -> "LocationsFile":
         """ConfigError for a file that is no YAML of keys and values. One that nobody can see is not there."""
         if not os.path.isfile(path):  # noqa: PTH113  not Path.is_file, which fails in a home that is another user's
             return cls(path, None, {})
@@ -55,24 +55,24 @@ class FactsFile:
         return cls(path, text, content)
 
     @property
-    def facts(self) -> Facts:
+    def locations(self) -> Locations:
         """What it says."""
         checkpoint = _inside(_inside(self.content, "model"), "checkpoint")
         machine = _inside(self.content, "machine")
-        return Facts(
+        return Locations(
             comfyui=checkpoint.get("comfyui_models"),
             ai_toolkit=machine.get("ai_toolkit"),
             hf_home=machine.get("hf_home"),
         )
 
-    def with_facts(self, facts: Facts) -> str:
-        """The text that says these facts, and all else that stands there; comments but the first line's go."""
-        facts = Facts(**{each.name: getattr(facts, each.name) or None for each in fields(Facts)})
-        if facts == self.facts and self.text is not None:
+    def with_locations(self, locations: Locations) -> str:
+        """The text that says these locations, and all else that stands there; comments but the first line's go."""
+        locations = Locations(**{each.name: getattr(locations, each.name) or None for each in fields(Locations)})
+        if locations == self.locations and self.text is not None:
             return self.text
         model = dict(_inside(self.content, "model"))
-        model["checkpoint"] = _said({**_inside(model, "checkpoint"), "comfyui_models": facts.comfyui})
-        own = {"hf_home": facts.hf_home, "ai_toolkit": facts.ai_toolkit}
+        model["checkpoint"] = _said({**_inside(model, "checkpoint"), "comfyui_models": locations.comfyui})
+        own = {"hf_home": locations.hf_home, "ai_toolkit": locations.ai_toolkit}
         machine = _said({**_inside(self.content, "machine"), **own})
         content = _said({**self.content, "model": _said(model), "machine": machine})
         return _HEAD + yaml_text(content)
