@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 from darkroom import look_for_garbage_seldom
 from darkroom.plan.conf.folders import CONF_DIRS
 from darkroom.plan.shards.lookup import open_shards
-from darkroom.plan.workflow import open_workflow
+from darkroom.plan.opening import open_workflow
 from darkroom.render.worker.owner import adopt_jobs
 from darkroom.review.sheet.live_page import LivePage
 from darkroom.telling.executor import tell_failed_jobs

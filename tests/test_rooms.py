@@ -242,7 +242,7 @@ def test_a_job_of_plan_has_no_use_for_hydra():
 @pytest.mark.parametrize(
     ("packages", "importers"),
     [
-        ({"hydra", "omegaconf"}, {"plan/conf/compose.py", "plan/conf/overrides.py"}),
+        ({"hydra", "omegaconf"}, {"plan/conf/compose.py", "plan/conf/option_file.py", "plan/conf/overrides.py"}),
         ({"optimum"}, set()),  # quanto, which the tests compare our own arithmetic with
     ],
 )

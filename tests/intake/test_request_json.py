@@ -14,7 +14,8 @@ from tests.places import REPOSITORY
 
 from darkroom.errors import DarkroomError
 from darkroom.intake.options import ImportOptions
-from darkroom.intake.request_json import MODELS, import_request
+from darkroom.intake.request_json import import_request
+from darkroom.intake.service_request import MODELS
 from darkroom.plan.load import load_experiment
 from darkroom.request.parts import Lora
 

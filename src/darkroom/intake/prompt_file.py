@@ -18,6 +18,7 @@ from darkroom.errors import ConfigError, Reading, collected, value_of
 from darkroom.files.regular_file import MEGABYTE, read_text
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.json_file import parse_json
+from darkroom.intake.numbers_as_text import with_numbers
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.plan.conf.families import REFERENCE_KEYS
@@ -25,7 +26,6 @@ from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.owned_files import CONF, conf_file, import_name, write_conf_files
 from darkroom.plan.conf.prompt_set import read_sheet
-from darkroom.plan.conf.reader import with_numbers
 from darkroom.plan.conf.schema import Prompt
 from darkroom.plan.prompt_text.lines import PromptLine, read_lines
 

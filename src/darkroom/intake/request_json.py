@@ -1,12 +1,11 @@
-"""`darkroom import request`: a request of ai-toolkit-inference → an experiment's files in conf/. Knows no job folder.
+"""`darkroom import request`: a request of ai-toolkit-inference → an experiment's files in conf/.
 
-Schema, defaults and rules are those of that service (its src/schemas/request.py and src/tasks/executor.py). What it has
-and Darkroom has not is named.
+The rules are those of that service (its src/tasks/executor.py). What it has and Darkroom has not is named.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +13,12 @@ from darkroom.display import printable
 from darkroom.errors import ConfigError, ImageError, Reading, if_sound, value_of
 from darkroom.files.regular_file import MEGABYTE
 from darkroom.files.yaml_text import yaml_text
-from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.control_pictures import decoded, downloaded, ending, is_url
 from darkroom.intake.json_file import read_json
+from darkroom.intake.numbers_as_text import with_numbers
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
+from darkroom.intake.service_request import MODELS, WITHOUT_MEANING, ServiceLora, ServicePrompt, ServiceRequest
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
 from darkroom.plan.conf.owned_files import (
@@ -29,14 +29,11 @@ from darkroom.plan.conf.owned_files import (
     import_name,
     write_conf_files,
 )
-from darkroom.plan.conf.reader import read, with_numbers
-from darkroom.plan.conf.schema import Settings
+from darkroom.plan.conf.reader import read
 
 T = TypeVar("T")
 
 _BYTES = 128 * MEGABYTE  # pictures as base64 included
-_DISTILLED = {each.distilled: each for each in ARCHITECTURES.values() if each.distilled}  # ours alone
-MODELS: Mapping[str, Architecture] = {**ARCHITECTURES, **_DISTILLED}
 _SEED_COMMENT = (
     "# seed -1: drawn once for this set, the same for every model and LoRA; the service draws anew for each request\n"
 )
@@ -45,62 +42,8 @@ _EXPERIMENT_COMMENT = (
 )
 
 
-_ALLOWED_IN_CONF = {each.name: each.metadata for each in fields(Settings)}
-
-
-def _as_in_conf(key: str) -> Any:
-    """A field of the service's schema with the range that conf/ has for the key."""
-    return field(default=None, metadata=_ALLOWED_IN_CONF[key])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Lora:
-    path: str
-    transformer: str | None = field(default=None, metadata={"one_of": ("low", "high")})
-    network_multiplier: float | None = field(default=None, metadata={"range": (-2, 2)})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prompt:
-    prompt: str
-    trigger_word: str | None = None
-    neg: str | None = None
-    width: int | None = _as_in_conf("width")
-    height: int | None = _as_in_conf("height")
-    seed: int | None = _as_in_conf("seed")
-    sample_steps: int | None = _as_in_conf("sample_steps")
-    guidance_scale: float | None = _as_in_conf("guidance_scale")
-    ctrl_img: str | None = None
-    ctrl_img_1: str | None = None
-    ctrl_img_2: str | None = None
-    ctrl_img_3: str | None = None
-    sampler: str | None = None
-    num_frames: int | None = field(default=None, metadata={"range": (1, 1000)})
-    fps: int | None = field(default=None, metadata={"range": (1, 120)})
-    resolution: str | None = field(default=None, metadata={"one_of": ("Default", "High")})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    model: str = field(metadata={"one_of": tuple(MODELS)})
-    loras: tuple[_Lora, ...]
-    prompts: tuple[_Prompt, ...]
-    trigger_word: str | None = None
-    kv_cache: bool | None = None
-    match_target_res: bool | None = None
-
-
 _SETTINGS = ("prompt", "neg", "width", "height", "seed", "sample_steps", "guidance_scale")
 _NUMBERED = ("ctrl_img_1", "ctrl_img_2", "ctrl_img_3")
-_WITHOUT_MEANING = {
-    "sampler": "without effect there as well",
-    "num_frames": "for videos",
-    "fps": "for videos",
-    "resolution": "for LTX-2.3",
-    "transformer": "for models with two transformers",
-    "kv_cache": "for Krea 2",
-    "match_target_res": "for Krea 2",
-}
 
 
 def import_request(path: Path, options: ImportOptions, *, download: bool = False) -> list[str]:
@@ -160,18 +103,18 @@ class _Import:
             files.insert(0, self._file("lora", yaml_text({**common, "loras": loras})))
         return [*files, *pictures]
 
-    def _read(self, content: dict[str, Any]) -> Reading[_Request | None]:
+    def _read(self, content: dict[str, Any]) -> Reading[ServiceRequest | None]:
         """The request as the service's schema has it. No message holds the token."""
         if content.pop("hf_token", None):
             self._note("hf_token", "not taken over, and written nowhere: set HF_TOKEN in the environment")
-        cleaned = self._known(_Request, content, "")
-        for key, cls in (("loras", _Lora), ("prompts", _Prompt)):
+        cleaned = self._known(ServiceRequest, content, "")
+        for key, cls in (("loras", ServiceLora), ("prompts", ServicePrompt)):
             if isinstance(cleaned.get(key), list):
                 cleaned[key] = [
                     self._known(cls, item, f"{key}[{number}].") if isinstance(item, dict) else item
                     for number, item in enumerate(cleaned[key])
                 ]
-        request = yield from read(_Request, cleaned, self._origin)
+        request = yield from read(ServiceRequest, cleaned, self._origin)
         if request and not request.prompts:
             yield ConfigError(f"{self._origin.at('prompts')}: expected one prompt at least")
         if request and len(request.loras) != 1:
@@ -185,11 +128,11 @@ class _Import:
         for key, value in content.items():
             if key not in names:
                 self._note(prefix + key, f"unknown to the service, and ignored; {answer(key, names)}")
-            elif key in _WITHOUT_MEANING and value is not None:
-                self._note(prefix + key, f"not taken over: {_WITHOUT_MEANING[key]}")
+            elif key in WITHOUT_MEANING and value is not None:
+                self._note(prefix + key, f"not taken over: {WITHOUT_MEANING[key]}")
         return with_numbers(cls, {key: value for key, value in content.items() if key in names})
 
-    def _lora(self, number: int, lora: _Lora) -> Reading[dict[str, Any]]:
+    def _lora(self, number: int, lora: ServiceLora) -> Reading[dict[str, Any]]:
         place = self._origin.at(f"loras[{number}].path")
         strength = {} if lora.network_multiplier is None else {"network_multiplier": lora.network_multiplier}
         if is_url(lora.path):
@@ -209,7 +152,9 @@ class _Import:
                 yield ConfigError(f"{place}: {said}")
         return {"path": str(path), **strength}
 
-    def _prompt(self, number: int, prompt: _Prompt, model: str) -> Reading[tuple[dict[str, Any], list[ConfPicture]]]:
+    def _prompt(
+        self, number: int, prompt: ServicePrompt, model: str
+    ) -> Reading[tuple[dict[str, Any], list[ConfPicture]]]:
         """The entry of conf/prompts, and the pictures that it names."""
         entry = {key: value for key in _SETTINGS if (value := getattr(prompt, key)) is not None}
         if prompt.trigger_word:
@@ -229,7 +174,7 @@ class _Import:
             entry[name] = str(picture.path)
         return entry, pictures
 
-    def _sources(self, number: int, prompt: _Prompt, model: str) -> dict[str, str]:
+    def _sources(self, number: int, prompt: ServicePrompt, model: str) -> dict[str, str]:
         """By key, the pictures that the service would show the model."""
         numbered = {key: source for key in _NUMBERED if (source := getattr(prompt, key))}
         if prompt.ctrl_img and numbered:

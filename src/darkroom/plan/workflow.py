@@ -5,7 +5,6 @@ Must stay quick to import, since Snakemake parses the Snakefile on every call.
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -13,28 +12,23 @@ from typing import Any, NoReturn
 
 from snakemake.io import ancient
 
-from darkroom.errors import ConfigError, DarkroomError, StoreError, value_of
+from darkroom.errors import ConfigError, DarkroomError, StoreError
 from darkroom.files.atomic import sweep
 from darkroom.files.weight_file import identity
 from darkroom.filesystem.lock import Lock, is_held, locked
-from darkroom.filesystem.shared import check_folders
 from darkroom.job_errors import forget_job_errors
 from darkroom.names import Names
-from darkroom.plan.arguments import read_arguments
-from darkroom.plan.conf.folders import existing_folders
 from darkroom.plan.conf.schema import Model
 from darkroom.plan.done_so_far import DoneSoFar, put_right
 from darkroom.plan.drafts import write_contents, write_drafts
 from darkroom.plan.experiment import Combination, Experiment
-from darkroom.plan.load import load_experiment
 from darkroom.plan.scoring.asked import digest_of_scorer
 from darkroom.plan.weights.checkpoint_files import local_files
-from darkroom.plan.weights.hub import fetch
 from darkroom.plan.weights.memory import memory_to_encode, memory_to_render
 from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request.digest import digest_of
-from darkroom.store import RESULTS, STORE, ExperimentFolder, Store, begin_afresh, check_writable, settle
-from darkroom.telling.messages import Began, Planned, Refused, say, tell
+from darkroom.store import RESULTS, STORE, ExperimentFolder, Store, begin_afresh, settle
+from darkroom.telling.messages import Began, Planned, Refused, tell
 
 _STORE = RESULTS / STORE
 
@@ -215,57 +209,6 @@ class Workflow:
         if names not in self._priorities:
             stop(ConfigError(f"experiment {self.name} has no combination {' / '.join(names)}"))
         return self.experiment.combination(names)
-
-
-def open_workflow(
-    config: Mapping[str, Any],
-    conf_dirs: Sequence[Path],
-    command_line: Sequence[str] | None = None,
-    *,
-    is_dry_run: bool,
-) -> Workflow:
-    """Compose and check the experiment that --config names; on any error print it and end Snakemake, status 1.
-
-    `command_line`: what Snakemake was started with; None in a job of its, which is told less. A dry run ends at a LoRA
-    that cannot be applied; another says so and goes on, since only its own combinations fail.
-    """
-    try:
-        folders = existing_folders(conf_dirs)
-        asked = value_of(read_arguments(config, command_line, folders.names("experiment")))
-        for folder in (_STORE, RESULTS / asked.name):
-            check_writable(folder)
-        if command_line is not None:
-            check_folders(_STORE)
-            check_folders(RESULTS / asked.name)
-            check_folders(Path(".snakemake"), deep=False)
-        experiment = load_experiment(
-            asked.experiment,
-            conf_dirs,
-            asked.overrides,
-            variant=asked.name,
-            tell_unfit=None if is_dry_run else _tell_unfit,
-            fetch_lora=None if is_dry_run else _fetch_lora,
-        )
-        workflow = Workflow(experiment, fresh=asked.fresh)
-        if command_line is not None:
-            if not is_dry_run:
-                workflow.put_right()
-            tell(workflow.planned())
-            for note in experiment.notes:
-                say(note)
-        return workflow
-    except DarkroomError as error:
-        stop(error)
-
-
-def _fetch_lora(repo: str, revision: str | None, file: str) -> Path:
-    say(f"{repo}/{file} is not here yet: it is downloaded from the hub")
-    return fetch(repo, revision, [file]) / file
-
-
-def _tell_unfit(error: ConfigError) -> None:
-    say(str(error))
-    say("so its pictures fail; all others are rendered")
 
 
 def stop(error: DarkroomError) -> NoReturn:

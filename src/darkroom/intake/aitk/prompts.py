@@ -15,8 +15,8 @@ from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.reader import read_setting
 from darkroom.plan.conf.schema import Settings
-from darkroom.plan.conf.sizes import floored
 from darkroom.plan.prompt_text.flags import parse_flags
+from darkroom.request.sizes import floored
 
 DRAWN = -1  # a seed that the trainer drew at random and wrote nowhere
 _TRIGGER, _TAGS = "[trigger]", ("[trigger]", "[name]")

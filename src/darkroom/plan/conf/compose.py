@@ -6,38 +6,30 @@ composing once per option would give, forty times as fast. Hydra could not load 
 model or a prompt set the values of a prompt that names none, not a defaults list.
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import GrammarParseError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from darkroom import OWN_FOLDER
 from darkroom.display import from_here
 from darkroom.errors import ConfigError, raise_together
-from darkroom.files import unquoted
-from darkroom.files.regular_file import read_text
-from darkroom.files.yaml_text import check_keys_and_values
-from darkroom.plan.conf.experiment_files import ExperimentFiles, experiment_fault
+from darkroom.plan.conf.experiment_files import ExperimentFiles, experiment_fault, experiment_files
 from darkroom.plan.conf.folders import existing_folders, machine_file
+from darkroom.plan.conf.option_file import LITERAL, as_config_errors, load, load_with_defaults_list
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.overrides import Overrides, one_line
-from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, RATIO_KEYS, Config
+from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 _OF_ROOT = ("output", "machine", "matrix", "exclude", "score")
-_LIST_OF = {"prompts": "prompts", "lora": "loras"}  # the key that a list alone is meant for, by group
 _BLANK = "blank"  # conf/prompts/blank.yaml
-_LITERAL = "${…} stands for a value of conf/, ${oc.env:HOME} for the environment's, \\${ in single quotes for itself"
 # Names that no file of a user can have.
 _UNCHOSEN = "_unchosen_"  # an empty option of each axis group
 _PRIMARY = "_primary_"  # includes _CONFIG: Hydra looks for a primary config in the first folder only
@@ -79,7 +71,7 @@ class Option:
 
     @cached_property
     def _node(self) -> DictConfig:
-        with _as_config_errors(Path(self.origin.file)):
+        with as_config_errors(Path(self.origin.file)):
             return OmegaConf.create(self.content)
 
 
@@ -97,12 +89,12 @@ class Conf:
         if not configs:
             raise ConfigError(f"no config.yaml in {', '.join(map(str, self._folders.paths))}")
         self._written = ExperimentFiles(
-            tuple(self._experiment_files(experiment)),
-            tuple((file, _load_with_defaults_list(file)) for file in configs),
+            tuple(experiment_files(experiment, self._folders)),
+            tuple((file, load_with_defaults_list(file)) for file in configs),
         )
         raise_together((*self._written.faults(), *self._written.misplaced(machine_file(), self._overrides.keys)))
         self._output_file = self._folders.option("output", self.choice("output"), f"{self.file}: output")
-        _load_with_defaults_list(self._output_file)  # for errors that name the file
+        load_with_defaults_list(self._output_file)  # for errors that name the file
         self._root = self._compose()
         # Darkroom's own folder, for the files that come with it: a path in conf/ starts in the working directory.
         own = {"folder": str(from_here(OWN_FOLDER))}
@@ -149,25 +141,11 @@ class Conf:
     def scorer(self, name: str, where: str) -> Option:
         """One of conf/score/, which an experiment names and does not change. `where`: it is asked for."""
         file = self._folders.option("score", name, where)
-        return Option("score", name, _load(file), Origin(str(file)))
+        return Option("score", name, load(file), Origin(str(file)))
 
     def _option(self, group: str, name: str, file: Path) -> Option:
         origin = self.origin(group, file)
-        return Option(group, name, self.changed(group, _load(file), origin), origin)
-
-    def _experiment_files(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The experiment's file and those that its defaults list includes, the strongest first."""
-        file = self._folders.option("experiment", name, "experiment")
-        if name in seen:
-            raise ConfigError(f"{file}: defaults: includes itself")
-        content = _load_with_defaults_list(file)
-        if not content:
-            raise ConfigError(f"{file}: is empty; expected what to render, such as `matrix: {{lora: my_lora}}`")
-        yield file, content
-        for entry in reversed(content.get("defaults", [])):
-            if isinstance(entry, str) and entry != "_self_":
-                self._folders.option("experiment", entry, f"{file}: defaults")
-                yield from self._experiment_files(entry, seen | {name})
+        return Option(group, name, self.changed(group, load(file), origin), origin)
 
     def _idle_choices(self) -> Iterator[ConfigError]:
         for group, name in self._overrides.choices.items():
@@ -182,7 +160,7 @@ class Conf:
         search = f"hydra.searchpath={json.dumps([f'file://{path}' for path in others])}"
         config = OmegaConf.merge(*(content for _, content in reversed(self._written.configs)))
         _register(config)
-        with _as_config_errors(self.file), initialize_config_dir(first, version_base="1.3"):
+        with as_config_errors(self.file), initialize_config_dir(first, version_base="1.3"):
             composed = compose(_PRIMARY, [search, *self._hydra_overrides, *unchosen])
             content = OmegaConf.to_container(composed)
         assert isinstance(content, dict)
@@ -197,30 +175,6 @@ def _register(config: ListConfig | DictConfig) -> None:
     store.store(_CONFIG, config)
     for group in AXIS_GROUPS:
         store.store(_UNCHOSEN, {}, group=group)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    text = read_text(file)
-    check_keys_and_values(file, text)
-    with _as_config_errors(file):
-        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
-        faults = [
-            *unquoted.anchored(text),
-            *unquoted.odd_numbers(text, RATIO_KEYS),
-        ]  # by another parser, which takes less
-    for fault in faults:
-        raise ConfigError(f"{file}: {fault}")
-    if not isinstance(content, dict):
-        key = _LIST_OF.get(file.parent.name)
-        raise ConfigError(f"{file}: expected keys and values, got a list{f'; begin it with {key}:' if key else ''}")
-    return {str(key): value for key, value in content.items()}
-
-
-def _load_with_defaults_list(file: Path) -> dict[str, Any]:
-    content = _load(file)
-    if not isinstance(content.get("defaults", []), list):
-        raise ConfigError(f"{file}: defaults: expected a list, got {content['defaults']!r}")
-    return content
 
 
 def _merged(
@@ -242,34 +196,6 @@ def _resolved(node: DictConfig, group: str, origin: Origin) -> dict[str, Any]:
         resolved = OmegaConf.to_container(node, resolve=True)
     except OmegaConfBaseException as error:
         key = str(error.full_key or "").removeprefix(f"{group}.")
-        raise ConfigError(f"{origin.at(key)}: {str(error.msg).splitlines()[0]}; {_LITERAL}") from error
+        raise ConfigError(f"{origin.at(key)}: {str(error.msg).splitlines()[0]}; {LITERAL}") from error
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
-
-
-@contextmanager
-def _as_config_errors(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        if mark is None:
-            raise ConfigError(f"{file}: {one_line(error)}") from error
-        name = mark.name if Path(mark.name).is_file() else file
-        problem = getattr(error, "problem", "not YAML")
-        cure = unquoted.advice_on(error, Path(name))
-        said = f"{problem}; {cure}" if cure else problem
-        raise ConfigError(f"{name}: line {mark.line + 1}, column {mark.column + 1}: {said}") from error
-    except MissingConfigException as error:
-        raise ConfigError(f"{file}: there is no conf/{error.missing_cfg_file}.yaml") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror or error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{file}: something in it refers to itself") from error
-    except GrammarParseError as error:  # its own sentence is the parser's
-        place = f"{file}: {error.full_key}" if error.full_key else f"{file}"
-        raise ConfigError(f"{place}: holds a ${{ that cannot be read; {_LITERAL}") from error
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra's for a defaults list
-        raise ConfigError(f"{file}: {one_line(error)}") from error

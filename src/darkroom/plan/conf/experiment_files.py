@@ -9,6 +9,8 @@ from typing import Any
 from darkroom.display import from_here
 from darkroom.errors import ConfigError
 from darkroom.names import name_fault
+from darkroom.plan.conf.folders import Folders
+from darkroom.plan.conf.option_file import load_with_defaults_list
 from darkroom.plan.conf.origin import Origin, leaves
 from darkroom.plan.conf.other_tools import answer_at_root
 from darkroom.plan.conf.schema import AXIS_GROUPS, Config
@@ -90,6 +92,23 @@ class ExperimentFiles:
             if isinstance(part, Mapping):
                 elsewhere += [(key, f"{written_in}: {prefix}{key}") for key in leaves(part)]
         return Origin(str(file), tuple(elsewhere))
+
+
+def experiment_files(
+    name: str, folders: Folders, seen: frozenset[str] = frozenset()
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """An experiment's file and those that its defaults list includes, the strongest first."""
+    file = folders.option("experiment", name, "experiment")
+    if name in seen:
+        raise ConfigError(f"{file}: defaults: includes itself")
+    content = load_with_defaults_list(file)
+    if not content:
+        raise ConfigError(f"{file}: is empty; expected what to render, such as `matrix: {{lora: my_lora}}`")
+    yield file, content
+    for entry in reversed(content.get("defaults", [])):
+        if isinstance(entry, str) and entry != "_self_":
+            folders.option("experiment", entry, f"{file}: defaults")
+            yield from experiment_files(entry, folders, seen | {name})
 
 
 def experiment_fault(name: str) -> str | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from darkroom.plan.conf.families import FAMILIES, FLOAT8, QTYPES
-from darkroom.plan.conf.sizes import LEAST, MOST
 from darkroom.request.parts import CFG_ABOVE
+from darkroom.request.sizes import LEAST, MOST
 
 AXIS_GROUPS = ("model", "lora", "prompts")
 COMPARE = "compare"  # a group whose options are chosen by the name of a model

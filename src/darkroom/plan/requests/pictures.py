@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.errors import ConfigError, Reading
-from darkroom.plan.conf import sizes
 from darkroom.plan.conf.families import REFERENCE_KEYS
 from darkroom.plan.conf.prompt_set import Entry, Sheet
 from darkroom.plan.conf.schema import Model, PromptSet, Settings
 from darkroom.plan.requests.control_inputs import Conditions, ControlInputs
 from darkroom.plan.requests.matrix import GridPoint
 from darkroom.plan.requests.model_values import guidance_of
+from darkroom.request import sizes
 from darkroom.request.parts import CFG_ABOVE, Asked, ReferenceImage, Remarks, Sampling, Text
 
 _TEMPLATE = re.compile(r"\{[^{}]*\|[^{}]*\}|(?<!\w)__[\w/*-]+__(?!\w)")  # {red|green}, __colour__
