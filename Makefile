@@ -4,6 +4,7 @@
 #   VENV=…       another folder than .venv
 #   ROUNDS=… SEED=…   of make fuzz: inputs of each format; of make faults: runs that are disturbed. The same seed makes the same ones
 #                     (by default today's date)
+#   CLUSTERS=…   how many make test-cluster has side by side: its tests mostly wait
 
 # Without bytecode each process of the tests would compile Darkroom anew: that is hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
@@ -12,6 +13,7 @@ VENV ?= .venv
 TORCH ?= default
 CORES ?= 1
 TEST_PROCESSES ?= 2
+CLUSTERS ?= 3
 SEED ?= $(shell date +%F)
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
@@ -81,7 +83,7 @@ faults: $(VENV)/installed
 # Runs on a Slurm of three nodes that it brings up on this machine, as root, and takes down again; else it says why not. And on
 # pods that are processes of this machine.
 test-cluster: $(VENV)/cluster
-	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs tests/cluster
+	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs -n $(CLUSTERS) --maxschedchunk 1 tests/cluster
 
 # Beside the environment, not in it: with pandas, which comes along, every start of Snakemake takes longer.
 CLUSTER := snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep snakemake-executor-plugin-cluster-generic \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Stops what `up.sh FOLDER` started, by the process ids that its daemons wrote, and takes its links from /etc/slurm.
+# Stops what `up.sh FOLDER` started, by the process ids that its daemons wrote.
 set -uo pipefail
 base=$1
+export SLURM_CONF=$base/etc/slurm.conf
 
 is_alive() { # a zombie is not: who should reap it may be slow
   local state
@@ -29,8 +30,4 @@ fi
 for file in "$base"/run/slurmd-*.pid; do [ ! -e "$file" ] || stop "$file" slurmd; done
 stop "$base/run/slurmctld.pid" slurmctld
 stop "$base/munge/pid" munged
-for file in slurm.conf gres.conf cgroup.conf; do
-  [ "$(readlink "/etc/slurm/$file" 2>/dev/null)" != "$base/etc/$file" ] || rm "/etc/slurm/$file"
-  [ ! -e "/etc/slurm/$file.before" ] || mv "/etc/slurm/$file.before" "/etc/slurm/$file"
-done
 exit 0

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# A Slurm of three nodes on 127.0.0.1, for tests: `up.sh FOLDER`. What it needs lies in FOLDER, and two links in /etc/slurm.
+# A Slurm of three nodes on 127.0.0.1, for tests: `up.sh FOLDER`, and then SLURM_CONF=FOLDER/etc/slurm.conf for its commands.
+# Several can be up at a time, each with nodes of other numbers; the machine's own configuration stays as it is.
 # Needs root and Debian's slurmctld, slurmd, slurm-client, slurm-wlm-basic-plugins, munge. `down.sh FOLDER` takes it away.
-# NODES=3 CPUS=4 MEM_MB=64000 GPUS=1   of each node; Slurm believes it (config_overrides), whatever the machine has
+# FIRST=1 NODES=3   the number of the first node, after which ports and jobs are numbered too, and how many there are
+# CPUS=4 MEM_MB=64000 GPUS=1   of each node; Slurm believes it (config_overrides), whatever the machine has
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 base=$(mkdir -p "$1" && cd "$1" && pwd)
-nodes=${NODES:-3} cpus=${CPUS:-4} mem_mb=${MEM_MB:-64000} gpus=${GPUS:-1}
-host=$(hostname -s)
+first=${FIRST:-1} nodes=${NODES:-3} cpus=${CPUS:-4} mem_mb=${MEM_MB:-64000} gpus=${GPUS:-1}
+last=$((first + nodes - 1)) host=$(hostname -s)
 "$here/down.sh" "$base" # what was left half up
 mkdir -p "$base"/{etc,run,log,dev,munge,spool/ctld}
-for i in $(seq "$nodes"); do mkdir -p "$base/spool/n$i"; done
+for i in $(seq "$first" "$last"); do mkdir -p "$base/spool/n$i"; done
 chmod 755 "$base" "$base"/*
 rm -f "$base"/log/*
 
@@ -22,7 +24,7 @@ setpriv --reuid munge --regid munge --clear-groups munged --force --key-file="$b
 
 # 2. GPUs: devices that are /dev/null. With a File= Slurm sets CUDA_VISIBLE_DEVICES as for real ones.
 for g in $(seq 0 $((gpus - 1))); do [ -c "$base/dev/gpu$g" ] || mknod "$base/dev/gpu$g" c 1 3; done
-for i in $(seq "$nodes"); do
+for i in $(seq "$first" "$last"); do
   for g in $(seq 0 $((gpus - 1))); do echo "NodeName=n$i Name=gpu Type=fake File=$base/dev/gpu$g"; done
 done >"$base/etc/gres.conf"
 
@@ -45,7 +47,8 @@ fi
   cat <<CONF
 ClusterName=darkroom
 SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=16817
+SlurmctldPort=$((16800 + first))
+FirstJobId=$((1000 * first))
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -78,21 +81,15 @@ CompleteWait=0
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0
 CONF
-  for i in $(seq "$nodes"); do
+  for i in $(seq "$first" "$last"); do
     echo "NodeName=n$i NodeHostname=$host NodeAddr=127.0.0.1 Port=$((17000 + i)) CPUs=$cpus RealMemory=$mem_mb Gres=gpu:fake:$gpus"
   done
-  echo "PartitionName=gpu Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE State=UP"
+  echo "PartitionName=gpu Nodes=n[$first-$last] Default=YES MaxTime=INFINITE State=UP"
 } >"$base/etc/slurm.conf"
-# At its usual place: Snakemake's plugin takes SLURM_CONF out of the environment before it calls srun in a job.
-mkdir -p /etc/slurm
-for file in slurm.conf gres.conf cgroup.conf; do
-  [ ! -e "/etc/slurm/$file" ] || [ -L "/etc/slurm/$file" ] || mv "/etc/slurm/$file" "/etc/slurm/$file.before"
-  ln -sfn "$base/etc/$file" "/etc/slurm/$file"
-done
-
 # 5. The daemons. Nodes whose state was lost are idle once they have registered.
+export SLURM_CONF=$base/etc/slurm.conf
 slurmctld -c
-for i in $(seq "$nodes"); do unshare --mount slurmd -N "n$i"; done # what is mounted on a node is there alone
+for i in $(seq "$first" "$last"); do "$here/node.sh" "$base" "n$i"; done
 for _ in $(seq 300); do
   [ "$(sinfo -h -N -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$nodes" ] && exit 0
   sleep 0.1
