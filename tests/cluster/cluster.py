@@ -59,11 +59,11 @@ class Cluster(Project):
         demo = (REPOSITORY / "conf/model/demo.yaml").read_text()
         self.write("conf/model/noisy.yaml", demo.replace("${darkroom.folder}/demo/klein", "noisy"))
 
-    def on(self, profile: str, *arguments: str) -> list[str]:
+    def on(self, profile: str, *arguments: str, experiment: str = "small") -> list[str]:
         """The line that a person types, in this folder."""
         snakefile, profiles = REPOSITORY / "Snakefile", REPOSITORY / "profiles"
         base = [sys.executable, str(SNAKEMAKE), "-s", str(snakefile), "--profile", str(profiles / profile)]
-        return [*base, *arguments, "--config", "experiment=small"]
+        return [*base, *arguments, "--config", f"experiment={experiment}"]
 
     def run(self, profile: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         line, variables = self.on(profile, *arguments), {**os.environ, **environment}

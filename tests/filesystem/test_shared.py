@@ -15,10 +15,11 @@ from pathlib import Path
 from darkroom.filesystem.shared import share_with_group
 os.umask(0o022)
 Path("before").mkdir()
-share_with_group(Path(), made=[Path("before"), Path("elsewhere")])
+Path("before/file").touch()
+share_with_group(Path(), made=[Path("before"), Path("before/file"), Path("elsewhere")])
 Path("new").mkdir()
 Path("new/file").touch()
-print(*(oct(Path(name).stat().st_mode & 0o777) for name in ("before", "new", "new/file")))
+print(*(oct(Path(name).stat().st_mode & 0o777) for name in ("before", "before/file", "new", "new/file")))
 """
 CHECKED = """\
 import os
@@ -34,7 +35,7 @@ except StoreError as error:
 """
 
 
-@pytest.mark.parametrize(("mode", "made"), [(0o2775, "0o775 0o775 0o664"), (0o755, "0o755 0o755 0o644")])
+@pytest.mark.parametrize(("mode", "made"), [(0o2775, "0o775 0o664 0o775 0o664"), (0o755, "0o755 0o644 0o755 0o644")])
 def test_what_is_made_in_a_folder_of_a_groups_is_the_groups_as_well(tmp_path: Path, mode: int, made: str) -> None:
     tmp_path.chmod(mode)
     assert python(MADE, tmp_path).stdout == f"{made}\n"

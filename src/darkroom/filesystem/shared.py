@@ -7,7 +7,7 @@ right to write.
 import os
 import pwd
 import stat
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 
 from darkroom.errors import StoreError
@@ -16,17 +16,17 @@ _GROUPS = stat.S_ISGID | stat.S_IWGRP
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def share_with_group(folder: Path, made: Collection[Path] = ()) -> None:
+def share_with_group(folder: Path, made: Iterable[Path] = ()) -> None:
     """Where a folder is its group's, let what this process writes be so from now on, and what its children write.
 
-    `made`: folders in it that this process may have made before.
+    `made`: folders and files in it that this process may have made before.
     """
     if folder.stat().st_mode & _GROUPS != _GROUPS:
         return
     os.umask(os.umask(0o077) & ~stat.S_IRWXG)
     for each in made:
-        if each.is_dir() and (found := each.stat()).st_uid == os.geteuid():
-            each.chmod(found.st_mode | stat.S_IRWXG)
+        if each.exists() and (found := each.stat()).st_uid == os.geteuid():
+            each.chmod(found.st_mode | (stat.S_IRWXG if each.is_dir() else stat.S_IRGRP | stat.S_IWGRP))
 
 
 def check_folders(top: Path, *, deep: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import os
 import re
 import select
@@ -17,7 +18,10 @@ from darkroom.render.worker.slot import sweep
 _VARIABLE = "DARKROOM_OWNER"
 _LATENCY = "DARKROOM_LATENCY"
 _ALONE = "DARKROOM_JOB_ALONE"
-_SNAKEMAKES = (Path(".snakemake"), Path(".snakemake/log"))  # which it has made when it reads the Snakefile
+_SNAKEMAKES = (
+    Path(".snakemake"),
+    Path(".snakemake/log"),
+)  # which it has made, with its log, when it reads the Snakefile
 _USUAL_LATENCY = 5.0  # seconds; Snakemake's own
 
 
@@ -29,7 +33,7 @@ def adopt_jobs(command_line: Sequence[str], *, is_main: bool) -> None:
     Called where Snakemake parses the Snakefile: in a cluster job that is the job's own Snakemake, on the node, and not
     the main one, whose command line has --latency-wait: the seconds in which files of other machines are seen here.
     """
-    share_with_group(Path(), made=_SNAKEMAKES)
+    share_with_group(Path(), made=itertools.chain(_SNAKEMAKES, _SNAKEMAKES[-1].glob("*.log")))
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ.pop("PYTHONOPTIMIZE", None)  # 2 takes docstrings away, which transformers reads as it is imported
