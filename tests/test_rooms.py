@@ -27,7 +27,6 @@ MAY_IMPORT = {
     # files, and what lies in results/ and previews/
     "filesystem": "errors",
     "files": "errors filesystem",
-    "telling": "errors display filesystem files",
     "base_files": "errors display files",
     "lora_files/training": "files",
     "base_files/gguf": "errors display files base_files",
@@ -42,6 +41,7 @@ MAY_IMPORT = {
     "scoring": "errors display request files",
     "trials": "request files",
     "job_errors": "errors names files",
+    "telling": "errors display job_errors filesystem files",
     "thresholds": "errors files record",
     "previews": "__init__ display errors request files",
     "named_picture": "errors names files record planned store previews",

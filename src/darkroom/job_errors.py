@@ -1,9 +1,11 @@
 """Why a job came to nothing, beside its log: results/<experiment>/logs/<rule>/….json, what failed pictures are told by.
 
-Each attempt of a job begins by writing that it ended without a word, which stays where it is killed; a run begins by
-forgetting what the one before it left. A job that renders several combinations leaves what it ended with in its output.
+An attempt of a job leaves there that it has begun, and at its end the error, or nothing. For one that was killed the
+run does, once it hears of that; for one that is stopped with its run nobody does. A run begins by forgetting what the
+one before it left. A job that renders several combinations leaves what it ended with in its output.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,45 +17,53 @@ from darkroom.names import Names
 
 @dataclass(frozen=True)
 class JobError:
-    """A job's error. `pictures`: by request_id, where each of some pictures came to nothing for a reason of its own.
-
-    `ended`: False while the job may still be at work, since it left this as it began.
-    """
+    """A job's error. `pictures`: by request_id, where each of some pictures came to nothing for a reason of its own."""
 
     text: str
     pictures: Mapping[str, str] = field(default_factory=dict)
-    ended: bool = True
 
     def write(self, log: Path) -> None:
         write_json(_beside(log), asdict(self), durable=False)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """In the place of an error: an attempt that has not said yet what came of it."""
+
+    begun: str  # when what is done here ends with another job: that job's log, from this one's folder
+
+    def within(self, log: Path) -> Path | None:
+        return log.parent / self.begun if self.begun else None
+
+
 def read_job_error(log: Path) -> JobError | None:
-    """The error that a job with this log left; None where it left none."""
-    path = _beside(log)
-    if not path.is_file():
-        return None
-    try:
-        values = read_json(path)
-    except StoreError:
-        if path.is_file():
-            raise
-        return None  # the job has ended well meanwhile
-    try:
-        return JobError(**values)
-    except TypeError as error:
-        raise StoreError(f"{path}: expected text, pictures and ended, got {str(values)[:80]}; delete it") from error
+    """The error that a job with this log left; None where it left none, or is at work, or was stopped with its run.
+
+    Where it was a part of another job, which was killed meanwhile: that one's.
+    """
+    left = _read(log)
+    if isinstance(left, _Begun):
+        around = left.within(log)
+        return read_job_error(around) if around else None
+    return left
 
 
-def begin_job(log: Path) -> None:
-    """Leave the error of a job that is killed, by the system when memory runs out for one."""
-    said = f"ended without a word: it was killed, perhaps for lack of memory; {log} has what it said before"
-    JobError(said, ended=False).write(log)
+def begin_job(log: Path, within: Path | None = None) -> None:
+    """Leave that an attempt has begun. `within`: the log of the job that does this along with other things."""
+    around = os.path.relpath(within, log.parent) if within else ""
+    write_json(_beside(log), asdict(_Begun(around)), durable=False)
 
 
 def end_job(log: Path) -> None:
     """The job has done what it was for, or is not to be heard of: it was interrupted."""
     _beside(log).unlink(missing_ok=True)
+
+
+def end_killed_job(log: Path, why: str | None) -> None:
+    """The job is over: where it said nothing, it was killed. `why`: what is known of that, by its cluster."""
+    if isinstance(_read(log), _Begun):
+        reason = why or "it was killed, perhaps for lack of memory"
+        JobError(f"ended without a word: {reason}; {log} has what it said before").write(log)
 
 
 def forget_job_errors(logs: Path) -> None:
@@ -78,3 +88,19 @@ def read_member_errors(path: Path) -> dict[Names, JobError]:
 
 def _beside(log: Path) -> Path:
     return log.with_suffix(".json")
+
+
+def _read(log: Path) -> JobError | _Begun | None:
+    path = _beside(log)
+    if not path.is_file():
+        return None
+    try:
+        values = read_json(path)
+    except StoreError:
+        if path.is_file():
+            raise
+        return None  # the job has ended well meanwhile
+    try:
+        return _Begun(**values) if "begun" in values else JobError(**values)
+    except TypeError as error:
+        raise StoreError(f"{path}: expected begun, or text and pictures, got {str(values)[:80]}; delete it") from error

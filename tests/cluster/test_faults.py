@@ -13,6 +13,7 @@ from tests.places import REPOSITORY
 TWELVE = ("--set-resources", "shard:images=12")
 ONE_JOB = ("--set-resources", "shard:images=24")
 END_THEM = "squeue -h -u $(id -un) -o '%A %j' | awk '$2 ~ /^darkroom/ {print $1}' | xargs -r scancel"  # docs/cluster.md
+NO_TURN = "not rendered: the run ended before it was its turn"
 FAILING_GPU = REPOSITORY / "tools/disturbance/failing_gpu"
 
 
@@ -39,7 +40,7 @@ def test_the_jobs_of_a_node_that_died_are_done_elsewhere(
     assert run.wait() == 0, slow.said()
     assert finished.items() <= slow.rendered().items(), "nothing finished was rendered again"
     assert slow.pictures() == undisturbed
-    subprocess.run(["unshare", "--mount", "slurmd", "-N", node], check=True)
+    subprocess.run([Path(__file__).with_name("node.sh"), slurm, node], check=True)
     wait_for(lambda: node_state(node) == "idle", f"{node} at work again")
 
 
@@ -122,8 +123,13 @@ def test_a_run_that_is_stopped_on_purpose_takes_its_jobs_along(slow: Cluster) ->
     wait_for(slow.running_shard, "a shard at work", run)
     run.send_signal(signal.SIGINT)
     assert run.wait() != 0
+    rows = slow.rows()
     slow.wait_for_silence()
     assert {job["JobState"] for job in slow.jobs() if job["JobState"] != "COMPLETED"} == {"CANCELLED"}
+    there = sum(row["status"] == "done" for row in rows)
+    assert {row["error"] for row in rows if row["status"] != "done"} == {NO_TURN}
+    assert f"stopped at {there} of 24 pictures; the next run goes on from there" in slow.said()
+    assert slow.darkroom("status", "small").stdout.startswith("small: stopped at ")
 
 
 def test_a_node_that_cannot_be_reached_for_a_while_renders_nothing_twice(

@@ -10,7 +10,7 @@ from tests.review.renders import picture, render
 from darkroom.files.atomic import write_json
 from darkroom.files.image_file import encode_image, without_record
 from darkroom.files.weight_file import sha256_of
-from darkroom.job_errors import JobError, begin_job, end_job, forget_job_errors
+from darkroom.job_errors import JobError, begin_job, end_job, end_killed_job, forget_job_errors
 from darkroom.planned import PlannedCombination
 from darkroom.record.rows import NOT_RENDERED, Failure, Record, read_rows, write_records
 from darkroom.review.unfinished import rows_of, told, write_unfinished_manifest
@@ -92,12 +92,30 @@ def test_the_job_that_failed_first_says_why():
     assert [row.error for row in rows_of(FOLDER, NAMES)] == ["holds NaN"]
 
 
-def test_a_killed_job_is_told_from_one_that_was_not_begun():
+def test_a_killed_job_is_told_from_one_that_was_stopped_with_its_run():
     write_combination(REQUEST)
-    begin_job(FOLDER.log("encode", NAMES.model))
+    log = FOLDER.log("encode", NAMES.model)
+    begin_job(log)
+    assert rows_of(FOLDER, NAMES) == [Failure.of(REQUEST, NO_TURN, NOT_RENDERED)]
+    end_killed_job(log, None)
+    said = f"results/strength/logs/encode/{NAMES.model}.log has what it said before"
     assert [row.error for row in rows_of(FOLDER, NAMES)] == [
-        "ended without a word: it was killed, perhaps for lack of memory; "
-        f"results/strength/logs/encode/{NAMES.model}.log has what it said before"
+        f"ended without a word: it was killed, perhaps for lack of memory; {said}"
+    ]
+    end_killed_job(log, "SLURM status is: 'CANCELLED'")
+    assert "perhaps for lack of memory" in rows_of(FOLDER, NAMES)[0].error, "which it has said by now"
+
+
+def test_what_a_part_of_a_killed_job_had_begun_failed_as_that_did():
+    write_combination(REQUEST)
+    shard = FOLDER.log("shard", "run", NAMES.model, "000")
+    begin_job(shard)
+    begin_job(RENDER, within=shard)
+    assert rows_of(FOLDER, NAMES) == [Failure.of(REQUEST, NO_TURN, NOT_RENDERED)]
+    end_killed_job(shard, "SLURM-job '17' failed, SLURM status is: 'OUT_OF_MEMORY'")
+    assert [row.error for row in rows_of(FOLDER, NAMES)] == [
+        "ended without a word: SLURM-job '17' failed, SLURM status is: 'OUT_OF_MEMORY'; "
+        f"results/strength/logs/shard/run/{NAMES.model}/000.log has what it said before"
     ]
 
 

@@ -50,7 +50,7 @@ def test_a_run_at_work_is_told_with_what_each_worker_does_and_what_waits(folder)
 
 
 def test_where_no_run_is_at_work_that_is_said(folder):
-    assert Status(folder).lines() == ["big: 12 of 48 pictures · no run is at work", "no worker is at work"]
+    assert Status(folder).lines() == ["big: stopped at 12 of 48 pictures · no run is at work", "no worker is at work"]
 
 
 def test_an_experiment_that_nobody_ran_is_an_error_with_the_cure(tmp_path):

@@ -146,7 +146,7 @@ class _Combination:
 
     def _reasons(self) -> dict[int, str]:
         error = job_error(self._folder, self._names)
-        if error is None or not error.ended:
+        if error is None:
             return {}
         ids = [picture.request_id for picture in self._pictures] or [""] * len(self._places)
         reasons = {place: error.pictures.get(each, error.text) for place, each in zip(self._places, ids, strict=True)}

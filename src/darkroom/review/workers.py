@@ -46,11 +46,12 @@ class Status:
 
 def _line(name: str, seen: RunProgress, workers: Sequence[WorkerState], *, is_at_work: bool) -> str:
     in_hand = sum(worker.doing == "rendering" for worker in workers)
-    parts = [f"{name}: {len(seen.done)} of {counted(seen.total, 'picture')}"]
+    left = seen.total - len(seen.done) - len(seen.failed)
+    stopped = "stopped at " if left and not is_at_work else ""
+    parts = [f"{name}: {stopped}{len(seen.done)} of {counted(seen.total, 'picture')}"]
     parts += [f"{len(seen.failed)} failed"] if seen.failed else []
     if not is_at_work:
         return " · ".join([*parts, "no run is at work"])
-    left = seen.total - len(seen.done) - len(seen.failed)
     parts += [f"{left - in_hand} wait"] if left > in_hand else []
     if seen.seconds_each:
         parts.append(f"{60 / seen.seconds_each:.3g} a minute by {counted(len(workers), 'worker')}")

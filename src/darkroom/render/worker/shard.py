@@ -49,7 +49,8 @@ def render_shard(
     before, left = _stored(planned, folder, job), seconds_left(say) if is_alone() else None
     with in_time(left, shard.seconds / shard.images) as time_up:
         try:
-            errors = _render_each(planned, folder, run, job, worker_logs, time_up)
+            around = folder.log("shard", run, shard.model, shard.number)
+            errors = _render_each(planned, folder, run, job, worker_logs, time_up, around)
         except StoppedError:
             if is_alone() and _stored(planned, folder, job) > before and begin_again(say):
                 say("the job's time is up, so it waits for a place again; finished pictures are kept")
@@ -62,9 +63,15 @@ def render_shard(
 
 
 def _render_each(
-    planned: Sequence[Names], folder: ExperimentFolder, run: str, job: Job, worker_logs: Path, time_up: TimeUp
+    planned: Sequence[Names],
+    folder: ExperimentFolder,
+    run: str,
+    job: Job,
+    worker_logs: Path,
+    time_up: TimeUp,
+    around: Path,
 ) -> dict[Names, JobError]:
-    """The errors of those that came to nothing."""
+    """The errors of those that came to nothing. `around`: the log of the job that does all this."""
     staged, errors = folder.staged(run), dict[Names, JobError]()
     for names in planned:
         requests, records = folder.requests(names), staged.records(names)
@@ -72,7 +79,7 @@ def _render_each(
             continue
         time_up.check()
         log, member = folder.log("render", *names), replace(job, requests=requests, records=records)
-        begin_job(log)
+        begin_job(log, within=around)
         try:
             render(
                 member,
