@@ -2,7 +2,8 @@
 
     python benchmarks/cluster.py plan                          80,000 pictures for 16 GPUs: what it takes to plan them
     python benchmarks/cluster.py messages [--workers 1000]     how many pictures one process can hear of, from stand-ins
-    python benchmarks/cluster.py fetch [--combinations 100]    what a combination of a shard costs there
+    python benchmarks/cluster.py fetch [--combinations 100] [--images 2000]
+                                                 what a combination costs there, with so many pictures a shard
 
 Each prints one JSON object. Seconds of the processor hold on a busy machine too; those of the clock do not.
 """
@@ -52,7 +53,8 @@ def main() -> None:
     messages.set_defaults(command=lambda options: measure_messages(options.workers, options.pictures))
     fetch = commands.add_parser("fetch")
     fetch.add_argument("--combinations", type=int, default=100)
-    fetch.set_defaults(command=lambda options: measure_fetch(options.combinations))
+    fetch.add_argument("--images", type=int, default=2000, help="of a shard; a combination has 2")
+    fetch.set_defaults(command=lambda options: measure_fetch(options.combinations, options.images))
     options = parser.parse_args()
     print(json.dumps(options.command(options), indent=1))
 
@@ -189,9 +191,21 @@ def measure_relay() -> int:
 # ---- what is fetched ----
 
 
-def measure_fetch(combinations: int) -> dict[str, Any]:
-    """A real run of the demo's model in one shard on this machine: what Snakemake itself takes from start to end,
-    and what the jobs take that fetch.
+SUBMIT = """\
+(sh "$1" >"$1.log" 2>&1; echo $? >"$1.status") >/dev/null 2>&1 &
+echo "$1"
+"""
+STATUS = """\
+[ -e "$1.status" ] || { echo running; exit; }
+[ "$(cat "$1.status")" = 0 ] && echo success || echo failed
+"""
+
+
+def measure_fetch(combinations: int, images: int) -> dict[str, Any]:
+    """A real run of the demo's model, with jobs as on a cluster: no children of Snakemake's, whose time is not theirs.
+
+    What Snakemake itself takes from start to end; and what else is done where it was started while records come:
+    fetching them, submitting jobs and looking after them.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -199,9 +213,11 @@ def measure_fetch(combinations: int) -> dict[str, Any]:
         for prompts in ("one", "two"):
             tiny = "defaults: {width: 64, height: 64, sample_steps: 1}\n"
             write(folder / f"conf/prompts/{prompts}.yaml", tiny + yaml_prompts(1))
-        command = snakemake(
-            folder, "--set-resources", f"shard:images={10 * combinations}", "--config", "experiment=wide"
-        )
+        for command, script in (("submit", SUBMIT), ("status", STATUS)):
+            write(folder / command, script)
+        queue = ["--executor", "cluster-generic", "--jobs", "2", "--cluster-generic-submit-cmd", "sh submit"]
+        queue += ["--cluster-generic-status-cmd", f"sh {folder}/status", "--default-resources", "mem_mb=2000"]
+        command = snakemake(folder, *queue, "--set-resources", f"shard:images={images}", "--config", "experiment=wide")
         with (folder / "said").open("wb") as said:
             process = psutil.Popen(command, cwd=folder, stdout=said, stderr=said, env=ENVIRONMENT)
         looks = list[tuple[int, Any]]()
@@ -210,6 +226,7 @@ def measure_fetch(combinations: int) -> dict[str, Any]:
             time.sleep(0.1)
         if process.returncode:
             raise SystemExit((folder / "said").read_text())
+        shards = len(list((folder / "results/wide/logs/shard").rglob("*.log")))
     (_, last), (first_count, first) = looks[-1], next(look for look in looks if look[0])
     last_count, fetched = next(look for look in looks if look[0] == combinations)
     own = 1000 * (last.user + last.system) / combinations
@@ -217,8 +234,9 @@ def measure_fetch(combinations: int) -> dict[str, Any]:
     fetching = 1000 * children / (last_count - first_count)
     return {
         "combinations": combinations,
+        "shards": shards,
         "snakemake_ms_a_combination": round(own),
-        "fetching_ms_a_combination": round(fetching),
+        "fetching_ms_a_combination": round(fetching, 1),
         "ms_a_picture_of_20": round((own + fetching) / 20, 1),
         "ms_a_picture_of_800": round((own + fetching) / 800, 2),
     }

@@ -1,9 +1,7 @@
 """A worker that runs elsewhere: what starts it, what is handed on to it, and that it ends with whoever started it."""
 
 import contextlib
-import getpass
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.machine.sshd import sshd
 from tests.machine.waiting import PATIENCE, wait_for
 from tests.render.bench import Bench, MakeRequest
 
@@ -23,7 +22,6 @@ from darkroom.render.worker.relay import COMMAND
 from darkroom.render.worker.slot import launchers_of, private_folder
 from darkroom.telling.worker_state import worker_states
 
-SSHD = shutil.which("sshd")
 LEASED = (
     "import sys, time; from darkroom.render.worker.line import Line; Line(0, 1, lambda: None, 0.2); time.sleep(600)"
 )
@@ -156,39 +154,14 @@ def test_a_job_goes_through_a_relay_and_one_that_nobody_waits_for_any_more_is_le
     assert len(list(bench.store.root.rglob("*.png"))) < 3
 
 
-@pytest.fixture
-def ssh(tmp_path: Path) -> Iterator[list[str]]:
-    """The command that reaches a shell of this machine through an sshd on loopback."""
-    key, port = tmp_path / "key", free_port()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    options = ["StrictModes=no", "PidFile=none", f"HostKey={key}", f"AuthorizedKeysFile={key}.pub", "UsePAM=no"]
-    Path("/run/sshd").mkdir(exist_ok=True)
-    listening = ["-D", "-e", "-f", "/dev/null", "-p", str(port), "-o", "ListenAddress=127.0.0.1"]
-    with (tmp_path / "sshd.log").open("wb") as log:
-        daemon = subprocess.Popen([str(SSHD), *listening, *(f"-o{option}" for option in options)], stderr=log)
-    known = ["-oStrictHostKeyChecking=no", f"-oUserKnownHostsFile={tmp_path}/known", "-oBatchMode=yes", "-F", "none"]
-    command = ["ssh", "-i", str(key), "-p", str(port), *known, f"{getpass.getuser()}@127.0.0.1"]
-    try:
-        wait_for(lambda: subprocess.run([*command, "true"], capture_output=True).returncode == 0, "the sshd", daemon)
-        yield command
-    finally:
-        daemon.kill()
-        daemon.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(SSHD is None or os.getuid() != 0, reason="no sshd that this user may start")
-def test_a_worker_behind_ssh_ends_when_the_stream_does(ssh: list[str], tmp_path: Path) -> None:
-    paths = f"env PYTHONPATH={os.environ.get('PYTHONPATH', '')}"
-    with subprocess.Popen(
-        [*ssh, paths, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as worker:
+def test_a_worker_behind_ssh_ends_when_the_stream_does(tmp_path: Path) -> None:
+    with (
+        sshd(tmp_path) as (_, ssh),
+        subprocess.Popen(
+            [*ssh, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as worker,
+    ):
         assert worker.stdin is not None
         assert worker.stdout is not None
         Channel(Streams(worker.stdout.fileno(), worker.stdin.fileno())).send(Begin(tmp_path / "launched0.log"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.machine.waiting import wait_for
 
-from darkroom.render.worker.slot import Slot, hold, is_waited_for, private_folder, slots, take
+from darkroom.render.worker.slot import Slot, hold, is_waited_for, note_gone, private_folder, slots, take
 
 ME = os.getpid()
 KLEIN, ZIMAGE = "results/a/checkpoints/klein.json", "results/a/checkpoints/zimage.json"
@@ -57,3 +57,13 @@ def test_who_waits_for_a_device_is_seen_by_those_who_only_help(three_devices: li
         lock.close()
     waiting.join()
     assert not is_waited_for(private_folder(ME))
+
+
+def test_a_device_where_nobody_was_to_be_reached_is_left_alone_unless_all_are_such(three_devices: list[Slot]) -> None:
+    note_gone(three_devices[0].socket)
+    assert [number_for(base) for base in (KLEIN, ZIMAGE)] == [1, 2]
+    for device in three_devices:
+        note_gone(device.socket)
+    assert number_for(None) == 0
+    os.utime(three_devices[2].folder / "2.gone", (0, 0))  # long ago
+    assert number_for(None) == 2

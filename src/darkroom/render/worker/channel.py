@@ -58,6 +58,7 @@ class Channel:
         self._connection = connection
         self._received = b""  # and not yet returned
         self._has_ended = False
+        self.was_heard = False  # anything at all
 
     def send(self, message: Message) -> None:
         """Waits while the other end does not read, no longer than the socket's time limit, if it has one.
@@ -104,6 +105,7 @@ class Channel:
     def _read(self) -> None:
         part = self._connection.recv(65536)
         self._received += part
+        self.was_heard = self.was_heard or bool(part)
         self._has_ended = not part
 
     def _is_readable(self, seconds: float) -> bool:

@@ -26,7 +26,7 @@ from darkroom.render.worker.door import Caller, Door, say
 from darkroom.render.worker.line import RENEWED
 from darkroom.render.worker.message import Begin, Done, Failed, Leave, Lost, Renew, Stop, Stopped
 from darkroom.render.worker.owner import end_with
-from darkroom.render.worker.slot import clear
+from darkroom.render.worker.slot import clear, note_gone
 
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "rule", "worker", "-")
 _PATIENCE = 10.0  # seconds; clients send as soon as they are connected
@@ -52,6 +52,7 @@ def relay(path: Path, owner: int, launcher: Sequence[str], log: Path) -> None:
     try:
         worker.send(Begin(log))
     except BrokenPipeError:
+        note_gone(path)
         _end_with_worker(process, launcher)
     threading.Thread(target=_renew, args=(worker,), daemon=True).start()
     while True:
@@ -60,6 +61,8 @@ def relay(path: Path, owner: int, launcher: Sequence[str], log: Path) -> None:
             try:
                 _hand_on(caller, worker, streams)
             except (BrokenPipeError, ConnectionResetError, WorkerError):
+                if not worker.was_heard:
+                    note_gone(path)
                 door.close()  # the next client starts another worker
                 _end_with_worker(process, launcher)
 

@@ -27,6 +27,7 @@ HERE = "here"  # where workers are started: no command does it
 _COUNTED = re.compile(r"[0-9]{1,4} *\*")
 _MOST = 1024  # workers
 _POLL = 0.02  # seconds between looks at locks that others hold
+_GONE = 600.0  # seconds for which a machine that could not be reached is left alone
 _WAITING = "waiting.lock"  # held together by all who wait for a device
 
 
@@ -67,6 +68,14 @@ class Slot:
         """The base model that its worker has rendered from last; None where it has none, or there is no worker."""
         return self._base.read_text(encoding="utf-8") if self.socket.exists() and self._base.is_file() else None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody was there, a moment ago, where its worker is to be started."""
+        try:
+            return time.time() - _gone(self.socket).stat().st_mtime < _GONE
+        except FileNotFoundError:
+            return False
+
     def note(self, base: str) -> None:
         """What its worker is about to load, for whoever looks for a device next."""
         self._base.write_text(base, encoding="utf-8")
@@ -85,12 +94,12 @@ def _name(host: str, job: str | None, gpu: str | None) -> str:
 def hold(owner: int, launchers: Sequence[tuple[str, ...]] = (), base: str | None = None) -> Iterator[Slot]:
     """Take a device of this owner, waiting while all are busy: of the free ones the one that has this base model.
 
-    Else one that has none, so that what others have stays where it is. `launchers`: a command for each worker that is
-    to run elsewhere; none of this machine's devices is used then.
+    Else one that has none, so that what others have stays where it is; none that is gone, unless all are. `launchers`:
+    a command for each worker that is to run elsewhere; none of this machine's devices is used then.
     """
     devices = slots(owner, launchers)
     with (private_folder(owner) / _WAITING).open("w") as waiting:
-        while not (free := _first_free(sorted(devices, key=lambda slot: (slot.base != base, slot.base is not None)))):
+        while not (free := _first_free(_best_first(devices, base))):
             fcntl.flock(waiting, fcntl.LOCK_SH)
             time.sleep(_POLL)
     slot, lock = free
@@ -98,6 +107,20 @@ def hold(owner: int, launchers: Sequence[tuple[str, ...]] = (), base: str | None
         if base is not None:
             slot.note(base)
         yield slot
+
+
+def _best_first(devices: Sequence[Slot], base: str | None) -> list[Slot]:
+    there = [slot for slot in devices if not slot.is_gone] or devices
+    return sorted(there, key=lambda slot: (slot.base != base, slot.base is not None))
+
+
+def note_gone(socket: Path) -> None:
+    """Of the device with this socket: a job had better wait for another one than find nobody there as well."""
+    _gone(socket).touch()
+
+
+def _gone(socket: Path) -> Path:
+    return socket.with_suffix(".gone")
 
 
 def slots(owner: int, launchers: Sequence[tuple[str, ...]] = ()) -> list[Slot]:
@@ -182,8 +205,9 @@ def private_folder(owner: int) -> Path:
 
 def clear(folder: Path) -> None:
     """Remove the private folder of an owner that has ended."""
-    for file in (*folder.glob("*.sock"), *folder.glob("*.lock"), *folder.glob("*.base")):
-        file.unlink(missing_ok=True)
+    for kind in ("sock", "lock", "base", "gone"):
+        for file in folder.glob(f"*.{kind}"):
+            file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another device's worker is doing the same
         folder.rmdir()
 
