@@ -87,7 +87,7 @@ class Cluster(Project):
 
     def running_shard(self) -> dict[str, str] | None:
         """A job that has rendered a picture of its shard by now, and is not done."""
-        work = {int(process.environ()["SLURM_JOB_ID"]) for process in self.workers() if process.info["cmdline"]}
+        work = {int(process.environ()["SLURM_JOB_ID"]) for process in self.workers()}
         running = [job for job in self.jobs() if job["JobState"] == "RUNNING" and int(job["JobId"]) in work]
         return running[0] if running and self.stored() else None
 

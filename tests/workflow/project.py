@@ -94,7 +94,7 @@ class Project:
 
     def workers(self) -> list[psutil.Process]:
         """The live workers of this project."""
-        return [process for process in self.processes() if {"darkroom", "worker"} <= {*process.info["cmdline"]}]
+        return [process for process in self.processes() if {"darkroom", "worker"} <= {*(process.info["cmdline"] or ())}]
 
     def processes(self) -> list[psutil.Process]:
         """Live processes whose current folder is this project: runs, their jobs and their workers."""
