@@ -57,6 +57,8 @@ _SIGNS = (  # what a file is, and a key that none but it has; the first that is 
     ("T5, a text encoder of FLUX.1", r"(.+\.)?encoder\.block\.0\.layer\.0\.SelfAttention\.q\.weight"),
     ("T5, a text encoder of FLUX.1", r"enc\.blk\.0\.attn_q\.weight"),
     ("CLIP, a text encoder of FLUX.1", r"(.+\.)?text_model\.encoder\.layers\.0\..+"),
+    ("a Qwen2, another language model", r"(.+\.)?layers\.0\.self_attn\.q_proj\.bias"),
+    ("a Mistral in its makers' naming (take the model-*.safetensors)", r"layers\.0\.attention\.w[qkvo]\.weight"),
 )
 _DECODER = re.compile(r"(.+\.)?decoder\.conv_in\.weight")
 _STATISTICS = re.compile(r"(.+\.)?bn\.running_mean")

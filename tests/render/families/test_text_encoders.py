@@ -341,18 +341,21 @@ def test_the_sizes_of_the_real_ones(features: int) -> None:
 @pytest.mark.parametrize(
     ("stored", "what"),
     [
-        ({"encoder.block.0.layer.0.SelfAttention.q.weight": (8, 8), "shared.weight": (9, 8)}, "a T5"),
-        ({"text_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, "a CLIP"),
+        (
+            {"encoder.block.0.layer.0.SelfAttention.q.weight": (8, 8), "shared.weight": (9, 8)},
+            "T5, a text encoder of FLUX.1",
+        ),
+        ({"text_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, "CLIP, a text encoder of FLUX.1"),
         (
             {
                 "model.embed_tokens.weight": (9, 8),
                 "model.layers.0.self_attn.q_proj.weight": (8, 8),
                 "model.layers.0.self_attn.q_proj.bias": (8,),
             },
-            "a Qwen2",
+            "a Qwen2, another language model",
         ),
         ({"layers.0.attention.wq.weight": (8, 8)}, "a Mistral in its makers' naming (take the model-*.safetensors)"),
-        ({"double_blocks.0.img_attn.qkv.weight": (8, 8)}, "a transformer"),
+        ({"double_blocks.0.img_mod.lin.weight": (8, 8)}, "a transformer of FLUX.1 or Flex"),
         ({"weight": (1,)}, "a file that begins with weight"),
     ],
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from darkroom.base_files.kinds import kind_of
 from darkroom.checkpoint import DIFFUSERS, Component
 from darkroom.errors import CheckpointError
 from darkroom.render.families.text_folder import built_config, read_encoder_config
@@ -204,7 +205,9 @@ def _from_shapes(
 
     first, expected = f"{prefix}layers.0.", " or ".join(reading.states)
     if prefix is None or f"{first}self_attn.q_proj.weight" not in shapes or f"{first}self_attn.q_proj.bias" in shapes:
-        raise CheckpointError(f"{path}: expected a {expected} text encoder, got {_guess(shapes)}")
+        raise CheckpointError(
+            f"{path}: expected a {expected} text encoder, got {kind_of(shapes) or _first_key(shapes)}"
+        )
 
     def size(key: str) -> int:
         if not shapes.get(key):
@@ -231,19 +234,7 @@ def _from_shapes(
     return kind, config_class(**{**sizes, **kind.constants})
 
 
-def _guess(shapes: Shapes) -> str:
-    """What a file without the tensors of a Qwen3 or Mistral 3 most likely is."""
-    known = (
-        (r"(text_encoders\..+\.)?encoder\.block\.\d+\..+", "a T5"),
-        (r"(.+\.)?text_model\.encoder\.layers\.\d+\..+", "a CLIP"),
-        (r"(.+\.)?layers\.0\.self_attn\.q_proj\.bias", "a Qwen2"),
-        (r"(.+\.)?(double|single|transformer)_blocks\.\d+\..+", "a transformer"),
-        (r"(en|de)coder\..+|(first_stage_model|vae)\..+", "a VAE"),
-        (r"layers\.\d+\.attention\.w[qkvo]\.weight", "a Mistral in its makers' naming (take the model-*.safetensors)"),
-    )
-    for pattern, name in known:
-        if any(re.fullmatch(pattern, key) for key in shapes):
-            return name
+def _first_key(shapes: Shapes) -> str:
     return f"a file that begins with {min(shapes)}" if shapes else "a file without tensors"
 
 
