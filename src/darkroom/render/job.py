@@ -16,6 +16,7 @@ from darkroom.record.embedded import EmbeddedRecord, embedded_record_in
 from darkroom.render.device.mode import AUTO
 from darkroom.request.request import Request
 from darkroom.store import ENDINGS, RESULTS, STORE, ExperimentFolder, Store
+from darkroom.trials import TrialSheet
 
 _MOMENT = 0.2  # seconds
 TOKENS_CUT = "tokens_cut"  # key in an embedding's metadata: tokens of the text that were too many
@@ -34,6 +35,15 @@ class Job:
     offload: str = AUTO  # of mode.WISHES: where weights rest between uses; changes no pixel
     latency: float = 0.0  # seconds in which what other machines have written is seen here
 
+    @property
+    def file(self) -> Path:
+        """By which people know the job."""
+        return self.requests
+
+    def base(self) -> str | None:
+        """What a run names the base model by, for whoever looks for a device that has it."""
+        return str(self.checkpoint)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Help(Job):
@@ -50,6 +60,13 @@ class SheetJob:
     store: Path  # what is there is not rendered again
     offload: str = AUTO
 
+    @property
+    def file(self) -> Path:
+        return self.sheet
+
+    def base(self) -> str | None:
+        return TrialSheet.read(self.sheet).checkpoint
+
     @classmethod
     def here(cls, sheet: Path, offload: str, store: Path = RESULTS / STORE) -> Self:
         """Of a sheet in results/ of the working directory."""
@@ -65,6 +82,13 @@ class EncodeJob:
     checkpoint: Path
     store: Path  # what is there is not encoded again
     offload: str = AUTO  # where the text encoder rests (mode.WISHES); changes no embedding
+
+    @property
+    def file(self) -> Path:
+        return self.model
+
+    def base(self) -> str | None:
+        return None
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,12 @@ Without an owner (started by hand, outside Snakemake) the same command renders i
 import contextlib
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from darkroom.errors import DarkroomError, StoppedError, StoreError, WorkerError
@@ -24,8 +22,9 @@ from darkroom.render.job import EncodeJob, Job, SheetJob
 from darkroom.render.progress import Progress, ProgressLine
 from darkroom.render.worker import slot
 from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.ending import passing_on_sigterm
 from darkroom.render.worker.helping import USUAL, Sharing, helped
-from darkroom.render.worker.message import Done, Failed, Lost, Prewarm, Stop, Stopped
+from darkroom.render.worker.message import Done, Failed, Lost, Prewarm, Stopped
 from darkroom.render.worker.owner import owner
 from darkroom.telling.messages import say
 from darkroom.trials import OUTCOMES, TrialSheet, outcomes_of
@@ -78,7 +77,7 @@ def asked_of_worker(
     run = owner()
     if run is None:
         return False
-    base = _base_of(job)
+    base = job.base()
     with slot.hold(run, slot.launchers_of(launcher), base) as held:
         others = (
             helped(held, job, base, lambda other: _connect(other, _log_of(other, worker_logs)), sharing)
@@ -89,16 +88,6 @@ def asked_of_worker(
         with _copied(worker_log, log), contextlib.closing(_connect(held, worker_log)) as connection, others as helpers:
             _ask(Channel(connection), job, worker_log, [hear, *([helpers.hear] if helpers else [])], told)
     return True
-
-
-def _base_of(job: Job | SheetJob | EncodeJob) -> str | None:
-    """What a run names the base model of a job by, for whoever looks for a device that has it; None for a text's."""
-    match job:
-        case Job():
-            return str(job.checkpoint)
-        case SheetJob():
-            return TrialSheet.read(job.sheet).checkpoint
-    return None
 
 
 def _log_of(device: slot.Slot, worker_logs: Path) -> Path:
@@ -207,7 +196,7 @@ def _ask(
     line = ProgressLine()
     try:
         worker.send(job)
-        with _passing_on_sigterm(worker, told):
+        with passing_on_sigterm(worker, told):
             while answer := worker.receive():
                 match answer:
                     case Progress():
@@ -219,7 +208,7 @@ def _ask(
                     case Lost():
                         raise WorkerError(answer.text, lines=True)
                     case Stopped():
-                        raise StoppedError(f"{_asked(job)}: {answer.text}")
+                        raise StoppedError(f"{job.file}: {answer.text}")
                     case Done():
                         return
                     case _:
@@ -230,37 +219,10 @@ def _ask(
         line.close()
     at = f" (image {latest.done + 1} of {latest.total})" if latest else ""
     raise WorkerError(
-        f"the render worker ended before it had finished {_asked(job)}{at}. Finished images are kept; a retry goes on "
+        f"the render worker ended before it had finished {job.file}{at}. Finished images are kept; a retry goes on "
         f"with a fresh worker. Its last words ({worker_log}):\n{last_words(worker_log)}",
         lines=True,
     )
-
-
-@contextlib.contextmanager
-def _passing_on_sigterm(worker: Channel, told: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM within has the worker finish the picture in hand, and answer; a second one ends this process at once."""
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        told()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is ending already
-            worker.send(Stop())
-
-    before = signal.signal(signal.SIGTERM, pass_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _asked(job: Job | SheetJob | EncodeJob) -> Path:
-    match job:
-        case Job():
-            return job.requests
-        case SheetJob():
-            return job.sheet
-        case EncodeJob():
-            return job.model
 
 
 def last_words(log: Path) -> str:

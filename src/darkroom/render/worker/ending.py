@@ -1,4 +1,4 @@
-"""How a worker ends when SIGTERM tells it to, as a cluster does when a job's time is up: not within a picture."""
+"""What SIGTERM does, which a cluster sends when a job is out of time: the picture in hand is written first."""
 
 import contextlib
 import os
@@ -6,6 +6,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+from darkroom.render.worker.channel import Channel
+from darkroom.render.worker.message import Stop
 
 
 class Ending:
@@ -46,3 +49,20 @@ class Ending:
     def _leave(self) -> None:
         self._at_end()
         os._exit(0)
+
+
+@contextlib.contextmanager
+def passing_on_sigterm(worker: Channel, told: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM within has the worker finish the picture in hand, and answer; a second one ends this process at once."""
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        told()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is ending already
+            worker.send(Stop())
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
