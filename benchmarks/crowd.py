@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPOSITORY / "src"))
 import numpy as np  # noqa: E402  (after the path, so that a checkout needs no installation)
 
 from darkroom.files.content import SUMS  # noqa: E402
-from darkroom.files.image_file import encode_image  # noqa: E402
+from darkroom.files.images.image_file import encode_image  # noqa: E402
 from darkroom.names import Names  # noqa: E402
 from darkroom.planned import Contained, Contents, PlannedCombination  # noqa: E402
 from darkroom.record.circumstances import Cost, Environment  # noqa: E402

@@ -8,7 +8,7 @@ from PIL import Image
 from tests.review.renders import picture, preview, render, write_manifest
 
 from darkroom.errors import NoRecordError, StoreError
-from darkroom.files.image_file import without_record
+from darkroom.files.images.image_file import without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.named_picture import list_of_previews, read_record_of
 from darkroom.plan.trials.as_conf import as_conf

@@ -27,13 +27,14 @@ MAY_IMPORT = {
     # files, and what lies in results/ and previews/
     "filesystem": "errors",
     "files": "errors filesystem",
+    "files/images": "errors files",
     "base_files": "errors display files",
     "lora_files/training": "files",
     "base_files/gguf": "errors display files base_files",
     "lora_files": "errors names display files base_files lora_files/training",
     "lora_files/inspection": "errors display files base_files lora_files lora_files/training",
     "checkpoint": "errors request files",
-    "record": "errors request files",
+    "record": "errors request files files/images",
     "provenance": "errors files record",
     "planned": "errors names request files",
     "store": "errors names request files",
@@ -48,7 +49,8 @@ MAY_IMPORT = {
     # plan: what to render
     "plan/prompt_text": "errors display files",
     "plan/conf": (
-        "__init__ errors names display request files base_files/gguf base_files checkpoint provenance plan/prompt_text"
+        "__init__ errors names display request files files/images base_files/gguf base_files checkpoint provenance "
+        "plan/prompt_text"
     ),
     "plan/weights": (
         "errors request display files base_files/gguf base_files checkpoint store lora_files lora_files/training "
@@ -57,20 +59,21 @@ MAY_IMPORT = {
     "plan/trials": (
         "errors display request files lora_files/training record planned store trials previews named_picture plan/conf"
     ),
-    "plan/requests": "errors names request files plan/conf plan/weights",
+    "plan/requests": "errors names request files files/images plan/conf plan/weights",
     "plan/scoring": "errors display names request files record scoring plan/conf",
     "plan": (
-        "errors telling job_errors names request filesystem files checkpoint provenance planned scoring store "
-        "written thresholds previews plan/conf plan/weights plan/requests plan/scoring"
+        "errors telling job_errors names request filesystem files files/images checkpoint provenance planned scoring "
+        "store written thresholds previews plan/conf plan/weights plan/requests plan/scoring"
     ),
     "plan/estimate": "errors names display request checkpoint record store plan plan/conf plan/weights",
     "plan/shards": "errors job_errors names display telling planned store plan plan/estimate",
     "machine/allotment": "display",
     "machine": "errors display files machine/allotment plan/weights",
     # intake: other programs' files, on their way to conf/ and previews/
-    "intake": "errors display files lora_files lora_files/training previews plan/prompt_text plan/conf",
+    "intake": "errors display files files/images lora_files lora_files/training previews plan/prompt_text plan/conf",
     "intake/aitk": (
-        "errors display request files lora_files lora_files/training previews plan/prompt_text plan/conf intake"
+        "errors display request files files/images lora_files lora_files/training previews plan/prompt_text plan/conf "
+        "intake"
     ),
     # render: how
     "render/weights": "errors display request filesystem files base_files/gguf base_files checkpoint",
@@ -89,30 +92,31 @@ MAY_IMPORT = {
     ),
     "render/attempts": "errors request filesystem files record",
     "render": (
-        "errors names request filesystem files lora_files checkpoint record provenance planned job_errors store "
-        "written trials render/attempts render/weights render/device render/adapters render/families "
+        "errors names request filesystem files files/images lora_files checkpoint record provenance planned "
+        "job_errors store written trials render/attempts render/weights render/device render/adapters render/families "
         "render/families/flux1 render/families/flux2 render/families/zimage"
     ),
-    "render/scoring": "errors files record scoring",
+    "render/scoring": "errors files/images record scoring",
     "render/worker": (
         "errors request names display telling filesystem files machine/allotment checkpoint planned job_errors record "
         "store written trials render render/device render/attempts"
     ),
     # review: what came out
-    "review/page": "display request files lora_files/training",
-    "review/pair": "errors request files record",
+    "review/page": "display request files files/images lora_files/training",
+    "review/pair": "errors request files files/images record",
     "review/regress": (
-        "__init__ errors display request files record thresholds previews named_picture review/page review/pair"
+        "__init__ errors display request files files/images record thresholds previews named_picture review/page "
+        "review/pair"
     ),
     "review": (
-        "__init__ errors filesystem telling names display request files record provenance planned job_errors store "
-        "trials thresholds previews named_picture review/pair review/regress"
+        "__init__ errors filesystem telling names display request files files/images record provenance planned "
+        "job_errors store trials thresholds previews named_picture review/pair review/regress"
     ),
-    "review/scores": "errors display files record scoring",
+    "review/scores": "errors display files/images record scoring",
     "review/sheet": (
         "errors display request files record planned scoring store telling review review/page review/scores"
     ),
-    "review/sharing": "errors display request files record previews store review/page review/sheet",
+    "review/sharing": "errors display request files files/images record previews store review/page review/sheet",
     "review/inventory": "errors names display filesystem files record planned store trials previews review/regress",
     "review/choosing": (
         "__init__ errors names display request files lora_files/training record store review/page review/regress "

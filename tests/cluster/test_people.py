@@ -14,7 +14,7 @@ from tests.cluster.people import Person, people
 from tests.cluster.test_surroundings import machines
 from tests.machine.waiting import PATIENCE, wait_for
 
-from darkroom.files.image_file import without_record
+from darkroom.files.images.image_file import without_record
 
 MATRIX = "matrix: {model: demo, lora: [%s], prompts: [cats, dogs], seed: [1]}\n"
 _A_GROUPS = stat.S_IRWXG | stat.S_ISGID

@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.places import DATA
 
-from darkroom.files.image_file import record_in
-from darkroom.files.picture import read_bytes
+from darkroom.files.images.image_file import record_in
+from darkroom.files.images.opened import read_bytes
 from darkroom.record.circumstances import Cost, Environment, LoraUse
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.record.rows import Record

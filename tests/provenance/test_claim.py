@@ -13,7 +13,7 @@ from tests.examples.identity import write_identity
 from tests.examples.record import LORA, embedded, read_record
 
 from darkroom.errors import ProvenanceError
-from darkroom.files.image_file import encode_image, without_record
+from darkroom.files.images.image_file import encode_image, without_record
 from darkroom.provenance.claim import Claim, read_claim, signed, try_identity
 from darkroom.provenance.identity import read_identity
 from darkroom.review.show import show

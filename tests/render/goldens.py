@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tests.places import DATA
 
 from darkroom.checkpoint import DIFFUSERS, SINGLE_FILE, TOKENIZER, TRAINING_ADAPTER, Checkpoint, Component
-from darkroom.files.reference_image import read_reference
+from darkroom.files.images.reference import read_reference
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import read_adapter
 from darkroom.render.adapters.stack import AdapterStack

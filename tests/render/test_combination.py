@@ -18,7 +18,7 @@ from tests.render.bench import Bench, MakeRequest
 from darkroom.errors import CheckpointError, NoRecordError, PictureError, StoreError, VersionError
 from darkroom.files.atomic import atomic
 from darkroom.files.content import write_content
-from darkroom.files.image_file import with_record, without_record
+from darkroom.files.images.image_file import with_record, without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import read_job_error
 from darkroom.named_picture import read_record_of

@@ -18,7 +18,7 @@ from tests.examples.record import read_record
 from darkroom.checkpoint import Checkpoint, component_digest
 from darkroom.errors import ImageError, NoRecordError, PictureError, StoreError
 from darkroom.files.atomic import write_json
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.files.weight_file import sha256_of
 from darkroom.names import Names
 from darkroom.plan.trials.sheet import write_trials

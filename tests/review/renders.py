@@ -12,7 +12,7 @@ from tests.examples import record as example_record
 from tests.examples.record import record
 
 from darkroom.files.content import sha256_in
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.previews import TRAINER, Preview
 from darkroom.record.rows import Record, write_records
 from darkroom.thresholds import ModelThresholds

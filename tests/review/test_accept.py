@@ -7,7 +7,7 @@ import pytest
 from tests.review.renders import THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import ConfigError, Problems, StoreError
-from darkroom.files.image_file import without_record
+from darkroom.files.images.image_file import without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.previews import DARKROOM, TRAINER, Replaced, previews_file, read_previews, write_previews
 from darkroom.record.rows import Failure

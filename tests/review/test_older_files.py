@@ -9,7 +9,7 @@ from tests.places import DATA
 from tests.review.renders import THRESHOLDS, picture, preview, render, write_manifest
 
 from darkroom.errors import VersionError
-from darkroom.files.image_file import with_record
+from darkroom.files.images.image_file import with_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.plan.trials.as_conf import as_conf
 from darkroom.previews import previews_file, read_previews, write_previews

@@ -6,7 +6,7 @@ import numpy as np
 from tests.examples.record import LORA, REQUEST, embedded
 
 from darkroom.files.columns import groups_of
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.review.show import show
 

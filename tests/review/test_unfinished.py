@@ -8,7 +8,7 @@ from tests.examples.record import REQUEST
 from tests.review.renders import picture, render
 
 from darkroom.files.atomic import write_json
-from darkroom.files.image_file import encode_image, without_record
+from darkroom.files.images.image_file import encode_image, without_record
 from darkroom.files.weight_file import sha256_of
 from darkroom.job_errors import JobError, begin_job, end_job, end_killed_job, forget_job_errors
 from darkroom.planned import PlannedCombination

@@ -6,7 +6,7 @@ from tests.machine.preloading import refusing
 from tests.machine.waiting import PATIENCE
 from tests.workflow.project import DEMO, Project
 
-from darkroom.files.picture import COMMON, opened
+from darkroom.files.images.opened import COMMON, opened
 
 
 def test_without_locks_links_and_mappings_the_pictures_are_the_same(project: Project, finished_once: Project) -> None:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from darkroom.files.image_file import encode_image
+from darkroom.files.images.image_file import encode_image
 from darkroom.record.embedded import read_embedded_record
 
 REPOSITORY = Path(__file__).parents[2]

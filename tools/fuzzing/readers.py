@@ -4,7 +4,7 @@ from pathlib import Path
 
 from darkroom.base_files.gguf.encoders import QWEN3_GGUF, check_gguf_encoder
 from darkroom.base_files.gguf.header import read_gguf_header, unread_kinds
-from darkroom.files.image_file import without_record
+from darkroom.files.images.image_file import without_record
 from darkroom.intake.aitk.base_model import Copies
 from darkroom.intake.aitk.job import import_job
 from darkroom.intake.options import ImportOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 from darkroom import errors
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.errors import DarkroomError
-from darkroom.files.reference_image import read_image_header, read_reference
+from darkroom.files.images.reference import read_image_header, read_reference
 from darkroom.job_errors import read_job_error
 from darkroom.named_picture import read_render
 from darkroom.plan.trials.as_conf import as_conf

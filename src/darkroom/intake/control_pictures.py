@@ -5,7 +5,7 @@ import binascii
 import time
 
 from darkroom.errors import ConfigError
-from darkroom.files.picture import COMMON, format_of, opened_whole
+from darkroom.files.images.opened import COMMON, format_of, opened_whole
 from darkroom.files.regular_file import MEGABYTE
 
 _BYTES = 32 * MEGABYTE

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from darkroom.checkpoint import Checkpoint, Component, weight_files
 from darkroom.errors import ImageError, raise_together
-from darkroom.files.reference_image import read_reference
+from darkroom.files.images.reference import read_reference
 from darkroom.plan.conf.families import check_image
 from darkroom.plan.requests.resolve import AUTO, regime_of
 from darkroom.plan.weights.loras import check_loras

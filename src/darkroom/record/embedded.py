@@ -118,14 +118,14 @@ def read_embedded_record(path: Path) -> EmbeddedRecord:
     ImageError where it is no whole picture, NoRecordError where it holds none of ours, VersionError where a newer
     version wrote it.
     """
-    from darkroom.files.picture import read_bytes
+    from darkroom.files.images.opened import read_bytes
 
     return embedded_record_in(read_bytes(path), path)
 
 
 def embedded_record_in(content: bytes, path: Path) -> EmbeddedRecord:
     """The same of a file's bytes, which were found at `path`."""
-    from darkroom.files.image_file import record_in
+    from darkroom.files.images.image_file import record_in
 
     values, again = record_in(content, path), "render it again"
     if not isinstance(version := values.get(FORMAT, UNVERSIONED), int):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from darkroom.files.reference_image import read_reference
+from darkroom.files.images.reference import read_reference
 from darkroom.lora_files.families import NAMINGS
 from darkroom.render.adapters.file import Adapter, read_adapter
 from darkroom.render.adapters.kept import AdapterFile, KeptAdapters

@@ -14,7 +14,7 @@ from darkroom.checkpoint import Checkpoint
 from darkroom.errors import DarkroomError, DeviceLostError, PictureError
 from darkroom.files.atomic import atomic
 from darkroom.files.content import is_intact
-from darkroom.files.image_file import encode_image, without_record
+from darkroom.files.images.image_file import encode_image, without_record
 from darkroom.record.embedded import EmbeddedRecord
 from darkroom.render.attempts.ways_out import NONE, WaysOut
 from darkroom.render.device.environment import environment_of

@@ -15,7 +15,7 @@ from safetensors.torch import save as tensor_file
 
 from darkroom.files.atomic import atomic, link
 from darkroom.files.content import read_content, sha256_in, write_content
-from darkroom.files.image_file import with_record, without_record, write_image
+from darkroom.files.images.image_file import with_record, without_record, write_image
 from darkroom.filesystem.refusals import make_read_only
 from darkroom.provenance.claim import signed
 from darkroom.record.embedded import EmbeddedRecord

@@ -8,7 +8,7 @@ from typing import Any
 from darkroom.display import LABEL, labelled, named, printable
 from darkroom.errors import ImageError, NoRecordError, ProvenanceError
 from darkroom.files.columns import groups_of
-from darkroom.files.picture import read_bytes
+from darkroom.files.images.opened import read_bytes
 from darkroom.named_picture import read_record_of
 from darkroom.provenance.claim import Claim, read_claim
 from darkroom.record.embedded import EmbeddedRecord

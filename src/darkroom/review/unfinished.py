@@ -7,8 +7,8 @@ from typing import Any
 
 from darkroom.display import counted, first_line
 from darkroom.errors import ImageError, VersionError
-from darkroom.files.image_file import without_record
-from darkroom.files.picture import read_bytes
+from darkroom.files.images.image_file import without_record
+from darkroom.files.images.opened import read_bytes
 from darkroom.names import Names
 from darkroom.planned import Contents, PlannedCombination
 from darkroom.record.embedded import EmbeddedRecord, read_embedded_record

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.examples.record import LORA, REQUEST, embedded
 
 from darkroom.errors import ConfigError, ImageError, Problems
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.plan.trials.again import forget_unbegun, write_again
 from darkroom.record.circumstances import LoraUse
 from darkroom.store import RESULTS

@@ -6,7 +6,7 @@ import yaml
 from omegaconf import OmegaConf
 from tests.examples.record import REQUEST, embedded
 
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.plan.trials.as_conf import as_conf
 from darkroom.request.parts import ReferenceImage
 

@@ -10,7 +10,7 @@ from tests.examples.record import LORA, record
 from tests.review.renders import REQUEST, THRESHOLDS, picture
 
 from darkroom.files.content import sha256_in
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.previews import TRAINER, Preview
 from darkroom.record.rows import Failure, Record, write_records
 from darkroom.request.parts import Lora

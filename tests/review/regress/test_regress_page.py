@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.examples.record import ENVIRONMENT, REQUEST, embedded
 
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.review.page.data_uri import carry
 from darkroom.review.pair.differences import Difference
 from darkroom.review.pair.measures import EQUAL, Measures, flip_map

@@ -14,7 +14,7 @@ from tests.examples.record import COST, REQUEST, record
 
 from darkroom.errors import ImageError
 from darkroom.files.content import sha256_in
-from darkroom.files.image_file import write_image
+from darkroom.files.images.image_file import write_image
 from darkroom.record.rows import NOT_RENDERED, Failure, read_records, write_records
 from darkroom.review.page.data_uri import thumbnail
 from darkroom.review.page.page import script_json

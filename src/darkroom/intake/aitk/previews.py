@@ -11,7 +11,7 @@ from typing import Any
 
 from darkroom.display import from_here
 from darkroom.errors import ImageError
-from darkroom.files.picture import COMMON, opened
+from darkroom.files.images.opened import COMMON, opened
 from darkroom.files.weight_file import sha256_of
 from darkroom.intake.aitk.checkpoints import TrainedLora
 from darkroom.intake.aitk.model import TrainedModel

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from darkroom.base_files.gguf.encoders import QWEN3_GGUF, T5_GGUF, Z_IMAGE_GGUF, GgufKind
 from darkroom.base_files.kinds import FLUX1_FILES, FLUX2_FILES, Z_IMAGE_FILES, Wanted
 from darkroom.errors import ImageError
-from darkroom.files.reference_image import ImageHeader, SizeLimits, read_image_header
+from darkroom.files.images.reference import ImageHeader, SizeLimits, read_image_header
 from darkroom.request.parts import CFG_ABOVE, INPAINT, POOLED_PROMPT_EMBEDS, PROMPT_EMBEDS
 
 REFERENCE_KEYS = ("ctrl_img", "ctrl_img_1", "ctrl_img_2", "ctrl_img_3")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from darkroom.errors import ConfigError, ImageError, Reading, WeightFileError
-from darkroom.files.reference_image import ImageHeader
+from darkroom.files.images.reference import ImageHeader
 from darkroom.files.weight_file import read_header
 from darkroom.plan.conf.families import FAMILIES, REFERENCE_KEYS, check_image
 from darkroom.request.parts import CONTROL, INPAINT

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
 from darkroom.errors import CheckpointError, StoreError
-from darkroom.files.picture import ALL, opened_whole, read_bytes
+from darkroom.files.images.opened import ALL, opened_whole, read_bytes
 from darkroom.record.rows import Record
 from darkroom.scoring.scorer import TEXT, Scorer
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from darkroom.files.picture import COMMON, format_of, opened_whole, read_bytes
+from darkroom.files.images.opened import COMMON, format_of, opened_whole, read_bytes
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3) sRGB, or (height, width) grey
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from darkroom.errors import ImageError
 from darkroom.files.container import is_lossy
-from darkroom.files.picture import COMMON, format_of, opened_whole, read_bytes
+from darkroom.files.images.opened import COMMON, format_of, opened_whole, read_bytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from typing import Any
 from darkroom.display import on_page
 from darkroom.errors import ImageError
 from darkroom.files.atomic import atomic
-from darkroom.files.picture import COMMON, opened
+from darkroom.files.images.opened import COMMON, opened
 from darkroom.record.rows import Record, read_rows
 from darkroom.request.picture_key import PictureKey
 from darkroom.review.page.data_uri import thumbnail

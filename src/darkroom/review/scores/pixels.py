@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from darkroom.errors import DarkroomError, StoreError, raise_together
-from darkroom.files.picture import COMMON, opened_whole, read_bytes
+from darkroom.files.images.opened import COMMON, opened_whole, read_bytes
 from darkroom.record.rows import Record
 from darkroom.scoring.compared import but_for_seed, is_of_base, scene
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from darkroom.errors import ImageError
-from darkroom.files.picture import COMMON, opened_whole, read_bytes
+from darkroom.files.images.opened import COMMON, opened_whole, read_bytes
 
 
 def picture_shown(path: Path) -> Image.Image | ImageError:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import ImageError
-from darkroom.files.picture import ALL, COMMON, format_of, opened, opened_whole, read_bytes
+from darkroom.files.images.opened import ALL, COMMON, format_of, opened, opened_whole, read_bytes
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:

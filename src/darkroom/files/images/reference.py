@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from darkroom.errors import ImageError
 from darkroom.files.content import check_planned
-from darkroom.files.picture import ALL, format_of, opened, opened_whole, read_bytes
+from darkroom.files.images.opened import ALL, format_of, opened, opened_whole, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image

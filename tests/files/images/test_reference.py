@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import ImageError
-from darkroom.files.reference_image import SizeLimits, read_image_header, read_reference
+from darkroom.files.images.reference import SizeLimits, read_image_header, read_reference
 
 LIMITS = SizeLimits(shortest_side=64, largest_aspect=8)
 
