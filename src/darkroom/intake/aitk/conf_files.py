@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from darkroom.display import printable
+from darkroom.errors import ConfigError
 from darkroom.files.yaml_text import yaml_text
 from darkroom.intake.aitk.matrix import LoraValues
 from darkroom.intake.aitk.previews import BASE, PromptOption
 from darkroom.intake.aitk.prompts import DRAWN, SamplePrompt
+from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.owned_files import CONF, ConfFile, conf_file
 
 _COMMON = ("width", "height", "sample_steps", "guidance_scale", "neg", "network_multiplier")
@@ -93,6 +96,15 @@ def pick_files(writer: ConfWriter, main: PromptOption, trigger_word: str | None,
     if main.sheet.prompts:
         files.append(pick.prompts(replace(main, name=pick.name), trigger_word, without=_AXES))
     return files
+
+
+def refuse_built_in_names(files: Sequence[ConfFile]) -> None:
+    """ConfigError where a file would go ahead of one of Darkroom's own of the same name."""
+    taken = [file.path for file in files if (BUILT_IN / Path(*file.path.parts[1:])).is_file()]
+    if taken and BUILT_IN.resolve() != Path("conf").resolve():
+        raise ConfigError(
+            f"{', '.join(map(str, taken))}: Darkroom has files of that name itself; choose another with --name"
+        )
 
 
 def _without(value: str) -> dict[str, object]:

@@ -6,14 +6,14 @@
 Reads headers and digests; renders and compares nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from darkroom.display import from_here, named
 from darkroom.errors import ConfigError, Reading, raise_together, value_of
 from darkroom.intake.aitk.base_model import Copies
-from darkroom.intake.aitk.checkpoints import TrainedLora, TrainedLoras, trained_loras
-from darkroom.intake.aitk.conf_files import ConfWriter, pick_files
+from darkroom.intake.aitk.checkpoints import TrainedLoras, trained_loras
+from darkroom.intake.aitk.conf_files import ConfWriter, pick_files, refuse_built_in_names
 from darkroom.intake.aitk.config import JobConfig, config_file, job_roots, links_out, read_job, training_folder
 from darkroom.intake.aitk.control_images import unused_images, with_images
 from darkroom.intake.aitk.matrix import LoraValues, left_out, lora_values, matrix, rendered
@@ -28,7 +28,6 @@ from darkroom.intake.imported_job import ImportedJob, outdated, stale, with_acce
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.roots import Roots
 from darkroom.intake.versions import JobVersions, Rules
-from darkroom.plan.conf.folders import BUILT_IN
 from darkroom.plan.conf.owned_files import CONF, ConfFile, import_name
 from darkroom.previews import Preview, previews_file
 
@@ -91,20 +90,19 @@ class _Import:
         if not has_times:
             self._notes.append(_COPIED)
         # 3. Which picture is a preview of what
-        regimes = {option.name: _regime(model, option) for option in options}
-        previewer = Previewer(self._name, model, regimes, versions)
+        previewer = Previewer(self._name, model, versions)
         placed = self._placing(model, options, found, has_times).placed(sample_sets(samples))
         values = lora_values(self._name, self._job.name, self._folder, found.loras)
         rows = [row for one in placed for row in self._rows(one, previewer, values)]
         combinations = rendered(options, values.usable, rows)
         if rows:
-            rows += list(_lacking(previewer, options, values.usable, combinations, rows))
+            rows += list(previewer.lacking(options, values.usable, combinations, rows))
         self._notes += _unseen(model, options, found, rows)
         # 4. The files
-        files = self._files(model, options, regimes, values, combinations, left_out(values, combinations, rows))
+        files = self._files(model, options, values, combinations, left_out(values, combinations, rows))
         trigger_word = self._job.process.text("trigger_word")
         picked = pick_files(self._writer, options[0], trigger_word, values)
-        self._check_names([*files, *picked])
+        refuse_built_in_names([*files, *picked])
         names = [option.name for option in options]
         by = f", trained by {versions}" if found.loras else ""
         rows.sort(key=lambda row: (row.step or 0, names.index(row.prompts), row.index, row.made_at or ""))
@@ -195,7 +193,6 @@ class _Import:
         self,
         model: TrainedModel,
         options: Sequence[PromptOption],
-        regimes: Mapping[str, str],
         values: LoraValues,
         combinations: Sequence[tuple[str, str]],
         idle: Sequence[str],
@@ -205,7 +202,7 @@ class _Import:
         comments = [f"As trained: {said}" for said in model.rules.followed]
         comments += [f"Not as trained: {reason}" for reason in model.reasons]
         written = [option for option in options if option.sheet.prompts]
-        files = [writer.model(_content(model, written or options, regimes), comments)]
+        files = [writer.model(model.content_for((written or options)[0].sheet), comments)]
         if values.folder:
             files.append(writer.folder(str(from_here(values.folder)), values.pattern, trigger_word))
         if not written:  # then its checkpoints are what a job is imported for, each by its name
@@ -239,14 +236,6 @@ class _Import:
             self._notes.append(f"its checkpoints are not looked for: {error}")
             return None
 
-    def _check_names(self, files: Sequence[ConfFile]) -> None:
-        """ConfigError where a file would go ahead of one of Darkroom's own of the same name."""
-        taken = [file.path for file in files if (BUILT_IN / Path(*file.path.parts[1:])).is_file()]
-        if taken and BUILT_IN.resolve() != Path("conf").resolve():
-            raise ConfigError(
-                f"{', '.join(map(str, taken))}: Darkroom has files of that name itself; choose another with --name"
-            )
-
 
 def _unseen(
     model: TrainedModel, options: Sequence[PromptOption], found: TrainedLoras, rows: Sequence[Preview]
@@ -258,31 +247,3 @@ def _unseen(
             yield from (f"left out: prompt {index}: {why}" for index, why in option.sheet.left_out.items())
     steps = {row.step for row in rows}
     yield from (f"cannot be applied: {lora.fault}" for lora in found.loras if lora.fault and lora.step not in steps)
-
-
-def _regime(model: TrainedModel, option: PromptOption) -> str:
-    """The trainer's rule: adapters are merged into a base that is not quantised, if all previews have one strength."""
-    return "merged" if model.is_merged and len(option.sheet.strengths) <= 1 else "live"
-
-
-def _content(model: TrainedModel, options: Sequence[PromptOption], regimes: Mapping[str, str]) -> Mapping[str, object]:
-    """The model's keys, with lora_merge where plan/requests/resolve.py finds another regime than the trainer had."""
-    main = options[0]
-    strengths = {prompt.settings["network_multiplier"] for prompt in main.sheet.prompts}
-    ours = "live" if "transformer" in model.content.get("quantize", {}) or len(strengths) > 1 else "merged"
-    trainers = regimes[main.name]
-    return model.content if ours == trainers else model.with_merge(trainers)
-
-
-def _lacking(
-    previewer: Previewer,
-    options: Sequence[PromptOption],
-    usable: Mapping[str, TrainedLora],
-    combinations: Sequence[tuple[str, str]],
-    rows: Sequence[Preview],
-) -> Iterator[Preview]:
-    """Rows for what is rendered and has no picture."""
-    by_name = {option.name: option for option in options}
-    for lora_name, prompts in combinations:
-        there = {row.index for row in rows if (row.lora, row.prompts) == (lora_name, prompts)}
-        yield from previewer.lacking(by_name[prompts], lora_name, usable.get(lora_name), there)

@@ -3,7 +3,7 @@
 The trainer's rules: ModelConfig in its toolkit/config_modules.py, and the loading code of each architecture.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from darkroom.display import suggestion
 from darkroom.errors import ConfigError, Reading
 from darkroom.intake.aitk.base_model import BaseLookup, Copies
+from darkroom.intake.aitk.prompts import SampleSheet
 from darkroom.intake.aitk.section import Section
 from darkroom.intake.architectures import ARCHITECTURES, Architecture
 from darkroom.intake.roots import Roots
@@ -51,9 +52,16 @@ class TrainedModel:
         """What the headers of its adapters say that they were trained on."""
         return self.rules.architecture.base.header
 
-    def with_merge(self, regime: str) -> Mapping[str, Any]:
-        """The content, where the trainer had its adapter otherwise than Darkroom's rule would find."""
-        return {**self.content, _LORA_MERGE: regime}
+    def regime(self, strengths: Collection[float]) -> str:
+        """The trainer's: adapters are merged into a base that is not quantised, if all previews have one strength."""
+        return "merged" if self.is_merged and len(strengths) <= 1 else "live"
+
+    def content_for(self, sheet: SampleSheet) -> Mapping[str, Any]:
+        """The content, with lora_merge where plan/requests/resolve.py finds another regime than the trainer had."""
+        strengths = {prompt.settings["network_multiplier"] for prompt in sheet.prompts}
+        ours = "live" if "transformer" in self.content.get("quantize", {}) or len(strengths) > 1 else "merged"
+        trainers = self.regime(sheet.strengths)
+        return self.content if ours == trainers else {**self.content, _LORA_MERGE: trainers}
 
 
 def trained_model(

@@ -43,11 +43,10 @@ class PromptOption:
 
 @dataclass(frozen=True)
 class Previewer:
-    """Makes rows of one job's previews. `regimes`: of each prompt set, merged or live; `versions`: who made them."""
+    """Makes rows of one job's previews. `versions`: who made them."""
 
     name: str
     model: TrainedModel
-    regimes: Mapping[str, str]
     versions: JobVersions
     _digests: dict[Path, str] = field(default_factory=dict)
 
@@ -77,13 +76,26 @@ class Previewer:
                 origin=TRAINER,
                 step=file.step,
                 made_at=file.made_at,
-                then=self._then(prompt, option.name, lora_name, lora),
+                then=self._then(prompt, option, lora_name, lora),
                 reason="; ".join(dict.fromkeys([*reasons, *own])) or None,
                 note="; ".join(self.versions.notes(file.step)) or None,
                 trainer=str(trainer) if trainer else None,
             )
 
     def lacking(
+        self,
+        options: Sequence[PromptOption],
+        usable: Mapping[str, TrainedLora],
+        combinations: Sequence[tuple[str, str]],
+        rows: Sequence[Preview],
+    ) -> Iterator[Preview]:
+        """Rows for what is rendered and has none among `rows`. `combinations`: names of LoRA and prompt set."""
+        by_name = {option.name: option for option in options}
+        for lora_name, prompts in combinations:
+            there = {row.index for row in rows if (row.lora, row.prompts) == (lora_name, prompts)}
+            yield from self._lacking_of(by_name[prompts], lora_name, usable.get(lora_name), there)
+
+    def _lacking_of(
         self, option: PromptOption, lora_name: str, lora: TrainedLora | None, there: Container[int]
     ) -> Iterator[Preview]:
         """A row for each request of a combination that no picture was left of; `there`: the indices with one."""
@@ -98,12 +110,12 @@ class Previewer:
                     path=None,
                     origin=TRAINER,
                     step=step,
-                    then=self._then(prompt, option.name, lora_name, lora),
+                    then=self._then(prompt, option, lora_name, lora),
                     reason=f"the trainer left no picture of it at step {step}",
                 )
 
     def _then(
-        self, prompt: SamplePrompt | None, option: str, lora_name: str, lora: TrainedLora | None
+        self, prompt: SamplePrompt | None, option: PromptOption, lora_name: str, lora: TrainedLora | None
     ) -> dict[str, Any]:
         """What is known of how a picture was made, by columns of the manifest; not its LoRA if that is gone."""
         if prompt is None:
@@ -117,7 +129,7 @@ class Previewer:
         known |= {"prompt": prompt.text, "ctrl_images": [self._file(Path(path)) for path in images]}
         if lora:
             known["loras"] = [{**self._file(lora.path), "network_multiplier": strength}]
-            known["lora_merge"] = self.regimes[option] if strength else None
+            known["lora_merge"] = self.model.regime(option.sheet.strengths) if strength else None
         elif lora_name == BASE:
             known |= {"loras": [], "lora_merge": None}
         return {**self.model.facts, **known}
