@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "written": "errors files",
     "scoring": "errors display request files",
     "trials": "request files",
-    "job_errors": "errors names files",
+    "job_errors": "errors names filesystem files",
     "telling": "errors display job_errors filesystem files",
     "thresholds": "errors files record",
     "previews": "__init__ display errors request files",

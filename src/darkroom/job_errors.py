@@ -5,14 +5,19 @@ run does, once it hears of that; for one that is stopped with its run nobody doe
 one before it left. A job that renders several combinations leaves what it ended with in its output.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from darkroom.errors import StoreError
-from darkroom.files.atomic import read_json, write_json
+from darkroom.files.atomic import atomic, read_json, write_json
+from darkroom.filesystem.direct import open_direct
 from darkroom.names import Names
+
+_ROOM = 4096  # bytes, in which a full disk leaves room for an error
+_KEPT = 900  # characters of it there, of 4 bytes at most
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class JobError:
     pictures: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, log: Path) -> None:
-        write_json(_beside(log), asdict(self), durable=False)
+        """Whole or not at all; where the disk is full, less the pictures, in the room of what was left there before."""
+        _write(log, self, JobError(self.text[:_KEPT]))
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def read_job_error(log: Path) -> JobError | None:
 def begin_job(log: Path, within: Path | None = None) -> None:
     """Leave that an attempt has begun. `within`: the log of the job that does this along with other things."""
     around = os.path.relpath(within, log.parent) if within else ""
-    write_json(_beside(log), asdict(_Begun(around)), durable=False)
+    _write(log, _Begun(around), _Begun(around))
 
 
 def end_job(log: Path) -> None:
@@ -84,6 +90,30 @@ def read_member_errors(path: Path) -> dict[Names, JobError]:
         return {Names(*names): JobError(**error) for *names, error in values["failed"]}
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: of another version of Darkroom ({error}); run Snakemake again") from error
+
+
+def _write(log: Path, left: JobError | _Begun, where_full: JobError | _Begun) -> None:
+    path = _beside(log)
+    try:
+        with atomic(path, durable=False) as temporary:
+            temporary.write_bytes(_as_json(left))
+    except StoreError:
+        if not _written_in_place(path, _as_json(where_full)):
+            raise
+
+
+def _as_json(left: JobError | _Begun) -> bytes:
+    """With spaces behind it up to the size of every such file that is short enough."""
+    return json.dumps(asdict(left), ensure_ascii=False).encode().ljust(_ROOM)
+
+
+def _written_in_place(path: Path, content: bytes) -> bool:
+    """Whether a file that is there has taken as many bytes as it had, or fewer."""
+    try:
+        with open_direct(path, "r+b", buffering=0) as file:
+            return len(content) <= os.fstat(file.fileno()).st_size and file.write(content) == len(content)
+    except OSError:
+        return False
 
 
 def _beside(log: Path) -> Path:

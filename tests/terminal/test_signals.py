@@ -63,3 +63,12 @@ def test_one_that_the_system_kills_has_the_status_that_a_shell_gives_it() -> Non
 def _wait_until_at_work(process: Snakemake) -> None:
     while process.goes_on(0.05) and not process.printed:
         pass
+
+
+def test_a_run_whose_log_cannot_be_written_goes_on_and_says_so() -> None:
+    with Snakemake([sys.executable, "-c", "print('at work')"]) as process:
+        process.log_to(Path("/dev/full"))
+        while process.goes_on(0.1):
+            pass
+    assert process.status == 0
+    assert process.log_lacks == ["/dev/full: not all of it could be written: No space left on device"]

@@ -29,6 +29,7 @@ from darkroom.errors import DarkroomError, StoppedError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 from darkroom.machine.shadows import told_of_shadows
+from darkroom.telling.messages import JobFailed, tell
 
 # What no program can do anything about: rights, room, open files, a disk or a server that fails.
 _OF_THE_MACHINE = {
@@ -104,15 +105,17 @@ def _tell(text: str, options: argparse.Namespace, shown: str = "", trace: str = 
     if options.log is None:
         return
     try:
-        with open_direct(options.log, "a", encoding="utf-8") as file:
-            print(f"darkroom: {text}{trace}", file=file)
         known = read_job_error(options.log)
         if known is None or not known.pictures:  # else render has said more, of each picture
             JobError(text).write(options.log)
-    except OSError as error:  # a full disk is what the text may be about
-        print(f"darkroom: {options.log}: cannot be written: {why(error)}", file=sys.stderr)
     except DarkroomError as error:
         print(f"darkroom: {error}", file=sys.stderr)
+        tell(JobFailed(text))
+    try:
+        with open_direct(options.log, "a", encoding="utf-8") as file:
+            print(f"darkroom: {text}{trace}", file=file)
+    except OSError as error:  # a full disk is what the text may be about
+        print(f"darkroom: {options.log}: cannot be written: {why(error)}", file=sys.stderr)
 
 
 def _tell_of_stop(text: str, options: argparse.Namespace) -> None:

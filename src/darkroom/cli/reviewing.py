@@ -60,8 +60,7 @@ def _manifest(options: argparse.Namespace) -> None:
 def _unfinished(options: argparse.Namespace) -> None:
     from darkroom.planned import Contents
     from darkroom.review.sheet.report import write_report
-    from darkroom.review.unfinished import failures_of, told, write_unfinished_manifest
-    from darkroom.telling.messages import tell
+    from darkroom.review.unfinished import told, write_unfinished_manifest
 
     folder = ExperimentFolder(options.experiment)
     rows = write_unfinished_manifest(folder)
@@ -71,8 +70,6 @@ def _unfinished(options: argparse.Namespace) -> None:
         _print_summary(folder.comparison)
     asked = Contents.read(folder.contents).pictures
     print(told(rows, asked, folder.report), end="", file=sys.stderr)
-    for failed in failures_of(rows):
-        tell(failed)
 
 
 def _report(options: argparse.Namespace) -> None:

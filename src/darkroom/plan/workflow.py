@@ -28,7 +28,7 @@ from darkroom.plan.weights.memory import memory_to_encode, memory_to_render
 from darkroom.previews import no_previews, read_previews, stored_previews
 from darkroom.request.digest import digest_of
 from darkroom.store import RESULTS, STORE, ExperimentFolder, Store, begin_afresh, settle
-from darkroom.telling.messages import Began, Planned, Refused, tell
+from darkroom.telling.messages import Began, Planned, Refused, say, tell
 
 _STORE = RESULTS / STORE
 
@@ -184,8 +184,8 @@ class Workflow:
         is_complete = [self._done.is_complete_now(combination) for combination in self.experiment.combinations]
         try:
             write_contents(self.experiment, is_complete, self.folder, fresh=self._fresh)
-        except DarkroomError as error:
-            stop(error)
+        except StoreError as error:  # a full disk, perhaps: what became of the pictures is to be told all the same
+            say(str(error))
         return not (all(is_complete) and self.folder.finished.is_file())
 
     @cached_property

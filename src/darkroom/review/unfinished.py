@@ -17,14 +17,14 @@ from darkroom.request.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
 from darkroom.store import ExperimentFolder
-from darkroom.telling.messages import Failed
+from darkroom.telling.messages import Failed, tell
 
 _NO_TURN = "not rendered: the run ended before it was its turn"
 _REASONS = 3  # sentences in the terminal; the page has all
 
 
 def write_unfinished_manifest(folder: ExperimentFolder) -> list[Row]:
-    """Write the manifest as far as it goes, and return the rows of the combinations that are not done.
+    """Tell why, write the manifest as far as it goes, and return the rows of the combinations that are not done.
 
     The experiment is `finished` no more, and records of what was asked before are gone: the next run renders what is
     left, and writes the manifest again. StoreError for files of ours that are missing or damaged.
@@ -33,6 +33,8 @@ def write_unfinished_manifest(folder: ExperimentFolder) -> list[Row]:
     done = [each.names for each in combinations if each.done == each.images]
     left = [each.names for each in combinations if each.done != each.images]
     rows = [row for names in left for row in rows_of(folder, names)]
+    for failed in failures_of(rows):  # before anything is written: the disk may be full
+        tell(failed)
     for stale in (folder.finished, *map(folder.records, left)):
         stale.unlink(missing_ok=True)
     write_manifest([folder.records(names) for names in done], folder.manifest, rows)

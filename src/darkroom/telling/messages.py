@@ -64,7 +64,14 @@ class Failed:
     reason: str
 
 
-Message = Planned | Began | Said | Refused | Judged | Failed
+@dataclass(frozen=True)
+class JobFailed:
+    """Why a job came to nothing, where that cannot be written beside its log: no page will have it."""
+
+    reason: str
+
+
+Message = Planned | Began | Said | Refused | Judged | Failed | JobFailed
 _KINDS: Mapping[str, type[Message]] = {each.__name__.lower(): each for each in get_args(Message)}
 
 

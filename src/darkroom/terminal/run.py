@@ -19,7 +19,7 @@ from darkroom.job_errors import read_job_error
 from darkroom.plan.conf.folders import CONF_DIRS, existing_folders, home
 from darkroom.review.progress import Watch
 from darkroom.store import RESULTS, ExperimentFolder, check_writable
-from darkroom.telling.messages import Began, Failed, Judged, Message, Planned, Refused, Said
+from darkroom.telling.messages import Began, Failed, JobFailed, Judged, Message, Planned, Refused, Said
 from darkroom.terminal.line import TypedRun, read_words, snakemake_line
 from darkroom.terminal.screen import Screen
 from darkroom.terminal.snakemake import Snakemake
@@ -82,6 +82,7 @@ class _Watched:
         self._refused = False
         self._judged: str | None = None
         self._failed: list[Failed] = []
+        self._unwritten: list[str] = []  # why jobs came to nothing, where no file says it
 
     def status(self) -> int:
         """The exit status, once the run is over and it is said what came of it."""
@@ -115,6 +116,8 @@ class _Watched:
                 self._judged = message.text
             case Failed():
                 self._failed.append(message)
+            case JobFailed():
+                self._unwritten.append(message.reason)
 
     def _look(self) -> None:
         """How far it is, where it is time for that."""
@@ -143,7 +146,7 @@ class _Watched:
             return [stopped_line(planned, len(self._watch.look().done), self._folder.report)]
         outcome = self._outcome(planned, self._watch)
         unknown = self._words_of_snakemake() if process.status and not outcome.is_told else []
-        return [*closing_lines(outcome), *unknown]
+        return [*closing_lines(outcome), *unknown, *process.log_lacks]
 
     def _unbegun(self, planned: Planned) -> list[str]:
         """Of a run that had no job to do."""
@@ -171,7 +174,7 @@ class _Watched:
             page=page if page.is_file() else None,
             judged=self._judged,
             failed=self._failed,
-            errors=[error.text for error in errors if error],
+            errors=[*(error.text for error in errors if error), *self._unwritten[:1]],
         )
 
     def _words_of_snakemake(self) -> list[str]:

@@ -37,6 +37,7 @@ class Snakemake:
         self._last = b""
         self.printed = b""  # on stdout, until there is a log: what an option such as --summary asked for
         self.stopped_by: int | None = None  # the signal
+        self.log_lacks: list[str] = []  # why, at most one sentence
         self._half = b""  # of a line that is being written
         self._closing = contextlib.ExitStack()
 
@@ -76,7 +77,7 @@ class Snakemake:
             chunk = file.read()
             self._last = (self._last + chunk)[-_CHUNK:]
             if self._log is not None:
-                self._log.write(chunk)
+                self._write(self._log, chunk)
             else:
                 self._unlogged += chunk
                 self.printed += chunk if file is self._stdout else b""
@@ -99,7 +100,14 @@ class Snakemake:
             self._log = self._closing.enter_context(open_direct(path, "wb", buffering=0))
         except OSError as error:
             raise StoreError(f"{path}: cannot be written: {why(error)}") from error
-        self._log.write(f"{shlex.join(self._line)}\n\n".encode() + self._unlogged)
+        self._write(self._log, f"{shlex.join(self._line)}\n\n".encode() + self._unlogged)
+
+    def _write(self, log: IO[bytes], chunk: bytes) -> None:
+        """Where the disk is full, the run goes on: its jobs may write elsewhere, and say what became of them."""
+        try:
+            log.write(chunk)
+        except OSError as error:
+            self.log_lacks = [f"{log.name}: not all of it could be written: {why(error)}"]
 
     @property
     def status(self) -> int:

@@ -102,7 +102,8 @@ def _copied(worker_log: Path, log: Path | None) -> Iterator[None]:
         yield
     finally:
         if log is not None and worker_log.is_file():
-            with worker_log.open("rb") as said, _opened(log) as file:
+            # Not to be said of a full disk in place of what the job came to: the worker's own log has it as well.
+            with contextlib.suppress(OSError), worker_log.open("rb") as said, _opened(log) as file:
                 said.seek(before)
                 file.write(said.read())
 
