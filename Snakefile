@@ -6,6 +6,7 @@ from snakemake.utils import min_version
 
 from darkroom import look_for_garbage_seldom
 from darkroom.plan.conf.folders import CONF_DIRS
+from darkroom.plan.shards.ending import take_jobs_along
 from darkroom.plan.shards.lookup import open_shards
 from darkroom.plan.opening import open_workflow
 from darkroom.render.worker.owner import adopt_jobs
@@ -85,6 +86,7 @@ onstart:
     DARKROOM.start()
     SHARDS.start()
     tell_failed_jobs()
+    take_jobs_along()
     # Not for a run that writes no page at its end: this one would stay.
     if not workflow.touch and {"manifest", "report"} <= {
         job.rule.name for job in workflow.dag.needrun_jobs()

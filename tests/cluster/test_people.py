@@ -65,6 +65,7 @@ def shared(slurm: Path) -> Iterator[Shared]:
             project.write(f"conf/prompts/{prompts}.yaml", LONG)
         project.write("conf/experiment/small.yaml", MATRIX % "none, demo_lora")
         project.write("conf/experiment/more.yaml", MATRIX % "none, demo_lora, demo_lokr")
+        (project.folder / ".snakemake/log").mkdir(parents=True)  # somebody has worked here before
         with people(2, machines(slurm), top) as (group, (first, second)):
             shared = (
                 f"chgrp -R {group} . && chmod -R g+rwX . && find . -type d -exec chmod g+s {{}} +"  # docs/cluster.md
