@@ -126,6 +126,16 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
+def one_line(error: Exception) -> str:
+    """What a library says, to stand within a sentence of ours."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def without_place(error: Exception, place: object) -> str:
+    """What an error says of a file, where a list of files names it already."""
+    return str(error).removeprefix(f"{place}: ")
+
+
 def caught(check: Callable[[], object]) -> list[DarkroomError]:
     """The error that `check` raises, or none: for `raise_together`."""
     try:

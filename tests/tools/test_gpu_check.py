@@ -14,7 +14,7 @@ import runpy, sys
 for name in ("snakemake", "hydra", "omegaconf"):
     sys.modules[name] = None
 out = sys.argv[1]
-sys.argv[1:] = ["--model", "tiny"]
+sys.argv[1:] = ["--model", "tiny", "--repeats", "1"]
 runpy.run_path("benchmarks/switching.py", run_name="__main__")
 sys.argv[1:] = ["--tiny", "--out", out]
 from tests.machine.gpu import installed

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from darkroom.errors import ImageError, StoreError, WeightFileError
+from darkroom.errors import ImageError, StoreError, WeightFileError, without_place
 from darkroom.files.atomic import atomic
 from darkroom.files.container import check_whole
 from darkroom.files.regular_file import read_regular
@@ -65,7 +65,7 @@ def fault_of(path: Path) -> str | None:
     try:
         content = read_regular(path, _LARGEST, StoreError)
     except StoreError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return without_place(error, path)
     return _fault_in(content, path)
 
 
@@ -115,5 +115,5 @@ def _fault_in(content: bytes, path: Path) -> str | None:
         else:
             check_whole(content)
     except (WeightFileError, ImageError) as error:
-        return str(error).removeprefix(f"{path}: ")
+        return without_place(error, path)
     return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from darkroom.errors import StoreError, VersionError
+from darkroom.errors import StoreError, VersionError, one_line
 from darkroom.files.atomic import atomic
 from darkroom.files.columns import fault, row_of, schema_of, value_of, version_of
 from darkroom.files.regular_file import is_there, open_regular
@@ -84,8 +84,7 @@ def read_table(path: Path, cls: type[Any], *, again: str, restore: str, kind: Ki
             table = file.read()
             table.validate(full=True)
     except (pa.ArrowException, ValueError, OSError) as error:  # Arrow raises many kinds for bad files
-        said = " ".join(str(error).split())
-        raise StoreError(f"{path}: not a whole Parquet file ({said}); {restore}") from error
+        raise StoreError(f"{path}: not a whole Parquet file ({one_line(error)}); {restore}") from error
     try:
         said = _metadata(table).get(FORMAT, str(UNVERSIONED))
     except UnicodeDecodeError as error:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import time
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, one_line
 from darkroom.files.images.opened import COMMON, format_of, opened_whole
 from darkroom.files.regular_file import MEGABYTE
 
@@ -45,8 +45,7 @@ def downloaded(url: str, where: str) -> bytes:
                 if time.monotonic() > end:
                     raise ConfigError(f"{where}: {url!r}: not whole after {_SECONDS:g} seconds; try again, or copy it")
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{where}: {url!r}: cannot be downloaded: {said}") from error
+        raise ConfigError(f"{where}: {url!r}: cannot be downloaded: {one_line(error)}") from error
     return bytes(content)
 
 

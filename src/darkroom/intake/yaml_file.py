@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, one_line
 from darkroom.files.json_text import MOST_DIGITS, TOO_LONG
 from darkroom.files.regular_file import read_text
 from darkroom.files.yaml_text import bounded_events, bounded_nodes
@@ -66,7 +66,7 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-        said = getattr(error, "problem", None) or " ".join(str(error).split())
+        said = getattr(error, "problem", None) or one_line(error)
         raise ConfigError(f"{place}: {said}") from error
 
 

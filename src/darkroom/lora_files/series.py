@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from darkroom.errors import WeightFileError
+from darkroom.errors import WeightFileError, without_place
 from darkroom.lora_files.file import ENDINGS, LoraFile, read_lora
 from darkroom.lora_files.tools import is_adapter
 from darkroom.lora_files.training.file_name import TrainedName, read_name
@@ -87,7 +87,7 @@ def _read(path: Path, option: str | None) -> TrainedFile | str:
     except OSError as error:
         return str(error.strerror)
     except WeightFileError as error:
-        return str(error).removeprefix(f"{path}: ").partition(";")[0]  # no advice: it may be on its way
+        return without_place(error, path).partition(";")[0]  # no advice: it may be on its way
     if not is_adapter(lora.shapes):
         return "no LoRA by its keys"
     named = (read_name(path.name, option) if option else None) or read_name(path.name)

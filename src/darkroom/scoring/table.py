@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.display import counted, named
-from darkroom.errors import StoreError
+from darkroom.errors import StoreError, one_line
 from darkroom.files.atomic import atomic
 from darkroom.files.regular_file import read_regular
 
@@ -90,8 +90,7 @@ def _parquet(called: str, content: bytes) -> Any:
     try:
         return pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise StoreError(f"{called}: not a whole Parquet file ({said}); delete it, and run again") from error
+        raise StoreError(f"{called}: not a whole Parquet file ({one_line(error)}); delete it, and run again") from error
 
 
 def _of_parquet(called: str, table: Any) -> list[tuple[str, list[Any]]]:

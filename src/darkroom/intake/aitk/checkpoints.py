@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.display import printable
-from darkroom.errors import AdapterError, WeightFileError
+from darkroom.errors import AdapterError, WeightFileError, without_place
 from darkroom.lora_files.families import NAMINGS
 from darkroom.lora_files.file import STEPS, LoraFile, read_lora
 from darkroom.lora_files.judge import judge
@@ -85,7 +85,7 @@ def _renamed(
         try:
             header = read_lora(path)
         except (WeightFileError, OSError) as error:
-            reasons[path] = str(error).removeprefix(f"{path}: ")
+            reasons[path] = without_place(error, path)
             continue
         fault = _fault(header, family, base_version)
         if header.step is None:

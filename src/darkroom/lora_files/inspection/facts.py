@@ -10,7 +10,7 @@ import numpy as np
 from darkroom.base_files.key_prefix import shared_prefix
 from darkroom.base_files.stored_weights import stored_weights
 from darkroom.display import named
-from darkroom.errors import AdapterError
+from darkroom.errors import AdapterError, without_place
 from darkroom.files.json_text import json_object
 from darkroom.files.weight_file import read_header, sha256_of
 from darkroom.lora_files.families import NAMINGS
@@ -122,7 +122,7 @@ def _read(lora: LoraFile) -> tuple[AdapterNaming, ReadKeys | None, str]:
         try:
             read = read_keys(lora, naming)
         except AdapterError as error:
-            refused = refused or str(error).removeprefix(f"{lora.path}: ")
+            refused = refused or without_place(error, lora.path)
             continue
         unfit = 0 if bases_of(read, naming, lora.base_version) else 1
         found.append((len(read.unknown) + unfit, naming, read))

@@ -20,12 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from darkroom import OWN_FOLDER
 from darkroom.display import from_here
-from darkroom.errors import ConfigError, raise_together
+from darkroom.errors import ConfigError, one_line, raise_together
 from darkroom.plan.conf.experiment_files import ExperimentFiles, experiment_fault, experiment_files
 from darkroom.plan.conf.folders import existing_folders, machine_file
 from darkroom.plan.conf.option_file import LITERAL, as_config_errors, load, load_with_defaults_list
 from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.overrides import Overrides, one_line
+from darkroom.plan.conf.overrides import Overrides
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 _OF_ROOT = ("output", "machine", "matrix", "exclude", "score")

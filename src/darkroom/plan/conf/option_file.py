@@ -11,11 +11,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
-from darkroom.errors import ConfigError
+from darkroom.errors import ConfigError, one_line
 from darkroom.files import unquoted
 from darkroom.files.regular_file import read_text
 from darkroom.files.yaml_text import check_keys_and_values
-from darkroom.plan.conf.overrides import one_line
 from darkroom.plan.conf.schema import RATIO_KEYS
 
 LITERAL = "${…} stands for a value of conf/, ${oc.env:HOME} for the environment's, \\${ in single quotes for itself"

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from darkroom.errors import ConfigError, raise_together
+from darkroom.errors import ConfigError, one_line, raise_together
 from darkroom.names import name_fault
 from darkroom.plan.conf.other_tools import answer_at_root
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
@@ -85,7 +85,3 @@ def _parsed(line: str) -> Override:
     if override.is_sweep_override():
         raise ConfigError(f"override {line}: one value or a [list] is needed: {override.key_or_group}=[…, …]")
     return override
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
-from darkroom.errors import CheckpointError, StoreError
+from darkroom.errors import CheckpointError, StoreError, one_line
 from darkroom.files.images.opened import ALL, opened_whole, read_bytes
 from darkroom.record.rows import Record
 from darkroom.scoring.scorer import TEXT, Scorer
@@ -43,8 +43,7 @@ class Scored:
             self._picture = AutoImageProcessor.from_pretrained(checkpoint, use_fast=False)
             self._words = AutoTokenizer.from_pretrained(checkpoint) if self.kind in _TWO_SIDED else None
         except (OSError, ValueError) as error:
-            said = " ".join(str(error).split())
-            raise CheckpointError(f"{where}: {checkpoint} cannot be loaded: {said}") from error
+            raise CheckpointError(f"{where}: {checkpoint} cannot be loaded: {one_line(error)}") from error
 
     @torch.inference_mode()
     def of_pictures(self, paths: Sequence[Path]) -> Tensor:

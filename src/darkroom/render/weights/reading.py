@@ -17,7 +17,7 @@ import torch
 from darkroom.base_files.json_file import read_json_file
 from darkroom.checkpoint import Component
 from darkroom.display import named
-from darkroom.errors import CheckpointError
+from darkroom.errors import CheckpointError, one_line
 from darkroom.files.weight_file import identity
 from darkroom.render.weights.stored import Stored
 from darkroom.render.weights.tensor_file import ReadBuffer
@@ -97,9 +97,8 @@ def built(cls: Any, config: Mapping[str, Any], weights: "BaseWeights") -> Any:
         with torch.device("meta"):
             module = cls.from_config(config)
     except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, RuntimeError) as error:
-        said = " ".join(str(error).split())
         raise CheckpointError(
-            f"{weights.path}: no {cls.__name__} has sizes such as these ({said}); is this the right model?"
+            f"{weights.path}: no {cls.__name__} has sizes such as these ({one_line(error)}); is this the right model?"
         ) from error
     weights.account(shapes_of(module))
     return module

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from darkroom.display import counted, printable, sized, table
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, without_place
 from darkroom.files.atomic import read_json
 from darkroom.files.content import SUMS, digests_of, fault_of, note_digest
 from darkroom.files.weight_file import sha256_of
@@ -185,7 +185,7 @@ class _Check:
                 return []
             records = read_record_table(path)
         except DarkroomError as error:
-            self._checked.bad.append(Bad(str(path), RECORDS, str(error).removeprefix(f"{path}: ")))
+            self._checked.bad.append(Bad(str(path), RECORDS, without_place(error, path)))
             return []
         used.update(records.column("request_id").to_pylist())
         if path == folder.manifest:
@@ -201,7 +201,7 @@ class _Check:
         try:
             used.update(read_json(path)["embeddings"].values())
         except (DarkroomError, KeyError, TypeError, AttributeError) as error:
-            self._checked.bad.append(Bad(str(path), RECORDS, str(error).removeprefix(f"{path}: ")))
+            self._checked.bad.append(Bad(str(path), RECORDS, without_place(error, path)))
 
     def _previews(self, folder: ExperimentFolder) -> list[_Shown]:
         path = PREVIEWS / folder.root.name / "previews.parquet"
@@ -211,7 +211,7 @@ class _Check:
         try:
             return [_Shown(Path(each.path), each.sha256) for each in read_previews(path) if each.path and each.sha256]
         except DarkroomError as error:
-            self._checked.bad.append(Bad(str(path), PREVIEW, str(error).removeprefix(f"{path}: ")))
+            self._checked.bad.append(Bad(str(path), PREVIEW, without_place(error, path)))
             return []
 
 

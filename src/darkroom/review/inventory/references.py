@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from darkroom.errors import StoreError
+from darkroom.errors import StoreError, one_line
 
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _TEXTS = (".json", ".yaml", ".yml")
@@ -61,7 +61,7 @@ def _cells(path: Path) -> Iterator[str]:
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
-    said = " ".join(str(error).split())
     return StoreError(
-        f"{path}: cannot be read ({said}), so nobody knows what its experiment needs; run it again, or delete the file"
+        f"{path}: cannot be read ({one_line(error)}), so nobody knows what its experiment needs; "
+        "run it again, or delete the file"
     )
