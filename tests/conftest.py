@@ -1,4 +1,4 @@
-"""An empty home for all; the long runs first, so that processes end together; what is said at the end."""
+"""An empty home and no GPU for all; the long runs first, so that processes end together; what is said at the end."""
 
 import gc
 import json
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from tests.places import DATA
+
+# Tests are of a processor, also on a machine with a GPU; before anything asks CUDA what there is.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 _GOLDEN = DATA / "parity/golden"
 _LONG = 3.0  # seconds of processors, a test's own and those of the processes that it has seen end

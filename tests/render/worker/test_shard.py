@@ -46,7 +46,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Experime
     for name, value in {"OWNER": str(ME), "JOB_ALONE": "yes"}.items():
         monkeypatch.setenv(f"DARKROOM_{name}", value)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     slurm("UNLIMITED")
     folder = ExperimentFolder(Path("results/demo"))
     for seed, names in enumerate((CATS, DOGS)):
