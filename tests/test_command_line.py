@@ -175,3 +175,15 @@ def test_results_that_another_user_keeps_private_are_a_sentence(
         os.seteuid(user)
     assert statuses == [1, 1, 1]
     assert capsys.readouterr().err == "darkroom: results: Permission denied\n" * 3
+
+
+def test_a_folder_that_somebody_has_removed_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["list"]) == 1
+    said = capsys.readouterr().err
+    assert said == 'darkroom: the folder that you are in is no more; cd "$PWD" goes to a new one of its name\n'

@@ -11,6 +11,7 @@ from tests.plan.weights.model_files import put
 from darkroom.errors import ConfigError
 from darkroom.files.yaml_text import yaml_text
 from darkroom.names import Names
+from darkroom.plan.conf.overrides import searching
 from darkroom.plan.load import load_experiment
 
 BUILT_IN = REPOSITORY / "conf"
@@ -144,6 +145,13 @@ def test_a_searchpath_lies_between_them(project):
         "m": "someone/klein",
         "demo": "more/demo",
     }
+
+
+def test_a_searchpath_may_have_any_characters(tmp_path):
+    folder = tmp_path / """a\\b "c" 'd' [e] #$(f) é"""
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "experiment" / "mine.yaml").write_text("matrix: {model: [demo], lora: [none], prompts: [demo_loras]}")
+    assert load_experiment("mine", [BUILT_IN], [searching([folder])]).name == "mine"
 
 
 def test_without_a_conf_of_its_own_the_built_in_is_enough(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from darkroom import __version__, look_for_garbage_seldom
 from darkroom.cli import (
@@ -25,7 +26,7 @@ from darkroom.cli import (
 )
 from darkroom.cli.completing import complete_if_asked
 from darkroom.display import LINES, printable
-from darkroom.errors import DarkroomError, StoppedError
+from darkroom.errors import ConfigError, DarkroomError, StoppedError
 from darkroom.filesystem.direct import open_direct, why
 from darkroom.job_errors import JobError, begin_job, end_job, read_job_error
 from darkroom.machine.shadows import told_of_shadows
@@ -53,6 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options.words = words
     command: Command = options.command
     try:
+        _check_where_we_are()
         if options.log is not None:
             begin_job(options.log)
         status = command(options) or 0
@@ -84,6 +86,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         else:  # a bug of ours or of a library
             _tell(f"internal error: {type(error).__name__}: {error}", options, trace=trace)
         return 1
+
+
+def _check_where_we_are() -> None:
+    """A shell stays in a folder that somebody has removed or put in anew."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError('the folder that you are in is no more; cd "$PWD" goes to a new one of its name') from error
 
 
 def _open_what_is_closed() -> None:

@@ -6,7 +6,6 @@ composing once per option would give, forty times as fast. Hydra could not load 
 model or a prompt set the values of a prompt that names none, not a defaults list.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ from darkroom.plan.conf.experiment_files import ExperimentFiles, experiment_faul
 from darkroom.plan.conf.folders import existing_folders, machine_file
 from darkroom.plan.conf.option_file import LITERAL, as_config_errors, load, load_with_defaults_list
 from darkroom.plan.conf.origin import Origin
-from darkroom.plan.conf.overrides import Overrides
+from darkroom.plan.conf.overrides import Overrides, searching
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 _OF_ROOT = ("output", "machine", "matrix", "exclude", "score")
@@ -156,12 +155,11 @@ class Conf:
     def _compose(self) -> dict[str, Any]:
         """Hydra's composition; under an axis group stands what applies to every option."""
         unchosen = [f"{group}={_UNCHOSEN}" for group in AXIS_GROUPS]
-        first, *others = (str(path.absolute()) for path in self._folders.paths)
-        search = f"hydra.searchpath={json.dumps([f'file://{path}' for path in others])}"
+        first, *others = (path.absolute() for path in self._folders.paths)
         config = OmegaConf.merge(*(content for _, content in reversed(self._written.configs)))
         _register(config)
-        with as_config_errors(self.file), initialize_config_dir(first, version_base="1.3"):
-            composed = compose(_PRIMARY, [search, *self._hydra_overrides, *unchosen])
+        with as_config_errors(self.file), initialize_config_dir(str(first), version_base="1.3"):
+            composed = compose(_PRIMARY, [searching(others), *self._hydra_overrides, *unchosen])
             content = OmegaConf.to_container(composed)
         assert isinstance(content, dict)
         return {str(key): value for key, value in content.items()}

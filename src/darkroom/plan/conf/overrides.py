@@ -1,7 +1,9 @@
 """Overrides of the command line, sorted by who applies them. Parsed by Hydra."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +16,17 @@ from darkroom.plan.conf.other_tools import answer_at_root
 from darkroom.plan.conf.schema import AXIS_GROUPS, COMPARE, Config
 
 _ROOT = tuple(each.name for each in fields(Config))
+
+
+def searching(folders: Iterable[Path]) -> str:
+    """The override by which Hydra looks into these folders, too."""
+    return f"hydra.searchpath=[{','.join(_quoted(f'file://{folder}') for folder in folders)}]"
+
+
+def _quoted(text: str) -> str:
+    """As Hydra reads it: a backslash is a sign only before a quote, unlike in JSON."""
+    doubled = re.sub(r'(\\+)(?="|$)', r"\1\1", text).replace('"', '\\"')
+    return f'"{doubled}"'
 
 
 class Overrides:

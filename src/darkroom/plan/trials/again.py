@@ -5,7 +5,6 @@ override of hydra.searchpath. The prompt, the strengths and how the model comput
 files lie, conf/model/ says.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from darkroom.files.yaml_text import yaml_text
 from darkroom.named_picture import read_render
 from darkroom.plan.conf.origin import Origin
 from darkroom.plan.conf.other_tools import answer
+from darkroom.plan.conf.overrides import searching
 from darkroom.plan.conf.reader import read_setting
 from darkroom.plan.conf.schema import Prompt
 from darkroom.plan.trials.as_conf import model_settings, prompt_entry
@@ -77,8 +77,7 @@ def write_again(image: Path, words: Sequence[str], results: Path) -> Again:
             temporary.write_text(
                 f"# Written by darkroom again, for {image.name}\n{yaml_text(content)}", encoding="utf-8"
             )
-    search = f"hydra.searchpath={json.dumps([f'file://{conf.absolute()}'], ensure_ascii=False)}"
-    return Again(name, (search, *changes.overrides), bool(words))
+    return Again(name, (searching([conf.absolute()]), *changes.overrides), bool(words))
 
 
 def forget_unbegun(again: Again, results: Path) -> None:
