@@ -1,4 +1,4 @@
-"""A combination's files as its job left them, so that a look tells whether they still are those.
+"""Notes which files a combination's job has written, so that one look tells whether they are still the same.
 
 results/<experiment>/records/<model>/<lora>/<prompts>.json     beside the records; whoever plans or renders looks
 """

@@ -12,7 +12,8 @@ from PIL import Image
 from tests.examples.small_project import values
 from tests.places import REPOSITORY
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import ConfigError, DarkroomError
+from darkroom.intake.control_pictures import decoded
 from darkroom.intake.options import ImportOptions
 from darkroom.intake.request_json import import_request
 from darkroom.intake.service_request import MODELS
@@ -252,7 +253,6 @@ def test_a_model_that_sees_no_image_there():
         (_base64(RED[:-30]), "cut off: expected "),
         (_base64(GREEN[:-30]), "cut off or damaged: no end of image among its "),
         (_base64(_picture("PNG", size=(8001, 8001))), "8001x8001 is 64 megapixels; at most 64 are read"),
-        ("A" * 46_000_000, "larger than 32 MB"),
         ("https://example.org/a.png", "'https://example.org/a.png' is downloaded with --download only"),
     ],
 )
@@ -260,6 +260,11 @@ def test_what_is_no_control_image(source, message):
     (error,) = _errors(_minimal(prompts=[{"prompt": "a"}, {"prompt": "b", "ctrl_img_2": source}]))
     assert error.startswith(f"request.json: prompts[1].ctrl_img_2: {message}")
     assert not Path("conf/prompts/request_files").exists()
+
+
+def test_a_picture_of_more_than_32_mb_is_not_decoded():
+    with pytest.raises(ConfigError, match=r"^here: larger than 32 MB$"):
+        decoded("A" * 46_000_000, "here")
 
 
 def test_a_picture_that_is_somebodys_own_stays():

@@ -1,4 +1,4 @@
-"""The JSON files beside a base model's weights, config.json and those of a tokenizer: read, or told what they are."""
+"""Reads the JSON files beside a base model's weights: config.json and those of a tokenizer."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files by their content: those of the store, whose digests lie beside them, and those that a plan names by theirs.
+"""The store's files, each with its digest beside it: writes them, and says whether one is still what was written.
 
 What is used is what was digested: the bytes are read once, and parsed from memory.
 

@@ -1,4 +1,4 @@
-"""A folder that several people work in: what a run writes there is its group's, or it is said who lets the group in.
+"""A folder that several people share: whether its group may write what a run makes in it, and who can change that.
 
 A folder is its group's by two bits of its mode: setgid, with which what is made in it is the group's, and the group's
 right to write.

@@ -1,4 +1,4 @@
-"""What earlier versions of ai-toolkit computed otherwise than the one that was checked, as far as previews show it.
+"""How earlier versions of ai-toolkit rendered previews differently from the version that Darkroom was checked against.
 
 One table, with sources: commits and issues of ostris/ai-toolkit, commits of the diffusers that it pins. Whoever adds a
 family says here what changed for it. What is newer than CHECKED nobody has read. Headers say 0.1.0 of everything from

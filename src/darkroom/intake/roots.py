@@ -1,4 +1,4 @@
-"""The folders in which files may lie that a stranger's file names, and the ways out of them that are refused."""
+"""The folders that a stranger's file may name files in; paths and links that lead out of them are refused."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""An adapter file written once more without some of its keys, all others byte for byte; and the command for that."""
+"""Copies an adapter file without some of its keys, all others byte for byte; and the command that does it."""
 
 import json
 import re

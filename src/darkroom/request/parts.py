@@ -1,4 +1,4 @@
-"""The parts of a request: frozen values, of which code takes those that it goes by.
+"""The parts of a request, as frozen values: each function takes only the parts that it depends on.
 
 What can change a pixel stands in five of them: `BaseModel`, `Encoder`, `Sampling`, `Text`, `Adapters`. Every field of
 theirs is in the ids by its name, files by digest and texts by their embeddings, so that a new one cannot be forgotten.

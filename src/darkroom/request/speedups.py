@@ -1,4 +1,4 @@
-"""What `numerics: fast` may do on top of other roundings, each a field of BaseModel, and what each of it goes with."""
+"""The speed-ups that `numerics: fast` may add, each a field of BaseModel, and the models that each works with."""
 
 from darkroom.request.parts import BaseModel
 

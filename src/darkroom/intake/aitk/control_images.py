@@ -1,4 +1,4 @@
-"""The control images of an ai-toolkit job's prompts, found here, by their headers fit for the model.
+"""Finds the control images of an ai-toolkit job's prompts, and checks by their headers that the model takes them.
 
 A relative path began where the trainer ran, which nobody wrote down; a picture of another machine is known by its name.
 """

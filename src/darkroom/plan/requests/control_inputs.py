@@ -1,4 +1,4 @@
-"""What a picture shows the model besides its text: reference images and encoded prompts, as files.
+"""What conditions a picture besides its text: reference images and encoded prompts, as files.
 
 The trainer's rules. FLUX.2 sees ctrl_img, or else ctrl_img_1; then ctrl_img_2; then ctrl_img_3 (flux2_model.py). Flex.2
 sees ctrl_img alone, in the slot that ctrl_idx names (flex2.py): 0 inpaints where the image is transparent, 1 controls.

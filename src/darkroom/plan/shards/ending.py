@@ -1,4 +1,4 @@
-"""Has a run that is stopped take all its jobs on a cluster along, and end as soon as there is nothing to wait for.
+"""Ends a stopped run: cancels all its jobs on a cluster, and waits for nothing that cannot come.
 
 Snakemake cancels those jobs only of which it is not asking the cluster at that moment, and ends after a whole pause
 between two such looks, which is up to three minutes long.

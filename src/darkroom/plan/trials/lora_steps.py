@@ -1,4 +1,4 @@
-"""The other checkpoints of a training run, by their names (lora_files/training/file_name.py). Opens nothing."""
+"""Finds the other checkpoints of a LoRA's training run, by their file names."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""How much of a machine's memory, beside the GPU's, a job asks a cluster for: so that it renders in any memory mode.
+"""How much host memory a job asks a cluster for: enough for every memory mode.
 
 Weights that do not rest on the GPU rest in the machine's memory, and so does the copy of those that LoRAs are merged
 into (docs/memory.md). Of the models that come along the numbers are the memory planner's, of others their files'.

@@ -1,4 +1,4 @@
-"""The adapter files that a worker has read and may want again: within a bound of bytes, for all base models together.
+"""A worker's cache of adapter files: limited in bytes, shared by all base models.
 
 They rest in the computer's memory, whatever the device. Those that a picture asks for are read whatever they take.
 """

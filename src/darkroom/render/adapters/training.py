@@ -1,4 +1,4 @@
-"""A training adapter: what makes a distilled model one that can be trained, and is taken out again for its pictures.
+"""A training adapter: it makes a distilled model trainable, and is taken out again to render pictures.
 
 ai-toolkit merges it into the base, at 1 and before anything is quantised, and cancels it while it previews: beside
 each layer, at -1, in the weights' dtype (its z_image.py and network_mixins.py). It is part of the base model, and of no

@@ -1,4 +1,4 @@
-"""Whose turn it is to render a picture: of processes that share a store, one has it; others do something else first.
+"""Which of several processes that share a store renders a picture: one takes it, the others go on with another.
 
 A lock beside the picture, which is gone with the process that has it. It spares work and protects nothing, since a
 picture is written whole whoever writes it: so nobody waits for ever.

@@ -1,4 +1,4 @@
-"""Where a pass through pictures may be left before its end."""
+"""Where a render loop may be left before all its pictures are made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

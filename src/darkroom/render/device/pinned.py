@@ -1,4 +1,4 @@
-"""Memory of the computer that its pages stay in: a GPU copies from there several times as fast, while it computes.
+"""Pinned (page-locked) host memory, from which a GPU copies several times as fast, while it computes.
 
 Registered with CUDA at its own size: torch's allocator of pinned memory takes the next power of two for each tensor,
 and gives none of it back.

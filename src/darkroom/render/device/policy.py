@@ -1,4 +1,4 @@
-"""Which memory mode a model is to have in this job: what is needed of it, and what happened to it before, decide."""
+"""Decides which memory mode a model gets in this job, by what is needed of it and what happened to it before."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

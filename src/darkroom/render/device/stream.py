@@ -1,8 +1,8 @@
-"""A device's work in its order: when it has passed a point, and tensors that come over from it, or go there, meanwhile.
+"""A device's stream of work: events in it, and copies to and from the host that run beside it.
 
 A GPU works through what it was given while the host goes on. Whatever waits for it in between leaves it idle: a copy
 from or to memory that is not pinned, `.item()`, a clock that has to be right. So a tensor that comes over may be read
-only once a point after it has passed, and a clock is read then.
+only once an event behind it has passed, and a clock is read then.
 """
 
 import time

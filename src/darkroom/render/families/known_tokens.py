@@ -1,4 +1,4 @@
-"""The tokens that the trainer's tokenizers make of a sentence: another model's of fitting size makes others."""
+"""The tokens that the trainer's tokenizers make of one sentence, by which another model's tokenizer is found out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

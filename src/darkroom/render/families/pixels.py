@@ -1,4 +1,4 @@
-"""What a VAE gives, as the levels of a picture: on its device, so that a quarter of the bytes has to come over."""
+"""A VAE's output as 8-bit pixels, rounded on the device, so that only a quarter of the bytes is copied."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""A quantised weight: a few smaller tensors in memory, one of its first dtype and shape to whatever reads it."""
+"""A quantised weight: kept as a few smaller tensors, and read as one tensor of the original dtype and shape."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self

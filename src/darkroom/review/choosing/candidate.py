@@ -1,4 +1,4 @@
-"""What one chooses among: a checkpoint at a strength; and which pictures may be held against each other."""
+"""A candidate: a checkpoint at a strength; and which pictures of two candidates are compared with each other."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The checkpoint that somebody takes home: which one is meant, its files, at which strength, and its pictures."""
+"""The checkpoint that `darkroom pick` copies: which one is meant, its files, at which strength, and its pictures."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Whether pictures lie farther from their previews as a whole than rounding explains, each within its floor or not.
+"""Whether all pictures together lie farther from their previews than rounding explains, even if each is near enough.
 
 Were the preview of a picture one more of its nudged repeats, its distance could be any of the k + 1 that there are. So
 the sum over all pictures of how much farther the preview is than the repeats is held against every way to take one of
