@@ -412,8 +412,13 @@ def _qwen3_copy(folder: Path, **config: Any) -> Path:
         ({"hidden_size": "wide"}, "config.json: cannot be read as the config of qwen3"),
         (
             {"rope_parameters": {"rope_theta": 5000000.0, "rope_type": "default"}},
-            "config.json: rope_theta: expected 1000000, as Qwen3 has it, got 5000000.0: this is another model",
+            "config.json: rope_theta: expected 1000000.0, as Qwen3 has it, got 5000000.0: this is another model",
         ),
+        (
+            {"rope_parameters": {"rope_theta": 1e6, "rope_type": "yarn", "factor": 4.0}},
+            "config.json: rope_type: expected default, as Qwen3 has it, got yarn: this is another model",
+        ),
+        ({"rms_norm_eps": 1e-5}, "config.json: rms_norm_eps: expected 1e-06, as Qwen3 has it, got 1e-05"),
     ],
 )
 def test_configs_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -189,13 +189,21 @@ def _from_folder(folder: Path, reading: Reading) -> tuple[LanguageModel, "Pretra
     of_type = {"qwen3": Qwen3Config, "mistral3": Mistral3Config, "mistral": MistralConfig}[model_type]
     config = built_config(folder, model_type, lambda: of_type.from_dict(values)).get_text_config()
     kind = _BY_MODEL_TYPE[model_type]
-    expected, found = kind.constants["rope_theta"], (config.rope_parameters or {}).get("rope_theta")
-    if found != expected:  # Qwen3-4B-Instruct-2507 has the sizes of Qwen3-4B, and 5000000
-        raise CheckpointError(
-            f"{folder / 'config.json'}: rope_theta: expected {expected:.0f}, as {kind.title} has it, got {found}: "
-            "this is another model of its size, such as Instruct-2507, which no transformer was trained with"
-        )
+    _check_constants(kind, config, folder / "config.json")
     return kind, config
+
+
+def _check_constants(kind: LanguageModel, config: "PretrainedConfig", path: Path) -> None:
+    """CheckpointError for what has the sizes alone: Qwen3-4B-Instruct-2507, a Qwen3-4B set up for long texts (yarn)."""
+    rope = {"rope_type": "default", **(config.rope_parameters or {})}
+    for name, expected in {"rope_type": "default", **kind.constants}.items():
+        found = rope[name] if name in rope else getattr(config, name)
+        if found != expected:
+            raise CheckpointError(
+                f"{path}: {name}: expected {expected}, as {kind.title} has it, got {found}: this is "
+                "another model of its size, such as Instruct-2507, or was edited, as for longer texts; no transformer "
+                "was trained with it"
+            )
 
 
 def _from_shapes(
