@@ -97,27 +97,30 @@ def trained_model(
     reasons = [*storage.reasons(), *_reasons(process, model, architecture)]
     if dtype not in _DTYPES:
         reasons.append(f"train.dtype {dtype}: models are in bfloat16 or float32 here")
-    facts = {
-        **{key: content[key] for key in ("family", "guidance", "attn_masking", "text_encoder_cast")},
-        "dtype": _DTYPES.get(dtype, dtype),
-        "quantize_transformer": storage.transformer,
-        "quantize_text_encoder": storage.text_encoder,
-        "quantize_embedders": storage.embedders,
-        "guidance_rule": architecture.guidance_rule,
-        "schedule": architecture.schedule,
-        "timestep_rounding": "aitk",
-        "noise_device": "cpu",
-        "numerics": "exact",
-    }
     return TrainedModel(
         arch=arch,
         rules=rules,
         content=_without_defaults(content),
-        facts=facts,
+        facts=_facts(content, storage, _DTYPES.get(dtype, dtype)),
         is_merged=not storage.is_live,
         reasons=tuple(reasons),
         base_reasons=tuple(_base_reasons(process.section("network"))),
     )
+
+
+def _facts(content: Mapping[str, Any], storage: "_Storage", dtype: str) -> dict[str, Any]:
+    """How the trainer computed, by columns of the manifest."""
+    same = ("family", "guidance", "attn_masking", "text_encoder_cast", "guidance_rule", "schedule")
+    return {
+        **{key: content[key] for key in same},
+        "dtype": dtype,
+        "quantize_transformer": storage.transformer,
+        "quantize_text_encoder": storage.text_encoder,
+        "quantize_embedders": storage.embedders,
+        "timestep_rounding": "aitk",
+        "noise_device": "cpu",
+        "numerics": "exact",
+    }
 
 
 class _Storage:

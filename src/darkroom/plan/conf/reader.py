@@ -68,23 +68,28 @@ def _values(cls: type[Any], content: Any, origin: Origin, path: str) -> Reading[
         if key in known:
             values[key] = yield from _value(*known[key], raw, origin, here)
         else:
-            where = origin.at(here)
-            said = _instead(cls, str(key), where.removesuffix(str(key)).rpartition(" ")[2])
-            if raw is None and str(key).strip().isdecimal():  # {network_multiplier: 0,8}
-                yield ConfigError(f"{where}: is no key; a decimal point is a dot, and a comma begins the next key")
-                continue
-            # `- close-up: a woman`; `{prompt: a cat, sitting}`
-            if bare and (raw is None or (isinstance(raw, str) and bare not in content)):
-                cure = _in_quotes(origin, path)
-                if said is None:
-                    said = cure
-                elif " " in str(raw):
-                    said = f"{said}; if it is a text, {cure}"
-            yield _UnknownKey(where, str(key), f"unknown key; {said or suggestion(str(key), known)}")
+            yield _no_key(cls, str(key), raw, origin, path, is_text=bare is not None and bare not in content)
     for key, (_, field) in known.items():
         if key not in values and field.default is MISSING:
             yield ConfigError(f"{origin.at(path)}: {key} is missing")
     return values
+
+
+def _no_key(cls: type[Any], key: str, raw: Any, origin: Origin, path: str, *, is_text: bool) -> ConfigError:
+    """The error for a key that a class does not have. `is_text`: what it stands in may have been meant as a text."""
+    where = origin.at(f"{path}.{key}" if path else key)
+    if raw is None and key.strip().isdecimal():  # {network_multiplier: 0,8}
+        return ConfigError(f"{where}: is no key; a decimal point is a dot, and a comma begins the next key")
+    known = _fields(typing.cast(Any, cls))
+    said = _instead(cls, key, where.removesuffix(key).rpartition(" ")[2])
+    # `- close-up: a woman`; `{prompt: a cat, sitting}`
+    if getattr(cls, "bare", None) and (raw is None or (isinstance(raw, str) and is_text)):
+        cure = _in_quotes(origin, path)
+        if said is None:
+            said = cure
+        elif " " in str(raw):
+            said = f"{said}; if it is a text, {cure}"
+    return _UnknownKey(where, key, f"unknown key; {said or suggestion(key, known)}")
 
 
 def _instead(cls: type[Any], key: str, prefix: str) -> str | None:
