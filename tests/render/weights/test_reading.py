@@ -144,7 +144,7 @@ def test_a_file_replaced_while_in_use(klein: Checkpoint, make_request: MakeReque
         base.weights.read(QKV, torch.float32, CPU)
 
 
-def test_a_folder_of_another_class(klein_folder: Checkpoint, tmp_path: Path) -> None:
+def test_a_folder_of_another_class_or_with_another_constant(klein_folder: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"vae: is FLUX.2's VAE; FLUX.2's transformer is needed"):
         build_transformer(klein_folder["vae"])
     config = Path(klein_folder["transformer"].path) / "config.json"
@@ -152,6 +152,9 @@ def test_a_folder_of_another_class(klein_folder: Checkpoint, tmp_path: Path) -> 
     shutil.copytree(config.parent, tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({**written, "_class_name": "FluxTransformer2DModel"}))
     with pytest.raises(CheckpointError, match="expected Flux2Transformer2DModel, got FluxTransformer2DModel"):
+        build_transformer(Component(str(tmp_path / "other"), DIFFUSERS, ""))
+    (tmp_path / "other" / "config.json").write_text(json.dumps({**written, "rope_theta": 10000}))
+    with pytest.raises(CheckpointError, match=r"config.json: rope_theta: expected 2000, got 10000: every FLUX.2 has"):
         build_transformer(Component(str(tmp_path / "other"), DIFFUSERS, ""))
 
 
