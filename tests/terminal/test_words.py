@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from darkroom.review.progress import RunProgress
-from darkroom.telling.messages import Failed, Planned
+from darkroom.telling.messages import FailedPictures, Planned
 from darkroom.terminal.words import RunOutcome, closing_lines, dry_line, planned_line, progress_line, stopped_line
 
 PLANNED = Planned("demo", pictures=60, there=12, combinations=5, models=1)
@@ -54,9 +54,9 @@ def test_a_run_that_went_well_ends_with_its_page():
 
 def test_the_closing_lines_are_five_at_most_whatever_went_wrong():
     failed = [
-        Failed(4, "mine.safetensors: lora_A.weight: holds NaN or infinity"),
-        Failed(2, "red.png: truncated"),
-        Failed(1, "out of memory"),
+        FailedPictures(4, "mine.safetensors: lora_A.weight: holds NaN or infinity"),
+        FailedPictures(2, "red.png: truncated"),
+        FailedPictures(1, "out of memory"),
     ]
     outcome = RunOutcome(
         planned=PLANNED,
@@ -83,7 +83,7 @@ def test_an_error_of_the_page_or_the_table_is_told_in_its_first_line():
 
 def test_of_several_problems_the_closing_line_has_the_first_not_their_number_alone():
     text = "2 problems:\n  - black-forest-labs/x: not here\n  - Qwen/y: not here"
-    outcome = RunOutcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=PAGE, failed=[Failed(60, text)])
+    outcome = RunOutcome(planned=PLANNED, there=0, rendered=0, seconds=4, page=PAGE, failed=[FailedPictures(60, text)])
     assert closing_lines(outcome)[1] == "60 pictures failed: 2 problems: black-forest-labs/x: not here …"
 
 

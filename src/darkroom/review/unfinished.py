@@ -17,7 +17,7 @@ from darkroom.request.request import Request
 from darkroom.review.manifest import write_manifest
 from darkroom.review.progress import job_error, planned_now
 from darkroom.store import ExperimentFolder
-from darkroom.telling.messages import Failed, tell
+from darkroom.telling.messages import FailedPictures, tell
 
 _NO_TURN = "not rendered: the run ended before it was its turn"
 _REASONS = 3  # sentences in the terminal; the page has all
@@ -54,11 +54,11 @@ def rows_of(folder: ExperimentFolder, names: Names) -> list[Row]:
     return [_record(folder, request, asked.output) or lack(request) for request in asked.requests]
 
 
-def failures_of(rows: Sequence[Row]) -> list[Failed]:
+def failures_of(rows: Sequence[Row]) -> list[FailedPictures]:
     """How many pictures failed for which reason, each sentence once, the most frequent first."""
     failures = (row for row in rows if isinstance(row, Failure) and row.status == FAILED)
     errors = Counter(first_line(row.error) for row in failures)
-    return [Failed(count, error) for error, count in errors.most_common()]
+    return [FailedPictures(count, error) for error, count in errors.most_common()]
 
 
 def told(rows: Sequence[Row], asked: int, page: Path) -> str:

@@ -57,7 +57,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedPictures:
     """Pictures that came to nothing for the same reason."""
 
     pictures: int
@@ -71,7 +71,7 @@ class JobFailed:
     reason: str
 
 
-Message = Planned | Began | Said | Refused | Judged | Failed | JobFailed
+Message = Planned | Began | Said | Refused | Judged | FailedPictures | JobFailed
 _KINDS: Mapping[str, type[Message]] = {each.__name__.lower(): each for each in get_args(Message)}
 
 

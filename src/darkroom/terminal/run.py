@@ -19,7 +19,7 @@ from darkroom.job_errors import read_job_error
 from darkroom.plan.conf.folders import CONF_DIRS, existing_folders, home
 from darkroom.review.progress import Watch
 from darkroom.store import RESULTS, ExperimentFolder, check_writable
-from darkroom.telling.messages import Began, Failed, JobFailed, Judged, Message, Planned, Refused, Said
+from darkroom.telling.messages import Began, FailedPictures, JobFailed, Judged, Message, Planned, Refused, Said
 from darkroom.terminal.line import TypedRun, read_words, snakemake_line
 from darkroom.terminal.screen import Screen
 from darkroom.terminal.snakemake import Snakemake
@@ -81,7 +81,7 @@ class _Watched:
         self._look_at = 0.0  # not before
         self._refused = False
         self._judged: str | None = None
-        self._failed: list[Failed] = []
+        self._failed: list[FailedPictures] = []
         self._unwritten: list[str] = []  # why jobs came to nothing, where no file says it
 
     def status(self) -> int:
@@ -114,7 +114,7 @@ class _Watched:
                 self._screen.say(f"darkroom: {message.text}")
             case Judged():
                 self._judged = message.text
-            case Failed():
+            case FailedPictures():
                 self._failed.append(message)
             case JobFailed():
                 self._unwritten.append(message.reason)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darkroom.display import counted, first_line
 from darkroom.review.progress import RunProgress
-from darkroom.telling.messages import Failed, Planned
+from darkroom.telling.messages import FailedPictures, Planned
 
 _REASONS = 2  # of pictures that failed, in the closing lines; the page has all
 
@@ -21,7 +21,7 @@ class RunOutcome:
     seconds: float
     page: Path | None  # None: the run made none, as with --until
     judged: str | None = None
-    failed: Sequence[Failed] = ()  # the most frequent first
+    failed: Sequence[FailedPictures] = ()  # the most frequent first
     errors: Sequence[str] = ()  # of jobs that made no pictures
 
     @property

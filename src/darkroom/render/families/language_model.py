@@ -31,12 +31,13 @@ class LanguageModel:
     """An architecture of language model."""
 
     title: str
+    config_class: str  # of transformers
     constants: Mapping[str, Any]  # of the config, what the shapes in a single file do not show
 
 
-QWEN3 = LanguageModel("Qwen3", {"rope_theta": 1e6, "rms_norm_eps": 1e-6})
+QWEN3 = LanguageModel("Qwen3", "Qwen3Config", {"rope_theta": 1e6, "rms_norm_eps": 1e-6})
 MISTRAL3 = LanguageModel(
-    "Mistral 3", {"rope_theta": 1e9, "rms_norm_eps": 1e-5, "head_dim": 128, "sliding_window": None}
+    "Mistral 3", "MistralConfig", {"rope_theta": 1e9, "rms_norm_eps": 1e-5, "head_dim": 128, "sliding_window": None}
 )
 _BY_MODEL_TYPE = {"qwen3": QWEN3, "mistral3": MISTRAL3, "mistral": MISTRAL3}
 
@@ -165,7 +166,7 @@ def build(
 
 def on_meta(partner: Partner, depth: int, vocabulary: int) -> Any:
     """So many layers of a transformer's text encoder at its real sizes, on the meta device. Has no weights."""
-    from transformers import AutoModel, MistralConfig, Qwen3Config
+    import transformers
 
     values = {
         "hidden_size": partner.hidden,
@@ -176,9 +177,9 @@ def on_meta(partner: Partner, depth: int, vocabulary: int) -> Any:
         "num_key_value_heads": 8,
         "head_dim": 128,
     }
-    config_class = Qwen3Config if partner.kind is QWEN3 else MistralConfig
+    config = getattr(transformers, partner.kind.config_class)(**{**values, **partner.kind.constants})
     with torch.device("meta"):
-        return AutoModel.from_config(config_class(**{**values, **partner.kind.constants}))
+        return transformers.AutoModel.from_config(config)
 
 
 def _from_folder(folder: Path, reading: Reading) -> tuple[LanguageModel, "PretrainedConfig"]:
@@ -209,13 +210,12 @@ def _check_constants(kind: LanguageModel, config: "PretrainedConfig", path: Path
 def _from_shapes(
     shapes: Shapes, prefix: str | None, layers: int, path: str, reading: Reading
 ) -> tuple[LanguageModel, "PretrainedConfig"]:
-    from transformers import MistralConfig, Qwen3Config
+    import transformers
 
     first, expected = f"{prefix}layers.0.", " or ".join(reading.states)
     if prefix is None or f"{first}self_attn.q_proj.weight" not in shapes or f"{first}self_attn.q_proj.bias" in shapes:
-        raise CheckpointError(
-            f"{path}: expected a {expected} text encoder, got {kind_of(shapes) or _first_key(shapes)}"
-        )
+        got = kind_of(shapes) or (f"a file that begins with {min(shapes)}" if shapes else "a file without tensors")
+        raise CheckpointError(f"{path}: expected a {expected} text encoder, got {got}")
 
     def size(key: str) -> int:
         if not shapes.get(key):
@@ -238,12 +238,7 @@ def _from_shapes(
     }
     if not all(sizes.values()):
         raise CheckpointError(f"{path}: expected heads of {head} rows each, got {sizes} by its shapes")
-    config_class = Qwen3Config if kind is QWEN3 else MistralConfig
-    return kind, config_class(**{**sizes, **kind.constants})
-
-
-def _first_key(shapes: Shapes) -> str:
-    return f"a file that begins with {min(shapes)}" if shapes else "a file without tensors"
+    return kind, getattr(transformers, kind.config_class)(**{**sizes, **kind.constants})
 
 
 def _cut(config: "PretrainedConfig", depth: int) -> "PretrainedConfig":
