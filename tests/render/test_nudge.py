@@ -1,6 +1,7 @@
 """Nudged repeats: the next number in either dtype, worked by hand, and repeats of every family, different by little."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from darkroom.request.request import Request
 pytestmark = pytest.mark.slow  # real renders, for `make test`
 
 MakeRequest = Callable[..., Request]
+Rendered = tuple[torch.Tensor, NDArray[np.uint8]]
 INFINITY = float("inf")
 # bfloat16 has 8 significant bits, float32 has 24; the smallest normal number of both is 2^-126.
 # A value, the next one above it, the next one below it.
@@ -110,43 +112,73 @@ def asked(model: str, dtype: str, make_request: MakeRequest) -> Request:
     return make_request(dtype=dtype, **changes[model])
 
 
+@dataclass(frozen=True)
+class Made:
+    """Latents and pixels of one picture, rendered six times on one loaded base, in this order."""
+
+    render: Rendered
+    first: Rendered  # the repeat of seed 1
+    again: Rendered  # the same once more
+    other: Rendered  # that of seed 2
+    without_nudges: Rendered
+    after: Rendered  # the render once more
+    keeps_weights: bool
+
+
+def all_of(pipeline: Warm, asked: Request) -> Made:
+    weights = {name: weight.clone() for name, weight in pipeline.base.transformer.state_dict().items()}
+
+    def repeat(**nudges: Any) -> Rendered:
+        with nudged(pipeline.base, **nudges):
+            return pipeline.render(asked)
+
+    return Made(
+        render=pipeline.render(asked),
+        first=repeat(seed=1),
+        again=repeat(seed=1),
+        other=repeat(seed=2),
+        without_nudges=repeat(seed=1, probability=0),
+        after=pipeline.render(asked),
+        keeps_weights=all(
+            torch.equal(weights[name], now) for name, now in pipeline.base.transformer.state_dict().items()
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[tuple[str, str], Made]:
+    return {}
+
+
 @pytest.fixture
-def pipeline(model: str, asked: Request, klein: Checkpoint, dev: Checkpoint) -> Warm:
-    checkpoints = {"klein": klein, "dev": dev}
-    return warm(family(asked.base.family), checkpoints.get(model) or flux1_checkpoint(model), asked)
-
-
-def repeat(pipeline: Warm, asked: Request, **nudges: Any) -> tuple[torch.Tensor, NDArray[np.uint8]]:
-    with nudged(pipeline.base, **nudges):
-        return pipeline.render(asked)
+def made(
+    model: str, dtype: str, asked: Request, klein: Checkpoint, dev: Checkpoint, kept: dict[tuple[str, str], Made]
+) -> Made:
+    if (model, dtype) not in kept:
+        checkpoint = {"klein": klein, "dev": dev}.get(model) or flux1_checkpoint(model)
+        kept[model, dtype] = all_of(warm(family(asked.base.family), checkpoint, asked), asked)
+    return kept[model, dtype]
 
 
 class TestOfEveryFamily:
-    def test_a_repeat_is_the_render_but_for_rounding(self, pipeline: Warm, asked: Request, dtype: str) -> None:
+    def test_a_repeat_is_the_render_but_for_rounding(self, made: Made, dtype: str) -> None:
         least, most = {"float32": (1e-8, 1e-5), "bfloat16": (1e-3, 5e-2)}[dtype]  # of the latents
-        latents, pixels = pipeline.render(asked)
-        for seed in (1, 2):
-            nudged_latents, nudged_pixels = repeat(pipeline, asked, seed=seed)
+        latents, pixels = made.render
+        for nudged_latents, nudged_pixels in (made.first, made.other):
             assert least < relative(nudged_latents, latents) < most
             assert decibels(nudged_pixels, pixels) > {"float32": 80, "bfloat16": 40}[dtype]
 
-    def test_a_seed_gives_its_repeat_and_no_other(self, pipeline: Warm, asked: Request) -> None:
-        (first, _), (again, _), (other, _) = (repeat(pipeline, asked, seed=seed) for seed in (1, 1, 2))
-        assert torch.equal(first, again)
-        assert not torch.equal(first, other)
+    def test_a_seed_gives_its_repeat_and_no_other(self, made: Made) -> None:
+        assert torch.equal(made.first[0], made.again[0])
+        assert not torch.equal(made.first[0], made.other[0])
 
-    def test_without_nudges_a_repeat_is_the_render(self, pipeline: Warm, asked: Request) -> None:
-        latents, pixels = pipeline.render(asked)
-        same_latents, same_pixels = repeat(pipeline, asked, seed=1, probability=0)
-        assert torch.equal(same_latents, latents)
-        assert (same_pixels == pixels).all()
+    def test_without_nudges_a_repeat_is_the_render(self, made: Made) -> None:
+        assert torch.equal(made.without_nudges[0], made.render[0])
+        assert (made.without_nudges[1] == made.render[1]).all()
 
-    def test_a_picture_after_a_repeat_is_the_one_before(self, pipeline: Warm, asked: Request) -> None:
-        weights = {name: weight.clone() for name, weight in pipeline.base.transformer.state_dict().items()}
-        latents, _ = pipeline.render(asked)
-        repeat(pipeline, asked, seed=1)
-        assert torch.equal(pipeline.render(asked)[0], latents)
-        assert all(torch.equal(weights[name], now) for name, now in pipeline.base.transformer.state_dict().items())
+    def test_a_picture_after_a_repeat_is_the_one_before(self, made: Made) -> None:
+        assert torch.equal(made.after[0], made.render[0])
+        assert made.keeps_weights
 
 
 def decibels(repeat: NDArray[np.uint8], render: NDArray[np.uint8]) -> float:
