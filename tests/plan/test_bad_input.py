@@ -175,6 +175,11 @@ MATRIX = "matrix: {model: [m], lora: [l], prompts: [p]}\n"
         ("conf/experiment/e.yaml", "defaults: [e]\n", "conf/experiment/e.yaml: defaults: includes itself"),
         (
             "conf/experiment/e.yaml",
+            "hydra: {run: {dir: out}}\n",
+            "conf/experiment/e.yaml: hydra: unknown key; what comes of",
+        ),
+        (
+            "conf/experiment/e.yaml",
             "lora: [l]\n",
             "conf/experiment/e.yaml: lora: expected keys and values, got ['l']; choices go to matrix.lora",
         ),

@@ -36,7 +36,7 @@ class ExperimentFiles:
         """Keys that the root does not have, or that hold something else than it expects."""
         expected = {field.name: list if field.name in _LISTS else dict for field in fields(Config)}
         for file, content in self.files:
-            for key in sorted(content.keys() - expected.keys() - {"defaults", "hydra"}):
+            for key in sorted(content.keys() - expected.keys() - {"defaults"}):
                 yield ConfigError(f"{file}: {key}: unknown key; {answer_at_root(key)}")
             for key in sorted(content.keys() & expected.keys()):
                 if not isinstance(content[key], expected[key]):

@@ -41,6 +41,7 @@ _OURS: Mapping[str, str] = {
 
 # What Darkroom has no key for: which of other tools' words, and what to do.
 _INSTEAD: Mapping[str, str] = {
+    "hydra": "what comes of an experiment lies in results/; hydra.searchpath goes on the command line",
     "size resolution image_size dimensions res": "write width and height, or aspect_ratio",
     "sampler sampler_name sampling_method scheduler scheduler_name schedule_type noise_scheduler solver": (
         "there is no choice of samplers: the model's `schedule` says how its times are spaced, conf/model/"
