@@ -180,5 +180,5 @@ TARGETS = (
         prompt_embeds=[],
     ),
     _planned("thresholds", read_thresholds, m={"source": "a", "psnr": 40.0}),
-    _planned("job error", read_job_error, text="a", pictures={"b": "c"}, ended=True),
+    _planned("job error", read_job_error, text="a", pictures={"b": "c"}),
 )
