@@ -71,6 +71,21 @@ def test_a_job_that_knows_its_limit_leaves_before_it(slow: Cluster, undisturbed:
     assert slow.pictures() == undisturbed
 
 
+def test_pictures_of_a_job_that_had_no_time_to_speak_have_what_slurm_says_of_it(slow: Cluster) -> None:
+    run = slow.begin("slurm", *ONE_JOB, "--retries", "0")
+    job = wait_for(slow.running_shard, "a shard at work", run)["JobId"]
+    silenced = [process for process in psutil.process_iter() if _job_of(process) == job and not _is_slurms(process)]
+    for process in silenced:
+        process.suspend()
+    subprocess.run(["scancel", job], check=True)
+    for process in silenced:
+        process.kill()
+    assert run.wait() != 0
+    reasons = {row["error"].partition(";")[0] for row in slow.rows() if row["status"] != "done"}
+    killed = f"ended without a word: SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'"
+    assert reasons == {killed, NO_TURN}, slow.said()
+
+
 def test_a_job_with_too_little_memory_gets_more(slow: Cluster, undisturbed: dict[str, bytes]) -> None:
     run = slow.run("slurm", "--set-resources", "shard:images=24", "shard:mem_mb=600*attempt")
     assert run.returncode == 0, run.stderr
@@ -157,6 +172,10 @@ def kill_node(slurm: Path, node: str, job: str) -> None:
 def node_state(node: str) -> str:
     shown = subprocess.run(["sinfo", "-h", "-n", node, "-o", "%T"], capture_output=True, text=True, check=True)
     return shown.stdout.strip()
+
+
+def _is_slurms(process: psutil.Process) -> bool:
+    return bool(process.name() == "slurmstepd")
 
 
 def _job_of(process: psutil.Process) -> str | None:
