@@ -15,8 +15,9 @@ from tests.machine.sshd import sshd
 from tests.machine.waiting import PATIENCE, wait_for
 from tests.workflow.project import Project
 
-# As in profiles/ssh, but a third of the time.
-ALIVE = ("-oServerAliveInterval=5", "-oServerAliveCountMax=8", "-oConnectTimeout=10")
+# As in profiles/ssh, but shorter. What was dropped is sent again at longer and longer intervals, so that a connection is
+# heard of again some time after 30 s without one.
+ALIVE = ("-oServerAliveInterval=10", "-oServerAliveCountMax=9", "-oConnectTimeout=10")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,6 @@ def test_a_connection_that_is_gone_ends_its_worker_and_the_run_goes_on_with_the_
         wait_for(project.stored, "a picture", run)
         with cut_off(machines.port_of(lost)):
             assert run.wait(PATIENCE) == 0, project.said()
-            lost.wait(PATIENCE)  # by its lease
+            lost.wait(PATIENCE)
     assert len(written) == RENDERED
     assert project.pictures() == undisturbed

@@ -60,6 +60,13 @@ def test_a_worker_whose_lease_nobody_renews_ends_though_its_stream_is_open():
         assert b"nothing more can be heard: message: expected a whole one within 0.2 seconds" in worker.stderr.read()
 
 
+def test_a_worker_of_whose_streams_nobody_has_an_end_any_more_ends():
+    with subprocess.Popen([sys.executable, "-c", LEASED], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        assert worker.stderr is not None
+        worker.stderr.close()  # as when sshd is gone
+        assert worker.wait(PATIENCE) == 0
+
+
 @contextlib.contextmanager
 def relayed(log: Path, launcher: str) -> Iterator[Path]:
     """The socket of a relay, which ends with its owner, and so does what it has started."""

@@ -65,6 +65,8 @@ class Line:
                     self._asked.put(message)
 
     def _end(self, why: str) -> NoReturn:
-        self._at_end()
-        say(f"{why}, so worker {os.getpid()} ends")
-        os._exit(0)
+        try:
+            self._at_end()
+            say(f"{why}, so worker {os.getpid()} ends")
+        finally:  # whoever listened may be gone as well
+            os._exit(0)

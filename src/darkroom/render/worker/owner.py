@@ -78,5 +78,7 @@ def end_with(owner: int, at_end: Callable[[], None] = lambda: None) -> None:
 def _wait(owner: int, at_end: Callable[[], None]) -> None:
     with contextlib.suppress(ProcessLookupError):
         select.select([os.pidfd_open(owner)], [], [])  # readable once it has ended, reaped by its parent or not
-    at_end()
-    os._exit(0)
+    try:
+        at_end()
+    finally:  # on a full disk as well, on which nothing can be said
+        os._exit(0)
