@@ -15,8 +15,8 @@ from tests.machine.sshd import sshd
 from tests.machine.waiting import PATIENCE, wait_for
 from tests.workflow.project import Project
 
-# As in profiles/ssh, but shorter. What was dropped is sent again at longer and longer intervals: a connection is heard of
-# again some time after 30 s without one.
+# As in profiles/ssh, but shorter. What was dropped is sent again at longer and longer intervals: a connection that was
+# cut off for 30 s is heard of some time after that.
 ALIVE = ("-oServerAliveInterval=10", "-oServerAliveCountMax=9", "-oConnectTimeout=10")
 
 
