@@ -6,9 +6,10 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.machine.waiting import wait_for
 
@@ -36,7 +37,10 @@ def sshd(folder: Path, *options: str) -> Iterator[tuple[int, list[str]]]:
             wait_for(lambda: subprocess.run([*ssh, "true"], capture_output=True).returncode == 0, "the sshd", process)
             yield port, ssh
         finally:
-            process.kill()
+            # With its sessions: one whose connection is dropped stays for hours.
+            for each in [process, *psutil.Process(process.pid).children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
 
 
 def _free_port() -> int:
