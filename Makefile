@@ -81,15 +81,15 @@ faults: $(VENV)/installed
 	$(BIN)/python tools/faults.py --rounds $(or $(ROUNDS),40) --seed "$(SEED)"
 
 # Runs on a Slurm of three nodes that it brings up on this machine, as root, and takes down again; else it says why not. And on
-# pods that are processes of this machine.
+# pods that are processes of this machine. (A root by `su` has no /usr/sbin in its path, where daemons are.)
 test-cluster: $(VENV)/cluster
-	PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs -n $(CLUSTERS) --maxschedchunk 1 tests/cluster
+	PATH="$$PATH:/usr/sbin" PYTHONPATH=$(abspath $(VENV)/cluster) $(BIN)/python -P -m pytest -rs -n $(CLUSTERS) --maxschedchunk 1 tests/cluster
 
 # Beside the environment, not in it: with pandas, which comes along, every start of Snakemake takes longer.
 CLUSTER := snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep snakemake-executor-plugin-cluster-generic \
 	pandas python-dateutil tzdata
 $(VENV)/cluster: $(VENV)/installed
-	$(PIP) install --no-deps --constraint constraints.txt --target $@ $(CLUSTER)
+	$(PIP) install --upgrade --no-deps --constraint constraints.txt --target $@ $(CLUSTER)
 
 # deploy/kubernetes/ from deploy/chart: rendered by Helm itself, held against Kubernetes' schemas.
 manifests: $(VENV)/chart/installed

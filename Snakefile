@@ -6,6 +6,7 @@ from snakemake.utils import min_version
 
 from darkroom import look_for_garbage_seldom
 from darkroom.plan.conf.folders import CONF_DIRS
+from darkroom.plan.pace import leave_out_usual_limit
 from darkroom.plan.shards.ending import take_jobs_along
 from darkroom.plan.shards.lookup import open_shards
 from darkroom.plan.opening import open_workflow
@@ -87,6 +88,7 @@ onstart:
     SHARDS.start()
     tell_failed_jobs()
     take_jobs_along()
+    leave_out_usual_limit(workflow)
     # Not for a run that writes no page at its end: this one would stay.
     if not workflow.touch and {"manifest", "report"} <= {
         job.rule.name for job in workflow.dag.needrun_jobs()

@@ -3,7 +3,8 @@
     python benchmarks/cluster.py plan                          80,000 pictures for 16 GPUs: what it takes to plan them
     python benchmarks/cluster.py messages [--workers 1000]     how many pictures one process can hear of, from stand-ins
     python benchmarks/cluster.py fetch [--combinations 100] [--images 2000]
-                                                 what a combination costs there, with so many pictures a shard
+                                                 what a combination costs there, with so many pictures a shard;
+                                                 with darkroom[cluster-generic] installed
 
 Each prints one JSON object. Seconds of the processor hold on a busy machine too; those of the clock do not.
 """
